@@ -1,0 +1,45 @@
+# `make demo`: install and explain a bundled scene.  `make test`: install and run the tests.
+# Needs Python 3.11 or newer. Everything goes into .venv; `make clean` removes it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint quality bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/wherelook demo --out wherelook-demo
+
+test: lint $(VENV)/testable
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/testable
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The figures of docs/quality.md and docs/performance.md.
+quality: $(VENV)/installed
+	$(BIN)/python benchmarks/quality.py
+
+bench: $(VENV)/installed
+	$(BIN)/wherelook bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wherelook needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# torchvision in a folder of its own that only the tests see: its build does not fit the CPU build of torch, and it is
+# there to cover the model families whose image processors need it (tests/torchvision_stub.py).
+$(VENV)/testable: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/test-only torchvision==0.28.0 num2words==0.5.14
+	touch $@
+
+clean:
+	rm -rf $(VENV) wherelook-demo
