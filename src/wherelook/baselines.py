@@ -1,0 +1,90 @@
+"""Images that show what the model sees when a region is taken away: functions from an image to one of the same size.
+
+Every baseline takes an RGB uint8 array of shape (height, width, 3) and a seed, and returns a new array of that shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter1d
+
+from wherelook.types import unknown_name
+
+Pixels = NDArray[np.uint8]
+
+BLUR_WORKING_SIZE = 512  # a blur this wide leaves nothing that a larger working image could hold
+
+
+def blur_kernel(height: int, width: int) -> int:
+    """Width in pixels of the blur for an image of this size; its standard deviation is the width minus one.
+
+    The paper's table (>= 2000 px: 501, >= 800: 301, >= 500: 201, else 101) is by image width alone, so a tall image is
+    blurred less than the same image lying on its side. Here the size is the geometric mean of both sides, which for a
+    square image is the paper's.
+    """
+    size = (height * width) ** 0.5
+    for limit, kernel in ((2000, 501), (800, 301), (500, 201)):
+        if size >= limit:
+            return kernel
+    return 101
+
+
+def blur(image: Pixels, seed: int = 0) -> Pixels:
+    """Gaussian blur of width `blur_kernel` (reflected at the borders). The paper's default baseline."""
+    height, width = image.shape[:2]
+    kernel = blur_kernel(height, width)
+    scale = min(1.0, BLUR_WORKING_SIZE / max(height, width))
+    working = image
+    if scale < 1:
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        working = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BOX))
+    radius = max(1, round((kernel - 1) / 2 * scale))
+    blurred = working.astype(np.float32)
+    for axis in (0, 1):
+        blurred = gaussian_filter1d(blurred, sigma=(kernel - 1) * scale, axis=axis, radius=radius, mode="reflect")
+    result = np.rint(blurred).clip(0, 255).astype(np.uint8)
+    if scale < 1:
+        result = np.asarray(Image.fromarray(result).resize((width, height), Image.Resampling.BILINEAR))
+    return result
+
+
+def mean_color(image: Pixels, seed: int = 0) -> Pixels:
+    """The image's mean colour everywhere."""
+    mean = np.rint(image.reshape(-1, 3).mean(axis=0)).astype(np.uint8)
+    return np.broadcast_to(mean, image.shape).copy()
+
+
+def zeros(image: Pixels, seed: int = 0) -> Pixels:
+    """Black."""
+    return np.zeros_like(image)
+
+
+def noise(image: Pixels, seed: int = 0) -> Pixels:
+    """Uniform noise over all 256 levels, independent in each pixel and channel, from `seed`."""
+    return np.random.default_rng(seed).integers(0, 256, size=image.shape, dtype=np.uint8)
+
+
+BASELINES: Mapping[str, Callable[[Pixels, int], Pixels]] = {
+    "blur": blur,
+    "mean": mean_color,
+    "zeros": zeros,
+    "noise": noise,
+}
+
+UNSEEN: Mapping[str, str] = {"blur": "mean", "mean": "blur", "zeros": "mean", "noise": "mean"}
+"""The baseline that replays a map made with the key, so that a map cannot win by fitting its own baseline."""
+
+
+def make_baseline(name: str, image: Pixels, *, seed: int = 0) -> Pixels:
+    """The baseline called `name` for an RGB uint8 image (height, width, 3).
+
+    Raises:
+        InputError: there is no baseline of that name.
+    """
+    if name not in BASELINES:
+        raise unknown_name("baseline", name, list(BASELINES))
+    return BASELINES[name](image, seed)

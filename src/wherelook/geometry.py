@@ -1,0 +1,239 @@
+"""Where each number of a processor's output comes from in the image, measured by structured light.
+
+A low-resolution mask must reach every pixel tensor that a processor emits: crops, padding, tiles with a thumbnail,
+flattened patches, several encoders. Instead of code per model family, the processor is shown known pictures. Per axis:
+three gray sinusoids (phases 0, 120 and 240 degrees) at a coarse frequency, whose phase is unambiguous over the image,
+and three at a fine one, whose phase is precise; then the constant images 0 and 255. The phase of each tensor element
+is its source coordinate, and any affine normalisation of the pixel values cancels. An element whose value does not
+follow the light (padding, or a tensor that is not pixels) has no amplitude.
+
+Fourteen processor calls per (processor, image size); nothing here knows a model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from wherelook.types import InputError, Size
+
+Process = Callable[[Image.Image], Mapping[str, Tensor]]
+"""Turns an image into the model's input tensors."""
+
+COARSE_PERIODS = 0.4
+FINE_PERIODS = 16.0
+FINEST_WAVELENGTH = 10.0  # source pixels; shorter waves do not survive resampling
+LIGHT_LEVEL, LIGHT_SWING = 127.5, 120.0
+PHASES = (0.0, 2 * math.pi / 3, 4 * math.pi / 3)
+AMPLITUDE_FLOOR = 0.05  # of the tensor's strongest response: weaker is padding
+SAME_COORDINATE = 2e-4  # of the side: closer than any two neighbouring pixels need to be told apart
+WARN_ERROR, REFUSE_ERROR = 1.5, 4.0  # of 255, mean over pixels
+
+
+@dataclass(frozen=True)
+class TensorGeometry:
+    """Source of each element of one pixel tensor.
+
+    Attributes:
+        grid: (*shape, 2) float32: x and y in [-1, 1] as `grid_sample` wants them (-1 is the image's left or top edge).
+            A dimension along which the source does not change, such as the channels, has length 1.
+        pixel: (*shape,) bool: False where the element does not depend on the image (padding).
+        value_range: the processed value of white minus that of black, in units of the tensor.
+    """
+
+    grid: Float[Tensor, "*shape 2"]
+    pixel: Tensor
+    value_range: float
+
+    def to(self, device: torch.device | str) -> TensorGeometry:
+        return TensorGeometry(self.grid.to(device), self.pixel.to(device), self.value_range)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sources of every pixel tensor of a processor, for one image size (height, width)."""
+
+    size: Size
+    tensors: Mapping[str, TensorGeometry]
+
+    def to(self, device: torch.device | str) -> Geometry:
+        return Geometry(self.size, {name: tensor.to(device) for name, tensor in self.tensors.items()})
+
+
+@dataclass(frozen=True)
+class BlendError:
+    """Blend in model space against the processed blend of pixels, in gray levels of 255."""
+
+    mean: float
+    maximum: float
+
+    @property
+    def verdict(self) -> str:
+        """'exact', 'approximate' (mean above 1.5) or 'wrong' (mean above 4)."""
+        if not self.mean <= REFUSE_ERROR:  # also catches NaN
+            return "wrong"
+        return "approximate" if self.mean > WARN_ERROR else "exact"
+
+
+def probe(process: Process, size: Size) -> Geometry:
+    """Measures the geometry of `process` for images of `size`.
+
+    Args:
+        process: the model's preprocessing; called 14 times.
+        size: (height, width) of the image in pixels.
+
+    Raises:
+        InputError: no output tensor follows the image.
+    """
+    height, width = size
+    black = _floating(process(_constant(0, size)))
+    white = _floating(process(_constant(255, size)))
+    range_of = {name: white[name] - black[name] for name in black if white[name].shape == black[name].shape}
+    pixel_names = [name for name, difference in range_of.items() if difference.abs().max() > 0]
+    if not pixel_names:
+        raise InputError("the processor's output does not depend on the image: is it an image processor?")
+
+    coordinates: dict[str, list[Tensor]] = {name: [] for name in pixel_names}
+    lit = {name: torch.ones_like(range_of[name], dtype=torch.bool) for name in pixel_names}
+    for axis, side in ((1, width), (0, height)):
+        coarse = _phase(process, size, axis, COARSE_PERIODS, range_of, pixel_names)
+        fine_periods = max(COARSE_PERIODS, min(FINE_PERIODS, side / FINEST_WAVELENGTH))
+        fine = _phase(process, size, axis, fine_periods, range_of, pixel_names)
+        for name in pixel_names:
+            # The image spans phases 0 to 0.8 pi; rounding can push the left edge just below zero.
+            coarse_phase = torch.where(
+                coarse[name].phase > 1.4 * math.pi, coarse[name].phase - 2 * math.pi, coarse[name].phase
+            )
+            coarse_position = coarse_phase / (2 * math.pi * COARSE_PERIODS)
+            # The coarse phase tells in which fine period the element lies.
+            period = torch.round(coarse_position * fine_periods - fine[name].phase / (2 * math.pi))
+            position = (period + fine[name].phase / (2 * math.pi)) / fine_periods
+            trusted = fine[name].amplitude > AMPLITUDE_FLOOR * fine[name].amplitude.max()
+            coordinates[name].append(torch.where(trusted, position, coarse_position).clamp(0, 1))
+            lit[name] &= coarse[name].amplitude > AMPLITUDE_FLOOR * coarse[name].amplitude.max()
+
+    tensors = {}
+    for name in pixel_names:
+        grid = torch.stack(coordinates[name], dim=-1) * 2 - 1
+        grid = torch.where(lit[name][..., None], grid, torch.zeros_like(grid))
+        grid, pixel = _collapse(grid, lit[name])
+        value_range = float(range_of[name][lit[name]].abs().median()) if lit[name].any() else 0.0
+        if value_range > 0:
+            tensors[name] = TensorGeometry(grid.float().contiguous(), pixel.contiguous(), value_range)
+    return Geometry(size, tensors)
+
+
+def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, masks * shape]:
+    """The masks at the source of each tensor element: bilinear between cell centres, constant beyond the outer ones.
+
+    The same numbers as upsampling the masks to the image's size bilinearly and reading them where each element comes
+    from. Differentiable in `masks`.
+    """
+    shape = geometry.grid.shape[:-1]
+    grid = geometry.grid.reshape(1, 1, -1, 2).to(masks.dtype)
+    # All masks go in as channels of one image, so that the grid is not repeated per mask.
+    values = functional.grid_sample(masks[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return values.reshape(masks.shape[0], *shape)
+
+
+def blend_error(process: Process, geometry: Geometry, image: Image.Image, baseline: Image.Image) -> BlendError:
+    """The self-check: the model-space blend against the processed pixel blend, on one random smooth mask.
+
+    Catches processors whose geometry or normalisation depends on the image's content.
+    """
+    height, width = geometry.size
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.rand(1, 6, 6, generator=generator)
+    full = functional.interpolate(mask[None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]
+    weight = full.numpy()[..., None].astype(np.float32)
+    composite = np.asarray(image, np.float32) * weight + np.asarray(baseline, np.float32) * (1 - weight)
+    expected = _floating(process(Image.fromarray(np.rint(composite).clip(0, 255).astype(np.uint8))))
+    of_image, of_baseline = _floating(process(image)), _floating(process(baseline))
+    total, count, worst = 0.0, 0, 0.0
+    for name, tensor in geometry.tensors.items():
+        shapes = {expected[name].shape, of_image[name].shape, of_baseline[name].shape}
+        if len(shapes) > 1:
+            return BlendError(math.inf, math.inf)
+        kept = sample(mask, tensor)[0]
+        blend = of_image[name] * kept + of_baseline[name] * (1 - kept)
+        difference = (blend - expected[name]).abs() * (255 / tensor.value_range)
+        pixel = tensor.pixel.expand_as(difference)
+        total += float(difference[pixel].sum())
+        count += int(pixel.sum())
+        worst = max(worst, float(difference[pixel].max()))
+    return BlendError(total / max(count, 1), worst)
+
+
+@dataclass(frozen=True)
+class _Wave:
+    phase: Tensor  # radians in [0, 2 pi)
+    amplitude: Tensor  # fraction of the light's swing that reached the element
+
+
+def _phase(
+    process: Process, size: Size, axis: int, periods: float, range_of: Mapping[str, Tensor], names: list[str]
+) -> dict[str, _Wave]:
+    """Phase and amplitude of each element under three shifted sinusoids along one axis (0: y, 1: x).
+
+    With I_k = a + b cos(theta + 2 pi k / 3): sum_k I_k cos(2 pi k / 3) = 1.5 b cos(theta), and
+    sum_k I_k sin(2 pi k / 3) = -1.5 b sin(theta), so the level a and the gain cancel in theta.
+    """
+    cosine: dict[str, Tensor] = {}
+    sine: dict[str, Tensor] = {}
+    for shift in PHASES:
+        output = _floating(process(_wave_image(size, axis, periods, shift)))
+        for name in names:
+            if output[name].shape != range_of[name].shape:
+                raise InputError(
+                    f"the processor's tensor {name!r} changes its shape with the image's content: "
+                    "a mask cannot be mapped through it"
+                )
+            cosine[name] = cosine.get(name, 0) + output[name] * math.cos(shift)
+            sine[name] = sine.get(name, 0) - output[name] * math.sin(shift)
+    waves = {}
+    for name in names:
+        # A negative gain (inverted pixels, or an overshoot of the resampling kernel) turns the phase by half a period.
+        sign = torch.where(range_of[name] < 0, -1.0, 1.0)
+        phase = torch.atan2(sine[name] * sign, cosine[name] * sign) % (2 * math.pi)
+        amplitude = torch.hypot(sine[name], cosine[name]) * (255 / (1.5 * LIGHT_SWING))
+        waves[name] = _Wave(phase, amplitude)
+    return waves
+
+
+def _wave_image(size: Size, axis: int, periods: float, shift: float) -> Image.Image:
+    positions = (np.arange(size[axis]) + 0.5) / size[axis]
+    values = np.rint(LIGHT_LEVEL + LIGHT_SWING * np.cos(2 * math.pi * periods * positions + shift))
+    gray = np.broadcast_to(values[:, None] if axis == 0 else values[None, :], size).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(gray)).convert("RGB")
+
+
+def _constant(value: int, size: Size) -> Image.Image:
+    return Image.new("RGB", (size[1], size[0]), (value, value, value))
+
+
+def _floating(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: value.detach().to("cpu", torch.float32)
+        for name, value in tensors.items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+
+
+def _collapse(grid: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
+    """Cuts dimensions along which the source does not change (channels, repeated frames) to length 1."""
+    for dimension in range(1, pixel.dim()):
+        if pixel.shape[dimension] == 1:
+            continue
+        first_grid, first_pixel = grid.narrow(dimension, 0, 1), pixel.narrow(dimension, 0, 1)
+        same_source = (grid - first_grid).abs().max() <= 2 * SAME_COORDINATE
+        if same_source and bool((pixel == first_pixel).all()):
+            grid, pixel = grid.mean(dimension, keepdim=True), first_pixel
+    return grid, pixel
