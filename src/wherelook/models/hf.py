@@ -1,0 +1,325 @@
+"""The generic adapter: any `AutoModelForImageTextToText` model of Transformers, with no code per model family.
+
+It renders the prompt, generates or tokenises the answer, and builds the score function of an answer. Which tensors
+are pixels, and where their elements lie in the image, is measured (wherelook.geometry), not known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedModel, ProcessorMixin
+
+from wherelook.geometry import BlendError, Geometry, blend_error, probe
+from wherelook.models.loading import load
+from wherelook.models.memory import BatchPlan
+from wherelook.models.scoring import Conversation, HuggingFaceScore
+from wherelook.types import Cost, InputError, Size, WherelookError
+
+GEOMETRIES_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question about an image as the model reads it.
+
+    Attributes:
+        text: the rendered prompt, image placeholder included.
+        inputs: what the processor makes of it, batch of one, on the model's device.
+    """
+
+    text: str
+    inputs: Mapping[str, Tensor]
+
+
+class VisionLanguageModel:
+    """A model and its processor behind the few operations that an explanation needs.
+
+    Args:
+        model: an image-text-to-text model of Transformers. It is not modified.
+        processor: its processor.
+        identifier: how to call it in results.
+        revision: its revision, where known.
+        prompt_template: for a model without chat template: a text with {image} and {question}.
+        batch_size: the most images per forward; memory decides below that.
+        memory_limit: bytes that one batch may use; None takes most of what is free.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        processor: ProcessorMixin,
+        *,
+        identifier: str | None = None,
+        revision: str | None = None,
+        prompt_template: str = "{image}{question}",
+        batch_size: int = 16,
+        memory_limit: int | None = None,
+    ) -> None:
+        if getattr(model.config, "is_encoder_decoder", False):
+            raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
+        if batch_size < 1:
+            raise InputError(f"batch size {batch_size} is not positive")
+        self.model = model
+        self.processor = processor
+        self.identifier = identifier or model.name_or_path or type(model).__name__
+        self.revision = revision or getattr(model.config, "_commit_hash", None)
+        self.prompt_template = prompt_template
+        self.device: torch.device = next(model.get_input_embeddings().parameters()).device
+        self.plan = BatchPlan(self.device, largest=batch_size, memory_limit=memory_limit)
+        self.cost = Cost()
+        self._accepted = set(inspect.signature(model.forward).parameters)
+        self._geometries: OrderedDict[Size, Geometry] = OrderedDict()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        **options: Any,
+    ) -> VisionLanguageModel:
+        """Loads `name` (see `wherelook.models.loading.load`); `options` go to the constructor."""
+        model, processor = load(
+            name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+        )
+        return cls(model, processor, identifier=name, revision=revision, **options)
+
+    @property
+    def tokenizer(self) -> Any:
+        return getattr(self.processor, "tokenizer", self.processor)
+
+    @property
+    def description(self) -> dict[str, str | None]:
+        """What a result says about the model."""
+        return {
+            "id": self.identifier,
+            "revision": self.revision,
+            "class": type(self.model).__name__,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": getattr(self.model.config, "_attn_implementation", None),
+        }
+
+    # ---- prompt and answer ----
+
+    def render(self, question: str) -> str:
+        """The prompt text: by the chat template, or by `prompt_template` for a model without one."""
+        template = getattr(self.processor, "chat_template", None)
+        owner = self.processor if template else self.tokenizer
+        if template or getattr(self.tokenizer, "chat_template", None):
+            if owner is self.processor:
+                content: Any = [{"type": "image"}, {"type": "text", "text": question}]
+            else:  # a text-only template takes a string
+                content = f"{self._image_token()}\n{question}"
+            messages = [{"role": "user", "content": content}]
+            return owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return self.prompt_template.format(image=self._image_token(), question=question)
+
+    def _image_token(self) -> str:
+        for owner in (self.processor, self.tokenizer):
+            token = getattr(owner, "image_token", None)
+            if token:
+                return str(token)
+        return "<image>"
+
+    def encode(self, image: Image.Image, question: str) -> Prompt:
+        """Renders the prompt and processes it with the image.
+
+        Raises:
+            InputError: the processor refuses the image (for example an extreme aspect ratio).
+        """
+        text = self.render(question)
+        return Prompt(text, self._process(image, text))
+
+    def _process(self, image: Image.Image, text: str) -> dict[str, Tensor]:
+        options: dict[str, Any] = {"return_tensors": "pt"}
+        begin = self.tokenizer.bos_token
+        if begin and text.startswith(begin):  # the chat template has written it: once is enough
+            options["add_special_tokens"] = False
+        try:
+            try:
+                output = self.processor(text=[text], images=[image], **options)
+            except (ValueError, TypeError, IndexError):
+                # Some processors want a list of images per text.
+                output = self.processor(text=[text], images=[[image]], **options)
+        except (ValueError, TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(
+                f"the processor of {self.identifier!r} refuses this image of {image.width} x {image.height}: {reason}"
+            ) from error
+        return {
+            name: value.to(self.device)
+            for name, value in output.items()
+            if isinstance(value, Tensor) and name in self._accepted and name != "labels"
+        }
+
+    def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
+        """Token ids of the greedy answer, without the end token.
+
+        Raises:
+            WherelookError: the model answers with nothing.
+        """
+        new = self.generate_ids(prompt, max_new_tokens=max_new_tokens)
+        stops = self._stop_tokens()
+        length = next((index for index, token in enumerate(new) if token in stops), len(new))
+        answer = new[:length]
+        if not self.decode(answer).strip():
+            raise WherelookError("the model's answer is empty: rephrase the question, or give the answer to explain")
+        return answer
+
+    def generate_ids(self, prompt: Prompt, *, max_new_tokens: int) -> tuple[int, ...]:
+        """Token ids of the greedy continuation as generated, with the end token if it came."""
+        return tuple(self._generate(prompt, max_new_tokens=max_new_tokens).sequences[0].tolist())
+
+    def generation_log_probabilities(self, prompt: Prompt, ids: Sequence[int]) -> Float[Tensor, " tokens"]:
+        """Log-probabilities that greedy generation, with its cache, gives to the tokens it generates.
+
+        Args:
+            prompt: the prompt.
+            ids: what `generate_ids` returned for it.
+        """
+        output = self._generate(prompt, max_new_tokens=len(ids))
+        logits = torch.stack([step[0] for step in output.logits]).float()
+        targets = torch.tensor(ids, device=logits.device)
+        return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
+
+    def _generate(self, prompt: Prompt, *, max_new_tokens: int) -> Any:
+        inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
+        with torch.no_grad():
+            output = self.model.generate(  # type: ignore[operator]
+                **inputs,
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=max_new_tokens,
+                return_dict_in_generate=True,
+                output_logits=True,
+                **self._quiet_generation(),
+            )
+        output.sequences = output.sequences[:, prompt.inputs["input_ids"].shape[1] :]
+        return output
+
+    def _quiet_generation(self) -> dict[str, Any]:
+        """Clears sampling settings of the checkpoint, which greedy decoding would warn about."""
+        quiet: dict[str, Any] = {
+            name: None
+            for name in ("temperature", "top_p", "top_k", "min_p")
+            if hasattr(self.model.generation_config, name)
+        }
+        if self.model.generation_config.pad_token_id is None:
+            stops = sorted(self._stop_tokens())
+            quiet["pad_token_id"] = stops[0] if stops else 0
+        return quiet
+
+    def _stop_tokens(self) -> set[int]:
+        stops: set[int] = set()
+        for value in (self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id):
+            if value is not None:
+                stops |= set(value) if isinstance(value, list | tuple) else {int(value)}
+        return stops
+
+    def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
+        """Token ids of a given answer as they would follow the prompt.
+
+        Raises:
+            InputError: the answer has no visible character.
+        """
+        answer = answer.strip()
+        if not answer:
+            raise InputError("the answer to explain is empty")
+        # After "ASSISTANT:" a model writes a space; after a line break or a special token it does not.
+        gap = " " if prompt.text[-1:].isalnum() or prompt.text[-1:] in (":", ".", "?", "!") else ""
+        before = self.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
+        together = self.tokenizer(prompt.text + gap + answer, add_special_tokens=False)["input_ids"]
+        # Tokenised together, unless the border merges: then apart.
+        ids = together[len(before) :] if together[: len(before)] == before else None
+        if not ids:
+            ids = self.tokenizer(gap + answer, add_special_tokens=False)["input_ids"]
+        return tuple(ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text that each token adds to the decoded answer; their concatenation is the answer.
+
+        A character of several tokens is given to its last one; special tokens add nothing.
+        """
+        pieces, seen = [], ""
+        for count in range(1, len(ids) + 1):
+            text = self.decode(ids[:count])
+            unfinished = text.endswith("\ufffd") and count < len(ids)
+            if unfinished or not text.startswith(seen):
+                pieces.append("")
+                continue
+            pieces.append(text[len(seen) :])
+            seen = text
+        return pieces
+
+    # ---- score ----
+
+    def geometry(self, size: Size, question: str = "?") -> Geometry:
+        """The measured geometry for images of (height, width); the eight last ones are kept."""
+        if size not in self._geometries:
+            text = self.render(question)
+            geometry = probe(lambda image: self._process(image, text), size)
+            self._geometries[size] = geometry.to(self.device)
+            while len(self._geometries) > GEOMETRIES_KEPT:
+                self._geometries.popitem(last=False)
+        self._geometries.move_to_end(size)
+        return self._geometries[size]
+
+    def check_blend(self, image: Image.Image, baseline: Image.Image, question: str = "?") -> BlendError:
+        """The geometry's self-check on a pair of images of one size; three processor calls."""
+        text = self.render(question)
+        geometry = self.geometry((image.height, image.width), question).to("cpu")
+        return blend_error(lambda picture: self._process(picture, text), geometry, image, baseline)
+
+    def score(self, prompt: Prompt, baseline: Image.Image, answer: Sequence[int]) -> HuggingFaceScore:
+        """The score function of all tokens of `answer`; `baseline` has the size of the prompt's image."""
+        geometry = self.geometry((baseline.height, baseline.width))
+        names = geometry.tensors.keys()
+        statics = {name: value for name, value in prompt.inputs.items() if name not in names}
+        return HuggingFaceScore(
+            self.model,
+            Conversation({name: self._cast(value) for name, value in statics.items()}, tuple(answer)),
+            {name: self._cast(prompt.inputs[name]) for name in names},
+            self.pixels(prompt, baseline),
+            geometry,
+            selected=range(len(answer)),
+            plan=self.plan,
+            cost=self.cost,
+        )
+
+    def pixels(self, prompt: Prompt, image: Image.Image) -> dict[str, Tensor]:
+        """The pixel tensors of another image of the same size in the same prompt."""
+        processed = self._process(image, prompt.text)
+        names = self.geometry((image.height, image.width)).tensors.keys()
+        for name in names:
+            if processed[name].shape != prompt.inputs[name].shape:
+                raise InputError(f"the processor cuts the image and its baseline differently ({name}): unsupported")
+        return {name: self._cast(processed[name]) for name in names}
+
+    def _cast(self, value: Tensor) -> Tensor:
+        return value.to(self.model.dtype) if value.is_floating_point() else value
+
+    @contextlib.contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """The model in evaluation mode inside, and as it was after."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)

@@ -1,0 +1,139 @@
+"""How many images go through the model at once: measured, bounded, and halved when memory runs out."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from wherelook.types import WherelookError
+
+USABLE_SHARE = 0.6  # of the free memory: the rest is for the allocator's fragments and the backward pass
+UNMEASURED_BATCH = 4  # images at once before the first gradient has told what one costs
+FORWARD_SAVING = 4  # a forward without a graph needs at most this fraction of one with it
+
+
+@dataclass
+class BatchPlan:
+    """Batch sizes for one model on one device. Learns from what it sees, so it is mutable.
+
+    Attributes:
+        device: where the model's input lives.
+        largest: never more images than this at once.
+        memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked.
+        bytes_per_image: memory that the graph of one image holds; None until measured.
+    """
+
+    device: torch.device
+    largest: int = 16
+    memory_limit: int | None = None
+    bytes_per_image: int | None = None
+
+    def size(self, *, with_graph: bool) -> int:
+        """Images per batch now."""
+        if self.bytes_per_image is None:
+            return 1 if with_graph else min(self.largest, UNMEASURED_BATCH)
+        limit = self.memory_limit if self.memory_limit is not None else int(USABLE_SHARE * free_memory(self.device))
+        share = 1 if with_graph else FORWARD_SAVING
+        return max(1, min(self.largest, share * limit // max(self.bytes_per_image, 1)))
+
+    def run(self, count: int, step: Callable[[slice], None], *, with_graph: bool) -> None:
+        """Calls `step` on consecutive slices of range(count), smaller ones after running out of memory.
+
+        `step` must not keep anything of a slice that failed.
+
+        Raises:
+            WherelookError: one image alone does not fit.
+        """
+        done = 0
+        while done < count:
+            size = min(self.size(with_graph=with_graph), count - done)
+            try:
+                step(slice(done, done + size))
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise WherelookError(
+                        "out of memory with a single image: use a smaller image or model, --dtype bfloat16, "
+                        "or a device with more memory"
+                    ) from error
+                self.largest = size // 2
+            else:
+                done += size
+                continue
+            # Outside the handler, where the failed step's tensors are no longer referenced.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    @contextlib.contextmanager
+    def measuring(self, images: int) -> Iterator[None]:
+        """Measures `bytes_per_image` from the tensors that autograd saves in the first graph built inside."""
+        if self.bytes_per_image is not None:
+            yield
+            return
+        storages: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            if not isinstance(tensor, torch.nn.Parameter):
+                storage = tensor.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            yield
+        self.bytes_per_image = max(1, sum(storages.values()) // max(images, 1))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch means that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated on `device`; 4 GiB where the system does not tell."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + cached
+    information = Path("/proc/meminfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 4 * 2**30
+
+
+class PeakMemory:
+    """Peak memory since it was made: of the CUDA device, else of this process (resident).
+
+    Linux can reset a process's high-water mark; elsewhere the figure is the peak since the process began.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            with contextlib.suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")
+
+    def bytes(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        status = Path("/proc/self/status")
+        if status.exists():
+            for line in status.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,289 @@
+"""The score function of one answer: masks in, log-probabilities of the selected answer tokens out.
+
+Nothing is computed that is not needed: the sequence ends before the last selected token, logits are made only where a
+selected token is predicted, and one backward follows each micro-batch, so that memory depends neither on the number
+of masks nor on the size of the vocabulary times the length of the prompt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wherelook.geometry import Geometry, sample
+from wherelook.models.memory import BatchPlan
+from wherelook.types import Cost, Noise, Size, WherelookError
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Everything the model reads but the pixels: the prompt, then the answer's tokens, teacher-forced.
+
+    Attributes:
+        inputs: the processor's tensors for the prompt that do not follow the image's pixels, `input_ids` of shape
+            (1, length) among them.
+        answer: token ids of the answer.
+    """
+
+    inputs: Mapping[str, Tensor]
+    answer: tuple[int, ...]
+
+    @property
+    def prompt_length(self) -> int:
+        return self.inputs["input_ids"].shape[1]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The scores of the image (first row) and the baseline (second): log-probabilities and chosen tokens."""
+
+    log_probabilities: Tensor
+    choices: Tensor
+
+    def select(self, columns: Sequence[int]) -> _Ends:
+        return _Ends(self.log_probabilities[:, columns], self.choices[:, columns])
+
+
+class HuggingFaceScore:
+    """An `AnswerScore` (see wherelook.types) on a Transformers model.
+
+    Args:
+        model: the model, in evaluation mode.
+        conversation: prompt and answer.
+        image_pixels: pixel tensors of the image, by input name.
+        baseline_pixels: pixel tensors of the baseline image, same names and shapes.
+        geometry: where each of their elements lies in the image.
+        selected: positions in the answer of the tokens to score, ascending.
+        plan: batch sizes; shared by all scores of a model.
+        cost: counts passes; shared likewise.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        conversation: Conversation,
+        image_pixels: Mapping[str, Tensor],
+        baseline_pixels: Mapping[str, Tensor],
+        geometry: Geometry,
+        *,
+        selected: Sequence[int],
+        plan: BatchPlan,
+        cost: Cost,
+        known: _Ends | None = None,
+    ) -> None:
+        self.model = model
+        self.conversation = conversation
+        self.image_size: Size = geometry.size
+        self.selected = tuple(selected)
+        self.plan = plan
+        self.cost = cost
+        self.image_pixels = image_pixels
+        self.baseline_pixels = baseline_pixels
+        self.geometry = geometry
+        self._inputs = teacher_forced_inputs(conversation, self.selected)
+        self._positions = torch.tensor(
+            [conversation.prompt_length - 1 + position for position in self.selected], device=plan.device
+        )
+        accepted = inspect.signature(model.forward).parameters
+        self._options = {"use_cache": False} if "use_cache" in accepted else {}
+        self._keeps_logits = "logits_to_keep" in accepted
+        self._targets = torch.tensor([conversation.answer[i] for i in self.selected], device=plan.device)
+        self._known = known
+
+    @property
+    def device(self) -> torch.device:
+        return self.plan.device
+
+    @property
+    def original(self) -> Float[Tensor, " tokens"]:
+        return self._ends().log_probabilities[0]
+
+    @property
+    def baseline(self) -> Float[Tensor, " tokens"]:
+        return self._ends().log_probabilities[1]
+
+    def flips(self) -> list[bool]:
+        """For each token: whether the model chooses it with the image and another one with the baseline."""
+        chosen = self._ends().choices == self._targets
+        return (chosen[0] & ~chosen[1]).tolist()
+
+    def _ends(self) -> _Ends:
+        """Image and baseline in one batch, the first time they are asked for."""
+        if self._known is None:
+            self._known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0]).reshape(2, 1, 1)))
+        return self._known
+
+    def select(self, selected: Sequence[int]) -> HuggingFaceScore:
+        """The score of some of the tokens of this one, given as positions in the answer."""
+        columns = [self.selected.index(position) for position in selected]
+        return HuggingFaceScore(
+            self.model,
+            self.conversation,
+            self.image_pixels,
+            self.baseline_pixels,
+            self.geometry,
+            selected=selected,
+            plan=self.plan,
+            cost=self.cost,
+            known=None if self._known is None else self._known.select(columns),
+        )
+
+    def with_baseline(self, baseline_pixels: Mapping[str, Tensor]) -> HuggingFaceScore:
+        """The score of the same tokens on the same image against another baseline."""
+        return HuggingFaceScore(
+            self.model,
+            self.conversation,
+            self.image_pixels,
+            baseline_pixels,
+            self.geometry,
+            selected=self.selected,
+            plan=self.plan,
+            cost=self.cost,
+        )
+
+    def __call__(self, masks: Float[Tensor, "masks height width"]) -> Float[Tensor, "masks tokens"]:
+        """See `AnswerScore`. Where autograd records, all masks are held in one graph: use `gradient` for many."""
+        if torch.is_grad_enabled() and masks.requires_grad:
+            return self._log_probabilities(masks)
+        return self._evaluate(masks)[0]
+
+    def _evaluate(self, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Without a graph: log-probabilities (masks, tokens), and the token that the model would choose instead."""
+        values = torch.empty(len(masks), len(self.selected), device=self.device)
+        choices = torch.empty(len(masks), len(self.selected), device=self.device, dtype=torch.long)
+
+        def step(rows: slice) -> None:
+            with torch.no_grad():
+                logits = self._logits(masks[rows].to(self.device), None)
+                values[rows] = self._gather(logits)
+                choices[rows] = logits.argmax(dim=-1)
+
+        self.plan.run(len(masks), step, with_graph=False)
+        return values, choices
+
+    def gradient(
+        self, masks: Float[Tensor, "masks height width"], *, noise: Noise | None = None
+    ) -> tuple[Float[Tensor, "masks tokens"], Float[Tensor, "masks height width"]]:
+        """See `AnswerScore`."""
+        values = torch.empty(len(masks), len(self.selected), device=self.device)
+        gradients = torch.empty(masks.shape, device=self.device)
+
+        def step(rows: slice) -> None:
+            leaf = masks[rows].detach().to(self.device).requires_grad_()
+            part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
+            with torch.enable_grad(), frozen(self.model), self.plan.measuring(len(leaf)):
+                log_probabilities = self._log_probabilities(leaf, part)
+                (gradients[rows],) = torch.autograd.grad(log_probabilities.sum(), leaf)
+            values[rows] = log_probabilities.detach()
+            self.cost.backward += len(leaf)
+
+        self.plan.run(len(masks), step, with_graph=True)
+        if not torch.isfinite(gradients).all():
+            raise WherelookError(
+                "the gradient with respect to the mask is not finite: use --dtype float32 (or bfloat16, not float16)"
+            )
+        return values, gradients
+
+    def _log_probabilities(self, masks: Tensor, noise: Noise | None = None) -> Tensor:
+        return self._gather(self._logits(masks.to(self.device), noise))
+
+    def _gather(self, logits: Tensor) -> Tensor:
+        # float32: in half precision the log of a small softmax is minus infinity.
+        log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+        targets = self._targets.expand(len(logits), -1)[..., None]
+        chosen = log_probabilities.gather(-1, targets)[..., 0]
+        if not torch.isfinite(chosen).all():
+            raise WherelookError(
+                "the model's logits are not finite: use --dtype float32 (or bfloat16, not float16), "
+                "or check that its weights are loaded"
+            )
+        return chosen
+
+    def _logits(self, masks: Tensor, noise: Noise | None) -> Tensor:
+        """(masks, tokens, vocabulary): one forward of len(masks) images."""
+        count = len(masks)
+        inputs = {name: _repeat(value, count) for name, value in self._inputs.items()}
+        inputs |= self._blend(masks, noise)
+        self.cost.forward += count
+        if self._keeps_logits:
+            return self.model(**inputs, **self._options, logits_to_keep=self._positions).logits
+        logits = self.model(**inputs, **self._options).logits
+        # A model may put its image tokens in itself: count from the end, where the answer is.
+        from_end = inputs["input_ids"].shape[1] - self._positions
+        return logits[:, logits.shape[1] - from_end]
+
+    def _blend(self, masks: Tensor, noise: Noise | None) -> dict[str, Tensor]:
+        """Phi(M) = B + M (I - B) for every pixel tensor, the masks stacked along its first dimension."""
+        blended = {}
+        for name, image in self.image_pixels.items():
+            base = self.baseline_pixels[name]
+            place = self.geometry.tensors.get(name)
+            if place is None:
+                blended[name] = _repeat(image, len(masks))
+                continue
+            kept = sample(masks.float(), place)
+            mixed = base.float() + kept * (image.float() - base.float())
+            if noise is not None:
+                mixed = mixed + _draw(noise, image.shape, masks.device) * place.pixel
+            blended[name] = mixed.to(image.dtype).reshape(-1, *image.shape[1:])
+        return blended
+
+
+def teacher_forced_inputs(conversation: Conversation, selected: Sequence[int]) -> dict[str, Tensor]:
+    """The prompt's tensors extended by the answer's tokens, up to but without the last selected one.
+
+    A tensor with a value per prompt token grows with the answer: the attention mask by ones, others as `_answer_values`
+    says.
+    """
+    length = conversation.prompt_length
+    forced = conversation.answer[: max(selected)]
+    inputs = {}
+    for name, value in conversation.inputs.items():
+        if name == "input_ids":
+            extension = torch.tensor([forced], dtype=value.dtype, device=value.device)
+            inputs[name] = torch.cat([value, extension], dim=1)
+        elif value.dim() >= 2 and value.shape[:2] == (1, length):
+            inputs[name] = torch.cat([value, _answer_values(name, value, len(forced))], dim=1)
+        else:
+            inputs[name] = value
+    return inputs
+
+
+@contextlib.contextmanager
+def frozen(model: torch.nn.Module) -> Iterator[None]:
+    """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def _answer_values(name: str, value: Tensor, count: int) -> Tensor:
+    """What a per-token input says about `count` answer tokens that follow the prompt."""
+    if value.dim() > 2:  # a cross-attention mask: the answer sees the images that the prompt's last token sees
+        return value[:, -1:].expand(-1, count, *value.shape[2:])
+    # Types of tokens: where the prompt is all of type 0 the answer is type 1 (prefix and suffix); where they tell
+    # image tokens (1) from text (0) the answer is text.
+    ones = name == "attention_mask" or (name == "token_type_ids" and not value.any())
+    return torch.full((1, count), int(ones), dtype=value.dtype, device=value.device)
+
+
+def _repeat(value: Tensor, count: int) -> Tensor:
+    """`count` copies along the first dimension."""
+    return value.repeat(count, *[1] * (value.dim() - 1))
+
+
+def _draw(noise: Noise, shape: torch.Size, device: torch.device) -> Tensor:
+    """(masks, *shape) Gaussian noise, a generator per mask: independent of how masks are batched."""
+    rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in noise.seeds]
+    return noise.standard_deviation * torch.stack(rows).to(device)
