@@ -1,0 +1,345 @@
+"""iGOS+ and iGOS++: a mask optimised so that deleting the region destroys the answer and inserting it restores it.
+
+With F(X) the summed log-probability of the selected tokens, Phi(M) = I*M + B*(1-M), and M low where the image matters:
+
+iGOS+ (the one-mask form of the paper, arXiv 2503.13891):
+    min_M  F(Phi(M)) - F(Phi(1-M)) + R(M)
+iGOS++ (two masks, arXiv 2012.15783; the result is M = Mx*My):
+    min    [F(Phi(Mx)) - F(Phi(1-My)) + F(Phi(Mx*My)) - F(Phi(1-Mx*My))] / 2 + R(Mx*My)
+
+Gradients of F are integrated gradients along the mask's path: the mean over s = 1/n .. 1 of d/dM F(Phi(s*M)), with
+fresh noise on every path image.
+
+    R(M) = L1 mean|1-M| + L2 exp(-gamma k) sum (1-M)^2 + L3 BTV(M)      (k: iteration)
+    BTV(M) = [TV(M) + edge-weighted TV(M upsampled)] / 2,  edge weight exp(-dI^2 / sigma)
+
+What the presets change beyond the paper is written at `IgosSettings`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from wherelook.types import AnswerScore, Attribution, InputError, Noise, Progress, Size
+
+Steps = Generator[Tensor, Tensor, None]
+
+EDGE_SIZE = 224  # longer side of the image on which edges are measured: finer than any mask
+
+
+@dataclass(frozen=True)
+class IgosSettings:
+    """Every constant of the iGOS family. The defaults are the paper's (published example of use).
+
+    Attributes:
+        cells: side of the mask for a square image.
+        square: the mask is cells x cells whatever the image's shape [paper]; else its cells are square.
+        iterations: steps of the optimiser.
+        steps: path points n of the integrated gradients.
+        learning_rate: of the step.
+        momentum: of the Nesterov step, e = k / (k + momentum).
+        l1: weight of mean|1-M|: small regions.
+        l2: weight of sum (1-M)^2, decaying as exp(-l2_decay * k).
+        l2_decay: gamma.
+        tv: weight of the bilateral total variation: smooth regions that follow the image's edges.
+        tv_power: beta.
+        edge_scale: sigma.
+        noise: standard deviation of the noise on path images, in normalised pixel space.
+        relative: F is divided by its gap F(I) - F(B): weights and steps then mean the same for every answer and model.
+        update: "nesterov" [paper], or "adam": steps of equal size in every cell.
+        start: "ones" [paper], or "gradient": from the integrated gradient of the whole image, at `steps` + 1 passes.
+        average: the mask is the mean over iterations, which ranks cells inside a saturated region by when they fell.
+        sharpen: the result is multiplied by the start gradient to this power (0: not), which ranks further.
+    """
+
+    cells: int = 32
+    square: bool = True
+    iterations: int = 5
+    steps: int = 10
+    learning_rate: float = 10.0
+    momentum: float = 5.0
+    l1: float = 1.0
+    l2: float = 0.1
+    l2_decay: float = 1.0
+    tv: float = 10.0
+    tv_power: float = 2.0
+    edge_scale: float = 0.01
+    noise: float = 0.2
+    relative: bool = False
+    update: Literal["nesterov", "adam"] = "nesterov"
+    start: Literal["ones", "gradient"] = "ones"
+    average: bool = False
+    sharpen: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.cells, self.iterations, self.steps) < 1:
+            raise InputError("cells, iterations and steps must be at least 1")
+        if self.learning_rate <= 0 or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen) < 0:
+            raise InputError("the learning rate must be positive, weights and noise not negative")
+        if self.edge_scale <= 0 or self.tv_power < 1 or self.momentum < 0:
+            raise InputError("edge_scale must be positive, tv_power at least 1, momentum not negative")
+        if self.update not in ("nesterov", "adam") or self.start not in ("ones", "gradient"):
+            raise InputError("update is nesterov or adam, start is ones or gradient")
+
+
+PRESETS: dict[str, IgosSettings] = {
+    "paper": IgosSettings(),
+    "best": IgosSettings(
+        cells=28, square=False, iterations=6, steps=10, learning_rate=0.1, l1=0.2, l2=0.0, tv=0.5, noise=0.0,
+        relative=True, update="adam", start="gradient", average=True, sharpen=0.5,
+    ),
+    "fast": IgosSettings(
+        cells=28, square=False, iterations=2, steps=5, learning_rate=0.2, l1=0.2, l2=0.0, tv=0.5, noise=0.0,
+        relative=True, update="adam", start="gradient", average=True, sharpen=0.5,
+    ),
+}  # fmt: skip
+
+
+def igos_plus(
+    score: AnswerScore,
+    image: Float[Tensor, "3 height width"],
+    settings: IgosSettings,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Attribution:
+    """iGOS+: one mask.
+
+    Args:
+        score: log-probabilities of the selected tokens as a function of masks.
+        image: the image, RGB in [0, 1]; its edges guide the total variation.
+        settings: see `IgosSettings`.
+        seed: of the noise on path images.
+        progress: called after each iteration.
+
+    Returns:
+        The saliency 1 - M, scaled so that its largest value is 1, and the objective after each iteration.
+    """
+    return _optimize(score, image, settings, masks=1, seed=seed, progress=progress)
+
+
+def igos_plus_plus(
+    score: AnswerScore,
+    image: Float[Tensor, "3 height width"],
+    settings: IgosSettings,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Attribution:
+    """iGOS++: one mask for deletion, one for insertion; the result is their product. See `igos_plus`."""
+    return _optimize(score, image, settings, masks=2, seed=seed, progress=progress)
+
+
+def passes(settings: IgosSettings, masks: int) -> int:
+    """Forward and backward passes of one run."""
+    start = settings.steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
+    return start + 2 * masks * settings.steps * settings.iterations
+
+
+def _optimize(
+    score: AnswerScore,
+    image: Tensor,
+    settings: IgosSettings,
+    *,
+    masks: int,
+    seed: int,
+    progress: Progress | None,
+) -> Attribution:
+    size = mask_size(settings, score.image_size)
+    device = score.device
+    scale = float((score.original - score.baseline).sum()) if settings.relative else 1.0
+    if not scale > 0:
+        raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
+    objective = _Objective(score, image.to(device), settings, scale, _seeds(seed))
+
+    slope = None
+    if settings.start == "gradient" or settings.sharpen > 0:
+        slope = _unit(objective.whole_image_gradient(size).clamp_min(0))
+    first = 1 - slope if slope is not None and settings.start == "gradient" else torch.ones(size, device=device)
+    state = first.expand(masks, *size).clone()
+    step = _adam(state, settings) if settings.update == "adam" else _nesterov(state, settings)
+    next(step)
+
+    trace, total = [], torch.zeros(size, device=device)
+    for iteration in range(settings.iterations):
+        value, gradient = objective(state, iteration)
+        trace.append(value)
+        state = step.send(gradient)
+        total += state.prod(dim=0)
+        if progress is not None:
+            progress("optimise", iteration + 1, settings.iterations)
+    mask = total / settings.iterations if settings.average else state.prod(dim=0)
+    saliency = 1 - mask
+    if slope is not None and settings.sharpen > 0:
+        saliency = saliency * slope**settings.sharpen
+    return Attribution(_unit(saliency).cpu(), tuple(trace))
+
+
+def mask_size(settings: IgosSettings, image_size: Size) -> Size:
+    """(rows, columns) of the mask for an image of (height, width)."""
+    if settings.square:
+        return settings.cells, settings.cells
+    aspect = (image_size[0] / image_size[1]) ** 0.5
+    return max(1, round(settings.cells * aspect)), max(1, round(settings.cells / aspect))
+
+
+class _Objective:
+    """The value and the gradient of the objective; holds what does not change between iterations."""
+
+    def __init__(
+        self, score: AnswerScore, image: Tensor, settings: IgosSettings, scale: float, seeds: Iterator[int]
+    ) -> None:
+        self.score = score
+        self.settings = settings
+        self.scale = scale
+        self.seeds = seeds
+        self.edges = edge_weights(image, settings.edge_scale)
+        self.path = torch.arange(1, settings.steps + 1, device=image.device) / settings.steps
+
+    def __call__(self, state: Tensor, iteration: int) -> tuple[float, Tensor]:
+        """Objective and its gradient at masks of shape (1 or 2, h, w)."""
+        product = state.prod(dim=0)
+        if len(state) == 1:
+            # Deletion and insertion in one batch.
+            deletion, insertion = self._path_gradients(product[None], product[None])
+            value = deletion.value[0] - insertion.value[0]
+            gradient = (deletion.slope - insertion.slope) / self.scale
+        else:
+            deletion, insertion = self._path_gradients(
+                torch.stack([state[0], product]), torch.stack([state[1], product])
+            )
+            value = (deletion.value - insertion.value).sum() / 2
+            joint = deletion.slope[1] - insertion.slope[1]
+            # d(Mx*My)/dMx = My and the reverse.
+            gradient = torch.stack([deletion.slope[0] + joint * state[1], joint * state[0] - insertion.slope[0]]) / (
+                2 * self.scale
+            )
+        with torch.enable_grad():
+            leaf = state.detach().requires_grad_()
+            penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration)
+            (penalty_gradient,) = torch.autograd.grad(penalty, leaf)
+        return float(value) / self.scale + float(penalty.detach()), gradient + penalty_gradient
+
+    def whole_image_gradient(self, size: Size) -> Tensor:
+        """Integrated gradient (Sundararajan et al. 2017) of F from baseline to image, per mask cell, by trapezoids."""
+        points = torch.linspace(0, 1, self.settings.steps + 1, device=self.path.device)
+        weights = torch.full_like(points, 1 / self.settings.steps)
+        weights[[0, -1]] /= 2
+        masks = points[:, None, None].expand(-1, *size)
+        _, gradients = self.score.gradient(masks, noise=self._noise(len(masks)))
+        return torch.einsum("p,phw->hw", weights, gradients)
+
+    def _path_gradients(self, deleted: Tensor, inserted: Tensor) -> tuple[_Path, _Path]:
+        """Integrated gradients of F(Phi(M)) and of F(Phi(1-M)) at each of the masks."""
+        path = self.path[:, None, None, None]
+        rows = torch.cat([path * deleted, 1 - path * inserted]).flatten(0, 1)
+        values, gradients = self.score.gradient(rows, noise=self._noise(len(rows)))
+        gradients = gradients.reshape(2, len(self.path), *deleted.shape)
+        values = values.sum(dim=1).reshape(2, len(self.path), len(deleted))
+        slopes = (path * gradients).mean(dim=1)  # the inner derivative of s*M is s
+        return _Path(values[0, -1], slopes[0]), _Path(values[1, -1], -slopes[1])
+
+    def _noise(self, count: int) -> Noise | None:
+        if self.settings.noise == 0:
+            return None
+        return Noise(self.settings.noise, tuple(next(self.seeds) for _ in range(count)))
+
+
+@dataclass(frozen=True)
+class _Path:
+    value: Tensor  # (masks,) F at the path's end
+    slope: Tensor  # (masks, h, w)
+
+
+def regularization(
+    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], settings: IgosSettings, iteration: int
+) -> Float[Tensor, ""]:
+    """R(M) of the module's docstring at iteration k; total variations are means over neighbour pairs."""
+    removed = 1 - mask
+    smooth = total_variation(mask, settings.tv_power) + edge_weighted_variation(mask, edges, settings.tv_power)
+    return (
+        settings.l1 * removed.abs().mean()
+        + settings.l2 * math.exp(-settings.l2_decay * iteration) * removed.square().sum()
+        + settings.tv * smooth / 2
+    )
+
+
+def total_variation(values: Float[Tensor, "height width"], power: float) -> Float[Tensor, ""]:
+    """Mean over vertical and horizontal neighbours of |difference|^power, summed over the two directions."""
+    return sum(
+        (torch.diff(values, dim=axis).abs().pow(power).mean() for axis in (0, 1) if values.shape[axis] > 1),
+        start=values.new_zeros(()),
+    )
+
+
+def edge_weighted_variation(
+    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], power: float
+) -> Float[Tensor, ""]:
+    """Total variation of the upsampled mask, cheap across the image's edges."""
+    size = (edges[0].shape[0] + 1, edges[0].shape[1])
+    upsampled = functional.interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    return sum(
+        (
+            (torch.diff(upsampled, dim=axis).abs().pow(power) * edges[axis]).mean()
+            for axis in (0, 1)
+            if upsampled.shape[axis] > 1
+        ),
+        start=mask.new_zeros(()),
+    )
+
+
+def edge_weights(image: Float[Tensor, "3 height width"], scale: float) -> tuple[Tensor, Tensor]:
+    """exp(-dI^2 / scale) between vertical (first) and horizontal neighbours, dI the mean over channels in [0, 1]."""
+    height, width = image.shape[1:]
+    shrink = min(1.0, EDGE_SIZE / max(height, width))
+    size = (max(2, round(height * shrink)), max(2, round(width * shrink)))
+    small = functional.interpolate(
+        image[None].float(), size=size, mode="bilinear", align_corners=False, antialias=True
+    )[0]
+    vertical, horizontal = (torch.diff(small, dim=axis).mean(dim=0) for axis in (1, 2))
+    return torch.exp(-vertical.square() / scale), torch.exp(-horizontal.square() / scale)
+
+
+def _nesterov(state: Tensor, settings: IgosSettings) -> Steps:
+    """Receives gradients, yields masks: y = M - lr*g, M' = clamp(y + e (y - y_before)), e = k / (k + momentum)."""
+    before, k = state, 0
+    gradient = yield state
+    while True:
+        moved = state - settings.learning_rate * gradient
+        momentum = k / (k + settings.momentum) if k else 0.0
+        state = (moved + momentum * (moved - before)).clamp(0, 1)
+        before, k = moved, k + 1
+        gradient = yield state
+
+
+def _adam(state: Tensor, settings: IgosSettings) -> Steps:
+    """Receives gradients, yields masks: Adam (Kingma & Ba 2015) with decay 0.9 and 0.999, clamped to [0, 1]."""
+    first, second, k = torch.zeros_like(state), torch.zeros_like(state), 0
+    gradient = yield state
+    while True:
+        k += 1
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient.square()
+        direction = (first / (1 - 0.9**k)) / ((second / (1 - 0.999**k)).sqrt() + 1e-12)
+        state = (state - settings.learning_rate * direction).clamp(0, 1)
+        gradient = yield state
+
+
+def _seeds(seed: int) -> Iterator[int]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield int(torch.randint(2**62, (), generator=generator))
+
+
+def _unit(values: Tensor) -> Tensor:
+    """Scaled so that the largest value is 1; zeros stay."""
+    top = values.max()
+    return (values / top if top > 0 else torch.zeros_like(values)).clamp(0, 1).float()

@@ -1,0 +1,69 @@
+"""How good a map is: faithfulness to the model (replay) and, where the truth is known, localisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from wherelook.metrics.localization import energy, focus_box, peak, pointing, roc_area
+from wherelook.metrics.replay import Replay, replay
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Replay",
+    "energy",
+    "focus_box",
+    "peak",
+    "pointing",
+    "replay",
+    "roc_area",
+]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a figure means: better direction, range, cost in forward passes, what it needs, where it comes from."""
+
+    summary: str
+    better: Literal["higher", "lower"]
+    values: str
+    cost: str
+    needs: str
+    source: str
+
+
+_REPLAY_COST = "steps - 1 forwards per baseline"
+_TRUTH = "a ground-truth mask"
+
+METRICS: Mapping[str, Metric] = {
+    "deletion": Metric(
+        "score while the most salient cells are replaced by the baseline",
+        "lower", "0 to 1", _REPLAY_COST, "-", "Petsiuk et al. 2018; paper section 4",
+    ),
+    "insertion": Metric(
+        "score while the most salient cells are revealed on the baseline",
+        "higher", "0 to 1", _REPLAY_COST, "-", "Petsiuk et al. 2018; paper section 4",
+    ),
+    "deletion_normalized": Metric(
+        "deletion between the baseline's score (0) and the image's (1), clipped; none when the gap is under 0.05",
+        "lower", "0 to 1", "none beyond deletion", "-", "paper section 4, with a guard",
+    ),
+    "insertion_normalized": Metric(
+        "insertion between the baseline's score (0) and the image's (1), clipped; none when the gap is under 0.05",
+        "higher", "0 to 1", "none beyond insertion", "-", "paper section 4, with a guard",
+    ),
+    "pointing": Metric(
+        "whether the map's peak lies on the true region",
+        "higher", "0 or 1", "none", _TRUTH, "Zhang et al. 2018",
+    ),
+    "energy": Metric(
+        "share of the map that lies on the true region",
+        "higher", "0 to 1", "none", _TRUTH, "Wang et al. 2020",
+    ),
+    "roc_area": Metric(
+        "probability that a pixel of the true region is more salient than another",
+        "higher", "0 to 1 (0.5 is chance)", "none", _TRUTH, "ROC area, ties counted half",
+    ),
+}  # fmt: skip

@@ -1,0 +1,101 @@
+"""Does the map lie on a known region? Measures against a ground-truth mask. Localisation is not faithfulness."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.nn import functional
+
+from wherelook.types import InputError, Size
+
+PLATEAU = 0.95
+"""Cells at least this share of the maximum form the peak's plateau."""
+
+
+def peak(saliency: Float[Tensor, "height width"], image_size: Size) -> tuple[float, float]:
+    """(x, y) in pixels of an image of (height, width): the middle of the plateau around the largest value.
+
+    A saturated map has many cells of the largest value, of which the first in reading order would be an accident.
+    """
+    values = saliency.detach().cpu().double().numpy()
+    top = np.unravel_index(int(values.argmax()), values.shape)
+    labels, _ = ndimage.label(values >= PLATEAU * values[top])
+    rows, columns = np.nonzero(labels == labels[top])
+    weights = values[rows, columns]
+    if weights.sum() <= 0:
+        weights = np.ones_like(weights)
+    middle = np.average(rows, weights=weights), np.average(columns, weights=weights)
+    # The middle of a bent plateau may lie outside it: take the plateau's nearest cell.
+    nearest = int(np.argmin((rows - middle[0]) ** 2 + (columns - middle[1]) ** 2))
+    height, width = image_size
+    return (
+        float((columns[nearest] + 0.5) * width / values.shape[1]),
+        float((rows[nearest] + 0.5) * height / values.shape[0]),
+    )
+
+
+def pointing(saliency: Float[Tensor, "height width"], truth: NDArray[np.bool_]) -> float:
+    """1 when the map's peak lies on the true region, else 0: the pointing game (Zhang et al. 2018, arXiv 1608.00507).
+
+    Args:
+        saliency: any resolution.
+        truth: (height, width) of the image.
+    """
+    _check(truth)
+    x, y = peak(saliency, truth.shape)
+    return float(truth[min(int(y), truth.shape[0] - 1), min(int(x), truth.shape[1] - 1)])
+
+
+def energy(saliency: Float[Tensor, "height width"], truth: NDArray[np.bool_]) -> float:
+    """Share of the map's sum that lies on the true region, in [0, 1]: energy-based pointing game (Wang et al. 2020,
+    arXiv 1910.01279). A map of zeros has none on it.
+    """
+    _check(truth)
+    values = _upsample(saliency, truth.shape)
+    total = values.sum()
+    return float(values[truth].sum() / total) if total > 0 else 0.0
+
+
+def roc_area(saliency: Float[Tensor, "height width"], truth: NDArray[np.bool_]) -> float | None:
+    """Area under the ROC curve of the map as a detector of the region's pixels: the probability that a pixel on it is
+    more salient than one off it, ties counting half. None when the region is the whole image.
+    """
+    _check(truth)
+    inside = int(truth.sum())
+    outside = truth.size - inside
+    if outside == 0:
+        return None
+    ranks = rankdata(_upsample(saliency, truth.shape))
+    return float((ranks.reshape(truth.shape)[truth].sum() - inside * (inside + 1) / 2) / (inside * outside))
+
+
+def _check(truth: NDArray[np.bool_]) -> None:
+    if truth.ndim != 2 or truth.dtype != bool or not truth.any():
+        raise InputError("a ground-truth mask is a boolean array (height, width) with at least one True")
+
+
+def _upsample(saliency: Tensor, size: Size) -> NDArray[np.float64]:
+    values = saliency.detach().cpu().double()[None, None]
+    return functional.interpolate(values, size=size, mode="bilinear", align_corners=False)[0, 0].clamp_min(0).numpy()
+
+
+def focus_box(
+    saliency: Float[Tensor, "height width"], image_size: Size, *, share: float = 0.5
+) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1) in pixels: the box around the cells of at least `share` of the maximum that touch the peak."""
+    values = saliency.detach().cpu().double().numpy()
+    top = np.unravel_index(int(values.argmax()), values.shape)
+    labels, _ = ndimage.label(values >= share * values[top])
+    rows, columns = np.nonzero(labels == labels[top])
+    height, width = image_size
+    scale_y, scale_x = height / values.shape[0], width / values.shape[1]
+    return (
+        int(np.floor(columns.min() * scale_x)),
+        int(np.floor(rows.min() * scale_y)),
+        int(np.ceil((columns.max() + 1) * scale_x)),
+        int(np.ceil((rows.max() + 1) * scale_y)),
+    )

@@ -1,0 +1,190 @@
+"""Which words of an answer rest on the image: the log-likelihood ratio rule of the paper, applied to whole words.
+
+The paper (arXiv 2503.13891) keeps token t when LLR_t = log p(a_t | I, Q, a_<t) - log p(a_t | B, Q, a_<t) exceeds
+alpha = 1 nat, I being the image and B its baseline. Users read words, and a tokenizer cuts words where it likes: here
+the ratio of a word decides: the sum of the ratios of its tokens, which by the chain rule is the word's own ratio.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wherelook.types import InputError, Token
+
+ALPHA = 1.0
+"""Nats. A word below this share of lost likelihood is not visually relevant [paper]."""
+
+FLIP_FLOOR = 0.2
+"""Nats. A word that the baseline turns into another one is relevant from here on: see `select`."""
+
+# One word: letters and digits, with inner apostrophes, hyphens and points; scripts without spaces go by character.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+(?:['\u2019.\-][^\W_]+)*")
+
+
+@dataclass(frozen=True)
+class Reliance:
+    """How much an answer rests on the image.
+
+    Attributes:
+        score: in [0, 1]: 1 - exp(-r), r being the largest ratio of a word (0 if negative): the share of its
+            likelihood that the answer's most visual word owes to the image. 0.63 is one nat.
+        gap: nats that the selected tokens lose together with the baseline image.
+        words: words in the answer.
+        relevant_words: those among them that pass the rule, whatever was selected.
+        strongest_word: the word with the largest ratio; None for an answer without words.
+        alpha: the threshold, nats.
+        baseline: the baseline image's name.
+    """
+
+    score: float
+    gap: float
+    words: int
+    relevant_words: int
+    strongest_word: str | None
+    alpha: float
+    baseline: str
+
+
+def word_indices(pieces: Sequence[str]) -> list[int | None]:
+    """The word that each token belongs to, counted from 0 in reading order; None for punctuation and white space.
+
+    Args:
+        pieces: the text that each token adds to the answer. A token that completes no character (a part of a
+            multi-byte one) is empty and goes with the next.
+    """
+    text = "".join(pieces)
+    starts, position = [], 0
+    for piece in pieces:
+        starts.append(position)
+        position += len(piece)
+    spans: list[tuple[int, int]] = []
+    for index in range(len(pieces)):
+        carrier = index
+        while carrier < len(pieces) - 1 and not pieces[carrier]:
+            carrier += 1
+        spans.append((starts[carrier], starts[carrier] + len(pieces[carrier])))
+
+    result: list[int | None] = [None] * len(pieces)
+    word = -1
+    previous_tokens: set[int] = set()
+    for match in _WORD.finditer(text):
+        tokens = {i for i, (start, end) in enumerate(spans) if start < match.end() and match.start() < end}
+        if not tokens & previous_tokens:  # a token that spans two words joins them
+            word += 1
+            previous_tokens = set()
+        previous_tokens |= tokens
+        for index in tokens:
+            result[index] = word
+    return result
+
+
+def select(
+    pieces: Sequence[str],
+    ids: Sequence[int],
+    log_prob: Sequence[float],
+    log_prob_baseline: Sequence[float],
+    flips: Sequence[bool],
+    *,
+    wanted: str = "auto",
+    alpha: float = ALPHA,
+) -> tuple[Token, ...]:
+    """The answer's tokens with their ratios, the ones to explain marked.
+
+    A word is visually relevant when its ratio exceeds `alpha`; or when the baseline image makes the model choose
+    another token in it and the ratio is at least 0.2 nats. Without the second clause no answer to a question with two
+    possible answers could pass: guessing right costs ln 2 = 0.69 nats at most. No token is dropped by its position, and
+    an answer of one token follows the same rule. Punctuation and special tokens are never selected.
+
+    Args:
+        pieces: text of each token.
+        ids: their ids.
+        log_prob: with the image, nats.
+        log_prob_baseline: with the baseline image, nats.
+        flips: whether the model's choice is the token with the image and another one with the baseline.
+        wanted: "auto" for that rule, "all" for every word, or the words to explain, separated by spaces.
+        alpha: threshold in nats.
+
+    Raises:
+        InputError: a wanted word is not in the answer.
+    """
+    words = word_indices(pieces)
+    ratios = [first - second for first, second in zip(log_prob, log_prob_baseline, strict=True)]
+    if wanted == "auto":
+        chosen = _relevant(words, ratios, flips, alpha)
+    elif wanted == "all":
+        chosen = {word for word in words if word is not None}
+    else:
+        chosen = _named(wanted, words, pieces)
+    return tuple(
+        Token(
+            text=pieces[i],
+            id=ids[i],
+            log_prob=log_prob[i],
+            log_prob_baseline=log_prob_baseline[i],
+            llr=ratios[i],
+            selected=words[i] is not None and words[i] in chosen,
+            word=words[i],
+            flips=flips[i],
+        )
+        for i in range(len(ids))
+    )
+
+
+def measure_reliance(tokens: Sequence[Token], *, alpha: float, baseline: str) -> Reliance:
+    """How much the answer rests on the image; see `Reliance`."""
+    words = [token.word for token in tokens]
+    ratios = [token.llr for token in tokens]
+    totals = _word_totals(words, ratios)
+    strongest = max(totals, key=lambda word: totals[word]) if totals else None
+    largest = max(totals[strongest], 0.0) if strongest is not None else 0.0
+    return Reliance(
+        score=1 - math.exp(-largest),
+        gap=sum(token.llr for token in tokens if token.selected),
+        words=len(totals),
+        relevant_words=len(_relevant(words, ratios, [token.flips for token in tokens], alpha)),
+        strongest_word=None if strongest is None else _text_of(strongest, words, [t.text for t in tokens]),
+        alpha=alpha,
+        baseline=baseline,
+    )
+
+
+def _word_totals(words: Sequence[int | None], ratios: Sequence[float]) -> dict[int, float]:
+    totals: dict[int, float] = {}
+    for word, ratio in zip(words, ratios, strict=True):
+        if word is not None:
+            totals[word] = totals.get(word, 0.0) + ratio
+    return totals
+
+
+def _relevant(words: Sequence[int | None], ratios: Sequence[float], flips: Sequence[bool], alpha: float) -> set[int]:
+    flipped = {word for word, flip in zip(words, flips, strict=True) if flip and word is not None}
+    floor = min(alpha, FLIP_FLOOR)
+    return {
+        word
+        for word, ratio in _word_totals(words, ratios).items()
+        if ratio > alpha or (word in flipped and ratio >= floor)
+    }
+
+
+def _text_of(word: int, words: Sequence[int | None], pieces: Sequence[str]) -> str:
+    text = "".join(piece for piece, index in zip(pieces, words, strict=True) if index == word)
+    matches = _WORD.findall(text)
+    return " ".join(matches) if len(matches) != 1 else matches[0]
+
+
+def _named(wanted: str, words: Sequence[int | None], pieces: Sequence[str]) -> set[int]:
+    spelled: dict[str, set[int]] = {}
+    for word in {index for index in words if index is not None}:
+        for spelling in _WORD.findall(_text_of(word, words, pieces)):
+            spelled.setdefault(spelling.casefold(), set()).add(word)
+    names = _WORD.findall(wanted.casefold())
+    missing = [name for name in names if name not in spelled]
+    if missing or not names:
+        raise InputError(
+            f"tokens {wanted!r}: {missing[0] if missing else 'nothing'!r} is not a word of the answer; "
+            f"valid: auto, all, or some of: {' '.join(sorted(spelled)) or '(the answer has no words)'}"
+        )
+    return set().union(*(spelled[name] for name in names))
