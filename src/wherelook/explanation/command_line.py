@@ -1,0 +1,53 @@
+"""The command line that makes an explanation again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wherelook.explanation.record import Explanation
+
+
+def words(explanation: Explanation) -> list[str]:
+    """The words of the command, each quoted for bash and zsh. An image that was no file is called IMAGE."""
+    method, model = explanation.method, explanation.model
+    options: list[tuple[str, Any]] = [
+        ("--model", model.get("id")),
+        ("--revision", model.get("revision")),
+        ("--dtype", model.get("dtype")),
+        ("--answer", explanation.answer if method.get("answer_given") else None),
+        ("--method", method.get("name")),
+        ("--preset", method.get("preset")),
+        *(("--set", f"{name}={value}") for name, value in (method.get("overrides") or {}).items()),
+        ("--tokens", method.get("tokens")),
+        ("--alpha", explanation.reliance.get("alpha")),
+        ("--baseline", method.get("baseline")),
+        ("--replay-steps", method.get("replay_steps")),
+        ("--seed", method.get("seed")),
+    ]
+    plain = ["wherelook", "explain"]
+    for name, value in options:
+        if value is not None:
+            plain += [name, str(value)]
+    plain += ["--per-token"] if explanation.token_maps else []
+    inputs = [str(explanation.image.get("path") or "IMAGE"), explanation.question]
+    if any(text.startswith("-") for text in inputs):
+        plain.append("--")
+    return [shell_quote(word) for word in plain + inputs]
+
+
+def shell_quote(text: str) -> str:
+    """As `shlex.quote`; what cannot be seen is written out in bytes, so that a command does what it shows."""
+    if text.isprintable():
+        return shlex.quote(text)
+    pieces = []
+    for character in text:
+        if character in "\\'":
+            pieces.append("\\" + character)
+        elif character.isprintable():
+            pieces.append(character)
+        else:  # a lone surrogate stands for a byte of a file name that is not UTF-8
+            errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+            pieces += [f"\\x{byte:02x}" for byte in character.encode("utf-8", errors)]
+    return "$'" + "".join(pieces) + "'"

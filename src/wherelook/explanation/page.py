@@ -1,0 +1,366 @@
+"""The page of one explanation: one HTML file that needs no network and runs nothing but its own few lines of script.
+
+Question, answer, token texts, model id, path and notes come from files and models nobody vouches for. They reach the
+page only through the template's escaping; `_printable` makes characters visible that would reorder or hide text; and
+the content security policy allows no script or style but the two files beside this module, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import bisect
+import hashlib
+import io
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from wherelook.explanation import chart, command_line, picture
+
+if TYPE_CHECKING:
+    from wherelook.explanation.record import Explanation
+    from wherelook.types import Token
+
+LONGEST_SIDE = 1024  # pixels of the image in the page
+CARD_SIDE = 448  # pixels of the image in a notebook
+PNG_BYTES = 300_000  # larger pictures become JPEG
+LAYER_SIDE = 512  # pixels of a map in the page
+MAPS_AT_FULL_SIDE = 12  # more maps become smaller, to keep the file under about 2 MB
+DEFAULT_OPACITY = 65  # percent
+
+SHADE_BOUNDS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Nats. A token's shade is the number of bounds that its likelihood ratio reaches, in either direction."""
+
+MINUS, NOTHING, TIMES = "\N{MINUS SIGN}", "\N{EN DASH}", " \N{MULTIPLICATION SIGN} "
+WHITE_SPACE = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
+
+HEADLINES = {
+    "ok": "The answer rests on the image",
+    "not_visual": "No focus region: the answer does not rest on the image",
+    "weak_gap": "No focus region: the chosen words rest too little on the image",
+}
+
+METRICS = {
+    "deletion": ("Deletion area", "lower", "score while the most salient cells are removed"),
+    "insertion": ("Insertion area", "higher", "score while the most salient cells are revealed"),
+    "deletion_normalized": (
+        "Deletion, normalised",
+        "lower",
+        "between the score without (0) and with (1) the image",
+    ),
+    "insertion_normalized": (
+        "Insertion, normalised",
+        "higher",
+        "between the score without (0) and with (1) the image",
+    ),
+    "pointing": ("Pointing game", "higher", "1 if the peak lies on the true region"),
+    "energy": ("Energy pointing", "higher", "share of the map on the true region"),
+    "roc_area": ("ROC area", "higher", "true region against the rest; 0.5 is chance"),
+}
+"""Label, better direction and meaning of the figures by name; the same with "_unseen" is the other baseline's."""
+
+
+def render(explanation: Explanation) -> str:
+    """The page: banner, image with its map, shaded answer, curves, figures, cost, settings, how to reproduce.
+
+    The same explanation gives the same text. Pictures are scaled down to 1,024 pixels and inlined.
+    """
+    height, width = explanation.pixels.shape[:2]
+    style, script = _asset("page.css"), _asset("page.js")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            e=explanation,
+            headline=HEADLINES[explanation.status],
+            style=style,
+            script=script,
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            width=width,
+            height=height,
+            image=_data_uri(_shrink(explanation.pixels, LONGEST_SIDE)),
+            cover=_cover(explanation),
+            contour=_contour_path(explanation.heatmap, (height, width)) if explanation.meaningful else "",
+            mark=max(height, width) / 45,
+            tokens=_tokens(explanation),
+            legend=_legend(),
+            ramp=picture.COLOR_ANCHORS,
+            opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
+            reliance=_reliance_words(explanation.reliance),
+            charts=chart.charts(explanation.curves, explanation.metrics),
+            metrics=_metrics(explanation),
+            facts=_facts(explanation),
+            command=command_line.words(explanation),
+        )
+    )
+
+
+def render_card(explanation: Explanation) -> str:
+    """The small form for a notebook: status, question, answer, and the overlay. A fragment without script."""
+    pixels = _shrink(explanation.pixels, CARD_SIDE)
+    shown = picture.overlay(pixels, explanation.heatmap, meaningful=explanation.meaningful)
+    return _environment().get_template("card.html").render(
+        e=explanation, headline=HEADLINES[explanation.status], overlay=_data_uri(np.asarray(shown)),
+        tokens=_tokens(explanation),
+    )  # fmt: skip
+
+
+# ---- pictures ----
+
+
+def _shrink(pixels: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def _data_uri(shown: NDArray[np.uint8] | Image.Image) -> Markup:
+    image = Image.fromarray(shown) if isinstance(shown, np.ndarray) else shown
+    buffer, kind = io.BytesIO(), "png"
+    image.save(buffer, "PNG")
+    if buffer.tell() > PNG_BYTES and image.mode == "RGB":
+        buffer, kind = io.BytesIO(), "jpeg"
+        image.save(buffer, "JPEG", quality=88)
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}")
+
+
+def _cover(explanation: Explanation) -> Markup:
+    """What lies over the image: the map's colours, or the picture that says that there is no map."""
+    if explanation.meaningful:
+        return _layer_uri(explanation.heatmap, explanation.pixels.shape[:2], 1)
+    pixels = _shrink(explanation.pixels, LONGEST_SIDE)
+    scale = max(1, LONGEST_SIDE // max(pixels.shape[:2]))  # room for a crisp label on small images
+    pixels = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    return _data_uri(picture.overlay(pixels, explanation.heatmap, meaningful=False))
+
+
+def _layer_uri(saliency: NDArray[np.float32], size: tuple[int, int], count: int) -> Markup:
+    height, width = size
+    scale = LAYER_SIDE * min(1.0, MAPS_AT_FULL_SIDE / count) / max(height, width)
+    return _data_uri(picture.layer(saliency, (max(1, round(height * scale)), max(1, round(width * scale)))))
+
+
+def _contour_path(saliency: NDArray[np.float32], size: tuple[int, int]) -> str:
+    """The outline of the region of at least half the maximum, as an SVG path in pixels of the image."""
+    largest = float(saliency.max())
+    if largest <= 0:
+        return ""
+    height, width = size
+    return "".join(
+        f"M{x0 * width:.4g} {y0 * height:.4g}L{x1 * width:.4g} {y1 * height:.4g}"
+        for (x0, y0), (x1, y1) in picture.contour(saliency, picture.OUTLINE_LEVEL * largest)
+    )
+
+
+# ---- what the template shows ----
+
+
+def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
+    maps = {token_map.position: token_map.heatmap for token_map in explanation.token_maps}
+    size = explanation.pixels.shape[:2]
+    return [
+        {
+            **_label(token.text),
+            "breaks": token.text.count("\n"),
+            "shade": _shade(token.llr),
+            "selected": token.selected,
+            "detail": _detail(token),
+            "layer": _layer_uri(maps[index], size, len(maps)) if index in maps else "",
+            "contour": _contour_path(maps[index], size) if index in maps else "",
+        }
+        for index, token in enumerate(explanation.tokens)
+    ]
+
+
+def _label(text: str) -> dict[str, str]:
+    """A token's text as something to point at, and the spaces before and after it: white space alone becomes signs."""
+    if not text.strip():
+        return {"before": "", "label": text.translate(WHITE_SPACE) or "▫", "after": ""}
+    before = len(text) - len(text.lstrip(" "))
+    end = len(text.rstrip(" "))
+    return {"before": text[:before], "label": text[before:end].replace("\n", "↵"), "after": text[end:]}
+
+
+def _detail(token: Token) -> str:
+    text = _label(token.text)["label"] if token.text else "(no character of its own)"
+    return (
+        f"“{text}”: log-probability with the image {_number(token.log_prob)}, with the baseline "
+        f"{_number(token.log_prob_baseline)}; ratio {_number(token.llr, sign=True)} nats"
+        + ("; explained" if token.selected else "")
+        + ("; the baseline image makes the model prefer another token" if token.flips else "")
+    )
+
+
+def _shade(llr: float) -> str:
+    """The CSS class of a likelihood ratio."""
+    level = bisect.bisect_right(SHADE_BOUNDS, abs(llr)) if math.isfinite(llr) else 0
+    return f"{'up' if llr > 0 else 'down'}{level}" if level else "level0"
+
+
+def _legend() -> list[dict[str, str]]:
+    """The scale's swatches from left to right, each with the number at its right border."""
+    bounds = [-bound for bound in reversed(SHADE_BOUNDS)] + list(SHADE_BOUNDS)
+    middles = [
+        -2 * SHADE_BOUNDS[-1],
+        *((a + b) / 2 for a, b in itertools.pairwise(bounds)),
+        bounds[-1] * 2,
+    ]
+    ends = [f"{bound:g}".replace("-", MINUS) for bound in bounds] + [""]
+    return [{"shade": _shade(middle), "end": end} for middle, end in zip(middles, ends, strict=True)]
+
+
+def _reliance_words(reliance: Mapping[str, Any]) -> dict[str, Any]:
+    score = float(reliance.get("score") or 0.0)
+    # The bounds are 0.2, 1 and 3 nats: a word that hardly changes, the threshold, and twenty times less likely.
+    words = ("hardly", "slightly", "clearly", "strongly")[bisect.bisect_right((0.181, 0.632, 0.95), score)]
+    strongest = reliance.get("strongest_word")
+    share = "under 1 %" if 0 < score < 0.01 else "over 99 %" if 0.99 < score < 1 else f"{100 * score:.0f} %"
+    return {
+        "score": score,
+        "words": words,
+        "sentence": f"“{strongest}” owes {share} of its likelihood to the image." if strongest else "",
+        "figures": [
+            ("Score", f"{score:.3f} (0: nothing rests on the image, 1: everything)"),
+            ("Relevant words", f"{reliance.get('relevant_words', 0)} of {reliance.get('words', 0)}"),
+            ("Loss", f"{_number(reliance.get('gap'))} nats without the image, the explained words together"),
+            ("Threshold", f"{_plain(reliance.get('alpha'))} nats for a relevant word"),
+            ("Baseline", str(reliance.get("baseline", NOTHING))),
+        ],
+    }
+
+
+def _metrics(explanation: Explanation) -> dict[str, Any]:
+    """Rows of figures; the columns are the two baselines, or one for figures without a baseline."""
+    values = explanation.metrics
+    names = [
+        name for name in values if not (name.endswith("_unseen") and name.removesuffix("_unseen") in values)
+    ]
+    rows = []
+    for name in names:
+        label, better, meaning = METRICS.get(name, (name, "", ""))
+        keys = [name, f"{name}_unseen"] if f"{name}_unseen" in values else [name]
+        cells = [_number(values[key], 3) if values[key] is not None else _absent(key) for key in keys]
+        rows.append({"label": label, "better": better, "meaning": meaning, "cells": cells})
+    baselines = [(curve.baseline, "seen" if curve.seen else "unseen") for curve in explanation.curves]
+    return {
+        "rows": rows,
+        "baselines": baselines,
+        "columns": max((len(row["cells"]) for row in rows), default=1),
+    }
+
+
+def _absent(name: str) -> str:
+    return "guarded (gap too small)" if "normalized" in name else "undefined"
+
+
+def _facts(explanation: Explanation) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The small tables at the end: title, and rows of name and value."""
+    cost, method, image = explanation.cost, dict(explanation.method), explanation.image
+    parameters, objective = method.pop("parameters", None) or {}, method.pop("objective", None) or []
+    settings = [(str(key).replace("_", " "), _plain(value)) for key, value in method.items()]
+    if objective:
+        settings.append(
+            ("objective", f"{_number(objective[0])} → {_number(objective[-1])} ({len(objective)} iterations)")
+        )
+    return [
+        ("Cost", [
+            ("forward passes", _plain(cost.get("forward"))),
+            ("backward passes", _plain(cost.get("backward"))),
+            ("time", f"{_number(cost.get('seconds'), 1)} s"),
+            ("peak memory", _bytes(cost.get("peak_bytes"))),
+        ]),
+        ("Model", [(str(key), _plain(value)) for key, value in explanation.model.items()]),
+        ("Image", [
+            ("path", _plain(image.get("path") or "(given as an object)")),
+            ("size", f"{image.get('width', '?')}{TIMES}{image.get('height', '?')} pixels"),
+            ("sha256", _plain(image.get("sha256"))),
+        ]),
+        ("Method", settings),
+        ("Constants", [(str(key), _plain(value)) for key, value in parameters.items()]),
+        ("Versions", [(str(key), _plain(value)) for key, value in explanation.versions.items()]),
+    ]  # fmt: skip
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or NOTHING
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_plain, value)) or NOTHING
+    return str(value)
+
+
+def _number(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
+    """With a true minus; a dash for what is not a number."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)
+
+
+def _bytes(count: float | None) -> str:
+    if not count:
+        return NOTHING
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+# ---- template ----
+
+
+def _invisible() -> dict[int, str]:
+    """Characters to spell out: controls, line and paragraph separators, and those that reorder what follows them.
+
+    The marks U+200E and U+200F stay: right-to-left text needs them, and they cannot reach beyond its own element.
+    """
+    codes = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"]
+    codes += [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
+    codes += range(0xD800, 0xE000)  # lone surrogates: not even encodable
+    return {code: f"⟨U+{code:04X}⟩" for code in codes}
+
+
+INVISIBLE = _invisible()
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.translate(INVISIBLE)
+    return value
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def _asset(name: str) -> Markup:
+    return Markup(resources.files("wherelook.explanation").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> Markup:
+    return Markup("sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())

@@ -1,0 +1,183 @@
+"""`Explanation`: what one explanation found, what it cost, and how to write it down."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+
+from wherelook.explanation import page, picture
+from wherelook.types import InputError, Status, Token, WherelookError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Focus:
+    """Where the map points, in pixels of the input image.
+
+    Attributes:
+        box: (x0, y0, x1, y1) around the cells of at least half the maximum that touch the peak.
+        peak: (x, y), the middle of the most salient plateau.
+    """
+
+    box: tuple[int, int, int, int]
+    peak: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TokenMap:
+    """The map of one selected token: its position in the answer and its saliency, as `Explanation.heatmap`."""
+
+    position: int
+    heatmap: Float[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A map replayed with one baseline: areas are in `Explanation.metrics`, points here.
+
+    Attributes:
+        baseline: its name.
+        seen: whether the optimiser worked with this baseline.
+        fractions, deletion, insertion: shares of the area and scores, each of steps + 1 numbers in [0, 1].
+    """
+
+    baseline: str
+    seen: bool
+    fractions: tuple[float, ...]
+    deletion: tuple[float, ...]
+    insertion: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a model looked when it gave one answer.
+
+    Attributes:
+        status: "ok", "not_visual" (no word of the answer rests on the image) or "weak_gap" (the chosen words lose too
+            little likelihood without the image). In the last two the heatmap is all zeros and means nothing.
+        reason: one sentence for the status.
+        heatmap: (rows, columns) float32 saliency in [0, 1], 1 = most salient, over the whole image. Its resolution is
+            the mask's, not the image's.
+        tokens: every token of the answer with its likelihood ratio.
+        reliance: see `wherelook.tokens.Reliance`, as a mapping.
+        focus: None unless the status is "ok".
+        metrics: figures by name (`wherelook metrics` explains them); None where a figure is guarded.
+        curves: the replays behind them.
+        token_maps: a map for each selected token, if asked for.
+        model, image, method, cost, versions: as in `explanation.json`.
+        pixels: (height, width, 3) uint8, the image as the model was shown it.
+        notes: what else a reader should know, such as warnings.
+    """
+
+    status: Status
+    reason: str
+    model: Mapping[str, Any]
+    image: Mapping[str, Any]
+    question: str
+    answer: str
+    tokens: tuple[Token, ...]
+    reliance: Mapping[str, Any]
+    method: Mapping[str, Any]
+    heatmap: Float[np.ndarray, "rows columns"]
+    focus: Focus | None
+    metrics: Mapping[str, float | None]
+    cost: Mapping[str, Any]
+    versions: Mapping[str, str]
+    pixels: NDArray[np.uint8] = field(repr=False)
+    curves: tuple[Curve, ...] = ()
+    token_maps: tuple[TokenMap, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether the heatmap says something: the status is "ok"."""
+        return self.status == "ok"
+
+    def overlay(self, *, opacity: float = 0.65) -> Image.Image:
+        """The heatmap over the input image, at the image's size; marked as not meaningful unless the status is "ok"."""
+        return picture.overlay(self.pixels, self.heatmap, opacity=opacity, meaningful=self.meaningful)
+
+    def heatmap_image(self) -> Image.Image:
+        """The heatmap alone in false colours, at the image's size; marked as `overlay`."""
+        return picture.heatmap(self.heatmap, self.pixels.shape[:2], meaningful=self.meaningful)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `explanation.json`: plain types; a number that is not finite is None."""
+        tokens = [asdict(token) for token in self.tokens]
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "status": self.status,
+            "reason": self.reason,
+            "model": dict(self.model),
+            "image": dict(self.image),
+            "question": self.question,
+            "answer": self.answer,
+            "tokens": tokens,
+            "reliance": dict(self.reliance),
+            "method": dict(self.method),
+            "focus": None if self.focus is None else asdict(self.focus),
+            "metrics": dict(self.metrics),
+            "curves": [asdict(curve) for curve in self.curves],
+            "token_maps": [token_map.position for token_map in self.token_maps],
+            "cost": dict(self.cost),
+            "versions": dict(self.versions),
+            "notes": list(self.notes),
+        }
+        return _plain(record)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes explanation.json, mask.npy, heatmap.png, overlay.png, report.html, and token_masks.npy (selected
+        tokens, rows, columns) if there are token maps. Returns the folder.
+
+        Raises:
+            InputError: the folder's name is taken by a file.
+            WherelookError: the disk refuses.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"cannot write to {folder}: it is a file; expected a folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+            # A file name that is not UTF-8 holds lone surrogates: escaped as JSON does.
+            (folder / "explanation.json").write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
+            np.save(folder / "mask.npy", self.heatmap.astype(np.float32), allow_pickle=False)
+            if self.token_maps:
+                stack = np.stack([token_map.heatmap for token_map in self.token_maps]).astype(np.float32)
+                np.save(folder / "token_masks.npy", stack, allow_pickle=False)
+            self.heatmap_image().save(folder / "heatmap.png")
+            self.overlay().save(folder / "overlay.png")
+            (folder / "report.html").write_text(self.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise WherelookError(f"cannot write to {folder}: {error.strerror or error}") from error
+        return folder
+
+    def to_html(self) -> str:
+        """The self-contained page of this explanation."""
+        return page.render(self)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the overlay, the answer and the status."""
+        return page.render_card(self)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
