@@ -55,7 +55,8 @@ class IgosSettings:
         noise: standard deviation of the noise on path images, in normalised pixel space.
         relative: F is divided by its gap F(I) - F(B): weights and steps then mean the same for every answer and model.
         update: "nesterov" [paper], or "adam": steps of equal size in every cell.
-        start: "ones" [paper], or "gradient": from the integrated gradient of the whole image, at `steps` + 1 passes.
+        start: "ones" [paper], or "gradient": from the integrated gradient of the whole image.
+        start_steps: path points of that gradient, which costs one pass more.
         average: the mask is the mean over iterations, which ranks cells inside a saturated region by when they fell.
         sharpen: the result is multiplied by the start gradient to this power (0: not), which ranks further.
     """
@@ -76,12 +77,13 @@ class IgosSettings:
     relative: bool = False
     update: Literal["nesterov", "adam"] = "nesterov"
     start: Literal["ones", "gradient"] = "ones"
+    start_steps: int = 10
     average: bool = False
     sharpen: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.cells, self.iterations, self.steps) < 1:
-            raise InputError("cells, iterations and steps must be at least 1")
+        if min(self.cells, self.iterations, self.steps, self.start_steps) < 1:
+            raise InputError("cells, iterations, steps and start_steps must be at least 1")
         if self.learning_rate <= 0 or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen) < 0:
             raise InputError("the learning rate must be positive, weights and noise not negative")
         if self.edge_scale <= 0 or self.tv_power < 1 or self.momentum < 0:
@@ -140,7 +142,7 @@ def igos_plus_plus(
 
 def passes(settings: IgosSettings, masks: int) -> int:
     """Forward and backward passes of one run."""
-    start = settings.steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
+    start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
     return start + 2 * masks * settings.steps * settings.iterations
 
 
@@ -230,11 +232,12 @@ class _Objective:
 
     def whole_image_gradient(self, size: Size) -> Tensor:
         """Integrated gradient (Sundararajan et al. 2017) of F from baseline to image, per mask cell, by trapezoids."""
-        points = torch.linspace(0, 1, self.settings.steps + 1, device=self.path.device)
-        weights = torch.full_like(points, 1 / self.settings.steps)
+        count = self.settings.start_steps
+        points = torch.linspace(0, 1, count + 1, device=self.path.device)
+        weights = torch.full_like(points, 1 / count)
         weights[[0, -1]] /= 2
         masks = points[:, None, None].expand(-1, *size)
-        _, gradients = self.score.gradient(masks, noise=self._noise(len(masks)))
+        _, gradients = self.score.gradient(masks)
         return torch.einsum("p,phw->hw", weights, gradients)
 
     def _path_gradients(self, deleted: Tensor, inserted: Tensor) -> tuple[_Path, _Path]:

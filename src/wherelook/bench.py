@@ -1,0 +1,240 @@
+"""Speed and memory of one explanation against the plain procedure, measured side by side in one run.
+
+The plain procedure is what one writes first, and what was published: one path image per forward, logits for every
+position, all graphs held until one backward, metrics one image at a time. Both sides run the same optimiser on the
+same masks; only the score function differs (`wherelook.models.plain`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from wherelook.attribution import METHODS, make_settings
+from wherelook.baselines import make_baseline
+from wherelook.data.scenes import TUNING_SEEDS, make_scene
+from wherelook.metrics import Replay, replay
+from wherelook.models import VisionLanguageModel
+from wherelook.models.memory import PeakMemory
+from wherelook.models.plain import PlainScore
+from wherelook.models.scoring import HuggingFaceScore
+from wherelook.models.synthetic import LLAVA_7B, MEDIUM, Shape, random_llava
+from wherelook.tokens import select
+from wherelook.types import AnswerScore, Progress
+
+METHOD = "igos+"
+REPETITIONS = 3
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one procedure took for one explanation (map, and deletion and insertion with one baseline).
+
+    Attributes:
+        seconds: median over the repetitions.
+        map_seconds: the part of it before the replay.
+        forward, backward: passes.
+        peak_bytes: memory at the peak beyond what was in use before; on a CUDA device the peak itself.
+    """
+
+    seconds: float
+    map_seconds: float
+    forward: int
+    backward: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Plain and ours on the same answer with the same settings."""
+
+    name: str
+    plain: Side
+    ours: Side
+    mask_difference: float
+
+    @property
+    def ratio(self) -> float:
+        return self.plain.seconds / self.ours.seconds
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The paper's settings by the plain procedure against another preset by ours: means over scenes."""
+
+    preset: str
+    scenes: int
+    plain: Mapping[str, float]
+    ours: Mapping[str, float]
+
+    @property
+    def ratio(self) -> float:
+        return self.plain["seconds"] / self.ours["seconds"]
+
+
+def compare(
+    name: str, score: HuggingFaceScore, image: Image.Image, settings: Any, *, steps: int, repetitions: int = REPETITIONS
+) -> Comparison:
+    """Times both procedures in turn, ours first, so that its memory is not hidden under the other's."""
+    ours_runs, plain_runs = [], []
+    ours_map = plain_map = torch.zeros(1, 1)
+    for _ in range(repetitions):
+        side, ours_map = _explain(score, image, settings, steps)
+        ours_runs.append(side)
+        side, plain_map = _explain(PlainScore.like(score), image, settings, steps)
+        plain_runs.append(side)
+    return Comparison(name, _median(plain_runs), _median(ours_runs), float((ours_map - plain_map).abs().max()))
+
+
+def equal_quality(
+    model: VisionLanguageModel, *, scenes: int, preset: str = "fast", steps: int = 50, progress: Progress | None = None
+) -> Quality:
+    """Explains `scenes` answers by the paper's settings plainly, and by `preset` with ours.
+
+    Both maps are scored by the same replay afterwards; the time of an explanation contains each side's own replay: 50
+    steps plainly, as many as the preset takes by ours.
+    """
+    from wherelook.explain import REPLAY_STEPS
+
+    rows: list[tuple[Side, Replay, Side, Replay]] = []
+    for score, image in _visual_answers(model, scenes):
+        plain, plain_map = _explain(PlainScore.like(score), image, make_settings(METHOD, "paper"), steps)
+        ours, ours_map = _explain(score, image, make_settings(METHOD, preset), REPLAY_STEPS[preset])
+        rows.append((plain, replay(score, plain_map, steps=steps), ours, replay(score, ours_map, steps=steps)))
+        if progress is not None:
+            progress("equal quality", len(rows), scenes)
+    return Quality(
+        preset,
+        len(rows),
+        _means([row[0] for row in rows], [row[1] for row in rows]),
+        _means([row[2] for row in rows], [row[3] for row in rows]),
+    )
+
+
+def memory_growth(score: HuggingFaceScore, image: Image.Image, *, steps: tuple[int, ...] = (5, 50)) -> dict[int, int]:
+    """Peak bytes of one optimiser iteration of ours by number of integrated-gradient steps."""
+    base = make_settings(METHOD, "paper")
+    return {count: _explain(score, image, replace(base, steps=count, iterations=1), 2)[0].peak_bytes for count in steps}
+
+
+def answer_score(model: VisionLanguageModel, image: Image.Image, question: str, answer: str | None) -> HuggingFaceScore:
+    """The score of an answer's visually relevant tokens against a blurred image; of all words if none is."""
+    prompt = model.encode(image, question)
+    ids = model.generate(prompt) if answer is None else model.tokenize_answer(prompt, answer)
+    baseline = Image.fromarray(make_baseline("blur", np.asarray(image)))
+    score = model.score(prompt, baseline, ids)
+    values = (score.original.tolist(), score.baseline.tolist(), score.flips())
+    tokens = select(model.pieces(ids), ids, *values)
+    if not any(token.selected for token in tokens):
+        tokens = select(model.pieces(ids), ids, *values, wanted="all")
+    return score.select([position for position, token in enumerate(tokens) if token.selected])
+
+
+def random_model_score(shape: Shape, *, device: str, dtype: torch.dtype) -> tuple[HuggingFaceScore, Image.Image]:
+    """A score to time on a model with random weights: what it says does not matter."""
+    model = random_llava(shape, device=device, dtype=dtype)
+    image = make_scene(TUNING_SEEDS[0], size=(448, 448)).image
+    return answer_score(
+        model, image, "What is in the image?", "A large red star is left of a small blue circle."
+    ), image
+
+
+def medium() -> tuple[HuggingFaceScore, Image.Image]:
+    """A random LLaVA of about 160 million parameters, 576 image tokens and 32,000 words, on the CPU in float32."""
+    return random_model_score(MEDIUM, device="cpu", dtype=torch.float32)
+
+
+def seven_billion() -> tuple[HuggingFaceScore, Image.Image]:
+    """Random weights in the shape of LLaVA-1.5-7B, bfloat16, on a CUDA device."""
+    return random_model_score(LLAVA_7B, device="cuda", dtype=torch.bfloat16)
+
+
+def scene_score(model: VisionLanguageModel) -> tuple[HuggingFaceScore, Image.Image]:
+    """The first tuning scene's first answer that rests on the image."""
+    return next(iter(_visual_answers(model, 1)))
+
+
+def _visual_answers(model: VisionLanguageModel, count: int) -> Any:
+    """Scores of right answers with relevant words, one per tuning scene."""
+    found = 0
+    for seed in TUNING_SEEDS:
+        scene = make_scene(seed)
+        for question in scene.questions:
+            if not (question.needs_image and len(question.evidence_objects) == 1):
+                continue
+            prompt = model.encode(scene.image, question.text)
+            if model.decode(model.generate(prompt)).strip() != question.answer:
+                continue
+            score = answer_score(model, scene.image, question.text, question.answer)
+            if float((score.original - score.baseline).sum()) > 1:
+                found += 1
+                yield score, scene.image
+                break
+        if found == count:
+            return
+
+
+def _explain(score: AnswerScore, image: Image.Image, settings: Any, steps: int) -> tuple[Side, torch.Tensor]:
+    _release_memory()
+    guide = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1) / 255
+    forward, backward = score.cost.forward, score.cost.backward
+    memory = PeakMemory(score.device)
+    before = 0 if score.device.type == "cuda" else memory.bytes()
+    started = _now(score.device)
+    saliency = METHODS[METHOD].run(score, guide, settings, seed=0).saliency
+    mapped = _now(score.device)
+    replay(score, saliency, steps=steps)
+    ended = _now(score.device)
+    side = Side(
+        ended - started,
+        mapped - started,
+        score.cost.forward - forward,
+        score.cost.backward - backward,
+        memory.bytes() - before,
+    )
+    return side, saliency
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _release_memory() -> None:
+    """Gives freed memory back to the system, so that one side's peak is not under the other's."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _median(sides: list[Side]) -> Side:
+    return replace(
+        sides[0],
+        seconds=median(side.seconds for side in sides),
+        map_seconds=median(side.map_seconds for side in sides),
+        peak_bytes=max(side.peak_bytes for side in sides),
+    )
+
+
+def _means(sides: list[Side], replays: list[Replay]) -> dict[str, float]:
+    return {
+        "seconds": float(np.mean([side.seconds for side in sides])),
+        "map_seconds": float(np.mean([side.map_seconds for side in sides])),
+        "forward": float(np.mean([side.forward for side in sides])),
+        "backward": float(np.mean([side.backward for side in sides])),
+        "deletion": float(np.mean([result.deletion for result in replays])),
+        "insertion": float(np.mean([result.insertion for result in replays])),
+    }

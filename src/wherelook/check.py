@@ -1,0 +1,142 @@
+"""Does a model work here? Each property that an explanation relies on, measured on a small test picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from wherelook.baselines import make_baseline
+from wherelook.models import VisionLanguageModel
+from wherelook.models.hf import Prompt
+from wherelook.models.scoring import HuggingFaceScore
+from wherelook.types import Size, WherelookError
+
+PICTURE_SIZE: Size = (150, 210)
+QUESTION = "What is in the image?"
+MASK: Size = (6, 8)
+GRADIENT_STEP = 5e-3
+
+# Tolerances by how many digits the model's dtype has.
+BATCH_TOLERANCE = {torch.float32: 1e-3}
+GRADIENT_TOLERANCE = {torch.float32: 0.05}
+TEACHER_TOLERANCE = {torch.float32: 1e-3}
+LOW_PRECISION = {"batch": 0.2, "gradient": 0.5, "teacher": 0.2}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One property: what was measured, and whether it is good enough."""
+
+    name: str
+    passed: bool
+    measured: str
+
+
+def check_model(model: VisionLanguageModel) -> list[Finding]:
+    """Measures every property; one that cannot be measured is a finding that failed, with the reason."""
+    picture = test_picture(PICTURE_SIZE)
+    baseline = Image.fromarray(make_baseline("mean", np.asarray(picture)))
+    findings: list[Finding] = []
+
+    def add(name: str, measure: Callable[[], tuple[bool, str]]) -> bool:
+        try:
+            passed, measured = measure()
+        except (WherelookError, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            passed, measured = False, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        findings.append(Finding(name, passed, measured))
+        return passed
+
+    with model.evaluation():
+        if not add("prompt", lambda: _prompt(model, picture)):
+            return findings
+        if not add("geometry", lambda: _geometry(model, picture, baseline)):
+            return findings
+        prompt = model.encode(picture, QUESTION)
+        if not add("answer", lambda: _answer(model, prompt)):
+            return findings
+        answer = model.generate_ids(prompt, max_new_tokens=4)
+        add("teacher forcing", lambda: _teacher_forcing(model, prompt, baseline, answer))
+        if add("score", lambda: _score(model, prompt, baseline, answer)):
+            score = model.score(prompt, baseline, answer)
+            add("gradient", lambda: _gradient(model, score))
+            add("batching", lambda: _batching(model, score))
+            add("memory", lambda: _memory(model))
+    return findings
+
+
+def test_picture(size: Size) -> Image.Image:
+    """A smooth colourful picture of (height, width): resampling it loses little."""
+    rows, columns = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]), indexing="ij")
+    waves = [np.sin(5 * columns + 2 * rows), np.cos(4 * rows * columns + 1), np.sin(6 * rows - 3 * columns)]
+    return Image.fromarray(np.rint(127.5 + 110 * np.stack(waves, axis=-1)).astype(np.uint8))
+
+
+def _prompt(model: VisionLanguageModel, picture: Image.Image) -> tuple[bool, str]:
+    prompt = model.encode(picture, QUESTION)
+    tensors = ", ".join(f"{name} {tuple(value.shape)}" for name, value in prompt.inputs.items())
+    return True, f"{prompt.inputs['input_ids'].shape[1]} tokens; {tensors}"
+
+
+def _geometry(model: VisionLanguageModel, picture: Image.Image, baseline: Image.Image) -> tuple[bool, str]:
+    error = model.check_blend(picture, baseline, QUESTION)
+    names = ", ".join(model.geometry((picture.height, picture.width)).tensors)
+    return error.verdict != "wrong", (
+        f"{error.verdict}; blended images differ by {error.mean:.2f} of 255 on average, {error.maximum:.1f} at most ({names})"
+    )
+
+
+def _answer(model: VisionLanguageModel, prompt: Prompt) -> tuple[bool, str]:
+    return True, repr(model.decode(model.generate_ids(prompt, max_new_tokens=4)))
+
+
+def _teacher_forcing(
+    model: VisionLanguageModel, prompt: Prompt, baseline: Image.Image, answer: Sequence[int]
+) -> tuple[bool, str]:
+    """One forward over prompt and answer must give the probabilities that generation saw, token by token."""
+    generated = model.generation_log_probabilities(prompt, answer)
+    forced = model.score(prompt, baseline, answer).original
+    difference = float((generated - forced).abs().max())
+    tolerance = TEACHER_TOLERANCE.get(model.model.dtype, LOW_PRECISION["teacher"])
+    return difference <= tolerance, f"log-probabilities differ from generation's by {difference:.1e} at most"
+
+
+def _score(
+    model: VisionLanguageModel, prompt: Prompt, baseline: Image.Image, answer: Sequence[int]
+) -> tuple[bool, str]:
+    score = model.score(prompt, baseline, answer)
+    difference = float((score.original - score.baseline).abs().max())
+    return difference > 0, f"replacing the image changes a token's log-probability by up to {difference:.2g} nats"
+
+
+def _gradient(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, str]:
+    """The gradient's length against a central difference along it, where the difference is best conditioned."""
+    mask = 0.25 + 0.5 * torch.rand(1, *MASK, generator=torch.Generator().manual_seed(0))
+    _, gradient = score.gradient(mask)
+    slope = float(gradient.norm())
+    if slope == 0:
+        return False, "the gradient with respect to the mask is zero"
+    direction = gradient.cpu() / slope
+    ends = score(torch.cat([mask + GRADIENT_STEP * direction, mask - GRADIENT_STEP * direction])).double().sum(dim=1)
+    difference = float(ends[0] - ends[1]) / (2 * GRADIENT_STEP)
+    relative = abs(slope - difference) / slope
+    tolerance = GRADIENT_TOLERANCE.get(model.model.dtype, LOW_PRECISION["gradient"])
+    return relative <= tolerance, f"differs from finite differences by {relative:.1%} (slope {slope:.2g})"
+
+
+def _batching(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, str]:
+    masks = torch.rand(3, *MASK, generator=torch.Generator().manual_seed(1))
+    together = score(masks)
+    apart = torch.cat([score(mask[None]) for mask in masks])
+    difference = float((together - apart).abs().max())
+    tolerance = BATCH_TOLERANCE.get(model.model.dtype, LOW_PRECISION["batch"])
+    return difference <= tolerance, f"three masks at once and one by one differ by {difference:.1e} nats at most"
+
+
+def _memory(model: VisionLanguageModel) -> tuple[bool, str]:
+    per_image = model.plan.bytes_per_image or 0
+    size = model.plan.size(with_graph=True)
+    return True, f"{per_image / 1e6:,.1f} MB per image with gradient; batches of {size} here"
