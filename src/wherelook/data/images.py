@@ -1,0 +1,206 @@
+"""Reads an image as a person sees it: upright, in RGB, on white, first frame; or says in one line why it cannot.
+
+Images are untrusted input: the size is read from the header and refused before any pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from wherelook.types import InputError
+
+MAXIMUM_PIXELS = 100_000_000
+MAXIMUM_BYTES = 500_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# EXIF orientation -> what makes the image upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """An RGB image and where it came from.
+
+    Attributes:
+        pixels: (height, width, 3) uint8.
+        path: as given; None for an image that came as an object.
+        sha256: of the file's bytes, or of the pixels when there is no file.
+        notes: what was done to it that a user may want to know, such as "first of 12 frames".
+    """
+
+    pixels: NDArray[np.uint8]
+    path: str | None
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def picture(self) -> Image.Image:
+        return Image.fromarray(self.pixels)
+
+
+def load_image(source: str | Path | Image.Image | NDArray) -> LoadedImage:
+    """Reads an image file, or takes a PIL image or an array (height, width[, 1|3|4]) of uint8, or of floats in [0, 1].
+
+    EXIF orientation is applied, transparency is composited on white, gray, palette, CMYK and 16-bit images become RGB,
+    of an animated file the first frame is taken (and `notes` says so). An image object is not changed; one with
+    several frames gives the frame it stands at.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, not an image, of an unsupported format, or larger than
+            100 million pixels; the array has another shape or type.
+    """
+    if isinstance(source, Image.Image):
+        pixels, notes = _to_rgb(source, "the image")
+        name = getattr(source, "filename", None)
+        return LoadedImage(pixels, os.fsdecode(name) if name else None, _sha256(pixels.tobytes()), notes)
+    if isinstance(source, np.ndarray):
+        pixels, notes = _to_rgb(_from_array(source), "the array")
+        return LoadedImage(pixels, None, _sha256(pixels.tobytes()), notes)
+    if isinstance(source, str | Path):
+        return _from_file(Path(source))
+    raise InputError(f"an image is a file name, a PIL image or a numpy array; got {type(source).__name__}")
+
+
+def _from_file(path: Path) -> LoadedImage:
+    name = _shown(path)
+    data = _read(path, name)
+    # Truncated files must be refused, whatever the application around us has set.
+    tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limit replaces Pillow's decompression warnings
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                pixels, notes = _to_rgb(image, name)
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{name} is not an image in a supported format ({', '.join(FORMATS)}): convert it to PNG or JPEG"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} has too many pixels; the limit is {MAXIMUM_PIXELS // 10**6} million") from error
+    except Exception as error:  # Pillow's decoders raise many types on damaged data
+        raise InputError(f"{name} is damaged and cannot be decoded: {_first_line(error)}") from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
+    return LoadedImage(pixels, str(path), _sha256(data), notes)
+
+
+def _read(path: Path, name: str) -> bytes:
+    """The bytes of a regular file of a sensible size."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{name} is a folder; expected an image file")
+        if not path.exists():
+            hint = ": addresses are not fetched, download the image first" if re.match(r"\w{2,}:/", str(path)) else ""
+            raise InputError(f"there is no image file {name}{hint}")
+        if not path.is_file():
+            raise InputError(f"{name} is not a regular file; expected an image file")
+        size = path.stat().st_size
+        if size > MAXIMUM_BYTES:
+            raise InputError(f"{name} has {size // 10**6} MB; the limit of an image file is {MAXIMUM_BYTES // 10**6}")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read image file {name}: {reason}") from error
+    if not data:
+        raise InputError(f"{name} is empty; expected an image file")
+    return data
+
+
+def _to_rgb(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """(height, width, 3) pixels and notes; `name` is what errors call the image."""
+    if image.width == 0 or image.height == 0:
+        raise InputError(f"{name} has no pixels ({image.width} x {image.height})")
+    if image.width * image.height > MAXIMUM_PIXELS:
+        raise InputError(
+            f"{name} has {image.width} x {image.height} pixels; the limit is {MAXIMUM_PIXELS // 10**6} million: "
+            "make it smaller first"
+        )
+    notes = []
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"frame {image.tell() + 1} of {frames}" if image.tell() else f"first of {frames} frames")
+    upright = _upright(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        upright, top = _from_deep_gray(upright, name)
+        notes.append(f"gray levels from 0 to {top:g} reduced to 8 bits")
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        if np.asarray(upright.getchannel("A")).min() < 255:
+            notes.append("transparency composited on white")
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    return np.array(upright.convert("RGB")), tuple(notes)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # before its EXIF data is asked for: loading a TIFF turns it and clears the tag
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged metadata of a sound image
+        return image
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _from_deep_gray(image: Image.Image, name: str) -> tuple[Image.Image, float]:
+    """An 8-bit image, and the level that became white.
+
+    That is 65535 in a 16-bit image, whatever it shows: two images of one camera stay comparable. Where the mode does
+    not tell the range it is the smallest of the usual ones that holds the values.
+    """
+    values = np.asarray(image, np.float32)
+    usual = {"I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}.get(image.mode, (65535.0,))
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > usual[-1]:
+        raise InputError(f"{name} has gray levels outside 0 to {usual[-1]:g}: scale them first")
+    top = next(level for level in usual if values.max() <= level)
+    return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)), top
+
+
+def _from_array(array: NDArray) -> Image.Image:
+    shape_fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
+    if not shape_fits or 0 in array.shape:
+        raise InputError(f"an image array has shape (height, width[, 1|3|4]); got {array.shape}")
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise InputError("a floating-point image array holds finite values in [0, 1]")
+        array = np.rint(array.astype(np.float64) * 255).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise InputError(f"an image array is uint8, or floating point in [0, 1]; got {array.dtype}")
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+
+
+def _shown(path: Path) -> str:
+    """A path for a message: quoted, so that spaces and control characters show, and not endless."""
+    text = repr(str(path))
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-50:]}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,40 @@
+"""Scenes: images whose content is known exactly, with questions whose evidence is known exactly."""
+
+from wherelook.data.scenes.facts import facts
+from wherelook.data.scenes.files import SceneRecord, load_mask, read_scenes, write_scenes
+from wherelook.data.scenes.questions import DEFAULT_BUDGET, KINDS
+from wherelook.data.scenes.scene import (
+    DEMO_QUESTIONS,
+    DEMO_SEED,
+    REPORTING_SEEDS,
+    SCENES_VERSION,
+    TRAINING_SEEDS,
+    TUNING_SEEDS,
+    Question,
+    Scene,
+    make_scene,
+)
+from wherelook.data.scenes.world import COLORS, SHAPES, SIZES, SceneObject
+
+__all__ = [
+    "COLORS",
+    "DEFAULT_BUDGET",
+    "DEMO_QUESTIONS",
+    "DEMO_SEED",
+    "KINDS",
+    "REPORTING_SEEDS",
+    "SCENES_VERSION",
+    "SHAPES",
+    "SIZES",
+    "TRAINING_SEEDS",
+    "TUNING_SEEDS",
+    "Question",
+    "Scene",
+    "SceneObject",
+    "SceneRecord",
+    "facts",
+    "load_mask",
+    "make_scene",
+    "read_scenes",
+    "write_scenes",
+]

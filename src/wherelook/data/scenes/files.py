@@ -1,0 +1,203 @@
+"""Scenes as files: a folder that any program can read, and the reader for it.
+
+images/000123.png           the image
+masks/000123-0.png          1-bit evidence of the scene's question 0; questions without evidence have none
+questions.jsonl             one question a line, see `SceneRecord`
+README.md                   what the folder holds and how it was made
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wherelook.data.scenes.scene import SCENES_VERSION, Question, Scene, check_scene_size, make_scene, mask_box
+from wherelook.types import InputError, Progress, WherelookError
+
+QUESTIONS_FILE = "questions.jsonl"
+
+
+@dataclass(frozen=True)
+class SceneRecord:
+    """One line of `questions.jsonl`.
+
+    Attributes:
+        id: "scene-question", unique in the folder.
+        image: Path of the image, relative to the folder.
+        question: The question.
+        answer: The right answer, a sentence.
+        kind: One of `KINDS`.
+        needs_image: False when the answer is the same for every image.
+        evidence: Path of the evidence mask, relative to the folder; None when nothing in the image is evidence.
+        evidence_objects: Number of objects in the evidence.
+        exclusive: Whether no other object has anything that the answer tells, see `Question`.
+        box: (x0, y0, x1, y1), in pixels, around the evidence; None without evidence.
+        width, height: Of the image, in pixels.
+        seed: Of the scene.
+    """
+
+    id: str
+    image: str
+    question: str
+    answer: str
+    kind: str
+    needs_image: bool
+    evidence: str | None
+    evidence_objects: int
+    exclusive: bool
+    box: tuple[int, int, int, int] | None
+    width: int
+    height: int
+    seed: int
+
+
+def write_scenes(
+    out: str | Path,
+    *,
+    n: int,
+    seed: int = 0,
+    size: tuple[int, int] = (224, 224),
+    progress: Progress | None = None,
+) -> list[SceneRecord]:
+    """Write the scenes of seeds `seed` to `seed + n - 1` into a new or empty folder.
+
+    Args:
+        out: The folder; made where missing.
+        n: Number of scenes.
+        seed: Seed of the first scene.
+        size: (height, width) of the images, in pixels.
+        progress: Called after every scene.
+
+    Returns:
+        The records that were written, in the order of the file.
+
+    Raises:
+        InputError: A number is out of range, or `out` exists and is not an empty folder.
+    """
+    if n < 1:
+        raise InputError(f"the number of scenes must be at least 1, not {n}")
+    if seed < 0:
+        raise InputError(f"the seed of the scenes must be at least 0, not {seed}")
+    check_scene_size(size)
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not an empty folder; name a new folder for the scenes")
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "masks").mkdir(exist_ok=True)
+    records: list[SceneRecord] = []
+    with (folder / QUESTIONS_FILE).open("w", encoding="utf-8") as lines:
+        for index in range(n):
+            scene = make_scene(seed + index, size=size)
+            scene.image.save(folder / _image_path(index))
+            for number, question in enumerate(scene.questions):
+                record = _write_question(folder, index, number, scene, question)
+                lines.write(json.dumps(asdict(record)) + "\n")
+                records.append(record)
+            if progress:
+                progress("scenes", index + 1, n)
+    (folder / "README.md").write_text(_card(records, n, seed, size), encoding="utf-8")
+    return records
+
+
+def read_scenes(folder: str | Path) -> Iterator[SceneRecord]:
+    """Read the records of a folder that `write_scenes` wrote, checking every path and field.
+
+    Raises:
+        InputError: The folder or its questions are missing.
+        WherelookError: A line is broken, or a path in it leads out of the folder or to no file.
+    """
+    root = Path(folder)
+    source = root / QUESTIONS_FILE
+    if not source.is_file():
+        raise InputError(f"{root} holds no scenes: {QUESTIONS_FILE} is missing; make some with `wherelook scenes`")
+    with source.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _parse(root, line, f"{source}, line {number}")
+
+
+def load_mask(folder: str | Path, record: SceneRecord) -> np.ndarray:
+    """The evidence of a record, bool of shape (height, width); all false when the record has none."""
+    if record.evidence is None:
+        return np.zeros((record.height, record.width), dtype=bool)
+    with Image.open(Path(folder) / record.evidence) as mask:
+        return np.asarray(mask.convert("1"), dtype=bool)
+
+
+def _image_path(index: int) -> str:
+    return f"images/{index:06d}.png"
+
+
+def _write_question(folder: Path, index: int, number: int, scene: Scene, question: Question) -> SceneRecord:
+    evidence = f"masks/{index:06d}-{number}.png" if question.evidence_objects else None
+    if evidence:
+        Image.fromarray(question.evidence).save(folder / evidence)  # bool becomes a 1-bit PNG
+    return SceneRecord(
+        id=f"{index:06d}-{number}",
+        image=_image_path(index),
+        question=question.text,
+        answer=question.answer,
+        kind=question.kind,
+        needs_image=question.needs_image,
+        evidence=evidence,
+        evidence_objects=len(question.evidence_objects),
+        exclusive=question.exclusive,
+        box=mask_box(question.evidence),
+        width=scene.image.width,
+        height=scene.image.height,
+        seed=scene.seed,
+    )
+
+
+def _parse(root: Path, line: str, place: str) -> SceneRecord:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise WherelookError(f"{place}: not a line of JSON ({error.msg})") from error
+    names = {field.name for field in fields(SceneRecord)}
+    if not isinstance(values, dict) or set(values) != names:
+        raise WherelookError(f"{place}: expected an object with exactly the fields {', '.join(sorted(names))}")
+    for name in ("id", "image", "question", "answer", "kind"):
+        if not isinstance(values[name], str):
+            raise WherelookError(f"{place}: {name} must be text, not {values[name]!r}")
+    for name in ("evidence_objects", "width", "height", "seed"):
+        if not isinstance(values[name], int):
+            raise WherelookError(f"{place}: {name} must be a whole number, not {values[name]!r}")
+    for path in (values["image"], values["evidence"]):
+        if path is not None:
+            _check_inside(root, path, place)
+    if values["box"] is not None:
+        values["box"] = tuple(values["box"])
+    return SceneRecord(**values)
+
+
+def _check_inside(root: Path, path: object, place: str) -> None:
+    """Folders come from strangers: a path may lead nowhere but to a file inside, links followed."""
+    target = (root / path).resolve() if isinstance(path, str) else root
+    if not target.is_relative_to(root.resolve()) or not target.is_file():
+        raise WherelookError(f"{place}: {path!r} is not a file inside the folder")
+
+
+def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int]) -> str:
+    kinds = sorted({record.kind for record in records})
+    counts = "\n".join(f"| {kind} | {sum(record.kind == kind for record in records)} |" for kind in kinds)
+    return f"""# Scenes with exact evidence
+
+{n} images of 3 to 6 simple objects and {len(records)} questions about them, made by wherelook (scenes version
+{SCENES_VERSION}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
+photographed or labelled by hand: the answers and the evidence are exact because the images were drawn from them.
+
+| kind of question | questions |
+|---|---|
+{counts}
+
+`{QUESTIONS_FILE}` has a question a line: `image`, `question`, `answer`, `kind`, `needs_image`, `box` (x0, y0, x1, y1
+around the evidence, in pixels), `evidence` (a 1-bit mask: the objects that the answer's content comes from; null when
+there are none: facts, and things that are not there), `evidence_objects` (how many they are), `exclusive` (whether
+one object alone is evidence: no other has anything that the answer tells of it).
+"""

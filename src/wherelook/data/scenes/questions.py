@@ -1,0 +1,267 @@
+"""Ask questions about a scene and answer them in full sentences, knowing which objects each answer rests on.
+
+A question may name an object only by attributes that no other object of the scene shares, and a relation or an order
+is asked only when no reader could see it otherwise. So every question has exactly one right answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wherelook.data.scenes.facts import NUMBER_WORDS, facts
+from wherelook.data.scenes.world import COLORS, SHAPES, SIZES, SceneObject
+
+KINDS = ("color", "shape", "size", "existence", "count", "relation", "description", "fact")
+# How many questions of each kind a scene gets, where it allows for that many.
+DEFAULT_BUDGET: Mapping[str, int] = {
+    "color": 1,
+    "shape": 1,
+    "size": 1,
+    "existence": 2,
+    "count": 2,
+    "relation": 2,
+    "description": 1,
+    "fact": 2,
+}
+DIRECTIONS = ("left of", "right of", "above", "below")
+DIRECTION_MARGIN = 0.06  # of the image's side: objects closer than this in a direction are not ordered
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A question whose evidence is still a list of objects: indices into the scene's objects.
+
+    `told` names the attributes of the evidence that the answer tells.
+    """
+
+    kind: str
+    text: str
+    answer: str
+    evidence: tuple[int, ...]
+    context: tuple[int, ...]
+    told: tuple[str, ...] = ()
+
+    def exclusive(self, objects: Sequence[SceneObject]) -> bool:
+        """Whether one object alone is evidence: no other has anything that the answer tells of it."""
+        if len(self.evidence) != 1 or not self.told:
+            return False
+        target = objects[self.evidence[0]]
+        return all(matching(objects, **{name: getattr(target, name)}) == self.evidence for name in self.told)
+
+
+def ask(
+    rng: np.random.Generator,
+    objects: Sequence[SceneObject],
+    aspect: float,
+    budget: Mapping[str, int] = DEFAULT_BUDGET,
+) -> list[Draft]:
+    """Draw questions about a scene, of each kind at most `budget[kind]`, no question twice.
+
+    Args:
+        rng: Source of randomness.
+        objects: The objects of the scene.
+        aspect: Width of the image over its height.
+        budget: Number of questions by kind; kinds that are missing get none.
+    """
+    drafts: list[Draft] = []
+    for kind, number in budget.items():
+        asked: set[str] = set()
+        for draft in _MAKERS[kind](rng, objects, aspect) if number else ():
+            if draft.text not in asked:
+                asked.add(draft.text)
+                drafts.append(draft)
+            if len(asked) == number:
+                break
+    return drafts
+
+
+def matching(objects: Sequence[SceneObject], size: str = "", color: str = "", shape: str = "") -> tuple[int, ...]:
+    """Indices of the objects with these attributes; an empty string stands for any."""
+    return tuple(
+        index
+        for index, item in enumerate(objects)
+        if size in ("", item.size) and color in ("", item.color) and shape in ("", item.shape)
+    )
+
+
+def noun_phrase(size: str = "", color: str = "", shape: str = "") -> str:
+    """Such as "large red star" or "red object"."""
+    return " ".join(word for word in (size, color, shape or "object") if word)
+
+
+def with_article(phrase: str) -> str:
+    return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+def _shuffled(rng: np.random.Generator, items: Sequence) -> list:
+    return [items[index] for index in rng.permutation(len(items))]
+
+
+def _named(
+    rng: np.random.Generator, objects: Sequence[SceneObject], ways: Sequence[tuple[str, ...]], asked: str = ""
+) -> Iterator[tuple[int, str]]:
+    """Objects in random order, each with a phrase, of one of the `ways`, that names it alone.
+
+    With `asked`, the attribute that the question asks for, no other object may share a named attribute and the answer:
+    who looks at that one would answer right, and the evidence would not be the named object's alone.
+    """
+    for index in rng.permutation(len(objects)):
+        for way in _shuffled(rng, ways):
+            attributes = {name: getattr(objects[index], name) for name in way}
+            if matching(objects, **attributes) != (index,):
+                continue
+            if asked and any(
+                len(matching(objects, **{name: value, asked: getattr(objects[index], asked)})) > 1
+                for name, value in attributes.items()
+            ):
+                continue
+            yield int(index), noun_phrase(**attributes)
+            break
+
+
+def _color(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    for index, name in _named(rng, objects, (("shape",), ("size", "shape")), "color"):
+        answer = f"The {name} is {objects[index].color}."
+        yield Draft("color", f"What color is the {name}?", answer, (index,), (index,), ("color",))
+
+
+def _shape(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    for index, name in _named(rng, objects, (("color",), ("size", "color")), "shape"):
+        answer = f"The {name} is {with_article(objects[index].shape)}."
+        yield Draft("shape", f"What shape is the {name}?", answer, (index,), (index,), ("shape",))
+
+
+def _size(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    for index, name in _named(rng, objects, (("color", "shape"), ("shape",), ("color",)), "size"):
+        answer = f"The {name} is {objects[index].size}."
+        yield Draft("size", f"What size is the {name}?", answer, (index,), (index,), ("size",))
+
+
+def _existence(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    """Yes and no equally often for every form of the question; a no is a near miss of an object that is there."""
+    ways = (
+        ("shape",),
+        ("color",),
+        ("color", "shape"),
+        ("color", "shape"),
+        ("size", "shape"),
+        ("size", "color"),
+    )
+    values = {"shape": SHAPES, "color": COLORS, "size": SIZES}
+    for _ in range(10):
+        way = ways[int(rng.integers(len(ways)))]
+        wanted = bool(rng.integers(2))
+        for _ in range(20):  # until the wanted answer is the true one; the right one is tried at once for a yes
+            target = objects[int(rng.integers(len(objects)))]
+            attributes = {name: getattr(target, name) for name in way}
+            if not wanted:
+                changed = way[int(rng.integers(len(way)))]
+                attributes[changed] = values[changed][int(rng.integers(len(values[changed])))]
+            found = matching(objects, **attributes)
+            if bool(found) == wanted:
+                break
+        phrase = noun_phrase(**attributes)
+        answer = f"Yes, there is {with_article(phrase)}." if found else f"No, there is no {phrase}."
+        yield Draft("existence", f"Is there {with_article(phrase)}?", answer, found, found, way)
+
+
+def _count(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    """Every number that some count gives is equally likely, or nearly all answers would be "one"."""
+    by_number: dict[int, list[tuple[dict[str, str], tuple[int, ...]]]] = {}
+    ways = [
+        {name: value} for name, values in (("size", SIZES), ("color", COLORS), ("shape", SHAPES)) for value in values
+    ]
+    for way in [{}, *ways]:
+        found = matching(objects, **way)
+        if found:
+            by_number.setdefault(len(found), []).append((way, found))
+    for _ in range(20):
+        numbers = sorted(by_number)
+        choices = by_number[numbers[int(rng.integers(len(numbers)))]]
+        way, found = choices[int(rng.integers(len(choices)))]
+        plural = noun_phrase(**way) + ("es" if way.get("shape") == "cross" else "s")
+        counted = f"are {NUMBER_WORDS[len(found)]} {plural}" if len(found) > 1 else f"is one {noun_phrase(**way)}"
+        yield Draft("count", f"How many {plural} are there?", f"There {counted}.", found, found)
+
+
+def _relation(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    """Such as "What is left of the star?", asked when exactly one object could be meant.
+
+    That object lies clearly within 40 degrees of the direction; every other one lies outside 55 degrees of it.
+    """
+    ways = (("shape",), ("color",), ("size", "shape"), ("size", "color"), ("color", "shape"))
+    candidates = list(_named(rng, objects, ways))
+    for turn in range(2 * len(candidates)):
+        reference, name = candidates[turn % len(candidates)]
+        for direction in _shuffled(rng, DIRECTIONS):
+            answer = _only_object_towards(objects, reference, direction, aspect)
+            if answer is None:
+                continue
+            target = objects[answer]
+            if len(matching(objects, color=target.color, shape=target.shape)) > 1:
+                continue  # another object would give the same answer
+            phrase = _capitalised(with_article(noun_phrase(color=target.color, shape=target.shape)))
+            sentence = f"{phrase} is {direction} the {name}."
+            text = f"What is {direction} the {name}?"
+            yield Draft("relation", text, sentence, (answer,), (answer, reference), ("color", "shape"))
+            break
+
+
+def _only_object_towards(objects: Sequence[SceneObject], reference: int, direction: str, aspect: float) -> int | None:
+    """The one object in a direction from the reference; None when there is none, or a second one might be meant."""
+    origin = objects[reference].center
+    clear, doubtful = [], []
+    for index, item in enumerate(objects):
+        if index == reference:
+            continue
+        right = (item.center[0] - origin[0]) * aspect**0.5
+        down = (item.center[1] - origin[1]) * aspect**-0.5
+        along, aside = {
+            "left of": (-right, abs(down)),
+            "right of": (right, abs(down)),
+            "above": (-down, abs(right)),
+            "below": (down, abs(right)),
+        }[direction]
+        if along > DIRECTION_MARGIN and aside < 0.84 * along:
+            clear.append(index)
+        elif along > 0 and aside < 1.43 * along:
+            doubtful.append(index)
+    return clear[0] if len(clear) == 1 and not doubtful else None
+
+
+def _description(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    """The leftmost and the rightmost object, when both stand out."""
+    order = sorted(range(len(objects)), key=lambda index: objects[index].center[0])
+    positions = [objects[index].center[0] for index in order]
+    if min(positions[1] - positions[0], positions[-1] - positions[-2]) < DIRECTION_MARGIN:
+        return
+    first, last = order[0], order[-1]
+    left, right = (with_article(noun_phrase(color=objects[i].color, shape=objects[i].shape)) for i in (first, last))
+    sentence = f"{_capitalised(left)} is on the left and {right} is on the right."
+    yield Draft("description", "Describe the image.", sentence, (first, last), (first, last))
+
+
+def _fact(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+    known = facts()
+    for _ in range(40):
+        text, answer = known[int(rng.integers(len(known)))]
+        yield Draft("fact", text, answer, (), ())
+
+
+_MAKERS: dict[str, Callable[[np.random.Generator, Sequence[SceneObject], float], Iterator[Draft]]] = {
+    "color": _color,
+    "shape": _shape,
+    "size": _size,
+    "existence": _existence,
+    "count": _count,
+    "relation": _relation,
+    "description": _description,
+    "fact": _fact,
+}

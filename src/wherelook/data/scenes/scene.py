@@ -1,0 +1,153 @@
+"""`make_scene`: one image with its objects and its questions, from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from wherelook.data.scenes.questions import DEFAULT_BUDGET, ask
+from wherelook.data.scenes.render import render
+from wherelook.data.scenes.world import SceneObject, sample_objects
+from wherelook.types import InputError, unknown_name
+
+SCENES_VERSION = 1  # part of every seed: raise it when the same seed would give another scene
+
+# Three sets of scenes that never share a seed. The embedded model is trained on the first; settings of methods are
+# tuned on the second; figures are reported on the third.
+TRAINING_SEEDS = range(100_000_000)
+TUNING_SEEDS = range(100_000_000, 101_000_000)
+REPORTING_SEEDS = range(101_000_000, 102_000_000)
+
+# The first picture a newcomer sees: two stars, told apart by their size, and a question whose answer is not in it.
+DEMO_SEED = TUNING_SEEDS[1721]
+DEMO_QUESTIONS: Mapping[str, str] = {
+    "color": "What color is the large star?",
+    "relation": "What is right of the circle?",
+    "fact": "How many sides does a triangle have?",
+}
+
+MINIMUM_SIDE, MAXIMUM_SIDE, MAXIMUM_ASPECT = 64, 4096, 2.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a scene, its only right answer, and where in the image that answer can be read off.
+
+    Attributes:
+        kind: One of `KINDS`.
+        text: The question.
+        answer: The answer, a full sentence.
+        evidence: Bool, (height, width): the objects that the ANSWER's content comes from. The object asked about
+            (color, shape, size), all that match (existence with "yes", count), the object that the answer names
+            (relation: not the object that the question names), the two objects that are named (description). Nothing
+            for existence with "no" and for facts.
+        evidence_objects: The same as indices into the scene's objects; its length is the number of evidence objects.
+        context: Bool, (height, width): the evidence and, for a relation, the object that the question names.
+        context_objects: The same as indices.
+        exclusive: Whether the answer can be read off one object alone: no other object has anything that the answer
+            tells of it. Only then must a model that answers right have looked there, and the evidence is the truth
+            to point at; otherwise the model may have found the same word elsewhere.
+        needs_image: False for facts, whose answer is the same for every image.
+    """
+
+    kind: str
+    text: str
+    answer: str
+    evidence: np.ndarray
+    evidence_objects: tuple[int, ...]
+    context: np.ndarray
+    context_objects: tuple[int, ...]
+    exclusive: bool
+    needs_image: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image whose content is known exactly.
+
+    Attributes:
+        seed: What the scene was made from.
+        image: RGB.
+        objects: The 3 to 6 objects, in drawing order.
+        object_masks: Bool, (objects, height, width): the pixels of each object.
+        questions: Questions with answers and evidence.
+    """
+
+    seed: int
+    image: Image.Image
+    objects: tuple[SceneObject, ...]
+    object_masks: np.ndarray
+    questions: tuple[Question, ...]
+
+    def box(self, indices: Sequence[int]) -> tuple[int, int, int, int] | None:
+        """Smallest box (x0, y0, x1, y1), in pixels with x1 and y1 exclusive, around some objects; None around none."""
+        return mask_box(_union(self.object_masks, indices))
+
+
+def make_scene(seed: int, *, size: tuple[int, int] = (224, 224), budget: Mapping[str, int] = DEFAULT_BUDGET) -> Scene:
+    """Make a scene: the same seed, size and budget give the same pixels and questions.
+
+    The objects and the questions depend on the seed and the aspect ratio alone, so a scene can be had at several
+    resolutions; the background's noise differs between them.
+
+    Args:
+        seed: Any integer from 0. See `TRAINING_SEEDS`, `TUNING_SEEDS`, `REPORTING_SEEDS`.
+        size: (height, width) in pixels, each 64 to 4,096, neither more than twice the other.
+        budget: Most questions of each kind.
+
+    Raises:
+        InputError: The seed or the size is out of range, or the budget names an unknown kind.
+    """
+    check_scene_size(size)
+    if seed < 0:
+        raise InputError(f"a scene's seed must be at least 0, not {seed}")
+    unknown = set(budget) - set(DEFAULT_BUDGET)
+    if unknown:
+        raise unknown_name("kind of question", sorted(unknown)[0], list(DEFAULT_BUDGET))
+    height, width = size
+    aspect = width / height
+    # Separate streams, so that the layout does not depend on how many random numbers the drawing takes.
+    layout, drawing, asking = (np.random.default_rng((SCENES_VERSION, seed, stream)) for stream in range(3))
+    objects = sample_objects(layout, aspect)
+    pixels, masks = render(drawing, objects, size)
+    questions = tuple(
+        Question(
+            kind=draft.kind,
+            text=draft.text,
+            answer=draft.answer,
+            evidence=_union(masks, draft.evidence),
+            evidence_objects=draft.evidence,
+            context=_union(masks, draft.context),
+            context_objects=draft.context,
+            exclusive=draft.exclusive(objects),
+            needs_image=draft.kind != "fact",
+        )
+        for draft in ask(asking, objects, aspect, budget)
+    )
+    return Scene(int(seed), Image.fromarray(pixels), objects, masks, questions)
+
+
+def check_scene_size(size: tuple[int, int]) -> None:
+    """Raise `InputError` unless scenes can be made at this (height, width)."""
+    height, width = size
+    if not MINIMUM_SIDE <= min(size) <= max(size) <= MAXIMUM_SIDE or max(size) > MAXIMUM_ASPECT * min(size):
+        raise InputError(
+            f"a scene cannot be {height} x {width} pixels (height x width): each side must be {MINIMUM_SIDE} to"
+            f" {MAXIMUM_SIDE} pixels, and neither more than {MAXIMUM_ASPECT:g} times the other"
+        )
+
+
+def mask_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Smallest box (x0, y0, x1, y1) around the true pixels of a (height, width) mask; None when there are none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _union(masks: np.ndarray, indices: Sequence[int]) -> np.ndarray:
+    """The pixels of some objects, (height, width); none for no objects."""
+    return np.asarray(masks[list(indices)].any(axis=0))
