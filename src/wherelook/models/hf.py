@@ -190,12 +190,12 @@ class VisionLanguageModel:
             prompt: the prompt.
             ids: what `generate_ids` returned for it.
         """
-        output = self._generate(prompt, max_new_tokens=len(ids))
+        output = self._generate(prompt, max_new_tokens=len(ids), output_logits=True)
         logits = torch.stack([step[0] for step in output.logits]).float()
         targets = torch.tensor(ids, device=logits.device)
         return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
 
-    def _generate(self, prompt: Prompt, *, max_new_tokens: int) -> Any:
+    def _generate(self, prompt: Prompt, *, max_new_tokens: int, **options: Any) -> Any:
         inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
         with torch.no_grad():
             output = self.model.generate(  # type: ignore[operator]
@@ -204,8 +204,8 @@ class VisionLanguageModel:
                 num_beams=1,
                 max_new_tokens=max_new_tokens,
                 return_dict_in_generate=True,
-                output_logits=True,
                 **self._quiet_generation(),
+                **options,
             )
         output.sequences = output.sequences[:, prompt.inputs["input_ids"].shape[1] :]
         return output

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from wherelook.types import InputError, WherelookError
 
 EMBEDDED = "embedded"
 """The name of the small model that comes with the package."""
+
+HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
 
 DTYPES = {
     "auto": "auto",
@@ -53,7 +57,7 @@ def load(
 
     Raises:
         InputError: unknown device or dtype, no such model, a broken folder, not an image-text-to-text model, weights
-            that are not safetensors, or a package that the model's processor needs is missing.
+            that are not safetensors or do not fit the model, or a package that the model's processor needs is missing.
     """
     device = check_device(device)
     if dtype is None:
@@ -61,40 +65,81 @@ def load(
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; valid: {', '.join(DTYPES)}")
     place = locate(name)
+    if revision is not None and Path(place).is_dir():
+        raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     transformers.utils.logging.disable_progress_bar()
+    part = "config.json"
     try:
         config = AutoConfig.from_pretrained(place, **options)
+        part = "processor"
         processor = load_processor(place, **options)
-        model = AutoModelForImageTextToText.from_pretrained(
-            place, config=config, dtype=DTYPES[dtype], device_map=device, use_safetensors=True, **options
-        )
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, AttributeError) as error:
-        raise explain_failure(name, error) from error
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise InputError(
-            f"model {name!r} has no processor for images and text (found {type(processor).__name__}): "
-            "expected preprocessor_config.json and tokenizer files beside the weights"
-        )
+        part = "weights"
+        with torch.random.fork_rng(devices=[]):  # weights that the checkpoint lacks are drawn
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                place,
+                config=config,
+                dtype=DTYPES[dtype],
+                device_map=device,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report, and refused below
+                **options,
+            )
+    except Exception as error:  # libraries raise every type, down to bare Exception, on damaged files
+        raise explain_failure(name, part, error) from error
+    model, report = loaded
+    check_complete(name, report)
     return model.eval(), processor
+
+
+def check_complete(name: str, report: Mapping[str, Any]) -> None:
+    """Refuses a checkpoint that leaves weights at random values, which Transformers only warns about.
+
+    Args:
+        name: the model's name, for the message.
+        report: Transformers' loading information.
+
+    Raises:
+        InputError: tensors of the model are missing from the checkpoint, or have another shape there.
+    """
+    bad = sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"])
+    if bad:
+        raise InputError(
+            f"the weights of model {name!r} do not fit its config.json: {len(bad)} tensors are missing or of another "
+            f"shape and would stay random, such as {bad[0]}; the download may be incomplete"
+        )
 
 
 def load_processor(place: str, **options: Any) -> ProcessorMixin:
     """A model's processor; without its video part where that alone needs torchvision, which is not installed.
 
-    The image part of such a processor runs on Pillow and gives the same tensors.
+    Raises:
+        InputError: the files make no processor for images and text.
+        Exception: what Transformers raises on missing or damaged files.
     """
     try:
-        return AutoProcessor.from_pretrained(place, **options)
+        processor = AutoProcessor.from_pretrained(place, **options)
     except ImportError as error:
         if "VideoProcessor requires the Torchvision library" not in str(error) or options.get("trust_remote_code"):
             raise
+        processor = load_image_only_processor(place, **options)
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise InputError(
+            f"found {type(processor).__name__}, which is no processor for images and text: expected "
+            "preprocessor_config.json or processor_config.json, and tokenizer files, beside the weights"
+        )
+    return processor
+
+
+def load_image_only_processor(place: str, **options: Any) -> ProcessorMixin:
+    """A processor whose video part is left out. Its image part runs on Pillow and gives the same tensors."""
     settings, _ = ProcessorMixin.get_processor_dict(place, **options)
     name = settings.get("processor_class")
     config = AutoConfig.from_pretrained(place, **options)
     full: Any = getattr(transformers, name) if name else PROCESSOR_MAPPING[type(config)]
 
-    class ImageOnly(full):  # type: ignore[misc, valid-type]
+    class ImageOnly(full):
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
             if argument_name == "video_processor":
                 return type(None)
@@ -147,8 +192,8 @@ def locate(name: str) -> str:
         return str(files("wherelook.models") / "embedded")
     path = Path(name).expanduser()
     try:
-        exists = path.exists()
-    except OSError:
+        exists = bool(name.strip()) and path.exists()
+    except OSError:  # a name too long for the file system
         exists = False
     if exists:
         if not path.is_dir():
@@ -156,38 +201,72 @@ def locate(name: str) -> str:
         if not (path / "config.json").is_file():
             raise InputError(f"model folder {name!r} has no config.json; expected a save_pretrained folder")
         return str(path)
-    if not name.strip() or name.startswith((".", "/", "~")) or name.count("/") != 1 or "\x00" in name:
-        raise InputError(f"no model folder {name!r}; expected a folder, a hub id 'owner/name', or 'embedded'")
+    if not HUB_ID.fullmatch(name):
+        raise InputError(f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'")
     return name
 
 
-def explain_failure(name: str, error: Exception) -> WherelookError:
-    """One line for what Transformers raised while loading `name`."""
-    text = " ".join(str(error).split())
-    lower = text.lower()
-    if "nms does not exist" in lower:
-        return InputError(
-            "the installed torchvision was built for another torch and breaks model loading: "
-            "install a matching pair, or `pip uninstall torchvision` (it is optional for most models)"
-        )
-    if "torchvision" in lower and importlib.util.find_spec("torchvision") is None:
-        return InputError(f"the processor of {name!r} needs torchvision: pip install torchvision")
-    if "trust_remote_code" in lower or "contains custom code" in lower:
-        return InputError(
-            f"model {name!r} brings its own Python code, which is not run by default: read it, "
-            "then pass --trust-remote-code"
-        )
-    if isinstance(error, ImportError):
-        return InputError(f"model {name!r} needs a package that is missing: {text[:300]}")
-    if "unrecognized configuration class" in lower:
-        return InputError(f"model {name!r} is not an image-text-to-text model: {text[:160]}")
-    if "safetensors" in lower and ("no file named" in lower or "does not appear" in lower):
-        return InputError(f"model {name!r} has no safetensors weights; pickled weights are not loaded")
-    if "not a local folder" in lower or "couldn't connect" in lower or "cannot find the requested" in lower:
-        return InputError(
-            f"model {name!r} is neither a local folder nor reachable on the Hugging Face hub: "
-            "check the name, the network, and for gated models `hf auth login`"
-        )
-    if torch.cuda.is_available() and "out of memory" in lower:
+# Part of what a library says when loading fails (a regular expression), and what the user is told.
+REASONS = (
+    (
+        "trust_remote_code|contains custom code",
+        "model {name} brings its own Python code, which is not run by default: read it, then pass --trust-remote-code",
+    ),
+    (
+        r"unrecognized configuration class .*?(\w+)'>",
+        "model {name} is not an image-text-to-text model ({found}): `wherelook models` lists the families that are",
+    ),
+    (
+        "does not recognize this architecture",
+        "model {name} is of a family that the installed Transformers does not know: pip install --upgrade transformers",
+    ),
+    (
+        "`model_type` key",
+        "the config.json of model {name} names no model_type; expected a save_pretrained folder",
+    ),
+    (
+        "backend tokenizer",
+        "model {name} has no tokenizer that can be loaded: expected tokenizer.json; "
+        "for a tokenizer.model: pip install sentencepiece tiktoken",
+    ),
+    (
+        "load image processor",
+        "model {name} has no preprocessor_config.json or processor_config.json beside its weights",
+    ),
+    (
+        "(?:no file named|does not appear).*safetensors|safetensors.*(?:no file named|does not appear)",
+        "model {name} has no safetensors weights; pickled weights are not loaded: convert them with save_pretrained",
+    ),
+    (
+        "error while deserializing",
+        "the weights of model {name} are damaged or incomplete ({text}): download them again",
+    ),
+    (
+        "not a local folder|couldn't connect|cannot find the requested|not a valid git identifier",
+        "model {name} is neither a local folder nor to be had from the Hugging Face hub: check the name, the revision "
+        "and the network, and for gated models `hf auth login`",
+    ),
+)
+
+
+def explain_failure(name: str, part: str, error: Exception) -> WherelookError:
+    """One line for what a library raised while loading a model.
+
+    Args:
+        name: the model's name.
+        part: what was being loaded: config.json, processor or weights.
+        error: what was raised.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    short = text if len(text) <= 300 else f"{text[:300].rstrip()} ..."
+    if isinstance(error, torch.OutOfMemoryError):
         return WherelookError(f"model {name!r} does not fit: use --dtype bfloat16 or --device auto")
-    return InputError(f"model {name!r} cannot be loaded: {text[:300]}")
+    if "torchvision" in text.lower() and importlib.util.find_spec("torchvision") is None:
+        return InputError(f"the processor of {name!r} needs torchvision: pip install torchvision")
+    for pattern, message in REASONS:
+        found = re.search(pattern, text, re.IGNORECASE)
+        if found:
+            return InputError(message.format(name=repr(name), text=short, found=found[found.lastindex or 0]))
+    if isinstance(error, ImportError):
+        return InputError(f"model {name!r} needs a package that is missing: {short}")
+    return InputError(f"the {part} of model {name!r} cannot be used: {short}")

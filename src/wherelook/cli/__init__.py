@@ -1,0 +1,17 @@
+"""The command line. Commands live in one file each; this one runs them and turns errors into lines and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Tokenizers warn about forks, Transformers about optional packages: not the user's concern here.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def main() -> None:
+    """Entry point of the `wherelook` command. Exits with 0 (done), 1 (failed) or 2 (bad input or usage)."""
+    from wherelook.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,100 @@
+"""The command-line application: its commands, and how errors reach the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from wherelook import __version__
+from wherelook.cli import bench, check, demo, explain, listings, scenes
+from wherelook.types import WherelookError
+
+app = typer.Typer(
+    name="wherelook",
+    help="Shows where a vision-language model looks when it answers a question about an image.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+
+# Newer Typers carry their own copy of click, older ones use the package: this is the one that its errors derive from.
+UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def _version(show: bool) -> bool:
+    if show:
+        typer.echo(f"wherelook {__version__}")
+        raise typer.Exit
+    return show
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command."""
+
+
+app.command("explain")(explain.explain)
+app.command("demo")(demo.demo)
+app.command("check")(check.check)
+app.command("models")(listings.models)
+app.command("methods")(listings.methods)
+app.command("metrics")(listings.metrics)
+app.command("scenes")(scenes.scenes)
+app.command("bench")(bench.bench)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command line and returns its exit code; errors become one line on standard error."""
+    debug = "--debug" in arguments
+    # `--debug` may stand anywhere: it is about how errors look, not about one command.
+    arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
+    try:
+        with warnings.catch_warnings():
+            if not debug:  # what libraries warn their programmers about
+                warnings.simplefilter("ignore")
+            code = typer.main.get_command(app).main(args=arguments, prog_name="wherelook", standalone_mode=False)
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has gone; Python flushes once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        text, code = _describe(error)
+        _complain(text)
+        return code
+    if code == INTERRUPTED:
+        _complain("interrupted")
+    return code if isinstance(code, int) else 0
+
+
+def _describe(error: Exception) -> tuple[str, int]:
+    """What to tell the user about an error, and the exit code."""
+    if isinstance(error, WherelookError):
+        return str(error), error.exit_code
+    if isinstance(error, UsageError):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "wherelook"
+        return f"{error.format_message().rstrip('.')}; try '{command} --help'", BAD_USAGE
+    # A defect of ours, or of a library: still one line.
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text} (run again with --debug for the traceback)", FAILED
+
+
+def _complain(text: str) -> None:
+    print(f"wherelook: {' '.join(text.split())}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""`wherelook bench`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wherelook.cli import options
+
+if TYPE_CHECKING:
+    from wherelook.bench import Comparison, Quality, Side
+
+
+def bench(
+    scenes: Annotated[int, typer.Option("--scenes", min=1, help="Scenes of the equal-quality comparison.")] = 50,
+    small: Annotated[bool, typer.Option("--small", help="The embedded model only.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Times explanations by the plain procedure and by ours, side by side: seconds, passes, memory, ratios."""
+    import torch
+
+    from wherelook import bench as benchmarks
+    from wherelook.attribution import make_settings
+    from wherelook.models import VisionLanguageModel
+
+    paper = make_settings(benchmarks.METHOD, "paper")
+    model = VisionLanguageModel.from_pretrained("embedded", device="cpu")
+    report: dict[str, Any] = {"threads": torch.get_num_threads()}
+    typer.echo(
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {benchmarks.REPETITIONS} runs",
+        err=True,
+    )
+
+    score, image = benchmarks.scene_score(model)
+    first = benchmarks.compare("(a) embedded model, paper settings", score, image, paper, steps=50)
+    _show(first, report, "a", as_json)
+    growth = benchmarks.memory_growth(score, image)
+    report["peak_bytes_by_steps"] = {str(steps): peak for steps, peak in growth.items()}
+    if not as_json:
+        peaks = ", ".join(f"{steps} steps {peak / 1e6:,.0f} MB" for steps, peak in growth.items())
+        typer.echo(f"    peak memory of ours by integrated-gradient steps: {peaks}")
+
+    with options.progress_bar() as progress:
+        quality = benchmarks.equal_quality(model, scenes=scenes, progress=progress)
+    report["equal_quality"] = asdict(quality) | {"ratio": quality.ratio}
+    if not as_json:
+        _show_quality(quality)
+
+    if not small:
+        few = replace(paper, steps=4, iterations=1)
+        score, image = benchmarks.medium()
+        _show(
+            benchmarks.compare("(b) random LLaVA, 160 M parameters, 8 passes", score, image, few, steps=5, repetitions=1),
+            report, "b", as_json,
+        )  # fmt: skip
+        if torch.cuda.is_available():
+            score, image = benchmarks.seven_billion()
+            for iterations in (5, 10):
+                settings = replace(paper, iterations=iterations)
+                name = f"(c) shape of LLaVA-1.5-7B, bfloat16, {20 * iterations} passes"
+                result = benchmarks.compare(name, score, image, settings, steps=50, repetitions=1)
+                _show(result, report, f"c{20 * iterations}", as_json)
+    if as_json:
+        options.print_json(report)
+
+
+def _show(result: Comparison, report: dict[str, Any], key: str, as_json: bool) -> None:
+    report[key] = asdict(result) | {"ratio": result.ratio}
+    if as_json:
+        return
+    typer.echo(result.name)
+    typer.echo(_line("plain", result.plain))
+    typer.echo(_line("ours", result.ours))
+    typer.echo(
+        f"    ours is {result.ratio:.2f} times faster (map alone {result.plain.map_seconds / result.ours.map_seconds:.2f}), "
+        f"takes {result.ours.peak_bytes / max(result.plain.peak_bytes, 1):.2f} of the memory; "
+        f"masks differ by {result.mask_difference:.1e} at most"
+    )
+
+
+def _line(name: str, side: Side) -> str:
+    return (
+        f"    {name:6}{side.seconds:8.2f} s (map {side.map_seconds:.2f} s), {side.forward} forward, "
+        f"{side.backward} backward, peak {side.peak_bytes / 1e6:,.0f} MB"
+    )
+
+
+def _show_quality(quality: Quality) -> None:
+    typer.echo(f"equal quality, {quality.scenes} scenes: paper settings plainly, {quality.preset!r} by ours")
+    for name, side in (("plain", quality.plain), ("ours", quality.ours)):
+        typer.echo(
+            f"    {name:6}{side['seconds']:8.2f} s (map {side['map_seconds']:.2f} s), deletion {side['deletion']:.3f}, "
+            f"insertion {side['insertion']:.3f}, {side['forward']:.0f} forward, {side['backward']:.0f} backward"
+        )
+    typer.echo(f"    ours is {quality.ratio:.1f} times faster")

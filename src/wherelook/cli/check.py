@@ -1,0 +1,43 @@
+"""`wherelook check`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wherelook.cli import options
+
+
+def check(
+    model: Annotated[str, typer.Argument(help="Hub id or local folder of an image-text-to-text model.")],
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    prompt_template: options.PromptTemplate = None,
+    as_json: options.Json = False,
+) -> None:
+    """Does this model work? Geometry, gradient, batching, teacher forcing, memory; exit code 1 if something fails."""
+    from wherelook.check import check_model
+
+    explainer = options.load_explainer(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        prompt_template=prompt_template,
+        memory_limit=None,
+    )
+    findings = check_model(explainer.model)
+    works = all(finding.passed for finding in findings)
+    if as_json:
+        rows = [{"check": f.name, "passed": f.passed, "measured": f.measured} for f in findings]
+        options.print_json({"model": explainer.model.description, "works": works, "checks": rows})
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.name}: {finding.measured}")
+        typer.echo(f"{model} {'works' if works else 'does not work'} with wherelook.")
+    if not works:
+        raise typer.Exit(1)

@@ -1,0 +1,39 @@
+"""`wherelook demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wherelook.cli import options
+from wherelook.cli.explain import print_explanation
+
+DEMO_SIZE = (448, 448)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-demo"),
+    as_json: options.Json = False,
+) -> None:
+    """Explains questions about a bundled scene with the embedded model; no network, a few seconds."""
+    from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene
+
+    scene = make_scene(DEMO_SEED, size=DEMO_SIZE)
+    image = options.make_folder(out) / "scene.png"
+    scene.image.save(image)
+    explainer = options.load_explainer("embedded", device="cpu", dtype=None, memory_limit=None, prompt_template=None)
+    results = {}
+    for name, question in DEMO_QUESTIONS.items():
+        with options.progress_bar() as progress:
+            explanation = explainer.explain(image, question, per_token=True, progress=progress)
+        folder = explanation.save(out / name)
+        results[name] = explanation.to_dict()
+        if not as_json:
+            print_explanation(explanation, folder)
+            typer.echo("")
+    if as_json:
+        options.print_json(results)
+    else:
+        typer.echo(f"Open {out / next(iter(DEMO_QUESTIONS)) / 'report.html'} in a browser.")

@@ -1,0 +1,131 @@
+"""`wherelook explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wherelook.cli import options
+
+if TYPE_CHECKING:
+    from wherelook.explanation import Explanation
+
+
+def explain(
+    image: Annotated[str, typer.Argument(help="An image file.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    model: options.Model = "embedded",
+    answer: Annotated[
+        str | None, typer.Option("--answer", help="Explain this text instead of letting the model answer.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="See `wherelook methods`.")] = "igos+",
+    preset: Annotated[
+        str, typer.Option("--preset", help="best, fast, or paper (the paper's constants exactly).")
+    ] = "best",
+    tokens: Annotated[
+        str, typer.Option("--tokens", help='auto (words that rest on the image), all, or "word word".')
+    ] = "auto",
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="What replaces a removed region: auto, blur, mean, zeros or noise.")
+    ] = "auto",
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Nats a word must lose without the image to count as relevant.")
+    ] = 1.0,
+    per_token: Annotated[bool, typer.Option("--per-token", help="Also a map for every selected token.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a constant of the method. Repeatable."),
+    ] = None,
+    replay_steps: Annotated[
+        int | None, typer.Option("--replay-steps", help="Points of the deletion and insertion curves; 0: none.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer to generate.")
+    ] = 64,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-out"),
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    prompt_template: options.PromptTemplate = None,
+    batch_size: options.BatchSize = 16,
+    memory_limit: options.MemoryLimit = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Explains one answer: which words rest on the image, and which region they came from."""
+    from wherelook.attribution import make_settings
+    from wherelook.data.images import load_image
+
+    # Everything that can be wrong with the input is found before a model is loaded.
+    changes = options.parse_settings(settings or [])
+    make_settings(method, preset, changes)
+    options.check_text("question", question)
+    if answer is not None:
+        options.check_text("answer", answer)
+    load_image(image)
+    options.make_folder(out)
+
+    explainer = options.load_explainer(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        batch_size=batch_size,
+        memory_limit=memory_limit,
+        prompt_template=prompt_template,
+    )
+    with options.progress_bar() as progress:
+        explanation = explainer.explain(
+            image,
+            question,
+            answer=answer,
+            method=method,
+            preset=preset,
+            tokens=tokens,
+            baseline=baseline,
+            alpha=alpha,
+            per_token=per_token,
+            settings=changes,
+            replay_steps=replay_steps,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            progress=progress,
+        )
+    folder = explanation.save(out)
+    if as_json:
+        options.print_json(explanation.to_dict())
+    else:
+        print_explanation(explanation, folder)
+
+
+def print_explanation(explanation: Explanation, folder: Path) -> None:
+    """What a person wants to know first."""
+    words: dict[int | None, str] = {}
+    for token in explanation.tokens:
+        if token.selected:
+            words[token.word] = words.get(token.word, "") + token.text
+    typer.echo(f"question   {explanation.question}")
+    typer.echo(f"answer     {explanation.answer.strip()}")
+    typer.echo(f"status     {explanation.status}: {explanation.reason}")
+    typer.echo(f"reliance   {explanation.reliance['score']:.2f} (0: not on the image, 1: entirely)")
+    if explanation.focus is not None:
+        x0, y0, x1, y1 = explanation.focus.box
+        x, y = explanation.focus.peak
+        typer.echo(f"words      {' '.join(word.strip() for word in words.values())}")
+        typer.echo(f"looked at  box ({x0}, {y0}) to ({x1}, {y1}), peak ({x:.0f}, {y:.0f}), in pixels of the image")
+    for curve in explanation.curves:
+        suffix = "" if curve.seen else "_unseen"
+        deletion, insertion = (explanation.metrics[f"{name}{suffix}"] for name in ("deletion", "insertion"))
+        typer.echo(
+            f"scores     deletion {deletion:.3f} (lower is better), insertion {insertion:.3f} (higher is better), "
+            f"baseline {curve.baseline}{'' if curve.seen else ' (never seen by the optimiser)'}"
+        )
+    cost = explanation.cost
+    typer.echo(f"cost       {cost['forward']} forward and {cost['backward']} backward passes, {cost['seconds']:.1f} s")
+    for note in explanation.notes:
+        typer.echo(f"note       {note}")
+    typer.echo(f"report     {folder / 'report.html'}")

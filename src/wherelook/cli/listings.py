@@ -1,0 +1,51 @@
+"""`wherelook models`, `methods` and `metrics`: what exists, what it costs and what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from wherelook.cli import options
+
+
+def models(as_json: options.Json = False) -> None:
+    """Lists the models that can be explained."""
+    from wherelook.models.catalogue import model_families
+
+    families = model_families()
+    if as_json:
+        options.print_json(families)
+        return
+    print("embedded: a small LLaVA trained on scenes, comes with the package, needs no network")
+    print("any hub id or folder of an image-text-to-text model; classes of the installed Transformers:")
+    options.print_table(families)
+    print("`wherelook check MODEL` tells whether one of them works here.")
+
+
+def methods(as_json: options.Json = False) -> None:
+    """Lists the attribution methods, with the passes that each preset costs."""
+    from wherelook.attribution import METHODS
+
+    rows = [
+        {
+            "method": name,
+            **{f"passes ({preset})": method.passes(settings) for preset, settings in method.presets.items()},
+            "what": method.summary,
+            "source": method.source,
+        }
+        for name, method in METHODS.items()
+    ]
+    if as_json:
+        options.print_json(rows)
+    else:
+        options.print_table(rows)
+
+
+def metrics(as_json: options.Json = False) -> None:
+    """Lists the metrics: which direction is better, range, cost, needs and source."""
+    from wherelook.metrics import METRICS
+
+    rows = [{"metric": name, **asdict(metric)} for name, metric in METRICS.items()]
+    if as_json:
+        options.print_json(rows)
+    else:
+        options.print_table(rows)

@@ -1,0 +1,163 @@
+"""Options that several commands share, and what they have in common on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from wherelook.types import InputError
+from wherelook.types import Progress as Report
+
+if TYPE_CHECKING:
+    from wherelook.explain import Explainer
+
+Model = Annotated[
+    str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu, cuda, cuda:N, mps, or auto (layers over all devices). [default: the best]"),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option("--dtype", help="float32, bfloat16, float16 or auto. [default: the checkpoint's; float32 on cpu]"),
+]
+Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, help="Most images per forward; memory decides below that.")
+]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-limit", min=0.001, max=1e6, help="GB that one batch may use. [default: most of what is free]"
+    ),
+]
+PromptTemplate = Annotated[
+    str | None,
+    typer.Option("--prompt-template", help="For a model without chat template: a text with {image} and {question}."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def load_explainer(model: str, *, memory_limit: float | None, prompt_template: str | None, **options: Any) -> Explainer:
+    """The explainer for the options above; a note on the terminal while it loads."""
+    console = Console(stderr=True)
+    with console.status(f"loading {model}") if console.is_terminal else _nothing():
+        from wherelook.explain import Explainer
+
+        if prompt_template is not None:
+            check_prompt_template(prompt_template)
+            options["prompt_template"] = prompt_template
+        if memory_limit is not None:
+            options["memory_limit"] = int(memory_limit * 1e9)
+        return Explainer.from_pretrained(model, **options)
+
+
+def check_prompt_template(template: str) -> None:
+    """Raises InputError unless the template has {image} and {question} and nothing else in braces."""
+    try:
+        template.format(image="", question="")
+        complete = "{image}" in template and "{question}" in template
+    except (KeyError, IndexError, ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")
+
+
+def check_text(name: str, text: str) -> None:
+    """Raises InputError unless there is something to read."""
+    if not text.strip():
+        raise InputError(f"the {name} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise InputError(f"the {name} {ascii(text)[:100]} is not text in UTF-8") from None
+
+
+def make_folder(folder: Path, *, empty: bool = False) -> Path:
+    """Makes the folder for results, before the work that would be lost if it could not be made.
+
+    Raises:
+        InputError: the name is taken by a file, the place cannot be written to, or `empty` is asked for and it is not.
+    """
+    shown = repr(str(folder))
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--out {shown} is a file; expected a folder, or a new name")
+        folder.mkdir(parents=True, exist_ok=True)
+        if empty and any(folder.iterdir()):
+            raise InputError(f"--out {shown} is not empty; expected a new or an empty folder")
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--out {shown[:200]} cannot be made: {reason}; choose another folder") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--out {shown} cannot be written to; choose another folder")
+    return folder
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """KEY=VALUE pairs as a mapping."""
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {pair!r}: expected KEY=VALUE, for example --set iterations=8")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report | None]:
+    """A progress bar on a terminal; None elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output, as it is."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """A table of rows with the same keys; text is shown as it is, without markup."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(_escape(value) for value in row.values()))
+    Console(markup=False, highlight=False, soft_wrap=False).print(table)
+
+
+def _escape(value: Any) -> str:
+    return str(value).replace("[", "\\[")
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
