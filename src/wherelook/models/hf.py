@@ -49,7 +49,8 @@ class VisionLanguageModel:
         processor: its processor.
         identifier: how to call it in results.
         revision: its revision, where known.
-        prompt_template: for a model without chat template: a text with {image} and {question}.
+        prompt_template: a text with {image} and {question} instead of the model's chat template; a model without a
+            chat template gets "{image}{question}" unless one is given.
         batch_size: the most images per forward; memory decides below that.
         memory_limit: bytes that one batch may use; None takes most of what is free.
     """
@@ -61,7 +62,7 @@ class VisionLanguageModel:
         *,
         identifier: str | None = None,
         revision: str | None = None,
-        prompt_template: str = "{image}{question}",
+        prompt_template: str | None = None,
         batch_size: int = 16,
         memory_limit: int | None = None,
     ) -> None:
@@ -115,7 +116,15 @@ class VisionLanguageModel:
     # ---- prompt and answer ----
 
     def render(self, question: str) -> str:
-        """The prompt text: by the chat template, or by `prompt_template` for a model without one."""
+        """The prompt text, by `prompt_template` if one was given, else by the chat template, if there is one.
+
+        Raises:
+            InputError: the question contains the model's image placeholder.
+        """
+        if self._image_token() in question:
+            raise InputError(f"the question contains {self._image_token()!r}, which stands for the image: remove it")
+        if self.prompt_template is not None:
+            return self.prompt_template.format(image=self._image_token(), question=question)
         template = getattr(self.processor, "chat_template", None)
         owner = self.processor if template else self.tokenizer
         if template or getattr(self.tokenizer, "chat_template", None):
@@ -125,7 +134,7 @@ class VisionLanguageModel:
                 content = f"{self._image_token()}\n{question}"
             messages = [{"role": "user", "content": content}]
             return owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return self.prompt_template.format(image=self._image_token(), question=question)
+        return f"{self._image_token()}{question}"
 
     def _image_token(self) -> str:
         for owner in (self.processor, self.tokenizer):
@@ -238,6 +247,8 @@ class VisionLanguageModel:
         answer = answer.strip()
         if not answer:
             raise InputError("the answer to explain is empty")
+        if self._image_token() in answer:
+            raise InputError(f"the answer contains {self._image_token()!r}, which stands for the image: remove it")
         # After "ASSISTANT:" a model writes a space; after a line break or a special token it does not.
         gap = " " if prompt.text[-1:].isalnum() or prompt.text[-1:] in (":", ".", "?", "!") else ""
         before = self.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
@@ -254,7 +265,7 @@ class VisionLanguageModel:
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The text that each token adds to the decoded answer; their concatenation is the answer.
 
-        A character of several tokens is given to its last one; special tokens add nothing.
+        A character of several tokens is given to its last one; special tokens add nothing, see `special`.
         """
         pieces, seen = [], ""
         for count in range(1, len(ids) + 1):
@@ -266,6 +277,11 @@ class VisionLanguageModel:
             pieces.append(text[len(seen) :])
             seen = text
         return pieces
+
+    def special(self, ids: Sequence[int]) -> list[bool]:
+        """Which tokens are special ones, that no reader sees."""
+        known = set(self.tokenizer.all_special_ids)
+        return [token in known for token in ids]
 
     # ---- score ----
 
@@ -317,9 +333,10 @@ class VisionLanguageModel:
     @contextlib.contextmanager
     def evaluation(self) -> Iterator[None]:
         """The model in evaluation mode inside, and as it was after."""
-        training = self.model.training
+        training = [module for module in self.model.modules() if module.training]
         self.model.eval()
         try:
             yield
         finally:
-            self.model.train(training)
+            for module in training:
+                module.training = True

@@ -84,7 +84,7 @@ class BatchPlan:
             if not isinstance(tensor, torch.nn.Parameter):
                 storage = tensor.untyped_storage()
                 storages[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            return tensor.detach()  # an output that its own node saves would keep the graph alive for good
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             yield

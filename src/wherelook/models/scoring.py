@@ -11,6 +11,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -91,7 +92,8 @@ class HuggingFaceScore:
             [conversation.prompt_length - 1 + position for position in self.selected], device=plan.device
         )
         accepted = inspect.signature(model.forward).parameters
-        self._options = {"use_cache": False} if "use_cache" in accepted else {}
+        takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
+        self._options = {"use_cache": False} if takes_any or "use_cache" in accepted else {}
         self._keeps_logits = "logits_to_keep" in accepted
         self._targets = torch.tensor([conversation.answer[i] for i in self.selected], device=plan.device)
         self._known = known
@@ -210,10 +212,13 @@ class HuggingFaceScore:
         count = len(masks)
         inputs = {name: _repeat(value, count) for name, value in self._inputs.items()}
         inputs |= self._blend(masks, noise)
-        self.cost.forward += count
+        options: dict[str, Any] = dict(self._options)
         if self._keeps_logits:
-            return self.model(**inputs, **self._options, logits_to_keep=self._positions).logits
-        logits = self.model(**inputs, **self._options).logits
+            options["logits_to_keep"] = self._positions
+        logits = self.model(**inputs, **options).logits
+        self.cost.forward += count  # after the call: one that ran out of memory is repeated in parts
+        if self._keeps_logits:
+            return logits
         # A model may put its image tokens in itself: count from the end, where the answer is.
         from_end = inputs["input_ids"].shape[1] - self._positions
         return logits[:, logits.shape[1] - from_end]

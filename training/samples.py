@@ -1,0 +1,171 @@
+"""Training samples: a scene's pixels, its questions packed in one sequence, and what each patch shows.
+
+All questions of a scene share the image: one sequence holds the prompt's start and the image once, and then question
+after question, each of which sees the image and itself alone and counts its positions from the image on (see
+`packed_attention`). A scene with a dozen questions so costs little more than one with a single question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from architecture import ASSISTANT, GRID, IMAGE, IMAGE_SIDE, USER
+from PIL import Image, ImageFilter
+from torch.utils.data import IterableDataset
+from transformers import PreTrainedTokenizerFast
+
+from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES, TRAINING_SEEDS, Scene, make_scene
+
+# The places for questions with their answers: (how many, tokens in each). Equal lengths make attention within questions
+# a batched product; two lengths waste less padding than one. The longest question with its answer has 22 tokens.
+SLOTS = ((8, 16), (5, 22))
+SLOT_LENGTHS = np.repeat([length for _, length in SLOTS], [count for count, _ in SLOTS])
+TEXT_LENGTH = int(SLOT_LENGTHS.sum())
+PREFIX_LENGTH = 1 + GRID * GRID
+POSITIONS = np.concatenate([np.arange(PREFIX_LENGTH), *(PREFIX_LENGTH + np.arange(n) for n in SLOT_LENGTHS)])
+IGNORE = -100
+COVERED = 0.12  # share of a patch that an object must fill for the patch to be labelled with it
+TRAINING_BUDGET = {
+    "relation": 3,
+    "existence": 3,
+    "description": 1,
+    "count": 3,
+    "shape": 1,
+    "color": 1,
+    "size": 1,
+    "fact": 1,
+}
+DEGRADED_SHARE = 0.08  # of the images: blurred, plain or noise, with facts alone
+FACTS_ALONE = {"fact": 13}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of a batch of B scenes; L = PREFIX_LENGTH + TEXT_LENGTH, Q = the number of slots.
+
+    Attributes:
+        pixels: uint8, (B, IMAGE_SIDE, IMAGE_SIDE, 3).
+        tokens: int64, (B, L).
+        labels: int64, (B, L): the token that follows, inside answers; IGNORE elsewhere.
+        kinds: int64, (B, Q): index into KINDS of the question in each slot, IGNORE in an empty one.
+        patches: int64, (B, GRID * GRID, 5): colour, shape, size (IGNORE where nothing is), covered, holds a centre.
+    """
+
+    pixels: torch.Tensor
+    tokens: torch.Tensor
+    labels: torch.Tensor
+    kinds: torch.Tensor
+    patches: torch.Tensor
+
+
+class Batches(IterableDataset):
+    """Batches from number `start` on. Batch n of a size is always made of the same scenes, and no scene comes twice."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, *, size: int, start: int, budget: Mapping[str, int]) -> None:
+        self.tokenizer, self.size, self.start, self.budget = tokenizer, size, start, budget
+
+    def __iter__(self) -> Iterator[Batch]:
+        torch.set_num_threads(1)
+        encoder = Encoder(self.tokenizer)
+        for first in range(TRAINING_SEEDS.start + self.start * self.size, TRAINING_SEEDS.stop, self.size):
+            yield collate([training_sample(encoder, seed, self.budget) for seed in range(first, first + self.size)])
+
+
+def collate(samples: list[tuple[np.ndarray, ...]]) -> Batch:
+    return Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*samples, strict=True)))
+
+
+class Encoder:
+    """Token ids of texts. Questions and answers repeat, so they are remembered."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.end = tokenizer.eos_token_id
+        self.pad = tokenizer.pad_token_id
+        self.user, self.assistant, self.image = tokenizer.convert_tokens_to_ids([USER, ASSISTANT, IMAGE])
+        self.ids = lru_cache(maxsize=200_000)(lambda text: tokenizer.encode(text, add_special_tokens=False))
+
+
+def training_sample(encoder: Encoder, seed: int, budget: Mapping[str, int]) -> tuple[np.ndarray, ...]:
+    """Everything of one scene, in the order of `Batch`."""
+    rng = np.random.default_rng((7, seed))
+    degraded = rng.random() < DEGRADED_SHARE
+    scene = make_scene(seed, size=_sample_size(rng), budget=FACTS_ALONE if degraded else budget)
+    pixels = np.asarray(scene.image.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BILINEAR))
+    if degraded:
+        pixels = degrade(rng, pixels)
+    patches = np.full((GRID * GRID, 5), IGNORE) if degraded else patch_labels(scene)
+    return pixels.copy(), *pack(encoder, rng, scene), patches
+
+
+def _sample_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Mostly the model's own size, which is quick to draw; the rest of any size and shape, larger and smaller."""
+    draw = rng.random()
+    if draw < 0.45:
+        return IMAGE_SIDE, IMAGE_SIDE
+    if draw < 0.60:
+        return 224, 224
+    if draw < 0.62:
+        return 448, 448
+    side, aspect = rng.uniform(112, 256), 2.0 ** rng.uniform(-0.98, 0.98)
+    return int(side * aspect**-0.5), int(side * aspect**0.5)
+
+
+def degrade(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+    """An image in which nothing can be made out: blurred, of one colour, or noise."""
+    kind = int(rng.integers(5))
+    if kind <= 1:
+        blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(rng.uniform(4.0, 24.0)))
+        return np.asarray(blurred)
+    if kind == 2:
+        return np.broadcast_to(pixels.mean(axis=(0, 1)).astype(np.uint8), pixels.shape)
+    if kind == 3:
+        return np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), pixels.shape)
+    noise = rng.normal(rng.uniform(60, 200), rng.uniform(5, 90), pixels.shape)
+    return np.clip(noise, 0, 255).astype(np.uint8)
+
+
+def patch_labels(scene: Scene) -> np.ndarray:
+    """(GRID * GRID, 5): what `Batch.patches` holds."""
+    masks = scene.object_masks
+    rows = (np.arange(IMAGE_SIDE) + 0.5) * masks.shape[1] / IMAGE_SIDE
+    columns = (np.arange(IMAGE_SIDE) + 0.5) * masks.shape[2] / IMAGE_SIDE
+    masks = masks[:, rows.astype(int)][:, :, columns.astype(int)]
+    side = IMAGE_SIDE // GRID
+    cover = masks.reshape(-1, GRID, side, GRID, side).mean(axis=(2, 4)).reshape(-1, GRID * GRID)
+    names = np.array([(COLORS.index(o.color), SHAPES.index(o.shape), SIZES.index(o.size)) for o in scene.objects])
+    labels = np.zeros((GRID * GRID, 5), dtype=np.int64)
+    labels[:, :3] = names[cover.argmax(axis=0)]
+    covered = cover.max(axis=0) > COVERED
+    labels[~covered, :3] = IGNORE
+    labels[:, 3] = covered
+    for index, item in enumerate(scene.objects):
+        patch = int(item.center[1] * GRID) * GRID + int(item.center[0] * GRID)
+        labels[patch, :3] = names[index]
+        labels[patch, 3:] = 1
+    return labels
+
+
+def pack(encoder: Encoder, rng: np.random.Generator, scene: Scene) -> tuple[np.ndarray, ...]:
+    """Tokens, labels and kinds of as many of the scene's questions as there are slots for."""
+    tokens = np.full(PREFIX_LENGTH + TEXT_LENGTH, encoder.pad)
+    tokens[:PREFIX_LENGTH] = [encoder.user] + [encoder.image] * (PREFIX_LENGTH - 1)
+    labels = np.full(PREFIX_LENGTH + TEXT_LENGTH, IGNORE)
+    kinds = np.full(len(SLOT_LENGTHS), IGNORE)
+    for index in rng.permutation(len(scene.questions)):
+        question = scene.questions[index]
+        asked = [*encoder.ids(question.text), encoder.assistant]
+        answered = [*encoder.ids(question.answer), encoder.end]
+        length = len(asked) + len(answered)
+        fitting = np.flatnonzero((kinds == IGNORE) & (length <= SLOT_LENGTHS))
+        if not fitting.size:
+            continue
+        slot = fitting[0]
+        start = PREFIX_LENGTH + SLOT_LENGTHS[:slot].sum()
+        tokens[start : start + length] = asked + answered
+        labels[start + len(asked) - 1 : start + length - 1] = answered
+        kinds[slot] = KINDS.index(question.kind)
+    return tokens, labels, kinds
