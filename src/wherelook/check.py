@@ -18,7 +18,7 @@ from wherelook.types import Size, WherelookError
 PICTURE_SIZE: Size = (150, 210)
 QUESTION = "What is in the image?"
 MASK: Size = (6, 8)
-GRADIENT_STEP = 5e-3
+GRADIENT_STEP = 1e-3
 
 # Tolerances by how many digits the model's dtype has.
 BATCH_TOLERANCE = {torch.float32: 1e-3}
@@ -85,7 +85,7 @@ def _geometry(model: VisionLanguageModel, picture: Image.Image, baseline: Image.
     error = model.check_blend(picture, baseline, QUESTION)
     names = ", ".join(model.geometry((picture.height, picture.width)).tensors)
     return error.verdict != "wrong", (
-        f"{error.verdict}; blended images differ by {error.mean:.2f} of 255 on average, {error.maximum:.1f} at most ({names})"
+        f"{error.verdict}; blends differ by {error.mean:.2f} of 255 on average, {error.maximum:.1f} at most ({names})"
     )
 
 

@@ -6,11 +6,10 @@ The whole path is `Explainer.explain`, top to bottom.
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,13 @@ from wherelook.models import VisionLanguageModel
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.tokens import ALPHA, FLIP_FLOOR, Reliance, measure_reliance, select
+from wherelook.request import AUTO_BASELINES, check_request
+from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
 from wherelook.types import Attribution, InputError, Progress, Size, Status, Token, WherelookError
-
-AUTO_BASELINES = ("blur", "mean")
-"""What `baseline="auto"` tries, in this order, until a word of the answer rests on the difference."""
 
 REPLAY_STEPS = {"best": STEPS, "paper": STEPS, "fast": STEPS // 4}
 
 REPLAY_FIGURES = ("deletion", "insertion", "deletion_normalized", "insertion_normalized")
-
-QUESTION_LIMIT = 8000
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,11 @@ class _Case:
     relevance: Relevance
     score: HuggingFaceScore  # of all tokens, against the baseline named in the reliance
     notes: tuple[str, ...]
+
+    def without_region(self) -> _Case:
+        """The case after an optimiser that never moved its mask."""
+        reason = "the optimiser found no region whose removal changes the answer: try --preset best or --baseline mean"
+        return replace(self, relevance=replace(self.relevance, status="weak_gap", reason=reason))
 
     @property
     def selected(self) -> list[int]:
@@ -162,8 +162,16 @@ class Explainer:
         """
         chosen = make_settings(method, preset, settings)
         steps = REPLAY_STEPS[preset] if replay_steps is None else replay_steps
-        if steps < 0 or steps == 1:
-            raise InputError(f"replay steps are 0 (no replay) or at least 2; got {steps}")
+        check_request(
+            question,
+            answer=answer,
+            baseline=baseline,
+            alpha=alpha,
+            max_new_tokens=max_new_tokens,
+            replay_steps=steps,
+        )
+        loaded = load_image(image)
+        _check_truth(truth, loaded.size)
         meter = _Meter(self.model)
         run = partial(METHODS[method].run, settings=chosen, seed=seed)
         attribution, focus = None, None
@@ -172,16 +180,17 @@ class Explainer:
         metrics: dict[str, float | None] = {}
 
         with self.model.evaluation():
-            case = self._case(image, question, answer, tokens, baseline, alpha, max_new_tokens, seed)
-            _check_truth(truth, case.image.size)
+            case = self._case(loaded, question, answer, tokens, baseline, alpha, max_new_tokens, seed)
             if case.relevance.status == "ok":
                 guide = torch.from_numpy(case.image.pixels).permute(2, 0, 1) / 255
                 score = case.score.select(case.selected)
                 attribution = run(score, guide, progress=progress)
+                case = case if attribution.saliency.any() else case.without_region()
+            if attribution is not None and case.relevance.status == "ok":
                 saliency = attribution.saliency
                 focus = Focus(focus_box(saliency, case.image.size), peak(saliency, case.image.size))
                 if per_token:
-                    token_maps = tuple(_token_maps(case, partial(run, image=guide)))
+                    token_maps = tuple(_token_maps(case, partial(run, image=guide), attribution))
                 if steps:
                     curves, metrics = self._replay(case, score, saliency, steps, seed)
                 if truth is not None:
@@ -237,12 +246,15 @@ class Explainer:
 
         Arguments and errors are those of `explain`.
         """
+        check_request(question, answer=answer, baseline=baseline, alpha=alpha, max_new_tokens=max_new_tokens)
         with self.model.evaluation():
-            return self._case(image, question, answer, tokens, baseline, alpha, max_new_tokens, seed).relevance
+            return self._case(
+                load_image(image), question, answer, tokens, baseline, alpha, max_new_tokens, seed
+            ).relevance
 
     def _case(
         self,
-        image: str | Path | Image.Image | NDArray,
+        loaded: LoadedImage,
         question: str,
         answer: str | None,
         wanted: str,
@@ -251,9 +263,7 @@ class Explainer:
         max_new_tokens: int,
         seed: int,
     ) -> _Case:
-        """Reads, asks, and finds the words to explain, by the first baseline that shows any."""
-        _check_arguments(question, baseline, alpha, max_new_tokens)
-        loaded = load_image(image)
+        """Asks, and finds the words to explain, by the first baseline that shows any."""
         prompt = self.model.encode(loaded.picture, question)
         if answer is None:
             ids = self.model.generate(prompt, max_new_tokens=max_new_tokens)
@@ -283,12 +293,13 @@ class Explainer:
             score.original.tolist(),
             score.baseline.tolist(),
             score.flips(),
+            special=self.model.special(ids),
             wanted=wanted,
             alpha=alpha,
         )
         reliance = measure_reliance(tokens, alpha=alpha, baseline=baseline)
         status, reason = judge(tokens, reliance, wanted)
-        return Relevance(status, reason, self.model.decode(ids), tokens, reliance)
+        return Relevance(status, reason, self.model.decode(ids).strip(), tokens, reliance)
 
     def _replay(
         self, case: _Case, score: HuggingFaceScore, saliency: Tensor, steps: int, seed: int
@@ -339,30 +350,6 @@ class _Meter:
         }
 
 
-def judge(tokens: tuple[Token, ...], reliance: Reliance, wanted: str) -> tuple[Status, str]:
-    """Status and reason: whether there is something for an optimiser to hold on to."""
-    if reliance.words == 0:
-        return "not_visual", "the answer has no words to explain (only punctuation or special tokens)"
-    if not any(token.selected for token in tokens):
-        strongest = -math.log1p(-reliance.score)
-        return "not_visual", (
-            f"no word of the answer rests on the image: with the {reliance.baseline} baseline the strongest, "
-            f"{reliance.strongest_word!r}, loses {strongest:.2f} nats of log-likelihood; it takes {reliance.alpha:g}"
-        )
-    if reliance.gap < FLIP_FLOOR:
-        return "weak_gap", (
-            f"the chosen words lose only {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} "
-            f"baseline; below {FLIP_FLOOR:g} an optimiser has nothing to hold on to"
-        )
-    if wanted != "auto":
-        return "ok", f"the chosen words lose {reliance.gap:.2f} nats of log-likelihood without the image"
-    rest = "word rests" if reliance.words == 1 else "words rest"
-    return "ok", (
-        f"{reliance.relevant_words} of {reliance.words} {rest} on the image: together they lose "
-        f"{reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline"
-    )
-
-
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     packages = ("wherelook", "torch", "transformers", "pillow", "numpy")
@@ -380,8 +367,11 @@ def localize(
     }
 
 
-def _token_maps(case: _Case, run: Callable[..., Attribution]) -> Iterator[TokenMap]:
+def _token_maps(case: _Case, run: Callable[..., Attribution], whole: Attribution) -> Iterator[TokenMap]:
     """A map for each selected token that is itself less likely without the image: a part of a word may not be."""
+    if len(case.selected) == 1:  # its map is the whole answer's
+        yield TokenMap(case.selected[0], _array(whole.saliency))
+        return
     for position in case.selected:
         score = case.score.select([position])
         if float((score.original - score.baseline).sum()) > 0:
@@ -390,19 +380,6 @@ def _token_maps(case: _Case, run: Callable[..., Attribution]) -> Iterator[TokenM
 
 def _array(values: Tensor) -> NDArray[np.float32]:
     return values.numpy().astype(np.float32)
-
-
-def _check_arguments(question: str, baseline: str, alpha: float, max_new_tokens: int) -> None:
-    if not question.strip():
-        raise InputError("the question is empty")
-    if len(question) > QUESTION_LIMIT:
-        raise InputError(f"the question has {len(question)} characters; the limit is {QUESTION_LIMIT}")
-    if baseline not in ("auto", *UNSEEN):
-        raise InputError(f"unknown baseline {baseline!r}; valid: {', '.join(('auto', *UNSEEN))}")
-    if not 0 <= alpha < float("inf"):
-        raise InputError(f"alpha is a number of nats from 0 up; got {alpha}")
-    if max_new_tokens < 1:
-        raise InputError(f"max_new_tokens is at least 1; got {max_new_tokens}")
 
 
 def _check_truth(truth: NDArray[np.bool_] | None, size: Size) -> None:

@@ -131,7 +131,7 @@ def probe(process: Process, size: Size) -> Geometry:
     return Geometry(size, tensors)
 
 
-def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, masks * shape]:
+def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, "masks *shape"]:
     """The masks at the source of each tensor element: bilinear between cell centres, constant beyond the outer ones.
 
     The same numbers as upsampling the masks to the image's size bilinearly and reading them where each element comes
@@ -151,7 +151,9 @@ def blend_error(process: Process, geometry: Geometry, image: Image.Image, baseli
     """
     height, width = geometry.size
     generator = torch.Generator().manual_seed(0)
-    mask = torch.rand(1, 6, 6, generator=generator)
+    # Smooth on the scale of pixels: inside one pixel an enlarged blend and a blend of enlargements differ by nature.
+    cells = [max(1, min(6, side // 8)) for side in geometry.size]
+    mask = torch.rand(1, *cells, generator=generator)
     full = functional.interpolate(mask[None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]
     weight = full.numpy()[..., None].astype(np.float32)
     composite = np.asarray(image, np.float32) * weight + np.asarray(baseline, np.float32) * (1 - weight)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherelook.types import InputError, Token
+from wherelook.types import InputError, Status, Token
 
 ALPHA = 1.0
 """Nats. A word below this share of lost likelihood is not visually relevant [paper]."""
@@ -31,6 +31,7 @@ class Reliance:
     Attributes:
         score: in [0, 1]: 1 - exp(-r), r being the largest ratio of a word (0 if negative): the share of its
             likelihood that the answer's most visual word owes to the image. 0.63 is one nat.
+        largest: that ratio, nats; 0 for an answer without words.
         gap: nats that the selected tokens lose together with the baseline image.
         words: words in the answer.
         relevant_words: those among them that pass the rule, whatever was selected.
@@ -40,6 +41,7 @@ class Reliance:
     """
 
     score: float
+    largest: float
     gap: float
     words: int
     relevant_words: int
@@ -48,12 +50,13 @@ class Reliance:
     baseline: str
 
 
-def word_indices(pieces: Sequence[str]) -> list[int | None]:
+def word_indices(pieces: Sequence[str], special: Sequence[bool] | None = None) -> list[int | None]:
     """The word that each token belongs to, counted from 0 in reading order; None for punctuation and white space.
 
     Args:
         pieces: the text that each token adds to the answer. A token that completes no character (a part of a
             multi-byte one) is empty and goes with the next.
+        special: which tokens are special ones; they belong to no word.
     """
     text = "".join(pieces)
     starts, position = [], 0
@@ -72,6 +75,8 @@ def word_indices(pieces: Sequence[str]) -> list[int | None]:
     previous_tokens: set[int] = set()
     for match in _WORD.finditer(text):
         tokens = {i for i, (start, end) in enumerate(spans) if start < match.end() and match.start() < end}
+        if special is not None:
+            tokens -= {index for index, hidden in enumerate(special) if hidden}
         if not tokens & previous_tokens:  # a token that spans two words joins them
             word += 1
             previous_tokens = set()
@@ -88,6 +93,7 @@ def select(
     log_prob_baseline: Sequence[float],
     flips: Sequence[bool],
     *,
+    special: Sequence[bool] | None = None,
     wanted: str = "auto",
     alpha: float = ALPHA,
 ) -> tuple[Token, ...]:
@@ -104,13 +110,14 @@ def select(
         log_prob: with the image, nats.
         log_prob_baseline: with the baseline image, nats.
         flips: whether the model's choice is the token with the image and another one with the baseline.
+        special: which tokens are special ones.
         wanted: "auto" for that rule, "all" for every word, or the words to explain, separated by spaces.
         alpha: threshold in nats.
 
     Raises:
         InputError: a wanted word is not in the answer.
     """
-    words = word_indices(pieces)
+    words = word_indices(pieces, special)
     ratios = [first - second for first, second in zip(log_prob, log_prob_baseline, strict=True)]
     if wanted == "auto":
         chosen = _relevant(words, ratios, flips, alpha)
@@ -139,15 +146,40 @@ def measure_reliance(tokens: Sequence[Token], *, alpha: float, baseline: str) ->
     ratios = [token.llr for token in tokens]
     totals = _word_totals(words, ratios)
     strongest = max(totals, key=lambda word: totals[word]) if totals else None
-    largest = max(totals[strongest], 0.0) if strongest is not None else 0.0
+    largest = totals[strongest] if strongest is not None else 0.0
     return Reliance(
-        score=1 - math.exp(-largest),
+        score=1 - math.exp(-max(largest, 0.0)),
+        largest=largest,
         gap=sum(token.llr for token in tokens if token.selected),
         words=len(totals),
         relevant_words=len(_relevant(words, ratios, [token.flips for token in tokens], alpha)),
         strongest_word=None if strongest is None else _text_of(strongest, words, [t.text for t in tokens]),
         alpha=alpha,
         baseline=baseline,
+    )
+
+
+def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Status, str]:
+    """Status and reason: whether there is something for an optimiser to hold on to."""
+    if reliance.words == 0:
+        return "not_visual", "the answer has no words to explain (only punctuation or special tokens)"
+    if not any(token.selected for token in tokens):
+        return "not_visual", (
+            f"no word of the answer rests on the image: with the {reliance.baseline} baseline the strongest, "
+            f"{reliance.strongest_word!r}, loses {max(reliance.largest, 0):.2f} nats of log-likelihood; "
+            f"it takes {reliance.alpha:g}"
+        )
+    if reliance.gap < FLIP_FLOOR:
+        return "weak_gap", (
+            f"the chosen words lose only {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} "
+            f"baseline; below {FLIP_FLOOR:g} an optimiser has nothing to hold on to"
+        )
+    if wanted != "auto":
+        return "ok", f"the chosen words lose {reliance.gap:.2f} nats of log-likelihood without the image"
+    rest = "word rests" if reliance.words == 1 else "words rest"
+    return "ok", (
+        f"{reliance.relevant_words} of {reliance.words} {rest} on the image: together they lose "
+        f"{reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline"
     )
 
 
@@ -183,8 +215,9 @@ def _named(wanted: str, words: Sequence[int | None], pieces: Sequence[str]) -> s
     names = _WORD.findall(wanted.casefold())
     missing = [name for name in names if name not in spelled]
     if missing or not names:
+        problem = f"{missing[0]!r} is not a word of the answer" if missing else "that names no word"
         raise InputError(
-            f"tokens {wanted!r}: {missing[0] if missing else 'nothing'!r} is not a word of the answer; "
+            f"tokens {wanted!r}: {problem}; "
             f"valid: auto, all, or some of: {' '.join(sorted(spelled)) or '(the answer has no words)'}"
         )
     return set().union(*(spelled[name] for name in names))

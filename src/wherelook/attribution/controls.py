@@ -20,8 +20,8 @@ class ControlSettings:
     cells: int = 28
 
     def __post_init__(self) -> None:
-        if self.cells < 1:
-            raise InputError("cells must be at least 1")
+        if not 1 <= self.cells <= 512:
+            raise InputError(f"cells must be from 1 to 512, not {self.cells}")
 
 
 PRESETS: dict[str, ControlSettings] = {name: ControlSettings() for name in ("best", "fast", "paper")}

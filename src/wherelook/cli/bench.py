@@ -51,10 +51,8 @@ def bench(
     if not small:
         few = replace(paper, steps=4, iterations=1)
         score, image = benchmarks.medium()
-        _show(
-            benchmarks.compare("(b) random LLaVA, 160 M parameters, 8 passes", score, image, few, steps=5, repetitions=1),
-            report, "b", as_json,
-        )  # fmt: skip
+        name = "(b) random LLaVA, 160 M parameters, 8 passes"
+        _show(benchmarks.compare(name, score, image, few, steps=5, repetitions=1), report, "b", as_json)
         if torch.cuda.is_available():
             score, image = benchmarks.seven_billion()
             for iterations in (5, 10):
@@ -73,8 +71,9 @@ def _show(result: Comparison, report: dict[str, Any], key: str, as_json: bool) -
     typer.echo(result.name)
     typer.echo(_line("plain", result.plain))
     typer.echo(_line("ours", result.ours))
+    map_ratio = result.plain.map_seconds / result.ours.map_seconds
     typer.echo(
-        f"    ours is {result.ratio:.2f} times faster (map alone {result.plain.map_seconds / result.ours.map_seconds:.2f}), "
+        f"    ours is {result.ratio:.2f} times faster (map alone {map_ratio:.2f}), "
         f"takes {result.ours.peak_bytes / max(result.plain.peak_bytes, 1):.2f} of the memory; "
         f"masks differ by {result.mask_difference:.1e} at most"
     )

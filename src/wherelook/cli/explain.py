@@ -31,7 +31,10 @@ def explain(
         str, typer.Option("--baseline", help="What replaces a removed region: auto, blur, mean, zeros or noise.")
     ] = "auto",
     alpha: Annotated[
-        float, typer.Option("--alpha", help="Nats a word must lose without the image to count as relevant.")
+        float,
+        typer.Option(
+            "--alpha", help="Nats a word must lose without the image to be relevant; 0.2 if the word itself changes."
+        ),
     ] = 1.0,
     per_token: Annotated[bool, typer.Option("--per-token", help="Also a map for every selected token.")] = False,
     settings: Annotated[
@@ -58,13 +61,19 @@ def explain(
     """Explains one answer: which words rest on the image, and which region they came from."""
     from wherelook.attribution import make_settings
     from wherelook.data.images import load_image
+    from wherelook.request import check_request
 
     # Everything that can be wrong with the input is found before a model is loaded.
     changes = options.parse_settings(settings or [])
     make_settings(method, preset, changes)
-    options.check_text("question", question)
-    if answer is not None:
-        options.check_text("answer", answer)
+    check_request(
+        question,
+        answer=answer,
+        baseline=baseline,
+        alpha=alpha,
+        max_new_tokens=max_new_tokens,
+        replay_steps=replay_steps,
+    )
     load_image(image)
     options.make_folder(out)
 

@@ -47,7 +47,7 @@ MemoryLimit = Annotated[
 ]
 PromptTemplate = Annotated[
     str | None,
-    typer.Option("--prompt-template", help="For a model without chat template: a text with {image} and {question}."),
+    typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -76,16 +76,6 @@ def check_prompt_template(template: str) -> None:
         complete = False
     if not complete:
         raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")
-
-
-def check_text(name: str, text: str) -> None:
-    """Raises InputError unless there is something to read."""
-    if not text.strip():
-        raise InputError(f"the {name} is empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
-        raise InputError(f"the {name} {ascii(text)[:100]} is not text in UTF-8") from None
 
 
 def make_folder(folder: Path, *, empty: bool = False) -> Path:

@@ -45,9 +45,7 @@ def charts(curves: Sequence[Curve], metrics: Mapping[str, float | None]) -> tupl
     top = min((candidate for candidate in TOPS if candidate >= largest), default=1.0)
     return (
         _chart("Deletion", "lower is better", "share of the image removed", "deletion", curves, metrics, top),
-        _chart(
-            "Insertion", "higher is better", "share of the image revealed", "insertion", curves, metrics, top
-        ),
+        _chart("Insertion", "higher is better", "share of the image revealed", "insertion", curves, metrics, top),
     )
 
 
@@ -72,9 +70,7 @@ def _chart(
                 " ".join(f"{_x(x):.1f},{_y(y, top):.1f}" for x, y in points),
             )
         )
-    areas = "; ".join(
-        f"{line.baseline} {'seen' if line.seen else 'unseen'}: area {line.area}" for line in lines
-    )
+    areas = "; ".join(f"{line.baseline} {'seen' if line.seen else 'unseen'}: area {line.area}" for line in lines)
     return Chart(
         title,
         better,

@@ -245,9 +245,7 @@ def _reliance_words(reliance: Mapping[str, Any]) -> dict[str, Any]:
 def _metrics(explanation: Explanation) -> dict[str, Any]:
     """Rows of figures; the columns are the two baselines, or one for figures without a baseline."""
     values = explanation.metrics
-    names = [
-        name for name in values if not (name.endswith("_unseen") and name.removesuffix("_unseen") in values)
-    ]
+    names = [name for name in values if not (name.endswith("_unseen") and name.removesuffix("_unseen") in values)]
     rows = []
     for name in names:
         label, better, meaning = METRICS.get(name, (name, "", ""))

@@ -117,9 +117,7 @@ def contour(
         for start, end in zip(ring, ring[1:] + ring[:1], strict=True):
             if above[start] != above[end]:
                 share = (level - values[start]) / (values[end] - values[start])
-                y, x = (
-                    float(first + share * (second - first)) for first, second in zip(start, end, strict=True)
-                )
+                y, x = (float(first + share * (second - first)) for first, second in zip(start, end, strict=True))
                 # Index 1 of the padded map is the first cell, whose middle is half a cell from the border.
                 crossings.append(((x - 0.5) / saliency.shape[1], (y - 0.5) / saliency.shape[0]))
         segments += list(zip(crossings[::2], crossings[1::2], strict=True))
@@ -162,9 +160,7 @@ def _differences(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 @cache
 def _color_table() -> NDArray[np.uint8]:
     positions = np.linspace(0, 1, len(COLOR_ANCHORS))
-    channels = [
-        np.interp(np.linspace(0, 1, 256), positions, channel) for channel in zip(*COLOR_ANCHORS, strict=True)
-    ]
+    channels = [np.interp(np.linspace(0, 1, 256), positions, channel) for channel in zip(*COLOR_ANCHORS, strict=True)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
@@ -193,9 +189,7 @@ def _outline(pixels: NDArray[np.uint8], strip: _Strip, longest_side: int, level:
     width = max(1.0, longest_side / 450)
     colors = pixels[clear].astype(np.float32)
     for half_width, color, strength in ((width, 0, 0.55), (width / 2, 255, 0.95)):
-        cover = (
-            strength * (half_width + 0.5 - distance).clip(0, 1)[:, None]
-        )  # anti-aliased: half a pixel of ramp
+        cover = strength * (half_width + 0.5 - distance).clip(0, 1)[:, None]  # anti-aliased: half a pixel of ramp
         colors += (color - colors) * cover
     pixels[clear] = np.rint(colors).astype(np.uint8)
 

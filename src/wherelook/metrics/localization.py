@@ -91,11 +91,11 @@ def focus_box(
     top = np.unravel_index(int(values.argmax()), values.shape)
     labels, _ = ndimage.label(values >= share * values[top])
     rows, columns = np.nonzero(labels == labels[top])
-    height, width = image_size
-    scale_y, scale_x = height / values.shape[0], width / values.shape[1]
+    (height, width), (cells_down, cells_across) = image_size, values.shape
+    # Whole numbers: the last cell must end at the image's edge, not a rounding error beyond it.
     return (
-        int(np.floor(columns.min() * scale_x)),
-        int(np.floor(rows.min() * scale_y)),
-        int(np.ceil((columns.max() + 1) * scale_x)),
-        int(np.ceil((rows.max() + 1) * scale_y)),
+        int(columns.min()) * width // cells_across,
+        int(rows.min()) * height // cells_down,
+        -(-(int(columns.max()) + 1) * width // cells_across),
+        -(-(int(rows.max()) + 1) * height // cells_down),
     )

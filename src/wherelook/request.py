@@ -1,0 +1,48 @@
+"""What can be wrong with a request, whatever the model and the image: found before either costs anything."""
+
+from __future__ import annotations
+
+import math
+
+from wherelook.baselines import BASELINES
+from wherelook.types import InputError, unknown_name
+
+AUTO_BASELINES = ("blur", "mean")
+"""What the baseline "auto" tries, in this order, until a word of the answer rests on the difference."""
+
+TEXT_LIMIT = 8000
+
+
+def check_request(
+    question: str,
+    *,
+    answer: str | None,
+    baseline: str,
+    alpha: float,
+    max_new_tokens: int,
+    replay_steps: int | None = None,
+) -> None:
+    """Raises InputError for the first thing that is wrong; the arguments are those of `Explainer.explain`."""
+    check_text("question", question)
+    if answer is not None:
+        check_text("answer", answer)
+    if baseline not in ("auto", *BASELINES):
+        raise unknown_name("baseline", baseline, ("auto", *BASELINES))
+    if not 0 <= alpha < math.inf:
+        raise InputError(f"alpha is a number of nats from 0 up; got {alpha}")
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is at least 1; got {max_new_tokens}")
+    if replay_steps is not None and (replay_steps < 0 or replay_steps == 1):
+        raise InputError(f"replay steps are 0 (no replay) or at least 2; got {replay_steps}")
+
+
+def check_text(name: str, text: str) -> None:
+    """Raises InputError unless there is something to read, not too long, that can be written as UTF-8."""
+    if not text.strip():
+        raise InputError(f"the {name} is empty")
+    if len(text) > TEXT_LIMIT:
+        raise InputError(f"the {name} has {len(text)} characters; the limit is {TEXT_LIMIT}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise InputError(f"the {name} {ascii(text)[:100]} is not text in UTF-8") from None
