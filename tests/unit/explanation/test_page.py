@@ -64,9 +64,7 @@ class Page(HTMLParser):
         return " ".join("".join(d if tag not in ("style", "script") else "" for tag, d in self.texts).split())
 
     def find(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
-        return [
-            a for name, a in self.elements if name == tag and all(a.get(k) == v for k, v in wanted.items())
-        ]
+        return [a for name, a in self.elements if name == tag and all(a.get(k) == v for k, v in wanted.items())]
 
 
 def decoded(uri: str) -> Image.Image:

@@ -75,8 +75,7 @@ def test_overlay_colors_the_peak_and_only_there():
 def test_opacity_mixes_linearly_and_zero_is_the_image():
     pixels = np.full((40, 40, 3), 100, np.uint8)  # too small for the line
     full, half, none = (
-        np.asarray(picture.overlay(pixels, bump(14, 14), opacity=opacity)).astype(float)
-        for opacity in (1, 0.5, 0)
+        np.asarray(picture.overlay(pixels, bump(14, 14), opacity=opacity)).astype(float) for opacity in (1, 0.5, 0)
     )
     assert np.array_equal(none, pixels)
     assert np.abs(half - (full + pixels) / 2).max() <= 1

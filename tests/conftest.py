@@ -1,0 +1,36 @@
+"""For all tests: no network, one thread, shapes and types checked at run time, global random state left alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+from torchvision_stub import enable_torchvision
+
+enable_torchvision()  # before transformers is imported, which decides then what it can use
+torch.set_num_threads(1)  # pytest-xdist runs one process per core
+
+# Every annotated function and dataclass of the package checks its arguments and results, tensor shapes included.
+install_import_hook("wherelook", "typechecker.check")
+
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25, database=None)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _global_random_state_is_left_alone() -> Iterator[None]:
+    """Nothing in the package may draw from, or seed, the random state that belongs to the user."""
+    before, before_torch = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is what we watch
+    yield
+    after = np.random.get_state()  # noqa: NPY002
+    assert all(np.array_equal(first, second) for first, second in zip(before, after, strict=True))
+    assert torch.equal(torch.get_rng_state(), before_torch)

@@ -1,0 +1,200 @@
+"""What must hold for every model family of Transformers: 19 tiny ones with random weights and real processors."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from families import FAMILIES, build, missing_package
+from wherelook import Explainer
+from wherelook.attribution import METHODS, make_settings
+from wherelook.baselines import make_baseline
+from wherelook.check import Finding, check_model
+from wherelook.check import test_picture as make_picture
+from wherelook.models import VisionLanguageModel
+from wherelook.models.hf import Prompt
+from wherelook.models.scoring import HuggingFaceScore
+
+# GLM-4V's processor in Transformers, on NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+QUESTION = "What color is the star?"
+ANSWER = "The green star is left of the ring."
+SIZE = (70, 130)
+PADDED = {"llava-next", "llava-onevision", "mllama", "deepseek-vl-hybrid"}
+"""Families whose processors add a border to a wide image."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A family's model and one question about one wide picture."""
+
+    name: str
+    model: VisionLanguageModel
+    picture: Image.Image
+    baseline: Image.Image
+    prompt: Prompt
+    score: HuggingFaceScore
+    findings: dict[str, Finding]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def case(request) -> Case:
+    missing = missing_package(request.param)
+    if missing:
+        pytest.skip(f"{request.param} needs {missing}")
+    model = VisionLanguageModel(*build(request.param), identifier=request.param)
+    picture = make_picture(SIZE)
+    baseline = Image.fromarray(make_baseline("mean", np.asarray(picture)))
+    prompt = model.encode(picture, QUESTION)
+    score = model.score(prompt, baseline, model.tokenize_answer(prompt, ANSWER))
+    return Case(
+        request.param,
+        model,
+        picture,
+        baseline,
+        prompt,
+        score,
+        {finding.name: finding for finding in check_model(model)},
+    )
+
+
+def masks(count: int) -> Tensor:
+    return torch.rand(count, 6, 8, generator=torch.Generator().manual_seed(count))
+
+
+def figure(finding: Finding, pattern: str) -> float:
+    found = re.search(pattern, finding.measured)
+    assert found, finding.measured
+    return float(found[1])
+
+
+def test_every_check_passes(case):
+    assert list(case.findings) == [
+        "prompt", "geometry", "answer", "teacher forcing", "score", "gradient", "batching", "memory",
+    ]  # fmt: skip
+    assert all(finding.passed for finding in case.findings.values()), case.findings
+
+
+def test_the_blend_in_model_space_is_the_blend_of_pixels(case):
+    """On the picture of `check`, on this one, and on noise, which resampling mixes most."""
+    assert figure(case.findings["geometry"], r"by ([\d.]+) of 255 on average") < 1
+    assert case.model.check_blend(case.picture, case.baseline, QUESTION).mean < 1
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*SIZE, 3), dtype=np.uint8))
+    assert case.model.check_blend(noise, case.baseline, QUESTION).mean < 1.5
+
+
+def test_teacher_forcing_sees_what_generation_saw(case):
+    assert figure(case.findings["teacher forcing"], r"by ([\d.e+-]+) at most") < 1e-5
+
+
+def test_the_gradient_is_that_of_finite_differences(case):
+    """Along the gradient, and along random directions, where a part that is missing would show."""
+    assert figure(case.findings["gradient"], r"by ([\d.]+)%") < 5
+    mask = 0.2 + 0.6 * masks(1)
+    _, gradient = case.score.gradient(mask)
+    step = 7e-4
+    for seed in range(3):
+        direction = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(seed))
+        ends = case.score(torch.cat([mask + step * direction, mask - step * direction])).double().sum(dim=1)
+        expected = float(ends[0] - ends[1]) / (2 * step)
+        assert float((gradient * direction).sum()) == pytest.approx(expected, abs=0.02 * float(gradient.norm()))
+
+
+def test_every_cell_of_the_mask_that_the_model_sees_has_a_gradient(case):
+    """LLaVA's crop cuts the sides of a wide picture off; every other family reads all of it."""
+    _, gradient = case.score.gradient(0.2 + 0.6 * masks(1))
+    seen = (gradient[0].abs() > 1e-7 * gradient.abs().max()).all(dim=0)
+    assert seen.tolist() == ([False, *[True] * 6, False] if case.name == "llava" else [True] * 8)
+
+
+def test_batched_equals_single(case):
+    together = case.score(masks(4))
+    apart = torch.cat([case.score(mask[None]) for mask in masks(4)])
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
+    assert (together[0] - together[1]).abs().max() > 1e-4
+    one, several = (VisionLanguageModel(case.model.model, case.model.processor, batch_size=size) for size in (1, 4))
+    results = []
+    for model in (one, several):
+        model.plan.bytes_per_image = 1
+        score = model.score(case.prompt, case.baseline, case.score.conversation.answer)
+        results.append(score.gradient(masks(4)))
+    torch.testing.assert_close(results[0][0], results[1][0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(results[0][1], results[1][1], atol=1e-5, rtol=1e-3)
+
+
+def test_no_cache_of_keys_and_values_is_built(case, monkeypatch):
+    """Nothing is generated after a score: a cache would only hold memory."""
+    outputs = []
+    forward = case.model.model.forward
+
+    @functools.wraps(forward)
+    def watched(*arguments, **inputs):
+        outputs.append(forward(*arguments, **inputs))
+        return outputs[-1]
+
+    monkeypatch.setattr(case.model.model, "forward", watched)
+    fresh = case.model.score(case.prompt, case.baseline, case.score.conversation.answer)
+    assert fresh.original.shape == (len(case.score.conversation.answer),)
+    assert outputs
+    assert all(output.past_key_values is None for output in outputs)
+    assert all(output.logits.shape[1] == len(fresh.selected) for output in outputs)
+
+
+def test_masking_equals_pasting(case):
+    """The left half kept: the score of a mask is that of the picture that it describes."""
+    left = (torch.arange(SIZE[1]) < SIZE[1] // 2).expand(*SIZE)
+    pasted = np.where(left.numpy()[..., None], np.asarray(case.picture), np.asarray(case.baseline))
+    direct = case.model.score(
+        case.model.encode(Image.fromarray(pasted), QUESTION), case.baseline, case.score.conversation.answer
+    )
+    masked = case.score(left[None].float())[0]
+    effect = (direct.original - case.score.original).abs().max()
+    assert (masked - direct.original).abs().max() < 0.1 * effect + 1e-3
+
+
+def test_what_the_processor_adds_is_never_masked(case):
+    """Padding is the same for any mask, up to what resampling smears over its border."""
+    given = torch.stack([torch.zeros(6, 8), torch.ones(6, 8), masks(1)[0]])
+    padding = 0
+    for name, blends in case.score._blend(given, None).items():
+        place, image = case.score.geometry.tensors[name], case.prompt.inputs[name]
+        added = ~place.pixel.expand_as(image)
+        padding += int(added.sum())
+        for blend in blends.reshape(3, *image.shape):
+            torch.testing.assert_close(blend[added], image[added], atol=0.05 * place.value_range, rtol=0)
+    assert bool(padding) is (case.name in PADDED)
+
+
+def test_explained_from_end_to_end(case):
+    explanation = Explainer(case.model).explain(
+        case.picture, QUESTION, answer=ANSWER, preset="fast", alpha=0.0, replay_steps=6
+    )
+    assert explanation.status == "ok", explanation.reason
+    assert explanation.heatmap.shape == (21, 38)
+    assert np.isfinite(explanation.heatmap).all()
+    assert explanation.heatmap.min() >= 0
+    assert explanation.heatmap.max() == 1
+    assert explanation.answer == ANSWER
+    assert {"deletion", "insertion", "deletion_unseen", "insertion_unseen"} <= explanation.metrics.keys()
+    for name, value in explanation.metrics.items():
+        assert (value is None and "normalized" in name) or 0 <= value <= 1
+    assert explanation.cost["backward"] == METHODS["igos+"].passes(make_settings("igos+", "fast"))
+    assert not explanation.notes
+
+
+def test_an_answer_of_the_models_own_with_all_words(case):
+    explanation = Explainer(case.model).explain(
+        case.picture, QUESTION, preset="fast", tokens="all", max_new_tokens=5, replay_steps=0
+    )
+    assert explanation.answer == "".join(token.text for token in explanation.tokens).strip()
+    assert all(token.selected is (token.word is not None) for token in explanation.tokens)
+    assert np.isfinite(explanation.heatmap).all()
+    assert (explanation.status == "ok") == bool(explanation.heatmap.any())

@@ -1,0 +1,187 @@
+"""What every attribution method promises, on score functions whose truth is planted."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from toy import ToyScore, additive, constant, planted
+from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
+from wherelook.types import InputError
+
+IMAGE_SIZE = (60, 90)
+EVERY = list(itertools.product(METHODS, PRESET_NAMES))
+OPTIMISED = [(method, preset) for method, preset in EVERY if method.startswith("igos")]
+
+
+def image() -> Tensor:
+    return torch.rand(3, *IMAGE_SIZE, generator=torch.Generator().manual_seed(0))
+
+
+def evidence(top: int, left: int) -> Tensor:
+    region = torch.zeros(6, 9)
+    region[top : top + 2, left : left + 2] = 1.0
+    return region
+
+
+def run(method: str, preset: str, score: ToyScore, *, seed: int = 0, **options):
+    return METHODS[method].run(score, image(), make_settings(method, preset), seed=seed, **options)
+
+
+@pytest.mark.parametrize(("method", "preset"), OPTIMISED)
+@pytest.mark.parametrize("place", [(0, 0), (3, 6), (2, 1)])
+def test_the_planted_region_ranks_first(method, preset, place):
+    region = evidence(*place)
+    saliency = run(method, preset, ToyScore(planted(region), image_size=IMAGE_SIZE)).saliency
+    inside = torch.nn.functional.interpolate(region[None, None], size=saliency.shape, mode="nearest-exact")[0, 0] > 0
+    order = saliency.flatten().argsort(descending=True)
+    ranked_first = inside.flatten()[order[: int(inside.sum())]].float().mean()
+    assert inside.flatten()[order[0]]
+    assert ranked_first == 1
+    assert saliency[inside].mean() > 3 * saliency[~inside].mean()
+
+
+@pytest.mark.parametrize(("method", "preset"), EVERY)
+def test_the_map_is_a_map(method, preset):
+    saliency = run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency
+    assert saliency.dtype == torch.float32
+    assert saliency.device.type == "cpu"
+    assert not saliency.requires_grad
+    assert saliency.min() >= 0
+    assert saliency.max() <= 1
+    if method != "random":
+        assert saliency.max() == 1
+
+
+@pytest.mark.parametrize(("method", "preset"), EVERY)
+def test_same_seed_same_bytes(method, preset):
+    first, second, other = (
+        run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE), seed=seed).saliency
+        for seed in (5, 5, 6)
+    )
+    assert first.numpy().tobytes() == second.numpy().tobytes()
+    draws = method == "random" or getattr(make_settings(method, preset), "noise", 0) > 0
+    assert torch.equal(first, other) is not draws
+
+
+@pytest.mark.parametrize(("method", "preset"), EVERY)
+def test_the_announced_passes_are_the_counted_ones(method, preset):
+    score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
+    run(method, preset, score)
+    announced = METHODS[method].passes(make_settings(method, preset))
+    assert (score.cost.forward, score.cost.backward) == (announced, announced)
+
+
+@pytest.mark.parametrize(("method", "preset"), EVERY)
+def test_masks_given_to_the_model_are_between_zero_and_one(method, preset):
+    score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
+    run(method, preset, score)
+    assert all(masks.min() >= 0 and masks.max() <= 1 for masks in score.asked)
+
+
+@pytest.mark.parametrize(("method", "preset"), EVERY)
+def test_nothing_that_was_given_is_changed(method, preset):
+    picture, settings = image(), make_settings(method, preset)
+    score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
+    ends = score.original.clone(), score.baseline.clone()
+    METHODS[method].run(score, picture, settings)
+    assert torch.equal(picture, image())
+    assert settings == make_settings(method, preset)
+    assert torch.equal(score.original, ends[0])
+    assert torch.equal(score.baseline, ends[1])
+
+
+@pytest.mark.parametrize(("method", "preset"), OPTIMISED)
+def test_progress_is_told_after_every_iteration(method, preset):
+    calls = []
+    run(
+        method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE),
+        progress=lambda *arguments: calls.append(arguments),
+    )  # fmt: skip
+    count = make_settings(method, preset).iterations
+    assert calls == [("optimise", index, count) for index in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("method", ["igos+", "igos++"])
+@pytest.mark.parametrize("preset", PRESET_NAMES)
+def test_a_score_that_ignores_the_mask_gives_no_picture(method, preset):
+    """Nothing may be drawn from nothing: a flat map, or, where the objective is divided by the gap, a clear refusal."""
+    settings = make_settings(method, preset, {"noise": 0})
+    score = ToyScore(constant, image_size=IMAGE_SIZE)
+    if settings.relative:
+        with pytest.raises(InputError, match="nothing to optimise"):
+            METHODS[method].run(score, image(), settings)
+    else:
+        assert not METHODS[method].run(score, image(), settings).saliency.any()
+
+
+@pytest.mark.parametrize(("method", "preset"), OPTIMISED)
+def test_gradients_switched_off_outside_do_not_matter(method, preset):
+    with torch.no_grad():
+        quiet = run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency
+    assert torch.equal(quiet, run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency)
+
+
+@pytest.mark.parametrize(("method", "preset"), OPTIMISED)
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (300, 7)])
+def test_images_of_any_shape(method, preset, size):
+    score = ToyScore(additive(torch.ones(1, 1)), image_size=size)
+    picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(1))
+    saliency = METHODS[method].run(score, picture, make_settings(method, preset)).saliency
+    assert torch.isfinite(saliency).all()
+
+
+def test_controls_know_nothing_of_the_model():
+    for method in ("random", "center"):
+        first, second = (
+            run(method, "best", ToyScore(function, image_size=IMAGE_SIZE)).saliency
+            for function in (planted(evidence(0, 0)), constant)
+        )
+        assert torch.equal(first, second)
+    center = run("center", "best", ToyScore(constant)).saliency
+    torch.testing.assert_close(center, center.flip(0))
+    torch.testing.assert_close(center, center.T)
+    assert center[13:15, 13:15].min() == center.max() == 1
+
+
+# ---- settings by name ----
+
+
+def test_settings_are_read_from_text():
+    settings = make_settings(
+        "igos+", "paper", {"iterations": "7", "tv": "0.5", "square": "no", "update": "adam", "l1": 2}
+    )
+    assert (settings.iterations, settings.tv, settings.square, settings.update, settings.l1) == (
+        7,
+        0.5,
+        False,
+        "adam",
+        2,
+    )
+    assert settings.steps == make_settings("igos+", "paper").steps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("igos",), r"unknown method 'igos'; valid: igos\+, igos\+\+, random, center"),
+        (("igos+", "good"), "unknown preset 'good'; valid: best, fast, paper"),
+        (("igos+", "best", {"step": 3}), r"unknown setting of igos\+ 'step'; valid: cells, square, iterations, steps"),
+        (("igos+", "best", {"steps": "many"}), "setting steps='many' is not a whole number"),
+        (("igos+", "best", {"steps": "2.5"}), "setting steps='2.5' is not a whole number"),
+        (("igos+", "best", {"tv": "x"}), "setting tv='x' is not a number"),
+        (("igos+", "best", {"tv": "nan"}), "setting tv='nan' is not a finite number"),
+        (("igos+", "best", {"tv": "inf"}), "setting tv='inf' is not a finite number"),
+        (("igos+", "best", {"square": "maybe"}), "setting square='maybe' is not true or false"),
+        (("igos+", "best", {"update": "sgd"}), "unknown value of update 'sgd'; valid: nesterov, adam"),
+        (("igos+", "best", {"cells": "0"}), "cells must be from 1 to .*, not 0"),
+        (("random", "best", {"cells": "-3"}), "cells must be from 1 to .*, not -3"),
+        (("random", "best", {"steps": "3"}), "unknown setting of random 'steps'; valid: cells"),
+    ],
+)
+def test_settings_that_cannot_be(arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_settings(*arguments)

@@ -1,0 +1,190 @@
+"""The commands on good input: what they print, what they write, and that it is the same the next time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wherelook import __version__
+from wherelook.attribution import METHODS
+
+KEYS = {
+    "schema_version", "status", "reason", "model", "image", "question", "answer", "tokens", "reliance", "method",
+    "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
+}  # fmt: skip
+CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
+    "model": {"id", "revision", "class", "dtype", "attention"},
+    "image": {"path", "width", "height", "sha256"},
+    "method": {"name", "parameters", "seed"},
+    "cost": {"forward", "backward", "seconds", "peak_bytes"},
+    "reliance": {"score"},
+    "focus": {"box", "peak"},
+    "metrics": {"deletion", "insertion"},
+}
+TOKEN_KEYS = {"text", "id", "log_prob", "log_prob_baseline", "llr", "selected"}
+
+
+@pytest.fixture
+def explain(command, images, model_folder, tmp_path):
+    """Explains with the tiny LLaVA; returns the folder with its files."""
+
+    def call(*arguments: object, out: str = "out", image: str = "good.png"):
+        code, _, errors = command(
+            "explain", images / image, "What color is it?", "--model", model_folder, "--max-new-tokens", 4,
+            "--preset", "fast", "--replay-steps", 5, "--out", tmp_path / out, *arguments,
+        )  # fmt: skip
+        assert errors == ""
+        assert code == 0
+        return tmp_path / out
+
+    return call
+
+
+def test_explain_writes_the_files_of_the_contract(explain):
+    folder = explain("--per-token")
+    assert {path.name for path in folder.iterdir()} == {
+        "explanation.json", "mask.npy", "token_masks.npy", "heatmap.png", "overlay.png", "report.html",
+    }  # fmt: skip
+    record = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+    assert set(record) == KEYS
+    for name, keys in CONTRACT.items():
+        assert keys <= set(record[name])
+    assert record["tokens"]
+    assert all(set(token) >= TOKEN_KEYS for token in record["tokens"])
+    assert record["status"] == "ok"
+    assert record["versions"]["wherelook"] == __version__
+    assert (record["image"]["width"], record["image"]["height"]) == (80, 60)
+    x0, y0, x1, y1 = record["focus"]["box"]
+    assert 0 <= x0 < x1 <= 80
+    assert 0 <= y0 < y1 <= 60
+
+    mask = np.load(folder / "mask.npy")
+    assert mask.dtype == np.float32
+    assert mask.ndim == 2
+    assert mask.min() >= 0
+    assert mask.max() == 1
+    token_masks = np.load(folder / "token_masks.npy")
+    assert token_masks.shape == (len(record["token_maps"]), *mask.shape)
+    for name in ("overlay.png", "heatmap.png"):
+        with Image.open(folder / name) as picture:
+            assert (picture.size, picture.mode) == ((80, 60), "RGB")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "What color is it?" in page
+    assert 'src="http' not in page
+
+
+def test_the_files_keep_the_size_of_an_upright_image(explain, images):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(images / "good.png") as picture:
+        picture.save(images / "turned.png", exif=exif)
+    with Image.open(explain(image="turned.png") / "overlay.png") as picture:
+        assert picture.size == (60, 80)
+
+
+def test_same_seed_same_bytes(explain):
+    noisy = ("--preset", "paper", "--set", "iterations=2", "--set", "steps=2", "--seed", "3")
+    first, second = (explain(*noisy, out=name) for name in ("first", "second"))
+    assert (first / "mask.npy").read_bytes() == (second / "mask.npy").read_bytes()
+    other = explain(*noisy[:-1], "4", out="other")
+    assert (first / "mask.npy").read_bytes() != (other / "mask.npy").read_bytes()
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_batch_size_does_not_matter(explain, preset):
+    options = ("--preset", preset, "--set", "iterations=2", "--set", "steps=4")
+    one, eight = (np.load(explain(*options, "--batch-size", n, out=f"{n}") / "mask.npy") for n in (1, 8))
+    np.testing.assert_allclose(one, eight, atol=1e-4)
+
+
+def test_json_is_what_the_file_holds(command, images, model_folder, tmp_path):
+    arguments = ("explain", images / "good.png", "What?", "--model", model_folder, "--answer", "a red circle",
+                 "--preset", "fast", "--out", "out", "--json")  # fmt: skip
+    code, output, errors = command(*arguments)
+    assert (code, errors) == (0, "")
+    record = json.loads(output)
+    assert record == json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert record["answer"].strip() == "a red circle"
+
+
+def test_words_are_printed_whole(command, images, model_folder):
+    code, output, _ = command(
+        "explain", images / "good.png", "What?", "--model", model_folder, "--answer", "purple circle, cross",
+        "--tokens", "cross purple", "--preset", "fast", "--replay-steps", 0,
+    )  # fmt: skip
+    assert code == 0
+    assert "words      purple cross\n" in output
+    assert "answer     purple circle, cross\n" in output
+
+
+def test_explain_and_demo_with_the_embedded_model(command, tmp_path):
+    code, output, errors = command("demo", "--out", tmp_path / "demo")
+    assert (code, errors) == (0, "")
+    assert "status     ok" in output
+    scene = tmp_path / "demo" / "scene.png"
+    reports = list((tmp_path / "demo").glob("*/report.html"))
+    assert reports
+    record = json.loads((reports[0].parent / "explanation.json").read_text(encoding="utf-8"))
+    code, output, errors = command(
+        "explain", scene, record["question"], "--preset", "fast", "--replay-steps", 0, "--json"
+    )
+    assert (code, errors) == (0, "")
+    again = json.loads(output)
+    assert again["answer"] == record["answer"]
+    assert again["model"]["id"] == "embedded"
+
+
+def test_check(command, model_folder):
+    code, output, errors = command("check", model_folder, "--json")
+    assert (code, errors) == (0, "")
+    report = json.loads(output)
+    assert report["works"] is True
+    assert {"geometry", "gradient", "batching", "memory"} <= {row["check"] for row in report["checks"]}
+    code, output, _ = command("check", model_folder)
+    assert code == 0
+    assert output.endswith(f"{model_folder} works with wherelook.\n")
+
+
+@pytest.mark.parametrize("name", ["methods", "metrics", "models"])
+def test_listings(command, name):
+    code, output, errors = command(name, "--json")
+    assert (code, errors) == (0, "")
+    rows = json.loads(output)
+    assert rows
+    assert all(set(row) == set(rows[0]) for row in rows)
+    code, table, errors = command(name)
+    assert (code, errors) == (0, "")
+    assert "\\[" not in table
+    if name == "methods":
+        assert [row["method"] for row in rows] == list(METHODS)
+        assert "igos++" in table
+
+
+def test_scenes(command, tmp_path):
+    options = ("--n", 2, "--seed", 7, "--size", "96x128", "--json")
+    code, output, errors = command("scenes", "--out", tmp_path / "first", *options)
+    assert (code, errors) == (0, "")
+    report = json.loads(output)
+    assert report["scenes"] == 2
+    lines = (tmp_path / "first" / "questions.jsonl").read_text().splitlines()
+    assert len(lines) == report["questions"] > 2
+    first = json.loads(lines[0])
+    with Image.open(tmp_path / "first" / first["image"]) as picture:
+        assert picture.size == (128, 96)
+    command("scenes", "--out", tmp_path / "second", *options)
+    for path in (tmp_path / "first").rglob("*.png"):
+        other = tmp_path / "second" / path.relative_to(tmp_path / "first")
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_help_and_version(command):
+    assert command("--version")[:2] == (0, f"wherelook {__version__}\n")
+    code, output, errors = command()
+    assert (code, errors) == (0, "")
+    assert output == command("--help")[1]
+    for name in ("explain", "demo", "check", "models", "methods", "metrics", "scenes", "bench"):
+        assert f"  {name} " in output
+        assert command(name, "--help")[0] == 0

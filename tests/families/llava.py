@@ -1,0 +1,89 @@
+"""LLaVA and its successors with tiles."""
+
+from __future__ import annotations
+
+import transformers
+
+from .parts import (
+    PATCH_SIDE,
+    TILE_GRIDS,
+    TILE_SIDE,
+    WIDTH,
+    Pair,
+    make_chat_template,
+    make_processor,
+    make_tokenizer,
+    square,
+    text_settings,
+    vision_settings,
+)
+
+
+def llava() -> Pair:
+    """One centre crop; 36 placeholders for a CLIP grid of 6 x 6 (class token dropped)."""
+    side = 48
+    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square(side)),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=side), projection_dim=WIDTH),
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        image_seq_length=36,
+    )
+    return transformers.LlavaForConditionalGeneration(config), processor
+
+
+def llava_next() -> Pair:
+    """Tiles of the best grid plus a thumbnail; features of padding removed, a newline after each row."""
+    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
+    processor = transformers.LlavaNextProcessor(
+        image_processor=transformers.LlavaNextImageProcessorPil(
+            size={"shortest_edge": TILE_SIDE}, crop_size=square(TILE_SIDE), image_grid_pinpoints=TILE_GRIDS
+        ),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.LlavaNextConfig(
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(), projection_dim=WIDTH),
+        text_config=transformers.MistralConfig(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        image_grid_pinpoints=TILE_GRIDS,
+        image_seq_length=16,
+    )
+    return transformers.LlavaNextForConditionalGeneration(config), processor
+
+
+def llava_onevision() -> Pair:
+    """As LLaVA-NeXT, and grids of more than four tiles have their features resized to fewer."""
+    tokenizer = make_tokenizer(extra=["<video>", "<image>"])
+    processor = make_processor(
+        transformers.LlavaOnevisionProcessor,
+        video_processor="LlavaOnevisionVideoProcessor",
+        image_processor=transformers.LlavaOnevisionImageProcessorPil(
+            size=square(TILE_SIDE), image_grid_pinpoints=TILE_GRIDS
+        ),
+        tokenizer=tokenizer,
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        vision_aspect_ratio="anyres_max_4",
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.LlavaOnevisionConfig(
+        vision_config=transformers.SiglipVisionConfig(**vision_settings(), vision_use_head=False),
+        text_config=transformers.Qwen2Config(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        video_token_index=processor.video_token_id,
+        image_grid_pinpoints=TILE_GRIDS,
+        vision_aspect_ratio="anyres_max_4",
+    )
+    return transformers.LlavaOnevisionForConditionalGeneration(config), processor

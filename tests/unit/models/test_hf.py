@@ -1,0 +1,279 @@
+"""The generic adapter: prompts, answers and their pieces, geometry, on tiny models and tokenizers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from families import FAMILIES, Pair, build, missing_package
+from wherelook.models import VisionLanguageModel
+from wherelook.models.hf import Prompt
+from wherelook.types import InputError, WherelookError
+
+# GLM-4V's processor in Transformers, on NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def pair() -> Pair:
+    return build("llava")
+
+
+@pytest.fixture
+def model(pair) -> VisionLanguageModel:
+    return VisionLanguageModel(*pair)
+
+
+# ---- prompt ----
+
+
+def test_the_chat_template_renders_the_prompt(model):
+    assert model.render("Why?") == "USER: <image>\nWhy?\nASSISTANT:"
+
+
+def test_a_model_without_template_takes_the_users(pair):
+    plain = VisionLanguageModel(*build("paligemma"))
+    assert plain.render("Why?") == "<image>Why?"
+    answer = VisionLanguageModel(*build("paligemma"), prompt_template="{image}answer en {question}\n")
+    assert answer.render("Why?") == "<image>answer en Why?\n"
+
+
+@pytest.mark.parametrize("name", ["llava", "gemma3", "mllama", "idefics3", "qwen2-vl"])
+def test_the_begin_token_comes_once_at_most(name):
+    """Whether the template writes it, the tokenizer adds it, both, or neither."""
+    model = VisionLanguageModel(*build(name))
+    ids = model.encode(PICTURE, "Why?").inputs["input_ids"][0].tolist()
+    begin = model.tokenizer.bos_token_id
+    assert ids.count(begin) == (0 if name == "qwen2-vl" else 1)
+    if name != "qwen2-vl":
+        assert ids[0] == begin
+
+
+def test_braces_and_template_marks_in_a_question_are_text(model):
+    for question in ("What is {this}?", "{{ messages }}", "{% raw %}", "100 % of {0}"):
+        assert question in model.render(question)
+        assert question in VisionLanguageModel(*build("paligemma")).render(question)
+
+
+def test_an_image_that_the_processor_refuses_is_an_input_error(model, monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("absolute aspect ratio must be smaller than 200,\n got 500")
+
+    monkeypatch.setattr(type(model.processor), "__call__", refuse)
+    with pytest.raises(
+        InputError, match="refuses this image of 64 x 40: absolute aspect ratio must be smaller than 200"
+    ):
+        model.encode(PICTURE, "Why?")
+
+
+# ---- answer ----
+
+
+class Scripted:
+    """A model whose greedy answer is given: the logits after n generated tokens prefer the n-th."""
+
+    def __init__(self, pair: Pair, answer: list[int], monkeypatch) -> None:
+        network = pair[0]
+        self.steps = 0
+
+        def generate(**options):
+            count = min(len(answer), options["max_new_tokens"])
+            sequences = torch.cat([options["input_ids"], torch.tensor([answer[:count]])], dim=1)
+            return type("Output", (), {"sequences": sequences})
+
+        monkeypatch.setattr(network, "generate", generate)
+
+
+def test_generation_ends_before_the_end_token(pair, model, monkeypatch):
+    words = model.tokenizer(" red circle", add_special_tokens=False)["input_ids"]
+    end = model.tokenizer.eos_token_id
+    Scripted(pair, [*words, end, words[0]], monkeypatch)
+    prompt = model.encode(PICTURE, "Why?")
+    assert model.generate(prompt) == tuple(words)
+    assert model.generate_ids(prompt, max_new_tokens=99)[: len(words) + 1] == (*words, end)
+
+
+def test_every_end_token_of_the_checkpoint_ends_an_answer(pair, model, monkeypatch):
+    words = model.tokenizer(" red circle", add_special_tokens=False)["input_ids"]
+    monkeypatch.setattr(model.model.generation_config, "eos_token_id", [9999, words[-1]])
+    Scripted(pair, words, monkeypatch)
+    assert model.generate(model.encode(PICTURE, "Why?")) == tuple(words[:-1])
+
+
+def test_an_empty_answer_is_an_error_with_advice(pair, model, monkeypatch):
+    Scripted(pair, [model.tokenizer.eos_token_id], monkeypatch)
+    with pytest.raises(WherelookError, match="the model's answer is empty: rephrase the question"):
+        model.generate(model.encode(PICTURE, "Why?"))
+
+
+def test_generation_is_greedy_and_settings_of_sampling_do_not_disturb_it(model):
+    prompt = model.encode(PICTURE, "Why?")
+    configuration = model.model.generation_config
+    plain = model.generate(prompt, max_new_tokens=5)
+    configuration.update(do_sample=True, temperature=7.0, top_p=0.5, top_k=3)
+    try:
+        assert model.generate(prompt, max_new_tokens=5) == plain
+    finally:
+        configuration.update(do_sample=False, temperature=None, top_p=None, top_k=None)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if missing_package(name) is None])
+def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
+    model = VisionLanguageModel(*build(name))
+    prompt = model.encode(PICTURE, "Why?")
+    text = "The red circle is left of it."
+    ids = model.tokenize_answer(prompt, f"  {text}\n")
+    gap = " " if prompt.text.endswith((":", "?")) else ""
+    together = model.tokenizer(prompt.text + gap + text, add_special_tokens=False)["input_ids"]
+    before = model.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
+    assert [*before, *ids] == together
+    assert model.decode(ids).strip() == text
+    assert "".join(model.pieces(ids)) == model.decode(ids)
+    assert not set(ids) & set(model.tokenizer.all_special_ids)
+
+
+def test_a_generated_answer_given_back_has_the_same_tokens(model):
+    """Round trip, for an answer in the tokenizer's own cut."""
+    prompt = model.encode(PICTURE, "Why?")
+    ids = model.tokenize_answer(prompt, "A green star and a yellow triangle.")
+    assert model.tokenize_answer(prompt, model.decode(ids)) == ids
+
+
+def test_where_the_border_merges_the_answer_is_tokenised_alone(model):
+    """The prompt's last piece would swallow the answer's first: its ids must stay the prompt's."""
+    prompt = Prompt("Fill in: gre", {})
+    ids = model.tokenize_answer(prompt, "en star")
+    assert model.decode(ids).strip() == "en star"
+
+
+@pytest.mark.parametrize("answer", ["", "  \n"])
+def test_an_empty_given_answer_is_refused(model, answer):
+    with pytest.raises(InputError, match="the answer to explain is empty"):
+        model.tokenize_answer(model.encode(PICTURE, "Why?"), answer)
+
+
+# ---- pieces ----
+
+
+@given(st.text(alphabet="ab \u00e9\u8f66\U0001f642'.\n", max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pieces_join_to_the_answer(model, text):
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    pieces = model.pieces(ids)
+    assert len(pieces) == len(ids)
+    assert "".join(pieces) == model.decode(ids) == text
+
+
+@given(st.lists(st.integers(0, 339), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_pieces_join_for_any_tokens_also_broken_characters(model, ids):
+    assert "".join(model.pieces(ids)) == model.decode(ids)
+
+
+def test_a_character_of_several_tokens_belongs_to_its_last(model):
+    ids = model.tokenizer("a\U0001f642b", add_special_tokens=False)["input_ids"]
+    assert model.pieces(ids) == ["a", "", "", "", "\U0001f642", "b"]
+
+
+def test_special_tokens_add_nothing(model):
+    words = model.tokenizer(" red", add_special_tokens=False)["input_ids"]
+    end = model.tokenizer.eos_token_id
+    assert model.pieces([*words, end]) == [*model.pieces(words), ""]
+
+
+def word_start_tokenizer() -> PreTrainedTokenizerFast:
+    """As SentencePiece: a mark before each word, dropped from the front of a decoded text."""
+    vocabulary = {"<unk>": 0, "</s>": 1, "\u2581The": 2, "\u2581red": 3, "\u2581car": 4, "s": 5, ".": 6}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>", continuing_subword_prefix=""))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", unk_token="<unk>")
+
+
+def test_word_start_marks_become_spaces(model, monkeypatch):
+    monkeypatch.setattr(model.processor, "tokenizer", word_start_tokenizer())
+    assert model.pieces([2, 3, 4, 5, 6, 1]) == ["The", " red", " car", "s", ".", ""]
+    assert model.decode([2, 3, 4, 5, 6, 1]) == "The red cars."
+
+
+# ---- geometry ----
+
+
+def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeypatch):
+    calls = []
+    process = model._process
+    monkeypatch.setattr(model, "_process", lambda image, text: calls.append(image.size) or process(image, text))
+    model.geometry((20, 30))
+    assert calls == [(30, 20)] * 14
+    model.geometry((20, 30))
+    assert len(calls) == 14
+    for height in range(1, 9):
+        model.geometry((height, 30))
+    calls.clear()
+    model.geometry((8, 30))
+    assert not calls
+    model.geometry((20, 30))
+    assert len(calls) == 14
+
+
+def test_the_geometry_is_the_images_not_the_questions(model):
+    first = model.geometry((33, 47), "?").tensors["pixel_values"].grid
+    second = VisionLanguageModel(model.model, model.processor).geometry((33, 47), "A longer question, on what?")
+    assert torch.equal(first, second.tensors["pixel_values"].grid)
+
+
+# ---- construction ----
+
+
+def test_what_a_result_says_about_the_model(model):
+    assert model.description["class"] == "LlavaForConditionalGeneration"
+    assert model.description["dtype"] == "float32"
+    json.dumps(model.description)
+    named = VisionLanguageModel(model.model, model.processor, identifier="me/mine", revision="abc")
+    assert (named.description["id"], named.description["revision"]) == ("me/mine", "abc")
+
+
+def test_what_cannot_work_is_refused_at_once(pair, monkeypatch):
+    with pytest.raises(InputError, match="batch size 0 is not positive"):
+        VisionLanguageModel(*pair, batch_size=0)
+    monkeypatch.setattr(pair[0].config, "is_encoder_decoder", True, raising=False)
+    with pytest.raises(InputError, match="is an encoder-decoder model; only decoder models are supported"):
+        VisionLanguageModel(*pair)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_evaluation_mode_ends_as_it_began_also_after_an_error(model, training):
+    model.model.train(training)
+    try:
+        with model.evaluation():
+            assert not model.model.training
+        assert model.model.training is training
+        with pytest.raises(WherelookError), model.evaluation():
+            raise WherelookError("stop")
+        assert model.model.training is training
+    finally:
+        model.model.eval()
+
+
+def test_modules_keep_their_own_mode(model):
+    """A user's model in training with one frozen part in evaluation mode, such as batch norm."""
+    part = model.model.get_submodule("model.vision_tower")
+    model.model.train()
+    part.eval()
+    try:
+        with model.evaluation():
+            assert not any(module.training for module in model.model.modules())
+        assert not part.training
+        assert model.model.training
+    finally:
+        model.model.eval()

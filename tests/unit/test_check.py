@@ -1,0 +1,157 @@
+"""`check_model` must fail where an explanation would be wrong: each property broken in turn."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from families import build
+from wherelook.check import check_model
+from wherelook.models import VisionLanguageModel
+
+NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "gradient", "batching", "memory"]
+
+
+@pytest.fixture
+def model() -> VisionLanguageModel:
+    return VisionLanguageModel(*build("llava"))
+
+
+def failed(model: VisionLanguageModel) -> dict[str, str]:
+    return {finding.name: finding.measured for finding in check_model(model) if not finding.passed}
+
+
+def wrap_forward(model: VisionLanguageModel, change) -> None:
+    """Replaces the model's forward by `change(forward, inputs)`."""
+    forward = model.model.forward
+
+    @functools.wraps(forward)
+    def changed(*arguments, **inputs):
+        return change(functools.partial(forward, *arguments), inputs)
+
+    model.model.forward = changed
+
+
+def is_scoring(inputs: dict) -> bool:
+    """Whether a forward is ours, not generation's."""
+    return isinstance(inputs.get("logits_to_keep"), torch.Tensor)
+
+
+def wrap_processor(model: VisionLanguageModel, change) -> None:
+    process = model._process
+    model._process = lambda image, text: change(process, image, text)
+
+
+def test_a_model_that_works_passes_everything(model):
+    model.model.train()
+    findings = check_model(model)
+    assert [finding.name for finding in findings] == NAMES
+    assert all(finding.passed for finding in findings)
+    assert all(finding.measured for finding in findings)
+    assert model.model.training
+
+
+def test_a_processor_that_fails_ends_the_check_with_its_reason(model):
+    def refuse(process, image, text):
+        raise ValueError("no tokens\nfor images")
+
+    wrap_processor(model, refuse)
+    findings = check_model(model)
+    assert [(finding.name, finding.passed) for finding in findings] == [("prompt", False)]
+    assert findings[0].measured == "ValueError: no tokens for images"
+
+
+def test_normalising_each_image_by_itself_fails_geometry(model):
+    def normalise(process, image, text):
+        inputs = process(image, text)
+        pixels = inputs["pixel_values"]
+        return inputs | {"pixel_values": (pixels - pixels.mean()) / (pixels.std() + 0.1)}
+
+    wrap_processor(model, normalise)
+    findings = check_model(model)
+    assert [(finding.name, finding.passed) for finding in findings] == [("prompt", True), ("geometry", False)]
+    assert findings[-1].measured.startswith("wrong")
+
+
+def test_a_model_that_does_not_see_the_image_fails_score(model):
+    def blind(forward, inputs):
+        if inputs.get("pixel_values") is not None:
+            inputs = inputs | {"pixel_values": torch.zeros_like(inputs["pixel_values"])}
+        return forward(**inputs)
+
+    wrap_forward(model, blind)
+    assert failed(model)["score"].endswith("by up to 0 nats")
+
+
+def test_a_detached_image_fails_gradient(model):
+    def detach(forward, inputs):
+        if inputs.get("pixel_values") is not None:
+            pixels = inputs["pixel_values"]
+            inputs = inputs | {"pixel_values": pixels.detach() + 0 * pixels}
+        return forward(**inputs)
+
+    wrap_forward(model, detach)
+    assert failed(model) == {"gradient": "the gradient with respect to the mask is zero"}
+
+
+def test_half_a_gradient_fails_gradient(model):
+    def halve(forward, inputs):
+        if inputs.get("pixel_values") is not None:
+            pixels = inputs["pixel_values"]
+            inputs = inputs | {"pixel_values": (pixels + pixels.detach()) / 2}
+        return forward(**inputs)
+
+    wrap_forward(model, halve)
+    assert set(failed(model)) == {"gradient"}
+
+
+def test_the_gradient_of_a_part_of_the_image_alone_fails_gradient(model):
+    """As of a tile that is processed without a graph."""
+
+    def left_only(forward, inputs):
+        if inputs.get("pixel_values") is not None:
+            pixels = inputs["pixel_values"]
+            half = pixels.shape[-1] // 2
+            pixels = torch.cat([pixels[..., :half], pixels[..., half:].detach()], dim=-1)
+            inputs = inputs | {"pixel_values": pixels}
+        return forward(**inputs)
+
+    wrap_forward(model, left_only)
+    assert set(failed(model)) == {"gradient"}
+
+
+def test_rows_that_influence_each_other_fail_batching(model):
+    def mix(forward, inputs):
+        pixels = inputs.get("pixel_values")
+        if pixels is not None and len(pixels) > 1:
+            inputs = inputs | {"pixel_values": pixels - pixels.mean(dim=0, keepdim=True)}
+        return forward(**inputs)
+
+    wrap_forward(model, mix)
+    assert "batching" in failed(model)
+
+
+def test_another_forward_than_generations_fails_teacher_forcing(model):
+    def warm(forward, inputs):
+        output = forward(**inputs)
+        if is_scoring(inputs):
+            output.logits = output.logits * 1.5
+        return output
+
+    wrap_forward(model, warm)
+    assert "teacher forcing" in failed(model)
+
+
+def test_numbers_that_are_not_finite_are_findings_not_crashes(model):
+    def spoil(forward, inputs):
+        output = forward(**inputs)
+        if is_scoring(inputs):
+            output.logits = output.logits * float("nan")
+        return output
+
+    wrap_forward(model, spoil)
+    found = failed(model)
+    assert {"teacher forcing", "score"} <= set(found)
+    assert "logits are not finite" in found["score"]

@@ -1,0 +1,391 @@
+"""One explanation from end to end on a tiny random LLaVA: statuses, figures, arguments, determinism."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from families import build
+from wherelook import Explainer
+from wherelook.attribution import METHODS, make_settings
+from wherelook.baselines import make_baseline
+from wherelook.check import test_picture as make_picture
+from wherelook.explanation import Explanation
+from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
+from wherelook.models import VisionLanguageModel
+from wherelook.tokens import judge, measure_reliance, select
+from wherelook.types import InputError, WherelookError
+
+PICTURE = make_picture((60, 100))
+QUESTION = "What color is the ring?"
+ANSWER = "The purple ring is left of the star."
+QUICK = {"answer": ANSWER, "preset": "fast", "alpha": 0.0, "replay_steps": 4}
+"""A random model loses little without the image: every loss counts."""
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Explainer:
+    return Explainer(*build("llava"), identifier="tiny")
+
+
+@pytest.fixture(scope="module")
+def explanation(explainer) -> Explanation:
+    return explainer.explain(PICTURE, QUESTION, **QUICK)
+
+
+# ---- what comes out ----
+
+
+def test_the_parts_of_an_explanation_agree(explainer, explanation):
+    assert explanation.status == "ok", explanation.reason
+    assert explanation.answer == ANSWER
+    assert "".join(token.text for token in explanation.tokens).strip() == explanation.answer
+    for token in explanation.tokens:
+        assert token.llr == pytest.approx(token.log_prob - token.log_prob_baseline)
+    assert explanation.reliance["gap"] == pytest.approx(sum(t.llr for t in explanation.tokens if t.selected))
+    assert f"{explanation.reliance['gap']:.2f} nats" in explanation.reason
+    assert explanation.heatmap.dtype == np.float32
+    assert explanation.heatmap.max() == 1
+    assert explanation.image["height"] == 60
+    assert explanation.image["width"] == 100
+    assert explanation.model["id"] == "tiny"
+    saliency = torch.from_numpy(explanation.heatmap)
+    assert explanation.focus is not None
+    assert explanation.focus.box == focus_box(saliency, (60, 100))
+    assert explanation.focus.peak == peak(saliency, (60, 100))
+    json.dumps(explanation.to_dict(), allow_nan=False)
+
+
+def test_the_answers_probabilities_are_those_of_the_score_function(explainer, explanation):
+    model = explainer.model
+    prompt = model.encode(PICTURE, QUESTION)
+    blurred = Image.fromarray(make_baseline(explanation.reliance["baseline"], np.asarray(PICTURE)))
+    score = model.score(prompt, blurred, [token.id for token in explanation.tokens])
+    assert [token.log_prob for token in explanation.tokens] == pytest.approx(score.original.tolist())
+    assert [token.log_prob_baseline for token in explanation.tokens] == pytest.approx(score.baseline.tolist())
+
+
+def test_the_replays_are_those_of_the_map_with_both_baselines(explainer, explanation):
+    model = explainer.model
+    prompt = model.encode(PICTURE, QUESTION)
+    ids = [token.id for token in explanation.tokens]
+    positions = [index for index, token in enumerate(explanation.tokens) if token.selected]
+    assert [curve.seen for curve in explanation.curves] == [True, False]
+    assert {curve.baseline for curve in explanation.curves} == {"blur", "mean"}
+    for curve, suffix in zip(explanation.curves, ("", "_unseen"), strict=True):
+        picture = Image.fromarray(make_baseline(curve.baseline, np.asarray(PICTURE)))
+        expected = replay(
+            model.score(prompt, picture, ids).select(positions), torch.from_numpy(explanation.heatmap), steps=4
+        )
+        assert curve.deletion == pytest.approx(tuple(expected.deletion_curve), abs=1e-6)
+        assert curve.insertion == pytest.approx(tuple(expected.insertion_curve), abs=1e-6)
+        assert explanation.metrics[f"deletion{suffix}"] == pytest.approx(expected.deletion, abs=1e-6)
+        assert explanation.metrics[f"insertion{suffix}"] == pytest.approx(expected.insertion, abs=1e-6)
+
+
+def test_cost_is_counted_per_explanation(explainer, explanation):
+    """The method's announced passes; two for the ends, as many for the unseen baseline's, two replays of 2 * 3."""
+    again = explainer.explain(PICTURE, QUESTION, **QUICK)
+    announced = METHODS["igos+"].passes(make_settings("igos+", "fast"))
+    assert again.cost["backward"] == explanation.cost["backward"] == announced
+    assert again.cost["forward"] == announced + 2 + 2 + 2 * 6
+    assert again.cost["seconds"] > 0
+    assert again.cost["peak_bytes"] > 0
+
+
+def test_without_replay_there_are_no_curves_and_no_passes_for_them(explainer):
+    result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0})
+    assert result.curves == ()
+    assert result.metrics == {}
+    assert result.cost["forward"] == result.cost["backward"] + 2
+    assert result.focus is not None
+
+
+def test_a_map_for_every_selected_token(explainer, explanation):
+    result = explainer.explain(PICTURE, QUESTION, **QUICK, per_token=True)
+    lost = [index for index, token in enumerate(result.tokens) if token.selected and token.llr > 0]
+    assert [item.position for item in result.token_maps] == lost
+    assert len(lost) > 1
+    for item in result.token_maps:
+        assert item.heatmap.shape == result.heatmap.shape
+        assert item.heatmap.max() == 1
+    assert not np.array_equal(result.token_maps[0].heatmap, result.token_maps[1].heatmap)
+    np.testing.assert_array_equal(result.heatmap, explanation.heatmap)
+    assert explanation.token_maps == ()
+
+
+def test_one_tokens_map_is_that_of_its_word_alone(explainer):
+    options = {**QUICK, "replay_steps": 0}
+    together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
+    alone = explainer.explain(PICTURE, QUESTION, **options, tokens="star")  # a word of one token
+    (position,) = [index for index, token in enumerate(alone.tokens) if token.selected]
+    (expected,) = [item.heatmap for item in together.token_maps if item.position == position]
+    assert alone.status == "ok"
+    np.testing.assert_allclose(alone.heatmap, expected, atol=1e-4)
+
+
+def test_localisation_against_the_truth(explainer, explanation):
+    truth = np.zeros((60, 100), bool)
+    truth[20:40, 30:60] = True
+    metrics = explainer.explain(PICTURE, QUESTION, **QUICK, truth=truth).metrics
+    saliency = torch.from_numpy(explanation.heatmap)
+    assert metrics["pointing"] == pointing(saliency, truth)
+    assert metrics["energy"] == pytest.approx(energy(saliency, truth))
+    assert metrics["roc_area"] == pytest.approx(roc_area(saliency, truth))
+    assert "pointing" not in explanation.metrics
+
+
+def test_the_models_own_answer(explainer):
+    result = explainer.explain(PICTURE, QUESTION, preset="fast", tokens="all", max_new_tokens=3, replay_steps=0)
+    model = explainer.model
+    ids = model.generate(model.encode(PICTURE, QUESTION), max_new_tokens=3)
+    assert tuple(token.id for token in result.tokens) == ids
+    assert result.answer == model.decode(ids).strip()
+
+
+def test_relevance_alone_is_that_of_the_explanation(explainer, explanation):
+    before = explainer.model.cost.backward
+    relevance = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, alpha=0.0)
+    assert (relevance.status, relevance.reason, relevance.tokens, relevance.answer) == (
+        explanation.status, explanation.reason, explanation.tokens, explanation.answer,
+    )  # fmt: skip
+    assert explainer.model.cost.backward == before
+
+
+@pytest.mark.parametrize("method", ["igos+", "igos++", "random", "center"])
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_every_method_runs(explainer, method, preset):
+    settings = {"iterations": 1, "steps": 2} if method.startswith("igos") else {}
+    result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "preset": preset}, method=method, settings=settings)
+    assert result.status == "ok"
+    assert result.method["name"] == method
+    assert result.method["parameters"].items() >= settings.items()
+    assert np.isfinite(result.heatmap).all()
+
+
+@pytest.mark.parametrize("baseline", ["blur", "mean", "zeros", "noise"])
+def test_the_chosen_baseline_is_used_and_named(explainer, baseline):
+    result = explainer.explain(PICTURE, QUESTION, **QUICK, baseline=baseline)
+    assert result.reliance["baseline"] == result.method["baseline"] == baseline
+    assert [curve.baseline for curve in result.curves if curve.seen] == [baseline]
+    assert [curve.baseline for curve in result.curves if not curve.seen] != [baseline]
+
+
+# ---- determinism ----
+
+
+def test_same_seed_same_bytes(explainer):
+    """With noise on every path image, and other explanations in between."""
+    options = {**QUICK, "preset": "paper", "settings": {"iterations": 1, "steps": 2}, "replay_steps": 0}
+    first, other, second = (explainer.explain(PICTURE, QUESTION, **options, seed=seed) for seed in (3, 4, 3))
+    assert first.heatmap.tobytes() == second.heatmap.tobytes()
+    assert first.heatmap.tobytes() != other.heatmap.tobytes()
+
+
+def test_batches_of_one_and_of_eight_agree(explainer):
+    maps = []
+    for batch_size in (1, 8):
+        model = VisionLanguageModel(explainer.model.model, explainer.model.processor, batch_size=batch_size)
+        result = Explainer(model).explain(PICTURE, QUESTION, **QUICK)
+        maps.append(result)
+    np.testing.assert_allclose(maps[0].heatmap, maps[1].heatmap, atol=1e-4, rtol=0)
+    for name, value in maps[0].metrics.items():
+        assert maps[1].metrics[name] == (None if value is None else pytest.approx(value, abs=1e-4))
+
+
+def test_nothing_of_the_users_is_changed(explainer):
+    values = np.array(PICTURE)
+    before = values.copy()
+    settings = {"steps": 2}
+    explainer.model.model.train()
+    try:
+        explainer.explain(values, QUESTION, **{**QUICK, "replay_steps": 0}, settings=settings)
+        assert explainer.model.model.training
+    finally:
+        explainer.model.model.eval()
+    np.testing.assert_array_equal(values, before)
+    assert settings == {"steps": 2}
+
+
+def test_progress_is_told(explainer):
+    calls = []
+    explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0}, progress=lambda *state: calls.append(state))
+    assert calls == [("optimise", 1, 2), ("optimise", 2, 2)]
+
+
+# ---- when there is nothing to explain ----
+
+
+def test_an_image_that_is_its_own_baseline(explainer):
+    """Plain colour: nothing is lost, so nothing is visual; no map is drawn, no gradient is spent."""
+    plain = Image.new("RGB", (90, 50), (120, 60, 30))
+    result = explainer.explain(plain, QUESTION, answer=ANSWER)
+    assert result.status == "not_visual"
+    assert not result.meaningful
+    assert all(abs(token.llr) < 1e-5 for token in result.tokens)
+    assert result.reliance["score"] == pytest.approx(0, abs=1e-4)
+    assert result.reason.startswith("no word of the answer rests on the image: with the blur baseline the strongest")
+    assert result.heatmap.shape == (21, 38)
+    assert not result.heatmap.any()
+    assert (result.focus, result.metrics, result.curves) == (None, {}, ())
+    assert result.cost["backward"] == 0
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_an_answer_of_punctuation_has_no_words(explainer):
+    result = explainer.explain(PICTURE, QUESTION, answer="...!", alpha=0.0)
+    assert result.status == "not_visual"
+    assert "no words to explain" in result.reason
+
+
+def test_a_named_word_that_loses_too_little(explainer):
+    result = explainer.explain(PICTURE, QUESTION, answer=ANSWER, tokens="of")
+    assert result.status == "weak_gap"
+    assert "the chosen words lose only -0." in result.reason
+    assert not result.heatmap.any()
+    assert [token.text.strip() for token in result.tokens if token.selected] == ["of"]
+    assert result.cost["backward"] == 0
+
+
+def test_the_mean_colour_is_tried_where_blur_shows_nothing(explainer):
+    """An alpha between the strongest word's ratio with blur and with the mean colour, which here takes more."""
+    ratios = {}
+    for name in ("blur", "mean"):
+        relevance = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, baseline=name, alpha=0.0)
+        ratios[name] = -np.log1p(-relevance.reliance.score)
+    assert ratios["mean"] > ratios["blur"] + 0.1
+    between = (ratios["mean"] + ratios["blur"]) / 2
+    options = {"answer": ANSWER, "alpha": between}
+    # A flipped word needs less than alpha: the answer must have none for this to be about alpha alone.
+    assert explainer.relevance(PICTURE, QUESTION, **options, baseline="blur").status == "not_visual"
+    assert explainer.relevance(PICTURE, QUESTION, **options).reliance.baseline == "mean"
+    nothing = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, alpha=5.0)
+    assert (nothing.status, nothing.reliance.baseline) == ("not_visual", "blur")
+
+
+@pytest.mark.parametrize(
+    ("ratios", "options", "status", "reason"),
+    [
+        ([0.1, 2.0, 0.5], {}, "ok", "1 of 3 words rest on the image: together they lose 2.00 nats"),
+        ([0.5, 0.9, 0.5], {}, "not_visual", "the strongest, 'red', loses 0.90 nats of log-likelihood"),
+        ([-0.5, -0.9, -0.5], {}, "not_visual", "loses 0.00 nats"),
+        ([0.5, 2.0, 0.19], {"wanted": "car"}, "weak_gap", "lose only 0.19 nats"),
+        ([0.5, 2.0, -3.0], {"wanted": "car"}, "weak_gap", "lose only -3.00 nats"),
+        ([0.5, 2.0, 0.21], {"wanted": "car"}, "ok", "the chosen words lose 0.21 nats"),
+        ([1.0, 2.0, -2.9], {"wanted": "all"}, "weak_gap", "lose only 0.10 nats"),
+        ([0.0, 0.15, 0.0], {"alpha": 0.1}, "weak_gap", "lose only 0.15 nats"),
+        ([0.0, 45.0, 0.0], {"alpha": 50.0}, "not_visual", "the strongest, 'red', loses 45.00 nats"),
+    ],
+)
+def test_status_and_reason(ratios, options, status, reason):
+    tokens = select(["A", " red", " car"], [1, 2, 3], [0.0] * 3, [-ratio for ratio in ratios], [False] * 3, **options)
+    reliance = measure_reliance(tokens, alpha=options.get("alpha", 1.0), baseline="blur")
+    found, why = judge(tokens, reliance, options.get("wanted", "auto"))
+    assert found == status
+    assert reason in why
+
+
+def test_the_strongest_word_is_judged_whole():
+    """Two tokens of 0.4 nats are a word of 0.8: the figure in the reason is the one that the rule compared."""
+    tokens = select([" el", "ephant"], [1, 2], [0.0, 0.0], [-0.4, -0.4], [False, False])
+    _, why = judge(tokens, measure_reliance(tokens, alpha=1.0, baseline="blur"), "auto")
+    assert "'elephant', loses 0.80 nats" in why
+
+
+# ---- what is refused ----
+
+
+@pytest.fixture
+def no_model_call(explainer, monkeypatch) -> None:
+    """Bad arguments must be found before any work."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("the model was called")
+
+    monkeypatch.setattr(explainer.model.model, "generate", refuse)
+    monkeypatch.setattr(explainer.model.model, "forward", refuse)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"question": " \n"}, "the question is empty"),
+        ({"question": "x" * 8001}, "the question has 8001 characters; the limit is 8000"),
+        ({"answer": " "}, "the answer .*is empty"),
+        ({"method": "gradcam"}, "unknown method 'gradcam'; valid: igos\\+"),
+        ({"preset": "slow"}, "unknown preset 'slow'; valid: best, fast, paper"),
+        ({"settings": {"speed": 1}}, "unknown setting of igos\\+ 'speed'"),
+        ({"settings": {"steps": "a few"}}, "setting steps='a few' is not a whole number"),
+        ({"baseline": "gray"}, "unknown baseline 'gray'; valid: auto, blur, mean, zeros, noise"),
+        ({"alpha": -1.0}, "alpha is a number of nats from 0 up; got -1"),
+        ({"alpha": float("nan")}, "alpha is a number of nats"),
+        ({"alpha": float("inf")}, "alpha is a number of nats"),
+        ({"replay_steps": 1}, "replay steps are 0 \\(no replay\\) or at least 2; got 1"),
+        ({"replay_steps": -2}, "replay steps are 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens is at least 1; got 0"),
+        ({"image": "no/such/image.png"}, "no.* image file.*no/such/image.png"),
+        ({"image": np.zeros((4, 4, 7), np.uint8)}, "an image array has shape"),
+        ({"truth": np.zeros((60, 100), bool)}, "the ground-truth mask must be boolean of shape \\(60, 100\\)"),
+        ({"truth": np.ones((100, 60), bool)}, "got bool of shape \\(100, 60\\)"),
+    ],
+)
+def test_bad_arguments_are_found_before_the_model_is_run(explainer, no_model_call, options, message):
+    arguments = {"image": PICTURE, "question": QUESTION, **options}
+    with pytest.raises(InputError, match=message) as caught:
+        explainer.explain(**arguments)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_a_word_that_the_answer_does_not_have(explainer):
+    with pytest.raises(
+        InputError, match="tokens 'dog': 'dog' is not a word of the answer; valid: auto, all, or some of"
+    ):
+        explainer.explain(PICTURE, QUESTION, answer=ANSWER, tokens="dog")
+
+
+def test_a_model_without_its_processor():
+    with pytest.raises(InputError, match="needs the model's processor"):
+        Explainer(build("llava")[0])
+
+
+def test_logits_that_are_not_finite_are_reported_not_drawn():
+    model, processor = build("llava")
+    with torch.no_grad():
+        model.get_output_embeddings().weight[5] = float("nan")
+    with pytest.raises(WherelookError, match="logits are not finite"):
+        Explainer(model, processor).explain(PICTURE, QUESTION, answer=ANSWER)
+
+
+def test_a_processor_that_looks_at_the_content_is_refused(explainer, monkeypatch):
+    model = VisionLanguageModel(explainer.model.model, explainer.model.processor)
+    process = model._process
+
+    def normalised(image, text):
+        inputs = process(image, text)
+        pixels = inputs["pixel_values"]
+        return inputs | {"pixel_values": (pixels - pixels.mean()) / (pixels.std() + 0.1)}
+
+    monkeypatch.setattr(model, "_process", normalised)
+    with pytest.raises(WherelookError, match="by their content \\(cropping or normalising\\)"):
+        Explainer(model).explain(PICTURE, QUESTION, answer=ANSWER)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 5), (8, 8)])
+def test_tiny_images_are_explained(explainer, size):
+    """Of noise, which has no smooth part: the picture is enlarged, and the mask with it."""
+    values = np.random.default_rng(2).integers(0, 256, (*size, 3), dtype=np.uint8)
+    result = explainer.explain(values, QUESTION, **{**QUICK, "replay_steps": 0})
+    assert result.status in ("ok", "not_visual", "weak_gap")
+    assert np.isfinite(result.heatmap).all()
+
+
+def test_the_record_can_be_replaced_but_not_changed(explanation):
+    assert replace(explanation, question="other").question == "other"
+    with pytest.raises(AttributeError):
+        explanation.question = "other"

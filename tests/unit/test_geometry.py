@@ -1,0 +1,281 @@
+"""Structured light on hand-written processors whose geometry is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from wherelook.baselines import make_baseline
+from wherelook.check import test_picture as make_picture
+from wherelook.geometry import TensorGeometry, blend_error, probe, sample
+from wherelook.types import InputError
+
+MEAN = torch.tensor([0.48, 0.46, 0.41])[:, None, None]
+DEVIATION = torch.tensor([0.27, 0.26, 0.28])[:, None, None]
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """(3, height, width) in [0, 1], normalised per channel as CLIP does."""
+    values = torch.from_numpy(np.array(image.convert("RGB"), np.float32)).permute(2, 0, 1) / 255
+    return (values - MEAN) / DEVIATION
+
+
+def centers(count: int, start: float = 0.0, stop: float = 1.0) -> Tensor:
+    """`grid_sample` coordinates of `count` equal cells between two fractions of a side."""
+    return ((torch.arange(count) + 0.5) / count * (stop - start) + start) * 2 - 1
+
+
+def plane(x: Tensor, y: Tensor) -> Tensor:
+    """(rows, columns, 2) coordinates from those of the columns and of the rows."""
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([columns, rows], dim=-1)
+
+
+def distance(grid: Tensor, expected: Tensor, size: tuple[int, int]) -> float:
+    """Largest distance between coordinates, in pixels of an image of (height, width)."""
+    return float((grid - expected).abs().amax(dim=tuple(range(grid.dim() - 1))).mul(torch.tensor(size[::-1]) / 2).max())
+
+
+def stretch(size: tuple[int, int], resample: Image.Resampling = Image.Resampling.BICUBIC) -> Callable:
+    return lambda image: {"pixel_values": to_tensor(image.resize((size[1], size[0]), resample))[None]}
+
+
+# ---- coordinates ----
+
+
+@pytest.mark.parametrize(
+    ("size", "target"),
+    [
+        ((48, 48), (48, 48)),  # untouched
+        ((120, 90), (48, 48)),  # squeezed to a square
+        ((150, 400), (36, 96)),
+        ((1500, 2000), (48, 64)),
+    ],
+)
+def test_a_resized_image_has_the_centres_of_equal_cells(size, target):
+    measured = probe(stretch(target), size).tensors["pixel_values"]
+    expected = plane(centers(target[1]), centers(target[0]))
+    assert measured.grid.shape == (1, 1, *expected.shape)
+    assert measured.pixel.all()
+    cell = max(size[0] / target[0], size[1] / target[1])
+    inner = slice(3, -3)
+    assert distance(measured.grid[:, :, inner, inner], expected[inner, inner], size) < 0.04 * cell
+    # At the border the resampling kernel is cut off, which moves its centre inwards.
+    assert distance(measured.grid, expected, size) < 0.2 * cell
+
+
+@pytest.mark.parametrize("size", [(2, 1600), (1600, 2)])
+def test_the_edges_of_a_large_untouched_image_do_not_wrap_around(size):
+    """There the light's phase is within its rounding of zero: a pixel must not land on the opposite edge."""
+    measured = probe(lambda image: {"pixel_values": to_tensor(image)[None]}, size).tensors["pixel_values"]
+    assert distance(measured.grid, plane(centers(size[1]), centers(size[0])), size) < 2
+
+
+@pytest.mark.parametrize("size", [(3, 5), (1, 7), (2, 2), (1, 1)])
+def test_tiny_images_enlarged(size):
+    """Between pixel centres the source moves with the output; beyond the outer ones it stays."""
+    target = (24, 30)
+    measured = probe(stretch(target, Image.Resampling.BILINEAR), size).tensors["pixel_values"]
+    y, x = (centers(count).clamp(-1 + 1 / side, 1 - 1 / side) for count, side in zip(target, size, strict=True))
+    assert measured.pixel.all()
+    assert distance(measured.grid, plane(x, y), size) < 0.03
+
+
+@given(
+    size=st.tuples(st.integers(20, 90), st.integers(20, 90)),
+    corner=st.tuples(st.floats(0, 0.4), st.floats(0, 0.4)),
+    opposite=st.tuples(st.floats(0.6, 1), st.floats(0.6, 1)),
+    target=st.tuples(st.integers(8, 30), st.integers(8, 30)),
+)
+def test_any_crop_is_found(size, corner, opposite, target):
+    top, left, bottom, right = (round(share * side) for share, side in zip((*corner, *opposite), size * 2, strict=True))
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        crop = image.crop((left, top, right, bottom))
+        return {"pixel_values": to_tensor(crop.resize((target[1], target[0]), Image.Resampling.BILINEAR))[None]}
+
+    measured = probe(process, size).tensors["pixel_values"]
+    x = centers(target[1], left / size[1], right / size[1])
+    y = centers(target[0], top / size[0], bottom / size[0])
+    cell = max(1.0, (bottom - top) / target[0], (right - left) / target[1])
+    assert measured.pixel.all()
+    assert distance(measured.grid, plane(x, y), size) < 0.55 * cell
+
+
+def test_padding_is_told_from_pixels():
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        content = to_tensor(image.resize((60, 30)))
+        return {"pixel_values": functional.pad(content, (0, 0, 10, 20))[None]}  # 10 rows above, 20 below
+
+    measured = probe(process, (50, 100)).tensors["pixel_values"]
+    expected = torch.zeros(60, 60, dtype=torch.bool)
+    expected[10:40] = True
+    assert torch.equal(measured.pixel[0, 0], expected)
+    assert distance(measured.grid[0, 0, 10:40], plane(centers(60), centers(30)), (50, 100)) < 0.4
+
+
+def test_each_tile_shows_its_own_part():
+    """Two rows of three tiles and a thumbnail: at its middle each tile reads the mask cell that it shows."""
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        large = to_tensor(image.resize((96, 64)))
+        tiles = [
+            large[:, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32] for row in (0, 1) for column in range(3)
+        ]
+        tiles.append(to_tensor(image.resize((32, 32))))
+        return {"pixel_values": torch.stack(tiles)[None]}
+
+    measured = probe(process, (120, 190)).tensors["pixel_values"]
+    assert measured.grid.shape == (1, 7, 1, 32, 32, 2)
+    mask = torch.tensor([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]])
+    seen = sample(mask, measured)[0, 0, :, 0]
+    middles = seen[:, 15:17, 15:17].mean(dim=(1, 2))
+    torch.testing.assert_close(middles[:6], mask.flatten(), atol=5e-3, rtol=0)
+    full = functional.interpolate(mask[None], size=(32, 32), mode="bilinear")[0, 0]
+    torch.testing.assert_close(seen[6], full, atol=5e-3, rtol=0)
+    # Not transposed, not mirrored: within every tile the mask changes as in the image.
+    for index, (top, left) in enumerate((row, column) for row in (0, 1) for column in range(3)):
+        x = centers(32, left / 3, (left + 1) / 3)
+        y = centers(32, top / 2, (top + 1) / 2)
+        assert distance(measured.grid[0, index, 0], plane(x, y), (120, 190)) < 0.6
+
+
+def test_flattened_patches_in_merged_order():
+    """As Qwen-VL: rows are patches in 2 x 2 blocks, columns are (channel, frame, y, x) inside a patch."""
+    patch = 4
+
+    def flatten(planes: Tensor) -> Tensor:  # (c, 16, 24) -> (patches, c * 2 * patch * patch)
+        frames = torch.stack([planes, planes])
+        blocks = frames.reshape(2, len(planes), 2, 2, patch, 3, 2, patch)
+        return blocks.permute(2, 5, 3, 6, 1, 0, 4, 7).reshape(24, -1)
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        return {"pixel_values": flatten(to_tensor(image.resize((24, 16)))), "grid": torch.tensor([[1, 4, 6]])}
+
+    measured = probe(process, (80, 120)).tensors
+    assert list(measured) == ["pixel_values"]
+    truth = plane(centers(24), centers(16))
+    expected = torch.stack([flatten(truth[..., axis].expand(3, 16, 24)) for axis in (0, 1)], dim=-1)
+    assert distance(measured["pixel_values"].grid, expected, (80, 120)) < 0.6
+
+
+def test_several_tensors_each_with_its_own_geometry_and_others_left_out():
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        return {
+            "low": to_tensor(image.resize((16, 16)))[None],
+            "high": to_tensor(image.crop((0, 0, 30, 60)).resize((64, 64)))[None],
+            "scale": torch.tensor([0.25]),
+            "pixel_attention_mask": torch.ones(1, 16, 16),
+            "input_ids": torch.tensor([[1, 2, 3]]),
+        }
+
+    tensors = probe(process, (60, 60)).tensors
+    assert set(tensors) == {"low", "high"}
+    assert tensors["low"].grid[..., 0].max() > 0.9
+    assert tensors["high"].grid[..., 0].max() < 0.01
+
+
+def test_channels_collapse_whatever_their_gain_and_sign():
+    """A channel that is inverted, one that is dim: same places, so one copy; the range is in units of the tensor."""
+    gains = torch.tensor([2.0, -3.0, 0.5])[:, None, None]
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        return {"pixel_values": (to_tensor(image.resize((40, 20))) * DEVIATION + MEAN - 0.3)[None] * gains}
+
+    measured = probe(process, (60, 120)).tensors["pixel_values"]
+    assert measured.grid.shape == (1, 1, 20, 40, 2)
+    assert distance(measured.grid, plane(centers(40), centers(20)), (60, 120)) < 0.4
+    assert measured.value_range == pytest.approx(2.0)
+
+
+# ---- sampling ----
+
+
+@pytest.mark.parametrize(("mask_size", "image_size"), [((4, 6), (33, 47)), ((1, 1), (5, 9)), ((8, 3), (8, 3))])
+def test_sampling_is_bilinear_upsampling(mask_size, image_size):
+    exact = TensorGeometry(
+        plane(centers(image_size[1]), centers(image_size[0]))[None], torch.ones(1, *image_size) > 0, 1.0
+    )
+    masks = torch.rand(3, *mask_size, generator=torch.Generator().manual_seed(1))
+    upsampled = functional.interpolate(masks[:, None], size=image_size, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(sample(masks, exact), upsampled, atol=1e-5, rtol=0)
+
+
+def test_sampling_is_linear_and_its_gradient_is_the_adjoint():
+    measured = probe(stretch((20, 30)), (60, 80)).tensors["pixel_values"]
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.rand(2, 5, 7, generator=generator, requires_grad=True)
+    weights = torch.rand(sample(masks, measured).shape, generator=generator)
+    value = (weights * sample(masks, measured)).sum()
+    (gradient,) = torch.autograd.grad(value, masks)
+    torch.testing.assert_close((gradient * masks).sum(), value, rtol=1e-4, atol=0)
+    # Every element distributes its weight over the cells around it, and loses none.
+    torch.testing.assert_close(gradient.sum(dim=(1, 2)), weights.flatten(1).sum(dim=1), rtol=1e-4, atol=0)
+
+
+# ---- the self-check, and what cannot be mapped ----
+
+
+def noise_image(height: int, width: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def self_check(process: Callable, picture: Image.Image) -> float:
+    baseline = Image.fromarray(make_baseline("mean", np.asarray(picture)))
+    return blend_error(process, probe(process, (picture.height, picture.width)), picture, baseline).mean
+
+
+@pytest.mark.parametrize(
+    "picture", [make_picture((150, 210)), noise_image(61, 97), noise_image(3, 5), noise_image(1, 7)]
+)
+def test_the_blend_of_an_honest_processor_is_exact(picture):
+    assert self_check(stretch((48, 48)), picture) < 1.5
+
+
+def per_image_normalisation(image: Image.Image) -> dict[str, Tensor]:
+    values = to_tensor(image.resize((48, 48)))
+    return {"pixel_values": ((values - values.mean()) / (values.std() + 1e-3))[None]}
+
+
+def content_cropping(image: Image.Image) -> dict[str, Tensor]:
+    """Cuts dark margins away, as document models do."""
+    values = np.asarray(image.convert("L"))
+    rows, columns = (np.flatnonzero((values > 100).any(axis=axis)) for axis in (1, 0))
+    if len(rows):
+        image = image.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    return {"pixel_values": to_tensor(image.resize((48, 48)))[None]}
+
+
+@pytest.mark.parametrize("process", [per_image_normalisation, content_cropping])
+def test_processors_that_look_at_the_content_are_refused(process):
+    values = np.zeros((80, 100, 3), np.uint8)
+    values[20:60, 30:80] = np.asarray(make_picture((40, 50)))
+    picture = Image.fromarray(values)
+    baseline = Image.fromarray(make_baseline("blur", values))
+    error = blend_error(process, probe(process, (80, 100)), picture, baseline)
+    assert error.verdict == "wrong"
+
+
+def test_an_output_whose_shape_follows_the_content_is_refused():
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        side = 20 if np.ptp(np.asarray(image)) > 0 else 10  # plain images become smaller
+        return stretch((side, side))(image)
+
+    with pytest.raises(InputError, match="'pixel_values' changes its shape with the image's content"):
+        probe(process, (40, 40))
+
+
+@pytest.mark.parametrize(
+    "process", [lambda image: {"input_ids": torch.tensor([1])}, lambda image: {"pixel_values": torch.ones(1, 3, 8, 8)}]
+)
+def test_a_processor_that_ignores_the_image_is_refused(process):
+    with pytest.raises(InputError, match="does not depend on the image"):
+        probe(process, (40, 40))
