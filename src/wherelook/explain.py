@@ -337,17 +337,14 @@ class _Meter:
     """What an explanation costs, from here on."""
 
     def __init__(self, model: VisionLanguageModel) -> None:
-        self.cost = model.cost
-        self.started, self.forward, self.backward = time.perf_counter(), model.cost.forward, model.cost.backward
+        self.model = model
+        self.before = replace(model.cost)
+        self.started = time.perf_counter()
         self.memory = PeakMemory(model.device)
 
     def read(self) -> dict[str, float]:
-        return {
-            "forward": self.cost.forward - self.forward,
-            "backward": self.cost.backward - self.backward,
-            "seconds": time.perf_counter() - self.started,
-            "peak_bytes": self.memory.bytes(),
-        }
+        passes = {name: count - getattr(self.before, name) for name, count in asdict(self.model.cost).items()}
+        return passes | {"seconds": time.perf_counter() - self.started, "peak_bytes": self.memory.bytes()}
 
 
 def versions() -> dict[str, str]:

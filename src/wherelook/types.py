@@ -43,13 +43,15 @@ def unknown_name(kind: str, name: str, valid: Sequence[str]) -> InputError:
 
 @dataclass
 class Cost:
-    """Work done so far. A pass is one image through the model: a batch of eight counts as eight.
+    """Work done so far. A pass is one image through the model: a batch of eight counts as eight. Generating an answer
+    is counted by its tokens, which share one pass over the image.
 
     Mutable on purpose: the score function adds to it, and everyone who holds it sees the total.
     """
 
     forward: int = 0
     backward: int = 0
+    generated_tokens: int = 0
 
 
 @dataclass(frozen=True)

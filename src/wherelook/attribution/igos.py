@@ -103,12 +103,12 @@ class IgosSettings:
 PRESETS: dict[str, IgosSettings] = {
     "paper": IgosSettings(),
     "best": IgosSettings(
-        cells=28, square=False, iterations=6, steps=8, learning_rate=0.1, l1=0.2, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=10, average=True, sharpen=0.5, smooth=1.0,
+        cells=28, square=False, iterations=6, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
+        relative=True, update="adam", start="gradient", start_steps=20, average=True, sharpen=1.0, smooth=1.0,
     ),
     "fast": IgosSettings(
-        cells=28, square=False, iterations=2, steps=4, learning_rate=0.2, l1=0.2, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=8, average=True, sharpen=0.5, smooth=1.0,
+        cells=28, square=False, iterations=2, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
+        relative=True, update="adam", start="gradient", start_steps=12, average=True, sharpen=1.0, smooth=1.0,
     ),
 }  # fmt: skip
 

@@ -134,7 +134,10 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
             f"baseline {curve.baseline}{'' if curve.seen else ' (never seen by the optimiser)'}"
         )
     cost = explanation.cost
-    typer.echo(f"cost       {cost['forward']} forward and {cost['backward']} backward passes, {cost['seconds']:.1f} s")
+    typer.echo(
+        f"cost       {cost['forward']} forward and {cost['backward']} backward passes, "
+        f"{cost['generated_tokens']} generated tokens, {cost['seconds']:.1f} s"
+    )
     for note in explanation.notes:
         typer.echo(f"note       {note}")
     typer.echo(f"report     {folder / 'report.html'}")

@@ -216,6 +216,7 @@ class VisionLanguageModel:
                 **self._quiet_generation(),
                 **options,
             )
+        self.cost.generated_tokens += output.sequences.shape[1] - prompt.inputs["input_ids"].shape[1]
         output.sequences = output.sequences[:, prompt.inputs["input_ids"].shape[1] :]
         return output
 

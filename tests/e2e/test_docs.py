@@ -1,0 +1,39 @@
+"""The documentation says what the program does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_command_reference_is_the_commands_own_help():
+    path = ROOT / "docs" / "generate_cli.py"
+    specification = importlib.util.spec_from_file_location("generate_cli", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == module.reference(), (
+        "run: python docs/generate_cli.py"
+    )
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_and_files_named_in_the_documentation_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)", text)
+    missing = [t for t in targets if "://" not in t and not ((ROOT / page).parent / t).exists()]
+    assert not missing
+
+
+def test_versions_in_the_constraints_satisfy_the_project_file():
+    pinned = dict(re.findall(r"^([\w\-]+)==([\w.]+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    required = re.findall(r'^    "([\w\-]+)>=([\d.]+)', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert required
+    for name, least in required:
+        assert tuple(map(int, pinned[name].split("."))) >= tuple(map(int, least.split("."))), name
