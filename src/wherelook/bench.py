@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
 from wherelook.data.scenes import TUNING_SEEDS, make_scene
 from wherelook.metrics import Replay, replay
 from wherelook.models import VisionLanguageModel
-from wherelook.models.memory import PeakMemory
+from wherelook.models.memory import PeakMemory, is_out_of_memory
 from wherelook.models.plain import PlainScore
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.models.synthetic import LLAVA_7B, MEDIUM, Shape, random_llava
@@ -55,16 +56,16 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Plain and ours on the same answer with the same settings."""
+    """Plain and ours on the same answer with the same settings; `plain` is None where it does not fit into memory."""
 
     name: str
-    plain: Side
+    plain: Side | None
     ours: Side
-    mask_difference: float
+    mask_difference: float | None
 
     @property
-    def ratio(self) -> float:
-        return self.plain.seconds / self.ours.seconds
+    def ratio(self) -> float | None:
+        return None if self.plain is None else self.plain.seconds / self.ours.seconds
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,49 @@ class Quality:
     def ratio(self) -> float:
         return self.plain["seconds"] / self.ours["seconds"]
 
+    @property
+    def map_ratio(self) -> float:
+        return self.plain["map_seconds"] / self.ours["map_seconds"]
+
 
 def compare(
     name: str, score: HuggingFaceScore, image: Image.Image, settings: Any, *, steps: int, repetitions: int = REPETITIONS
 ) -> Comparison:
     """Times both procedures in turn, ours first, so that its memory is not hidden under the other's."""
-    ours_runs, plain_runs = [], []
-    ours_map = plain_map = torch.zeros(1, 1)
+    ours_runs: list[Side] = []
+    plain_runs: list[Side] = []
+    difference: float | None = None
+    score.original  # noqa: B018 - both ends are known to both sides before the clock starts
     for _ in range(repetitions):
         side, ours_map = _explain(score, image, settings, steps)
         ours_runs.append(side)
-        side, plain_map = _explain(PlainScore.like(score), image, settings, steps)
+        try:
+            side, plain_map = _explain(PlainScore.like(score), image, settings, steps)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return Comparison(name, None, _median(ours_runs), None)
         plain_runs.append(side)
-    return Comparison(name, _median(plain_runs), _median(ours_runs), float((ours_map - plain_map).abs().max()))
+        difference = float((ours_map - plain_map).abs().max())
+    return Comparison(name, _median(plain_runs), _median(ours_runs), difference)
+
+
+def rate(score: HuggingFaceScore, image: Image.Image, side: Side) -> tuple[float, float]:
+    """(floating-point operations per second of the map's passes, those of a large matrix product in the model's dtype).
+
+    The first from the operations that torch counts in one pass forward and backward.
+    """
+    with FlopCounterMode(display=False) as counter:
+        score.gradient(torch.full((1, 8, 8), 0.5))
+    passes = side.backward * counter.get_total_flops() / side.map_seconds
+    dtype = next(score.model.parameters()).dtype
+    matrix = torch.randn(8192, 8192, device=score.device).to(dtype)
+    for _ in range(3):
+        matrix @ matrix
+    started = _now(score.device)
+    for _ in range(10):
+        matrix @ matrix
+    return passes, 10 * 2 * 8192**3 / (_now(score.device) - started)
 
 
 def equal_quality(

@@ -33,7 +33,7 @@ from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.request import AUTO_BASELINES, check_request
-from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
+from wherelook.tokens import ALPHA, FLIP_FLOOR, Reliance, judge, measure_reliance, select
 from wherelook.types import Attribution, InputError, Progress, Size, Status, Token, WherelookError
 
 REPLAY_STEPS = {"best": STEPS, "paper": STEPS, "fast": STEPS // 4}
@@ -145,7 +145,8 @@ class Explainer:
             baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "auto" blurs, and takes
                 the mean colour if no word depends on what the blur removes.
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
-            per_token: also a map for every selected token, each at the cost of the whole-answer map.
+            per_token: also a map for every selected token that loses at least 0.2 nats itself, each at the cost of the
+                whole-answer map.
             truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics.
             settings: constants of the method to change, by name.
             replay_steps: points of the deletion and insertion curves; 0 skips them; None takes the preset's.
@@ -365,14 +366,17 @@ def localize(
 
 
 def _token_maps(case: _Case, run: Callable[..., Attribution], whole: Attribution) -> Iterator[TokenMap]:
-    """A map for each selected token that is itself less likely without the image: a part of a word may not be."""
+    """A map for each selected token that itself rests on the image; one that was asked for by name may not."""
     if len(case.selected) == 1:  # its map is the whole answer's
         yield TokenMap(case.selected[0], _array(whole.saliency))
         return
     for position in case.selected:
         score = case.score.select([position])
-        if float((score.original - score.baseline).sum()) > 0:
-            yield TokenMap(position, _array(run(score).saliency))
+        if float((score.original - score.baseline).sum()) < FLIP_FLOOR:
+            continue
+        saliency = run(score).saliency
+        if saliency.any():
+            yield TokenMap(position, _array(saliency))
 
 
 def _array(values: Tensor) -> NDArray[np.float32]:

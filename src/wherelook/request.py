@@ -11,6 +11,7 @@ AUTO_BASELINES = ("blur", "mean")
 """What the baseline "auto" tries, in this order, until a word of the answer rests on the difference."""
 
 TEXT_LIMIT = 8000
+STEPS_LIMIT = 500
 
 
 def check_request(
@@ -32,8 +33,8 @@ def check_request(
         raise InputError(f"alpha is a number of nats from 0 up; got {alpha}")
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is at least 1; got {max_new_tokens}")
-    if replay_steps is not None and (replay_steps < 0 or replay_steps == 1):
-        raise InputError(f"replay steps are 0 (no replay) or at least 2; got {replay_steps}")
+    if replay_steps is not None and replay_steps != 0 and not 2 <= replay_steps <= STEPS_LIMIT:
+        raise InputError(f"replay steps are 0 (no replay) or at least 2 and at most {STEPS_LIMIT}; got {replay_steps}")
 
 
 def check_text(name: str, text: str) -> None:

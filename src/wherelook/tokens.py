@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ def word_indices(pieces: Sequence[str], special: Sequence[bool] | None = None) -
     result: list[int | None] = [None] * len(pieces)
     word = -1
     previous_tokens: set[int] = set()
-    for match in _WORD.finditer(text):
+    for match in _WORD.finditer(_letters(text)):
         tokens = {i for i, (start, end) in enumerate(spans) if start < match.end() and match.start() < end}
         if special is not None:
             tokens -= {index for index, hidden in enumerate(special) if hidden}
@@ -202,17 +203,25 @@ def _relevant(words: Sequence[int | None], ratios: Sequence[float], flips: Seque
 
 
 def _text_of(word: int, words: Sequence[int | None], pieces: Sequence[str]) -> str:
-    text = "".join(piece for piece, index in zip(pieces, words, strict=True) if index == word)
-    matches = _WORD.findall(text)
-    return " ".join(matches) if len(matches) != 1 else matches[0]
+    return " ".join(_spelled("".join(piece for piece, index in zip(pieces, words, strict=True) if index == word)))
+
+
+def _spelled(text: str) -> list[str]:
+    """The words of a text."""
+    return [text[match.start() : match.end()] for match in _WORD.finditer(_letters(text))]
+
+
+def _letters(text: str) -> str:
+    """The text with combining marks (Hindi vowel signs, decomposed accents) as letters, which they continue."""
+    return "".join("a" if unicodedata.category(character)[0] == "M" else character for character in text)
 
 
 def _named(wanted: str, words: Sequence[int | None], pieces: Sequence[str]) -> set[int]:
     spelled: dict[str, set[int]] = {}
     for word in {index for index in words if index is not None}:
-        for spelling in _WORD.findall(_text_of(word, words, pieces)):
+        for spelling in _spelled(_text_of(word, words, pieces)):
             spelled.setdefault(spelling.casefold(), set()).add(word)
-    names = _WORD.findall(wanted.casefold())
+    names = _spelled(wanted.casefold())
     missing = [name for name in names if name not in spelled]
     if missing or not names:
         problem = f"{missing[0]!r} is not a word of the answer" if missing else "that names no word"

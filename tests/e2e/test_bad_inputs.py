@@ -75,7 +75,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("alpha-nan", (*SHORT, "--alpha", "nan"), 2, "alpha is a number of nats from 0 up; got nan"),
     ("alpha-negative", (*SHORT, "--alpha", "-1"), 2, "alpha is a number of nats from 0 up; got -1"),
     ("alpha-text", (*SHORT, "--alpha", "much"), 2, "Invalid value for '--alpha'"),
-    ("replay-one-step", (*SHORT, "--replay-steps", "1"), 2, "0 (no replay) or at least 2; got 1"),
+    ("replay-one-step", (*SHORT, "--replay-steps", "1"), 2, "0 (no replay) or at least 2 and at most 500; got 1"),
     ("max-new-tokens-zero", (*EXPLAIN, "--max-new-tokens", "0"), 2, "Invalid value for '--max-new-tokens'"),
     ("max-new-tokens-endless", (*EXPLAIN, "--max-new-tokens", "100000"), 2, "Invalid value for '--max-new-tokens'"),
     ("batch-size-zero", (*EXPLAIN, "--batch-size", "0"), 2, "Invalid value for '--batch-size'"),

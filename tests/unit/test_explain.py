@@ -18,7 +18,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.explanation import Explanation
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
 from wherelook.models import VisionLanguageModel
-from wherelook.tokens import judge, measure_reliance, select
+from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
 from wherelook.types import InputError, WherelookError
 
 PICTURE = make_picture((60, 100))
@@ -102,13 +102,13 @@ def test_without_replay_there_are_no_curves_and_no_passes_for_them(explainer):
     result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0})
     assert result.curves == ()
     assert result.metrics == {}
-    assert result.cost["forward"] == result.cost["backward"] + 2
+    assert result.cost["forward"] == result.cost["backward"] + 3  # the answer's space, the image, the baseline
     assert result.focus is not None
 
 
 def test_a_map_for_every_selected_token(explainer, explanation):
     result = explainer.explain(PICTURE, QUESTION, **QUICK, per_token=True)
-    lost = [index for index, token in enumerate(result.tokens) if token.selected and token.llr > 0]
+    lost = [index for index, token in enumerate(result.tokens) if token.selected and token.llr >= FLIP_FLOOR]
     assert [item.position for item in result.token_maps] == lost
     assert len(lost) > 1
     for item in result.token_maps:
@@ -325,7 +325,7 @@ def no_model_call(explainer, monkeypatch) -> None:
         ({"alpha": -1.0}, "alpha is a number of nats from 0 up; got -1"),
         ({"alpha": float("nan")}, "alpha is a number of nats"),
         ({"alpha": float("inf")}, "alpha is a number of nats"),
-        ({"replay_steps": 1}, "replay steps are 0 \\(no replay\\) or at least 2; got 1"),
+        ({"replay_steps": 1}, "replay steps are 0 \\(no replay\\) or at least 2 and at most 500; got 1"),
         ({"replay_steps": -2}, "replay steps are 0"),
         ({"max_new_tokens": 0}, "max_new_tokens is at least 1; got 0"),
         ({"image": "no/such/image.png"}, "no.* image file.*no/such/image.png"),

@@ -168,7 +168,7 @@ def _optimize(
     scale = float((score.original - score.baseline).sum()) if settings.relative else 1.0
     if not scale > 0:
         raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
-    objective = _Objective(score, image.to(device), settings, scale, _seeds(seed))
+    objective = _Objective(score, image.cpu(), settings, scale, _seeds(seed))
 
     slope = None
     if settings.start == "gradient" or settings.sharpen > 0:
@@ -215,8 +215,10 @@ class _Objective:
         self.settings = settings
         self.scale = scale
         self.seeds = seeds
-        self.edges = edge_weights(image, settings.edge_scale)
-        self.path = torch.arange(1, settings.steps + 1, device=image.device) / settings.steps
+        # Resampled on the CPU: not every device has the filter.
+        vertical, horizontal = edge_weights(image, settings.edge_scale)
+        self.edges = vertical.to(score.device), horizontal.to(score.device)
+        self.path = torch.arange(1, settings.steps + 1, device=score.device) / settings.steps
 
     def __call__(self, state: Tensor, iteration: int) -> tuple[float, Tensor]:
         """Objective and its gradient at masks of shape (1 or 2, h, w)."""

@@ -54,17 +54,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def load_explainer(model: str, *, memory_limit: float | None, prompt_template: str | None, **options: Any) -> Explainer:
-    """The explainer for the options above; a note on the terminal while it loads."""
-    console = Console(stderr=True)
-    with console.status(f"loading {model}") if console.is_terminal else _nothing():
-        from wherelook.explain import Explainer
+    """The explainer for the options above. Downloads and loading show their bars on a terminal only."""
+    if prompt_template is not None:
+        check_prompt_template(prompt_template)
+        options["prompt_template"] = prompt_template
+    if memory_limit is not None:
+        options["memory_limit"] = int(memory_limit * 1e9)
+    from wherelook.explain import Explainer
+    from wherelook.models.loading import quiet
 
-        if prompt_template is not None:
-            check_prompt_template(prompt_template)
-            options["prompt_template"] = prompt_template
-        if memory_limit is not None:
-            options["memory_limit"] = int(memory_limit * 1e9)
-        return Explainer.from_pretrained(model, **options)
+    if not sys.stderr.isatty():
+        quiet()
+    return Explainer.from_pretrained(model, **options)
 
 
 def check_prompt_template(template: str) -> None:
@@ -146,8 +147,3 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
 
 def _escape(value: Any) -> str:
     return str(value).replace("[", "\\[")
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

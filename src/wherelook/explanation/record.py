@@ -152,6 +152,7 @@ class Explanation:
             # A file name that is not UTF-8 holds lone surrogates: escaped as JSON does.
             (folder / "explanation.json").write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
             np.save(folder / "mask.npy", self.heatmap.astype(np.float32), allow_pickle=False)
+            (folder / "token_masks.npy").unlink(missing_ok=True)  # of an earlier explanation
             if self.token_maps:
                 stack = np.stack([token_map.heatmap for token_map in self.token_maps]).astype(np.float32)
                 np.save(folder / "token_masks.npy", stack, allow_pickle=False)

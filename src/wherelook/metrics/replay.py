@@ -107,7 +107,7 @@ def area(fractions: NDArray[np.float64], curve: NDArray[np.float64]) -> float:
 
 
 def _probability(log_probabilities: Tensor) -> NDArray[np.float64]:
-    return log_probabilities.double().mean(dim=-1).exp().cpu().numpy()
+    return log_probabilities.cpu().double().mean(dim=-1).exp().numpy()
 
 
 def _normalized(

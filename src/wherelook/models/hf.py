@@ -73,12 +73,15 @@ class VisionLanguageModel:
         self.model = model
         self.processor = processor
         self.identifier = identifier or model.name_or_path or type(model).__name__
-        self.revision = revision or getattr(model.config, "_commit_hash", None)
+        self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.prompt_template = prompt_template
         self.device: torch.device = next(model.get_input_embeddings().parameters()).device
-        self.plan = BatchPlan(self.device, largest=batch_size, memory_limit=memory_limit)
+        self.plan = BatchPlan(
+            self.device, largest=batch_size, memory_limit=memory_limit, weights=_weight_storages(model)
+        )
         self.cost = Cost()
-        self._accepted = set(inspect.signature(model.forward).parameters)
+        inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
+        self._accepted = set(inspect.signature(inner.forward).parameters)
         self._geometries: OrderedDict[Size, Geometry] = OrderedDict()
 
     @classmethod
@@ -221,8 +224,10 @@ class VisionLanguageModel:
         return output
 
     def _quiet_generation(self) -> dict[str, Any]:
-        """Clears sampling settings of the checkpoint, which greedy decoding would warn about."""
-        quiet: dict[str, Any] = {
+        """Clears the checkpoint's settings of sampling, which greedy decoding would warn about, and of repetition,
+        which would make the answer another one than the likeliest.
+        """
+        quiet: dict[str, Any] = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0} | {
             name: None
             for name in ("temperature", "top_p", "top_k", "min_p")
             if hasattr(self.model.generation_config, name)
@@ -250,15 +255,23 @@ class VisionLanguageModel:
             raise InputError("the answer to explain is empty")
         if self._image_token() in answer:
             raise InputError(f"the answer contains {self._image_token()!r}, which stands for the image: remove it")
-        # After "ASSISTANT:" a model writes a space; after a line break or a special token it does not.
-        gap = " " if prompt.text[-1:].isalnum() or prompt.text[-1:] in (":", ".", "?", "!") else ""
-        before = self.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
-        together = self.tokenizer(prompt.text + gap + answer, add_special_tokens=False)["input_ids"]
-        # Tokenised together, unless the border merges: then apart.
-        ids = together[len(before) :] if together[: len(before)] == before else None
-        if not ids:
-            ids = self.tokenizer(gap + answer, add_special_tokens=False)["input_ids"]
-        return tuple(ids)
+        # Some models begin an answer with a space, some do not: the likelier first token tells.
+        tight, spaced = (self._continue(prompt.text, text) for text in (answer, " " + answer))
+        if tight == spaced:
+            return tight
+        with torch.no_grad():
+            inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
+            logits = self.model(**inputs).logits[0, -1]
+        self.cost.forward += 1
+        return spaced if logits[spaced[0]] > logits[tight[0]] else tight
+
+    def _continue(self, before: str, text: str) -> tuple[int, ...]:
+        """Token ids of `text` after `before`: tokenised together, unless the border merges; then apart."""
+        head = self.tokenizer(before, add_special_tokens=False)["input_ids"]
+        together = self.tokenizer(before + text, add_special_tokens=False)["input_ids"]
+        if together[: len(head)] == head and len(together) > len(head):
+            return tuple(together[len(head) :])
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -307,6 +320,8 @@ class VisionLanguageModel:
         """The score function of all tokens of `answer`; `baseline` has the size of the prompt's image."""
         geometry = self.geometry((baseline.height, baseline.width))
         names = geometry.tensors.keys()
+        shapes = tuple(tuple(prompt.inputs[name].shape) for name in names)
+        self.plan.begin((prompt.inputs["input_ids"].shape[1] + len(answer), shapes))
         statics = {name: value for name, value in prompt.inputs.items() if name not in names}
         return HuggingFaceScore(
             self.model,
@@ -341,3 +356,8 @@ class VisionLanguageModel:
         finally:
             for module in training:
                 module.training = True
+
+
+def _weight_storages(model: PreTrainedModel) -> frozenset[int]:
+    tensors = [*model.parameters(), *model.buffers()]
+    return frozenset(tensor.untyped_storage().data_ptr() for tensor in tensors)

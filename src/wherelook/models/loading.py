@@ -68,7 +68,6 @@ def load(
     if revision is not None and Path(place).is_dir():
         raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    transformers.utils.logging.disable_progress_bar()
     part = "config.json"
     try:
         config = AutoConfig.from_pretrained(place, **options)
@@ -152,6 +151,11 @@ def load_image_only_processor(place: str, **options: Any) -> ProcessorMixin:
         "video_processor": None,
     }
     return ImageOnly.from_args_and_dict([parts[attribute] for attribute in full.get_attributes()], settings)
+
+
+def quiet() -> None:
+    """No progress bars of Transformers and the hub in this process, for output that is not a terminal."""
+    transformers.utils.logging.disable_progress_bar()
 
 
 def check_device(device: str | None) -> str:

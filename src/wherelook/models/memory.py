@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,21 +27,32 @@ class BatchPlan:
         device: where the model's input lives.
         largest: never more images than this at once.
         memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked.
-        bytes_per_image: memory that the graph of one image holds; None until measured.
+        weights: storages (data pointers) of the model's weights, which no batch pays for.
+        bytes_per_image: memory that the graph of one image holds; None until measured for the workload at hand.
+        shrunk: images that fitted after memory ran out; None until it does.
     """
 
     device: torch.device
     largest: int = 16
     memory_limit: int | None = None
+    weights: frozenset[int] = frozenset()
     bytes_per_image: int | None = None
+    shrunk: int | None = None
+    _workload: Hashable = None
+
+    def begin(self, workload: Hashable) -> None:
+        """Forgets what was learned from images and answers of another size."""
+        if workload != self._workload:
+            self._workload, self.bytes_per_image, self.shrunk = workload, None, None
 
     def size(self, *, with_graph: bool) -> int:
         """Images per batch now."""
+        largest = self.largest if self.shrunk is None else min(self.largest, self.shrunk)
         if self.bytes_per_image is None:
-            return 1 if with_graph else min(self.largest, UNMEASURED_BATCH)
+            return 1 if with_graph else min(largest, UNMEASURED_BATCH)
         limit = self.memory_limit if self.memory_limit is not None else int(USABLE_SHARE * free_memory(self.device))
         share = 1 if with_graph else FORWARD_SAVING
-        return max(1, min(self.largest, share * limit // max(self.bytes_per_image, 1)))
+        return max(1, min(largest, share * limit // max(self.bytes_per_image, 1)))
 
     def run(self, count: int, step: Callable[[slice], None], *, with_graph: bool) -> None:
         """Calls `step` on consecutive slices of range(count), smaller ones after running out of memory.
@@ -64,7 +75,7 @@ class BatchPlan:
                         "out of memory with a single image: use a smaller image or model, --dtype bfloat16, "
                         "or a device with more memory"
                     ) from error
-                self.largest = size // 2
+                self.shrunk = size // 2
             else:
                 done += size
                 continue
@@ -81,8 +92,8 @@ class BatchPlan:
         storages: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
-            if not isinstance(tensor, torch.nn.Parameter):
-                storage = tensor.untyped_storage()
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in self.weights:  # a linear layer saves a view of its weight
                 storages[storage.data_ptr()] = storage.nbytes()
             return tensor.detach()  # an output that its own node saves would keep the graph alive for good
 

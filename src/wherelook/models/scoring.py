@@ -88,9 +88,8 @@ class HuggingFaceScore:
         self.baseline_pixels = baseline_pixels
         self.geometry = geometry
         self._inputs = teacher_forced_inputs(conversation, self.selected)
-        self._positions = torch.tensor(
-            [conversation.prompt_length - 1 + position for position in self.selected], device=plan.device
-        )
+        # On the CPU, from where any device can be indexed: a model spread over several makes its logits on the last.
+        self._positions = torch.tensor([conversation.prompt_length - 1 + position for position in self.selected])
         accepted = inspect.signature(model.forward).parameters
         takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
         self._options = {"use_cache": False} if takes_any or "use_cache" in accepted else {}
@@ -137,8 +136,8 @@ class HuggingFaceScore:
         )
 
     def with_baseline(self, baseline_pixels: Mapping[str, Tensor]) -> HuggingFaceScore:
-        """The score of the same tokens on the same image against another baseline."""
-        return HuggingFaceScore(
+        """The score of the same tokens on the same image against another baseline; the image is not scored again."""
+        other = HuggingFaceScore(
             self.model,
             self.conversation,
             self.image_pixels,
@@ -148,6 +147,13 @@ class HuggingFaceScore:
             plan=self.plan,
             cost=self.cost,
         )
+        if self._known is not None:
+            bare = _Ends(*other._evaluate(torch.zeros(1, 1, 1)))
+            other._known = _Ends(
+                torch.cat([self._known.log_probabilities[:1], bare.log_probabilities]),
+                torch.cat([self._known.choices[:1], bare.choices]),
+            )
+        return other
 
     def __call__(self, masks: Float[Tensor, "masks height width"]) -> Float[Tensor, "masks tokens"]:
         """See `AnswerScore`. Where autograd records, all masks are held in one graph: use `gradient` for many."""
@@ -197,7 +203,7 @@ class HuggingFaceScore:
 
     def _gather(self, logits: Tensor) -> Tensor:
         # float32: in half precision the log of a small softmax is minus infinity.
-        log_probabilities = torch.log_softmax(logits.float(), dim=-1)
+        log_probabilities = torch.log_softmax(logits.to(self.device).float(), dim=-1)
         targets = self._targets.expand(len(logits), -1)[..., None]
         chosen = log_probabilities.gather(-1, targets)[..., 0]
         if not torch.isfinite(chosen).all():

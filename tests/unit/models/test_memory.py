@@ -57,13 +57,24 @@ def test_measuring_counts_each_storage_once():
 
 
 def test_parameters_are_not_part_of_an_images_cost():
-    plan = BatchPlan(CPU)
-    leaf = torch.ones(3, requires_grad=True)
-    weight = torch.nn.Parameter(torch.ones(10_000, 3))
+    """A linear layer saves a view of its weight, which is no `Parameter` any more."""
+    with torch.random.fork_rng():
+        layer = torch.nn.Linear(3, 10_000)
+    plan = BatchPlan(CPU, weights=frozenset(weight.untyped_storage().data_ptr() for weight in layer.parameters()))
+    leaf = torch.ones(1, 3, requires_grad=True)
     with plan.measuring(1):
-        _ = weight @ leaf
+        _ = layer(leaf)
     assert plan.bytes_per_image is not None
     assert plan.bytes_per_image < 1000
+
+
+def test_another_workload_is_measured_anew():
+    plan = BatchPlan(CPU, bytes_per_image=10, shrunk=2)
+    plan.begin("small images")
+    assert (plan.bytes_per_image, plan.shrunk) == (None, None)
+    plan.bytes_per_image = 10
+    plan.begin("small images")
+    assert plan.bytes_per_image == 10
 
 
 class Machine:
