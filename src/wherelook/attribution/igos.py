@@ -29,6 +29,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.attribution.verification import verify_peaks
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Progress, Size
 
 Steps = Generator[Tensor, Tensor, None]
@@ -62,6 +63,8 @@ class IgosSettings:
         sharpen: the result is multiplied by the start gradient to this power (0: not), which ranks further.
         smooth: standard deviation, in cells, of a Gaussian over the result (0: none). Gradients know the inside of a
             model's patch badly: neighbours tell together what each of them tells with noise.
+        verify: how many of the map's peaks are checked by removing each, and by showing it alone (0: none); see
+            `wherelook.attribution.verification`. Two forward passes for each.
     """
 
     cells: int = 32
@@ -84,6 +87,7 @@ class IgosSettings:
     average: bool = False
     sharpen: float = 0.0
     smooth: float = 0.0
+    verify: int = 0
 
     def __post_init__(self) -> None:
         for name, most in (("cells", 512), ("iterations", 1000), ("steps", 1000), ("start_steps", 1000)):
@@ -91,7 +95,7 @@ class IgosSettings:
                 raise InputError(f"{name} must be from 1 to {most}, not {getattr(self, name)}")
         if (
             self.learning_rate <= 0
-            or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen, self.smooth) < 0
+            or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen, self.smooth, self.verify) < 0
         ):
             raise InputError("the learning rate must be positive, weights and noise not negative")
         if self.edge_scale <= 0 or self.tv_power < 1 or self.momentum < 0:
@@ -105,10 +109,12 @@ PRESETS: dict[str, IgosSettings] = {
     "best": IgosSettings(
         cells=28, square=False, iterations=6, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
         relative=True, update="adam", start="gradient", start_steps=20, average=True, sharpen=1.0, smooth=1.0,
+        verify=4,
     ),
     "fast": IgosSettings(
         cells=28, square=False, iterations=2, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=12, average=True, sharpen=1.0, smooth=1.0,
+        relative=True, update="adam", start="gradient", start_steps=10, average=True, sharpen=1.0, smooth=1.0,
+        verify=4,
     ),
 }  # fmt: skip
 
@@ -149,7 +155,7 @@ def igos_plus_plus(
 
 
 def passes(settings: IgosSettings, masks: int) -> int:
-    """Forward and backward passes of one run."""
+    """Passes forward and backward of one run; checking peaks adds two forward passes for each."""
     start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
     return start + 2 * masks * settings.steps * settings.iterations
 
@@ -194,7 +200,10 @@ def _optimize(
     if settings.smooth > 0:
         blurred = gaussian_filter(saliency.double().numpy(), settings.smooth, mode="nearest")
         saliency = torch.from_numpy(blurred).float()
-    return Attribution(_unit(saliency), tuple(trace))
+    saliency = _unit(saliency)
+    if settings.verify > 0:
+        saliency = _unit(verify_peaks(score, saliency, peaks=settings.verify))
+    return Attribution(saliency, tuple(trace))
 
 
 def mask_size(settings: IgosSettings, image_size: Size) -> Size:
