@@ -71,8 +71,11 @@ def test_same_seed_same_bytes(method, preset):
 def test_the_announced_passes_are_the_counted_ones(method, preset):
     score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
     run(method, preset, score)
-    announced = METHODS[method].passes(make_settings(method, preset))
-    assert (score.cost.forward, score.cost.backward) == (announced, announced)
+    settings = make_settings(method, preset)
+    announced = METHODS[method].passes(settings)
+    assert score.cost.backward == announced
+    checked = 2 * getattr(settings, "verify", 0)  # forward passes: two for each peak, at most that many peaks
+    assert announced <= score.cost.forward <= announced + checked
 
 
 @pytest.mark.parametrize(("method", "preset"), EVERY)

@@ -89,11 +89,12 @@ def test_the_replays_are_those_of_the_map_with_both_baselines(explainer, explana
 
 
 def test_cost_is_counted_per_explanation(explainer, explanation):
-    """The method's announced passes; two for the ends, as many for the unseen baseline's, two replays of 2 * 3."""
+    """The method's announced passes and two for each of four peaks; one tells the given answer's first space, two are
+    the ends, one is the unseen baseline, two replays take 2 * 3."""
     again = explainer.explain(PICTURE, QUESTION, **QUICK)
     announced = METHODS["igos+"].passes(make_settings("igos+", "fast"))
     assert again.cost["backward"] == explanation.cost["backward"] == announced
-    assert again.cost["forward"] == announced + 2 + 2 + 2 * 6
+    assert again.cost["forward"] == announced + 2 * 4 + 1 + 2 + 1 + 2 * 6
     assert again.cost["seconds"] > 0
     assert again.cost["peak_bytes"] > 0
 
@@ -102,7 +103,7 @@ def test_without_replay_there_are_no_curves_and_no_passes_for_them(explainer):
     result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0})
     assert result.curves == ()
     assert result.metrics == {}
-    assert result.cost["forward"] == result.cost["backward"] + 3  # the answer's space, the image, the baseline
+    assert result.cost["forward"] == result.cost["backward"] + 2 * 4 + 1 + 2  # peaks, the answer's space, both ends
     assert result.focus is not None
 
 

@@ -10,12 +10,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from wherelook.types import AnswerScore
 
 FLOOR = 0.1
 """Share of its saliency that a peak keeps when it does nothing alone: it may still matter together with another."""
+
+TIE = 1e-6
+"""Differences in saliency from here on are differences."""
 
 CORE = 0.25
 """Cells of a peak's surroundings that count as the peak: at least this share of its height."""
@@ -36,7 +40,8 @@ def verify_peaks(
         peaks: how many are checked.
     """
     values = saliency.cpu().double().numpy()
-    basins = hill_basins(values)
+    # On a plateau every cell would be a peak of its own: a wide Gaussian, too faint to move anything else, rounds it.
+    basins = hill_basins(values + TIE * gaussian_filter(values, max(values.shape) / 4, mode="constant"))
     heights = {int(top): values.flat[top] for top in np.unique(basins) if values.flat[top] > 0}
     highest = sorted(heights, key=lambda top: -heights[top])[:peaks]
     if not highest:
