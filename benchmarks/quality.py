@@ -30,7 +30,7 @@ from wherelook.stats import bootstrap_interval, wilson_interval
 
 SPLITS = {"tuning": TUNING_SEEDS, "reporting": REPORTING_SEEDS}
 KINDS = ("color", "shape", "size", "relation", "existence")  # a count rests on every object
-RUNS = ("igos+:best", "igos+:fast", "igos+:paper", "igos++:best", "igos++:paper", "center:best", "random:best")
+RUNS = ("igos+:best", "igos+:fast", "igos+:paper", "center:best", "random:best")
 FIGURES = ("deletion", "insertion", "deletion_unseen", "insertion_unseen", "roc_area", "energy")
 
 

@@ -7,6 +7,8 @@ import sys
 
 # Tokenizers warn about forks, Transformers about optional packages: not the user's concern here.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Threads that spin while they wait are many times slower beside another busy process.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
