@@ -40,7 +40,7 @@ def bench(
     report["peak_bytes_by_steps"] = {str(steps): peak for steps, peak in growth.items()}
     if not as_json:
         peaks = ", ".join(f"{steps} steps {peak / 1e6:,.0f} MB" for steps, peak in growth.items())
-        typer.echo(f"    peak memory of ours by integrated-gradient steps: {peaks}")
+        typer.echo(f"    peak memory of ours by integrated-gradient steps, batches of 8: {peaks}")
 
     with options.progress_bar() as progress:
         quality = benchmarks.equal_quality(model, scenes=scenes, progress=progress)
