@@ -21,6 +21,9 @@ from wherelook.types import Progress as Report
 if TYPE_CHECKING:
     from wherelook.explain import Explainer
 
+FILE_WIDTH = 160
+"""Columns of a table that does not go to a terminal."""
+
 Model = Annotated[
     str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
 ]
@@ -142,7 +145,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_escape(value) for value in row.values()))
-    Console(markup=False, highlight=False, soft_wrap=False).print(table)
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    Console(markup=False, highlight=False, soft_wrap=False, width=width).print(table)
 
 
 def _escape(value: Any) -> str:
