@@ -330,8 +330,12 @@ def test_large_image_makes_a_small_page(make_explanation):
 @pytest.mark.parametrize("status", ["ok", "not_visual"])
 def test_odd_sizes(make_explanation, size, status):
     explanation = make_explanation(status, pixels=np.full((*size, 3), 200, np.uint8))
-    Page(explanation.to_html())
-    Page(explanation._repr_html_())
+    (photo,) = Page(explanation.to_html()).find("image", **{"class": "photo"})
+    height, width = size
+    shrink = min(1, 1024 / max(size))
+    assert decoded(photo["href"]).size == (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    (card,) = Page(explanation._repr_html_()).find("img")
+    assert decoded(card["src"]).size[0] >= 1
 
 
 def test_card_is_a_fragment_without_script(make_explanation):
