@@ -108,7 +108,7 @@ def compare(
     return Comparison(name, _median(plain_runs), _median(ours_runs), difference)
 
 
-def rate(score: HuggingFaceScore, image: Image.Image, side: Side) -> tuple[float, float]:
+def rate(score: HuggingFaceScore, side: Side) -> tuple[float, float]:
     """(floating-point operations per second of the map's passes, those of a large matrix product in the model's dtype).
 
     The first from the operations that torch counts in one pass forward and backward.
@@ -117,7 +117,8 @@ def rate(score: HuggingFaceScore, image: Image.Image, side: Side) -> tuple[float
         score.gradient(torch.full((1, 8, 8), 0.5))
     passes = side.backward * counter.get_total_flops() / side.map_seconds
     dtype = next(score.model.parameters()).dtype
-    matrix = torch.randn(8192, 8192, device=score.device).to(dtype)
+    generator = torch.Generator(score.device).manual_seed(0)
+    matrix = torch.randn(8192, 8192, device=score.device, generator=generator).to(dtype)
     for _ in range(3):
         matrix @ matrix
     started = _now(score.device)

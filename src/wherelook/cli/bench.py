@@ -60,7 +60,7 @@ def bench(
                 name = f"(c) shape of LLaVA-1.5-7B, bfloat16, {20 * iterations} passes"
                 result = benchmarks.compare(name, score, image, settings, steps=50, repetitions=1)
                 _show(result, report, f"c{20 * iterations}", as_json)
-                passes, peak = benchmarks.rate(score, image, result.ours)
+                passes, peak = benchmarks.rate(score, result.ours)
                 report[f"c{20 * iterations}"] |= {"flops_per_second": passes, "matrix_flops_per_second": peak}
                 if not as_json:
                     typer.echo(
