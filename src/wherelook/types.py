@@ -55,6 +55,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Passes:
+    """Images through the model: `forward` of them, `backward` of these with a gradient."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+@dataclass(frozen=True)
 class Token:
     """One token of the answer.
 

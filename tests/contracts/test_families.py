@@ -186,7 +186,7 @@ def test_explained_from_end_to_end(case):
     assert {"deletion", "insertion", "deletion_unseen", "insertion_unseen"} <= explanation.metrics.keys()
     for name, value in explanation.metrics.items():
         assert (value is None and "normalized" in name) or 0 <= value <= 1
-    assert explanation.cost["backward"] == METHODS["igos+"].passes(make_settings("igos+", "fast"))
+    assert explanation.cost["backward"] == METHODS["igos+"].passes(make_settings("igos+", "fast"), (336, 336)).backward
     assert not explanation.notes
 
 

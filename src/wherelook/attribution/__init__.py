@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, get_args, get_type_hints
 
 from wherelook.attribution import controls, igos
-from wherelook.types import Attribution, InputError, unknown_name
+from wherelook.types import Attribution, InputError, Passes, Size, unknown_name
 
 __all__ = ["METHODS", "Method", "make_settings"]
 
@@ -23,14 +23,14 @@ class Method:
     Attributes:
         run: (score, image, settings, *, seed, progress) -> Attribution; see `igos.igos_plus`.
         presets: settings by preset name.
-        passes: forward and backward passes that settings cost.
+        passes: (settings, image size) -> the most passes that they cost.
         summary: one line.
         source: paper and equation.
     """
 
     run: Callable[..., Attribution]
     presets: Mapping[str, Any]
-    passes: Callable[[Any], int]
+    passes: Callable[[Any, Size], Passes]
     summary: str
     source: str
 
@@ -50,10 +50,8 @@ METHODS: Mapping[str, Method] = {
         "two optimised masks, one for deletion and one for insertion; their product is the map",
         "arXiv 2012.15783",
     ),
-    "random": Method(controls.random_map, controls.PRESETS, lambda settings: 0, "control: seeded uniform noise", "-"),
-    "center": Method(
-        controls.center_map, controls.PRESETS, lambda settings: 0, "control: a Gaussian on the centre", "-"
-    ),
+    "random": Method(controls.random_map, controls.PRESETS, controls.passes, "control: seeded uniform noise", "-"),
+    "center": Method(controls.center_map, controls.PRESETS, controls.passes, "control: a Gaussian on the centre", "-"),
 }
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.types import AnswerScore, Attribution, InputError, Progress
+from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class ControlSettings:
 
 
 PRESETS: dict[str, ControlSettings] = {name: ControlSettings() for name in ("best", "fast", "paper")}
+
+
+def passes(settings: ControlSettings, image_size: Size) -> Passes:
+    """None."""
+    return Passes()
 
 
 def random_map(

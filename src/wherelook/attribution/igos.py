@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.verification import verify_peaks
-from wherelook.types import AnswerScore, Attribution, InputError, Noise, Progress, Size
+from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 
 Steps = Generator[Tensor, Tensor, None]
 
@@ -154,10 +154,11 @@ def igos_plus_plus(
     return _optimize(score, image, settings, masks=2, seed=seed, progress=progress)
 
 
-def passes(settings: IgosSettings, masks: int) -> int:
-    """Passes forward and backward of one run; checking peaks adds two forward passes for each."""
+def passes(settings: IgosSettings, image_size: Size, *, masks: int) -> Passes:
+    """The most passes of one run: with a gradient for start and steps, two without for every peak that is checked."""
     start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
-    return start + 2 * masks * settings.steps * settings.iterations
+    backward = start + 2 * masks * settings.steps * settings.iterations
+    return Passes(backward + 2 * settings.verify, backward)
 
 
 def _optimize(

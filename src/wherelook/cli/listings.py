@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from wherelook.cli import options
 
@@ -22,13 +23,13 @@ def models(as_json: options.Json = False) -> None:
 
 
 def methods(as_json: options.Json = False) -> None:
-    """Lists the attribution methods, with the passes that each preset costs."""
+    """Lists the attribution methods, with the most passes that each preset costs on a square image."""
     from wherelook.attribution import METHODS
 
     rows = [
         {
             "method": name,
-            **{f"passes ({preset})": method.passes(settings) for preset, settings in method.presets.items()},
+            **{preset: _passes(method, settings) for preset, settings in method.presets.items()},
             "what": method.summary,
             "source": method.source,
         }
@@ -38,6 +39,13 @@ def methods(as_json: options.Json = False) -> None:
         options.print_json(rows)
     else:
         options.print_table(rows)
+
+
+def _passes(method: Any, settings: Any) -> str:
+    """As people read it: how many with a gradient, and how many without one."""
+    passes = method.passes(settings, (336, 336))
+    parts = [(passes.backward, "gradient"), (passes.forward - passes.backward, "forward")]
+    return " + ".join(f"{count} {name}" for count, name in parts if count) or "none"
 
 
 def metrics(as_json: options.Json = False) -> None:
