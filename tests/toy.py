@@ -48,6 +48,15 @@ class ToyScore:
         return values.detach(), gradients
 
 
+class PixelScore(ToyScore):
+    """A `ToyScore` whose pixels are the cells of the asked grid: the mask itself. Its noise is that of `gradient`."""
+
+    def pixel_gradient(self, grid: tuple[int, int], *, noise: Noise | None = None) -> Tensor:
+        copies = 1 if noise is None else len(noise.seeds)
+        _, slopes = self.gradient(torch.ones(copies, *grid), noise=noise)
+        return slopes.mean(dim=0).abs()
+
+
 def planted(region: Tensor, *, depth: float = 5.0, sharpness: float = 8.0) -> Function:
     """log p = log sigmoid of the share of `region` that the mask keeps: near 0 when kept, about -`depth` when lost.
 

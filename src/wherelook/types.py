@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Status = Literal["ok", "not_visual", "weak_gap"]
@@ -91,11 +91,15 @@ class Token:
 class Noise:
     """Gaussian noise added to the blended pixels, in the model's normalised pixel space.
 
-    One seed per mask, so that the noise does not depend on how the masks are batched.
+    Attributes:
+        standard_deviation: in units of that space.
+        seeds: one per mask, so that the noise does not depend on how the masks are batched.
+        relative: whether the standard deviation is instead a share of the range from black to white in that space.
     """
 
     standard_deviation: float
     seeds: tuple[int, ...]
+    relative: bool = False
 
 
 class AnswerScore(Protocol):
@@ -138,6 +142,130 @@ class AnswerScore(Protocol):
         ...
 
 
+@runtime_checkable
+class PixelGradient(Protocol):
+    """What a score offers that can also be differentiated by the pixels themselves, not only by a mask over them."""
+
+    def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
+        """Magnitude of the gradient of the summed log-probabilities by the pixels of the untouched image.
+
+        The gradient is in nats per change from black to white. Its magnitude is added up over channels, and over the
+        places that fall into each cell of a grid of (height, width) on the image. Channels add up, where Simonyan et
+        al. take the largest: patches laid out flat do not tell which of their numbers belong together.
+
+        Args:
+            grid: rows and columns of the result.
+            noise: one copy of the image per seed; the gradient is averaged over them before its magnitude is taken.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ImageTokens:
+    """Which tokens the language model reads stand for the image, and what part of it each one stands for.
+
+    Attributes:
+        positions: of the image tokens in the language model's input, ascending.
+        weights: each token's share of each cell of a grid on the image; not negative, a token's shares add up to 1. A
+            token that no single place moves has none.
+    """
+
+    positions: Int[Tensor, " image_tokens"]
+    weights: Float[Tensor, "image_tokens height width"]
+
+    def paint(self, values: Float[Tensor, " image_tokens"]) -> Float[Tensor, "height width"]:
+        """For each cell the mean value of its tokens, where a token that stands for less of the image counts more.
+
+        A mean and not a sum: a place that a thumbnail and a tile both show would be salient for that alone.
+        """
+        total = self.weights.sum(dim=0)
+        painted = torch.einsum("t,thw->hw", values.to(self.weights), self.weights)
+        # Cells that no token stands for, such as what a processor crops off, stay zero.
+        return torch.where(total > 0, painted / total.clamp_min(torch.finfo(total.dtype).tiny), 0.0)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention inside the language model, for the untouched image.
+
+    Attributes:
+        layers: for every layer that attends, from the first to the last, one number for each query (row) and key: the
+            mean over heads of the probability, or of max(0, probability * its gradient).
+        predicting: positions whose output predicts the selected tokens.
+        difference: nats; how far any selected token's log-probability was moved by reading attention, at most.
+    """
+
+    layers: Float[Tensor, "layers length length"]
+    predicting: Int[Tensor, " tokens"]
+    difference: float
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states of the language model at the image tokens, and the gradient of the summed log-probabilities."""
+
+    values: Float[Tensor, "image_tokens channels"]
+    gradients: Float[Tensor, "image_tokens channels"]
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What image tokens would say if the language model's head read them (the logit lens).
+
+    Attributes:
+        logits: for each text token between the image and the last selected token, its logit at each image token.
+        ids: vocabulary ids of these text tokens.
+        selected: rows of `logits` that belong to the selected tokens of the answer; earlier rows came before them.
+    """
+
+    logits: Float[Tensor, "text_tokens image_tokens"]
+    ids: tuple[int, ...]
+    selected: tuple[int, ...]
+
+
+class ModelInside(Protocol):
+    """What can be read inside a model while it scores the selected tokens of an answer for the untouched image.
+
+    Depth is a share of the language model's layers: 0 is what enters the first one, 1 what leaves the last one.
+    """
+
+    def image_tokens(self, grid: Size) -> ImageTokens:
+        """Measured once per grid of (height, width); costs a forward of the vision side per row and per column.
+
+        Raises:
+            InputError: no token of the language model's input stands for the image.
+        """
+        ...
+
+    def attention(self, *, weighted: bool = False, question: str | None = None) -> Attention:
+        """One forward, in which attention is computed in a form that shows its probabilities.
+
+        Args:
+            weighted: probabilities are multiplied by their gradient, which takes a backward.
+            question: asked instead of the one that was answered. The only selected token is then the first of the
+                answer. Costs four forwards more: the image tokens must be the same, and the difference is measured again.
+
+        Raises:
+            InputError: the model does not show its attention probabilities, or the other question moves the image.
+        """
+        ...
+
+    def states(self, depth: float, positions: Int[Tensor, " image_tokens"]) -> States:
+        """Hidden states at `positions` (of image tokens); one forward and backward."""
+        ...
+
+    def readout(self, depth: float, positions: Int[Tensor, " image_tokens"]) -> Readout:
+        """Hidden states at `positions` (of image tokens) through the last norm and the head; one forward."""
+        ...
+
+
+@runtime_checkable
+class OpensInside(Protocol):
+    """What a score offers whose model can be read inside."""
+
+    def inside(self) -> ModelInside: ...
+
+
 @dataclass(frozen=True)
 class Attribution:
     """What a method returns.
@@ -145,7 +273,9 @@ class Attribution:
     Attributes:
         saliency: (h, w) float32 on the CPU, in [0, 1], 1 = most salient.
         trace: the objective after each iteration, for methods that iterate.
+        notes: what a reader of the map should know.
     """
 
     saliency: Float[Tensor, "height width"]
     trace: tuple[float, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.geometry import Geometry, sample
+from wherelook.geometry import Geometry, TensorGeometry, sample
+from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
-from wherelook.types import Cost, Noise, Size, WherelookError
+from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Ends:
 
 
 class HuggingFaceScore:
-    """An `AnswerScore` (see wherelook.types) on a Transformers model.
+    """An `AnswerScore`, a `PixelGradient` and an `OpensInside` (see wherelook.types) on a Transformers model.
 
     Args:
         model: the model, in evaluation mode.
@@ -63,6 +64,9 @@ class HuggingFaceScore:
         selected: positions in the answer of the tokens to score, ascending.
         plan: batch sizes; shared by all scores of a model.
         cost: counts passes; shared likewise.
+        ask: (question) -> the conversation about the same image in which it was asked, without an answer.
+        known: the scores of image and baseline, if they are known already.
+        image_tokens: those found in this prompt so far; shared by all scores of an image and a question.
     """
 
     def __init__(
@@ -76,7 +80,9 @@ class HuggingFaceScore:
         selected: Sequence[int],
         plan: BatchPlan,
         cost: Cost,
+        ask: Callable[[str], Conversation] | None = None,
         known: _Ends | None = None,
+        image_tokens: dict[Size, ImageTokens] | None = None,
     ) -> None:
         self.model = model
         self.conversation = conversation
@@ -96,6 +102,8 @@ class HuggingFaceScore:
         self._keeps_logits = "logits_to_keep" in accepted
         self._targets = torch.tensor([conversation.answer[i] for i in self.selected], device=plan.device)
         self._known = known
+        self._ask = ask
+        self._image_tokens = {} if image_tokens is None else image_tokens
 
     @property
     def device(self) -> torch.device:
@@ -132,7 +140,9 @@ class HuggingFaceScore:
             selected=selected,
             plan=self.plan,
             cost=self.cost,
+            ask=self._ask,
             known=None if self._known is None else self._known.select(columns),
+            image_tokens=self._image_tokens,
         )
 
     def with_baseline(self, baseline_pixels: Mapping[str, Tensor]) -> HuggingFaceScore:
@@ -146,6 +156,8 @@ class HuggingFaceScore:
             selected=self.selected,
             plan=self.plan,
             cost=self.cost,
+            ask=self._ask,
+            image_tokens=self._image_tokens,
         )
         if self._known is not None:
             bare = _Ends(*other._evaluate(torch.zeros(1, 1, 1)))
@@ -198,6 +210,74 @@ class HuggingFaceScore:
             )
         return values, gradients
 
+    def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
+        """See `PixelGradient`."""
+        # One seed stands for the untouched image: without noise it draws nothing.
+        seeds = (0,) if noise is None else noise.seeds
+        totals = {
+            name: torch.zeros(self.image_pixels[name].shape, device=self.device) for name in self.geometry.tensors
+        }
+
+        def step(rows: slice) -> None:
+            count = rows.stop - rows.start
+            part = None if noise is None else replace(noise, seeds=seeds[rows])
+            pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
+            leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
+            with torch.enable_grad(), frozen(self.model), self.plan.measuring(count):
+                log_probabilities = self._gather(self._predict(pixels | leaves, count))
+                gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
+            for (name, total), gradient in zip(totals.items(), gradients, strict=True):
+                if gradient is not None:  # a tensor that the model does not read with this answer
+                    totals[name] = total + gradient.float().reshape(count, *total.shape).sum(dim=0)
+            self.cost.backward += count
+
+        self.plan.run(len(seeds), step, with_graph=True)
+        pooled = torch.zeros(grid, device=self.device)
+        for name, total in totals.items():
+            place = self.geometry.tensors[name]
+            pooled += _pool(total.abs() * place.value_range * place.pixel / len(seeds), place, grid)
+        if not torch.isfinite(pooled).all():
+            raise WherelookError(
+                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
+            )
+        return pooled
+
+    def inside(self) -> Inside:
+        """See `OpensInside`."""
+        ids = self._inputs["input_ids"]
+        return Inside(
+            self.model,
+            predict=self._predict,
+            log_probabilities=self._gather,
+            reference=lambda: self.original,
+            ask=lambda question: self._asked(question).inside(),
+            pixels=self.image_pixels,
+            geometry=self.geometry,
+            ids=ids,
+            from_end=tuple((ids.shape[1] - self._positions).tolist()),
+            targets=tuple(self._targets.tolist()),
+            plan=self.plan,
+            cost=self.cost,
+            measured=self._image_tokens,
+        )
+
+    def _asked(self, question: str) -> HuggingFaceScore:
+        """The score of an answer's first token to another question about the image."""
+        if self._ask is None:
+            raise InputError("this score was made without a way to ask its model another question")
+        conversation = replace(self._ask(question), answer=self.conversation.answer[:1])
+        return HuggingFaceScore(
+            self.model,
+            conversation,
+            self.image_pixels,
+            self.baseline_pixels,
+            self.geometry,
+            selected=(0,),
+            plan=self.plan,
+            cost=self.cost,
+            ask=self._ask,
+        )
+
     def _log_probabilities(self, masks: Tensor, noise: Noise | None = None) -> Tensor:
         return self._gather(self._logits(masks.to(self.device), noise))
 
@@ -215,9 +295,12 @@ class HuggingFaceScore:
 
     def _logits(self, masks: Tensor, noise: Noise | None) -> Tensor:
         """(masks, tokens, vocabulary): one forward of len(masks) images."""
-        count = len(masks)
+        return self._predict(self.blend(masks, noise), len(masks))
+
+    def _predict(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
+        """(count, tokens, vocabulary): one forward of `count` images, given as their pixel tensors."""
         inputs = {name: _repeat(value, count) for name, value in self._inputs.items()}
-        inputs |= self._blend(masks, noise)
+        inputs |= pixels
         options: dict[str, Any] = dict(self._options)
         if self._keeps_logits:
             options["logits_to_keep"] = self._positions
@@ -229,7 +312,7 @@ class HuggingFaceScore:
         from_end = inputs["input_ids"].shape[1] - self._positions
         return logits[:, logits.shape[1] - from_end]
 
-    def _blend(self, masks: Tensor, noise: Noise | None) -> dict[str, Tensor]:
+    def blend(self, masks: Float[Tensor, "masks height width"], noise: Noise | None = None) -> dict[str, Tensor]:
         """Phi(M) = B + M (I - B) for every pixel tensor, the masks stacked along its first dimension."""
         blended = {}
         for name, image in self.image_pixels.items():
@@ -241,7 +324,8 @@ class HuggingFaceScore:
             kept = sample(masks.float(), place)
             mixed = base.float() + kept * (image.float() - base.float())
             if noise is not None:
-                mixed = mixed + _draw(noise, image.shape, masks.device) * place.pixel
+                scale = place.value_range if noise.relative else 1.0
+                mixed = mixed + scale * _draw(noise, image.shape, masks.device) * place.pixel
             blended[name] = mixed.to(image.dtype).reshape(-1, *image.shape[1:])
         return blended
 
@@ -292,6 +376,17 @@ def _answer_values(name: str, value: Tensor, count: int) -> Tensor:
 def _repeat(value: Tensor, count: int) -> Tensor:
     """`count` copies along the first dimension."""
     return value.repeat(count, *[1] * (value.dim() - 1))
+
+
+def _pool(values: Tensor, place: TensorGeometry, grid: Size) -> Tensor:
+    """(height, width) sums of `values`, one for each element of a pixel tensor, over the cells of a grid.
+
+    The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
+    """
+    with torch.enable_grad():
+        cells = torch.zeros(1, *grid, device=values.device, requires_grad=True)
+        (pooled,) = torch.autograd.grad((sample(cells, place)[0] * values).sum(), cells)
+    return pooled[0]
 
 
 def _draw(noise: Noise, shape: torch.Size, device: torch.device) -> Tensor:

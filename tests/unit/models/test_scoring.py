@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from families import Pair, build
 from wherelook.baselines import make_baseline
-from wherelook.geometry import Geometry, TensorGeometry
+from wherelook.geometry import Geometry, TensorGeometry, sample
 from wherelook.models import VisionLanguageModel
 from wherelook.models.memory import BatchPlan
 from wherelook.models.scoring import Conversation, HuggingFaceScore, frozen, teacher_forced_inputs
-from wherelook.types import Cost, Noise, WherelookError
+from wherelook.types import Cost, Noise, PixelGradient, WherelookError
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
 BASELINE = Image.fromarray(make_baseline("mean", np.asarray(PICTURE)))
@@ -222,6 +222,90 @@ def test_noise_is_gaussian_on_pixels_and_absent_from_padding():
     assert not torch.equal(*(call["pixel_values"] for call in watched.calls))
 
 
+# ---- gradient by the pixels ----
+
+
+def test_the_pixel_gradient_is_that_of_the_bare_model(pair, model, score, answer):
+    """Its magnitude, in nats from black to white, added up: LLaVA's tensor is one picture without padding."""
+    network, processor = pair
+    assert isinstance(score, PixelGradient)
+    inputs = processor(images=PICTURE, text=model.render(QUESTION), return_tensors="pt")
+    ids = torch.cat([inputs["input_ids"], torch.tensor([answer])], dim=1)
+    pixels = inputs["pixel_values"].requires_grad_()
+    log_probabilities = network(input_ids=ids, pixel_values=pixels).logits[0].log_softmax(dim=-1)
+    rows = torch.arange(len(answer)) + inputs["input_ids"].shape[1] - 1
+    (slope,) = torch.autograd.grad(log_probabilities[rows, list(answer)].sum(), pixels)
+    place = score.geometry.tensors["pixel_values"]
+    expected = (slope.abs() * place.value_range * place.pixel).sum()
+    assert expected > 0
+    torch.testing.assert_close(score.pixel_gradient((1, 1))[0, 0], expected, rtol=1e-3, atol=0)
+    cells = score.pixel_gradient((5, 8))
+    torch.testing.assert_close(cells.sum(), expected, rtol=1e-3, atol=0)
+    assert cells.shape == (5, 8)
+    assert not cells.requires_grad
+    # And each element goes to the cells that a mask reaches it from.
+    slopes = [
+        float((sample(cell.reshape(1, 5, 8), place)[0] * slope.abs() * place.value_range).sum())
+        for cell in torch.eye(40)
+    ]
+    torch.testing.assert_close(cells.flatten(), torch.tensor(slopes), rtol=1e-3, atol=1e-6)
+
+
+def test_the_pixel_gradient_is_averaged_over_noisy_copies_before_its_magnitude_is_taken(pair, answer):
+    """Whatever the batches; noise of nothing changes nothing."""
+    results = []
+    for batch_size in (1, 4, 6):
+        model = VisionLanguageModel(*pair, batch_size=batch_size)
+        model.plan.bytes_per_image = 1  # measured already: full batches from the start
+        score = model.score(model.encode(PICTURE, QUESTION), BASELINE, answer)
+        results.append(score.pixel_gradient((5, 8), noise=Noise(0.3, tuple(range(6)), relative=True)))
+        assert (model.cost.forward, model.cost.backward) == (6, 6)
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], atol=1e-6, rtol=1e-3)
+    clean = score.pixel_gradient((5, 8))
+    torch.testing.assert_close(score.pixel_gradient((5, 8), noise=Noise(0.0, (1, 2))), clean, atol=1e-6, rtol=1e-3)
+    singles = [score.pixel_gradient((5, 8), noise=Noise(0.3, (seed,), relative=True)) for seed in range(6)]
+    assert results[0].sum() < 0.99 * torch.stack(singles).mean(dim=0).sum()  # signs that disagree cancel
+
+
+def test_the_pixel_gradient_of_every_tensor_counts_and_padding_does_not():
+    model = VisionLanguageModel(*build("deepseek-vl-hybrid"))
+    prompt = model.encode(PICTURE, QUESTION)
+    score = model.score(prompt, BASELINE, model.tokenize_answer(prompt, "It is red."))
+    whole = float(score.pixel_gradient((1, 1)).sum())
+    parts = []
+    for name, place in score.geometry.tensors.items():
+        only = Geometry(score.geometry.size, {name: place})
+        score.geometry = only
+        parts.append(float(score.pixel_gradient((1, 1)).sum()))
+        nothing = TensorGeometry(place.grid, torch.zeros_like(place.pixel), place.value_range)
+        score.geometry = Geometry(only.size, {name: nothing})
+        assert not score.pixel_gradient((3, 4)).any()
+        score.geometry = model.geometry((PICTURE.height, PICTURE.width))
+    assert len(parts) == 2
+    assert min(parts) > 0
+    assert whole == pytest.approx(sum(parts), rel=1e-3)
+
+
+def test_relative_noise_is_a_share_of_the_range_from_black_to_white(score):
+    place = score.geometry.tensors["pixel_values"]
+    one = torch.ones(1, 1, 1)
+    relative = score.blend(one, Noise(0.1, (7,), relative=True))["pixel_values"]
+    absolute = score.blend(one, Noise(0.1 * place.value_range, (7,)))["pixel_values"]
+    torch.testing.assert_close(relative, absolute)
+    assert place.value_range > 1.5
+    assert not torch.allclose(relative, score.blend(one, Noise(0.1, (7,)))["pixel_values"], atol=0.1)
+
+
+def test_the_pixel_gradient_in_smaller_batches_after_running_out_of_memory(score, model, watched):
+    model.plan.bytes_per_image = 1
+    noise = Noise(0.1, (1, 2, 3, 4))
+    expected = score.pixel_gradient((5, 8), noise=noise)
+    watched.fails_above = 3
+    torch.testing.assert_close(score.pixel_gradient((5, 8), noise=noise), expected, atol=1e-6, rtol=1e-3)
+    assert watched.batches == [4, 4, 2, 2]
+
+
 # ---- cost and memory ----
 
 
@@ -406,6 +490,8 @@ def test_a_gradient_that_is_not_finite_is_an_error(score, watched):
     watched.result = spoil
     with pytest.raises(WherelookError, match="gradient with respect to the mask is not finite"):
         score.gradient(masks(2))
+    with pytest.raises(WherelookError, match="gradient with respect to the pixels is not finite"):
+        score.pixel_gradient((5, 8))
 
 
 # ---- models unlike LLaVA ----

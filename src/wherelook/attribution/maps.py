@@ -1,0 +1,21 @@
+"""What the maps of several methods share: their size and their scale."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from wherelook.types import Size
+
+
+def map_size(cells: int, image_size: Size) -> Size:
+    """(rows, columns) of about `cells` x `cells` square cells on an image of (height, width)."""
+    aspect = (image_size[0] / image_size[1]) ** 0.5
+    return max(1, round(cells * aspect)), max(1, round(cells / aspect))
+
+
+def to_saliency(values: Float[Tensor, "height width"]) -> Float[Tensor, "height width"]:
+    """The positive part, scaled so that its largest value is 1, float32 on the CPU. Without a positive value: zeros."""
+    positive = values.detach().to("cpu").float().clamp_min(0)
+    top = positive.max()
+    return positive / top if top > 0 else positive
