@@ -1,0 +1,83 @@
+"""Dividing an image into regions: the units that a search over regions shows and removes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from wherelook.types import Size
+
+RegionKind = Literal["superpixels", "cells"]
+
+SUPERPIXEL_SIZE = 224
+"""Longer side of the image on which superpixels are found, in pixels: finer than models see, and quick."""
+
+CELL_MAP_SIZE = 28
+"""Least longer side of a map of cells, in cells or parts of them. Masks are interpolated between their cells' centres:
+large cells are given in parts, or most of each would be half shown."""
+
+
+def region_labels(
+    image: Float[Tensor, "3 height width"], kind: RegionKind, count: int, image_size: Size
+) -> Int[Tensor, "rows columns"]:
+    """The region of each place of the image.
+
+    Args:
+        image: RGB in [0, 1].
+        kind: "superpixels" (at most `count`, following the image's edges) or "cells" (square cells, about `count`).
+        count: how many, at least 1.
+        image_size: (height, width) of the explained image, which gives the cells their shape.
+
+    Returns:
+        Labels 0 .. regions - 1 on the CPU, each of them used, at the resolution of the map.
+    """
+    return superpixels(image, count) if kind == "superpixels" else cells(cell_grid(image_size, count))
+
+
+def cell_grid(image_size: Size, count: int) -> Size:
+    """(rows, columns) of about `count` square cells over an image of (height, width); 784 is the replay's 28 x 28."""
+    side, aspect = count**0.5, (image_size[0] / image_size[1]) ** 0.5
+    return max(1, round(side * aspect)), max(1, round(side / aspect))
+
+
+def cells(grid: Size) -> Int[Tensor, "rows columns"]:
+    """Labels of a grid of (rows, columns) in reading order, every cell divided into as many parts as it takes."""
+    parts = -(-CELL_MAP_SIZE // max(grid))
+    labels = torch.arange(grid[0] * grid[1]).reshape(grid)
+    return labels.repeat_interleave(parts, dim=0).repeat_interleave(parts, dim=1)
+
+
+def superpixels(image: Float[Tensor, "3 height width"], count: int) -> Int[Tensor, "rows columns"]:
+    """At most `count` superpixels: SLIC with a compactness that adapts to each of them.
+
+    Source: Achanta et al. 2012, "SLIC superpixels compared to state-of-the-art superpixel methods" (SLICO).
+
+    Args:
+        image: RGB in [0, 1].
+        count: how many at most. SLIC starts from a regular grid, so that a square image has a square number of them.
+
+    Returns:
+        Labels on the CPU; the longer side of the map is that of the image, at most `SUPERPIXEL_SIZE`.
+    """
+    from skimage.segmentation import slic  # takes a second
+
+    height, width = image.shape[1:]
+    shrink = min(1.0, SUPERPIXEL_SIZE / max(height, width))
+    size = max(1, round(height * shrink)), max(1, round(width * shrink))
+    small = functional.interpolate(
+        image[None].cpu().float(), size=size, mode="bilinear", align_corners=False, antialias=True
+    )[0]
+    pixels = small.permute(1, 2, 0).clamp(0, 1).double().numpy()
+    labels = np.zeros(size, dtype=np.int64)
+    # SLIC takes the number as a wish and may give more; the cost of a search is promised from it.
+    for wish in range(count, 1, -1):
+        found = slic(pixels, n_segments=wish, slic_zero=True, start_label=0, channel_axis=-1)
+        if found.max() < count:
+            labels = found
+            break
+    return torch.from_numpy(labels.astype(np.int64))
