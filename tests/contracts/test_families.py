@@ -164,7 +164,7 @@ def test_what_the_processor_adds_is_never_masked(case):
     """Padding is the same for any mask, up to what resampling smears over its border."""
     given = torch.stack([torch.zeros(6, 8), torch.ones(6, 8), masks(1)[0]])
     padding = 0
-    for name, blends in case.score._blend(given, None).items():
+    for name, blends in case.score.blend(given).items():
         place, image = case.score.geometry.tensors[name], case.prompt.inputs[name]
         added = ~place.pixel.expand_as(image)
         padding += int(added.sum())

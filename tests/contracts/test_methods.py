@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from toy import ToyScore, additive, constant, planted
+from toy import PixelScore, ToyScore, additive, constant, planted
 from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
 from wherelook.types import InputError
 
 IMAGE_SIZE = (60, 90)
 EVERY = list(itertools.product(METHODS, PRESET_NAMES))
-OPTIMISED = [(method, preset) for method, preset in EVERY if method.startswith("igos")]
+OPTIMISED = [(method, preset) for method, preset in EVERY if method in ("igos+", "igos++")]
+CONTROLS = ("random", "center", "edges")
 
 
 def image() -> Tensor:
@@ -35,18 +36,27 @@ def run(method: str, preset: str, score: ToyScore, *, seed: int = 0, **options):
 @pytest.mark.parametrize("place", [(0, 0), (3, 6), (2, 1)])
 def test_the_planted_region_ranks_first(method, preset, place):
     region = evidence(*place)
-    saliency = run(method, preset, ToyScore(planted(region), image_size=IMAGE_SIZE)).saliency
+    saliency = run(method, preset, PixelScore(planted(region), image_size=IMAGE_SIZE)).saliency
     inside = torch.nn.functional.interpolate(region[None, None], size=saliency.shape, mode="nearest-exact")[0, 0] > 0
     order = saliency.flatten().argsort(descending=True)
     ranked_first = inside.flatten()[order[: int(inside.sum())]].float().mean()
     assert inside.flatten()[order[0]]
-    assert ranked_first == 1
+    assert ranked_first > 0.9  # a Gaussian of 1.5 cells rounds the corners of a rectangle
     assert saliency[inside].mean() > 3 * saliency[~inside].mean()
+
+
+@pytest.mark.parametrize(("method", "preset"), [run for run in EVERY if run[0] not in CONTROLS])
+@pytest.mark.parametrize("place", [(0, 0), (3, 6), (2, 1)])
+def test_the_top_of_the_map_lies_in_the_planted_region(method, preset, place):
+    region = evidence(*place)
+    saliency = run(method, preset, PixelScore(planted(region), image_size=IMAGE_SIZE)).saliency
+    inside = torch.nn.functional.interpolate(region[None, None], size=saliency.shape, mode="nearest-exact")[0, 0] > 0
+    assert saliency[inside].max() == saliency.max()  # regions are flat inside
 
 
 @pytest.mark.parametrize(("method", "preset"), EVERY)
 def test_the_map_is_a_map(method, preset):
-    saliency = run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency
+    saliency = run(method, preset, PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency
     assert saliency.dtype == torch.float32
     assert saliency.device.type == "cpu"
     assert not saliency.requires_grad
@@ -59,27 +69,27 @@ def test_the_map_is_a_map(method, preset):
 @pytest.mark.parametrize(("method", "preset"), EVERY)
 def test_same_seed_same_bytes(method, preset):
     first, second, other = (
-        run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE), seed=seed).saliency
+        run(method, preset, PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE), seed=seed).saliency
         for seed in (5, 5, 6)
     )
     assert first.numpy().tobytes() == second.numpy().tobytes()
-    draws = method == "random" or getattr(make_settings(method, preset), "noise", 0) > 0
+    draws = method in ("random", "rise") or getattr(make_settings(method, preset), "noise", 0) > 0
     assert torch.equal(first, other) is not draws
 
 
 @pytest.mark.parametrize(("method", "preset"), EVERY)
 def test_the_announced_passes_are_the_counted_ones(method, preset):
-    score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
+    score = PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
     run(method, preset, score)
     settings = make_settings(method, preset)
     announced = METHODS[method].passes(settings, IMAGE_SIZE)
     assert score.cost.backward == announced.backward
-    assert announced.forward // 2 <= score.cost.forward <= announced.forward
+    assert score.cost.forward <= announced.forward  # a search may end early
 
 
 @pytest.mark.parametrize(("method", "preset"), EVERY)
 def test_masks_given_to_the_model_are_between_zero_and_one(method, preset):
-    score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
+    score = PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
     run(method, preset, score)
     assert all(masks.min() >= 0 and masks.max() <= 1 for masks in score.asked)
 
@@ -87,7 +97,7 @@ def test_masks_given_to_the_model_are_between_zero_and_one(method, preset):
 @pytest.mark.parametrize(("method", "preset"), EVERY)
 def test_nothing_that_was_given_is_changed(method, preset):
     picture, settings = image(), make_settings(method, preset)
-    score = ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
+    score = PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)
     ends = score.original.clone(), score.baseline.clone()
     METHODS[method].run(score, picture, settings)
     assert torch.equal(picture, image())
@@ -100,7 +110,7 @@ def test_nothing_that_was_given_is_changed(method, preset):
 def test_progress_is_told_after_every_iteration(method, preset):
     calls = []
     run(
-        method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE),
+        method, preset, PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE),
         progress=lambda *arguments: calls.append(arguments),
     )  # fmt: skip
     count = make_settings(method, preset).iterations
@@ -112,7 +122,7 @@ def test_progress_is_told_after_every_iteration(method, preset):
 def test_a_score_that_ignores_the_mask_gives_no_picture(method, preset):
     """Nothing may be drawn from nothing: a flat map, or, where the objective is divided by the gap, a clear refusal."""
     settings = make_settings(method, preset, {"noise": 0})
-    score = ToyScore(constant, image_size=IMAGE_SIZE)
+    score = PixelScore(constant, image_size=IMAGE_SIZE)
     if settings.relative:
         with pytest.raises(InputError, match="nothing to optimise"):
             METHODS[method].run(score, image(), settings)
@@ -123,14 +133,14 @@ def test_a_score_that_ignores_the_mask_gives_no_picture(method, preset):
 @pytest.mark.parametrize(("method", "preset"), OPTIMISED)
 def test_gradients_switched_off_outside_do_not_matter(method, preset):
     with torch.no_grad():
-        quiet = run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency
-    assert torch.equal(quiet, run(method, preset, ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency)
+        quiet = run(method, preset, PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency
+    assert torch.equal(quiet, run(method, preset, PixelScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE)).saliency)
 
 
 @pytest.mark.parametrize(("method", "preset"), OPTIMISED)
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (300, 7)])
 def test_images_of_any_shape(method, preset, size):
-    score = ToyScore(additive(torch.ones(1, 1)), image_size=size)
+    score = PixelScore(additive(torch.ones(1, 1)), image_size=size)
     picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(1))
     saliency = METHODS[method].run(score, picture, make_settings(method, preset)).saliency
     assert torch.isfinite(saliency).all()
@@ -139,11 +149,11 @@ def test_images_of_any_shape(method, preset, size):
 def test_controls_know_nothing_of_the_model():
     for method in ("random", "center"):
         first, second = (
-            run(method, "best", ToyScore(function, image_size=IMAGE_SIZE)).saliency
+            run(method, "best", PixelScore(function, image_size=IMAGE_SIZE)).saliency
             for function in (planted(evidence(0, 0)), constant)
         )
         assert torch.equal(first, second)
-    center = run("center", "best", ToyScore(constant)).saliency
+    center = run("center", "best", PixelScore(constant)).saliency
     torch.testing.assert_close(center, center.flip(0))
     torch.testing.assert_close(center, center.T)
     assert center[13:15, 13:15].min() == center.max() == 1
@@ -169,7 +179,7 @@ def test_settings_are_read_from_text():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("igos",), r"unknown method 'igos'; valid: igos\+, igos\+\+, random, center"),
+        (("igos-",), r"unknown method 'igos-'; valid: igos\+, igos\+\+, igos, gradient, "),
         (("igos+", "good"), "unknown preset 'good'; valid: best, fast, paper"),
         (("igos+", "best", {"step": 3}), r"unknown setting of igos\+ 'step'; valid: cells, square, iterations, steps"),
         (("igos+", "best", {"steps": "many"}), "setting steps='many' is not a whole number"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
-from wherelook.attribution import controls, igos
+from wherelook.attribution import controls, gradients, greedy, igos, line_search, occlusion, rise
 from wherelook.types import Attribution, InputError, Passes, Size, unknown_name
 
 __all__ = ["METHODS", "Method", "make_settings"]
@@ -50,8 +50,81 @@ METHODS: Mapping[str, Method] = {
         "two optimised masks, one for deletion and one for insertion; their product is the map",
         "arXiv 2012.15783",
     ),
+    "igos": Method(
+        line_search.igos,
+        line_search.PRESETS,
+        line_search.passes,
+        "one mask for deletion, along integrated gradients with a backtracking line search",
+        "arXiv 1905.00954",
+    ),
+    "gradient": Method(
+        gradients.gradient,
+        gradients.GRADIENT_PRESETS,
+        gradients.one_pass,
+        "magnitude of the gradient by the pixels",
+        "arXiv 1312.6034",
+    ),
+    "gradient-x-input": Method(
+        gradients.gradient_x_input,
+        gradients.GRADIENT_X_INPUT_PRESETS,
+        gradients.one_pass,
+        "gradient by the pixels times their difference from the baseline",
+        "arXiv 1605.01713",
+    ),
+    "integrated-gradients": Method(
+        gradients.integrated_gradients,
+        gradients.INTEGRATED_PRESETS,
+        gradients.integrated_passes,
+        "gradient times difference, averaged along the path from the baseline",
+        "arXiv 1703.01365, equation 1",
+    ),
+    "smoothgrad": Method(
+        gradients.smoothgrad,
+        gradients.SMOOTH_PRESETS,
+        gradients.smooth_passes,
+        "gradient averaged over noisy copies of the image",
+        "arXiv 1706.03825",
+    ),
+    "occlusion": Method(
+        occlusion.occlusion,
+        occlusion.PRESETS,
+        occlusion.passes,
+        "what the answer loses when a sliding window is replaced by the baseline",
+        "arXiv 1311.2901, section 4.2",
+    ),
+    "strips": Method(
+        occlusion.strips,
+        occlusion.STRIP_PRESETS,
+        occlusion.strip_passes,
+        "occlusion of whole rows and columns; the map is the product of the two profiles",
+        "strip probe, after AnswerMap",
+    ),
+    "rise": Method(
+        rise.rise,
+        rise.PRESETS,
+        rise.passes,
+        "mean of random masks, weighted by the answer's probability under each",
+        "arXiv 1806.07421, equation 6",
+    ),
+    "greedy": Method(
+        greedy.greedy,
+        greedy.PRESETS,
+        greedy.passes,
+        "full greedy search: the region that brings most when shown and costs most when removed, again and again",
+        "arXiv 2509.22496 (EAGLE)",
+    ),
+    "greedy-window": Method(
+        greedy.greedy_window,
+        greedy.WINDOW_PRESETS,
+        greedy.window_passes,
+        "greedy search that tries only the most promising regions and stops when they hold the answer",
+        "arXiv 2511.10914 (PhaseWin), objective of arXiv 2509.22496",
+    ),
     "random": Method(controls.random_map, controls.PRESETS, controls.passes, "control: seeded uniform noise", "-"),
     "center": Method(controls.center_map, controls.PRESETS, controls.passes, "control: a Gaussian on the centre", "-"),
+    "edges": Method(
+        controls.edge_map, controls.PRESETS, controls.passes, "control: edge density of the image", "arXiv 1810.03292"
+    ),
 }
 
 

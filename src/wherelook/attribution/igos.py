@@ -29,6 +29,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.attribution.gradients import integrated_gradient
+from wherelook.attribution.maps import map_size
 from wherelook.attribution.verification import verify_peaks
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 
@@ -63,6 +65,8 @@ class IgosSettings:
         sharpen: the result is multiplied by the start gradient to this power (0: not), which ranks further.
         smooth: standard deviation, in cells, of a Gaussian over the result (0: none). Gradients know the inside of a
             model's patch badly: neighbours tell together what each of them tells with noise.
+        center: standard deviation, in cells, of a wider Gaussian over the result, by which the smoothed result is
+            multiplied (0: not). It ranks the middle of a region before its edges, and a region before a speck.
         verify: how many of the map's peaks are checked by removing each, and by showing it alone (0: none); see
             `wherelook.attribution.verification`. Two forward passes for each.
     """
@@ -87,6 +91,7 @@ class IgosSettings:
     average: bool = False
     sharpen: float = 0.0
     smooth: float = 0.0
+    center: float = 0.0
     verify: int = 0
 
     def __post_init__(self) -> None:
@@ -95,7 +100,8 @@ class IgosSettings:
                 raise InputError(f"{name} must be from 1 to {most}, not {getattr(self, name)}")
         if (
             self.learning_rate <= 0
-            or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen, self.smooth, self.verify) < 0
+            or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen) < 0
+            or min(self.smooth, self.center, self.verify) < 0
         ):
             raise InputError("the learning rate must be positive, weights and noise not negative")
         if self.edge_scale <= 0 or self.tv_power < 1 or self.momentum < 0:
@@ -108,13 +114,13 @@ PRESETS: dict[str, IgosSettings] = {
     "paper": IgosSettings(),
     "best": IgosSettings(
         cells=28, square=False, iterations=6, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=20, average=True, sharpen=1.0, smooth=1.0,
-        verify=4,
+        relative=True, update="adam", start="gradient", start_steps=20, average=True, sharpen=0.25, smooth=1.5,
+        center=2.5, verify=4,
     ),
     "fast": IgosSettings(
-        cells=28, square=False, iterations=2, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=10, average=True, sharpen=1.0, smooth=1.0,
-        verify=4,
+        cells=28, square=False, iterations=1, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
+        relative=True, update="adam", start="gradient", start_steps=8, average=True, sharpen=0.5, smooth=1.5,
+        center=2.5, verify=4,
     ),
 }  # fmt: skip
 
@@ -179,7 +185,7 @@ def _optimize(
 
     slope = None
     if settings.start == "gradient" or settings.sharpen > 0:
-        slope = _unit(objective.whole_image_gradient(size).clamp_min(0))
+        slope = _unit(integrated_gradient(score, size, settings.start_steps).clamp_min(0))
     first = 1 - slope if slope is not None and settings.start == "gradient" else torch.ones(size, device=device)
     state = first.expand(masks, *size).clone()
     step = _adam(state, settings) if settings.update == "adam" else _nesterov(state, settings)
@@ -197,22 +203,25 @@ def _optimize(
     saliency = 1 - mask
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
-    saliency = saliency.cpu()
-    if settings.smooth > 0:
-        blurred = gaussian_filter(saliency.double().numpy(), settings.smooth, mode="nearest")
-        saliency = torch.from_numpy(blurred).float()
-    saliency = _unit(saliency)
+    saliency = _unit(_smoothed(saliency.cpu(), settings))
     if settings.verify > 0:
         saliency = _unit(verify_peaks(score, saliency, peaks=settings.verify))
     return Attribution(saliency, tuple(trace))
+
+
+def _smoothed(saliency: Tensor, settings: IgosSettings) -> Tensor:
+    values = saliency.double().numpy()
+    result = gaussian_filter(values, settings.smooth, mode="nearest") if settings.smooth > 0 else values
+    if settings.center > 0:
+        result = result * gaussian_filter(values, settings.center, mode="nearest")
+    return torch.from_numpy(result).float()
 
 
 def mask_size(settings: IgosSettings, image_size: Size) -> Size:
     """(rows, columns) of the mask for an image of (height, width)."""
     if settings.square:
         return settings.cells, settings.cells
-    aspect = (image_size[0] / image_size[1]) ** 0.5
-    return max(1, round(settings.cells * aspect)), max(1, round(settings.cells / aspect))
+    return map_size(settings.cells, image_size)
 
 
 class _Objective:
@@ -253,16 +262,6 @@ class _Objective:
             penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration)
             (penalty_gradient,) = torch.autograd.grad(penalty, leaf)
         return float(value) / self.scale + float(penalty.detach()), gradient + penalty_gradient
-
-    def whole_image_gradient(self, size: Size) -> Tensor:
-        """Integrated gradient (Sundararajan et al. 2017) of F from baseline to image, per mask cell, by trapezoids."""
-        count = self.settings.start_steps
-        points = torch.linspace(0, 1, count + 1, device=self.path.device)
-        weights = torch.full_like(points, 1 / count)
-        weights[[0, -1]] /= 2
-        masks = points[:, None, None].expand(-1, *size)
-        _, gradients = self.score.gradient(masks)
-        return torch.einsum("p,phw->hw", weights, gradients)
 
     def _path_gradients(self, deleted: Tensor, inserted: Tensor) -> tuple[_Path, _Path]:
         """Integrated gradients of F(Phi(M)) and of F(Phi(1-M)) at each of the masks."""

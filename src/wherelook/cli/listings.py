@@ -24,12 +24,12 @@ def models(as_json: options.Json = False) -> None:
 
 def methods(as_json: options.Json = False) -> None:
     """Lists the attribution methods, with the most passes that each preset costs on a square image."""
-    from wherelook.attribution import METHODS
+    from wherelook.attribution import METHODS, PRESET_NAMES
 
     rows = [
         {
             "method": name,
-            **{preset: _passes(method, settings) for preset, settings in method.presets.items()},
+            **{preset: _passes(method, method.presets[preset]) for preset in PRESET_NAMES},
             "what": method.summary,
             "source": method.source,
         }

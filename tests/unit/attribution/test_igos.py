@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from toy import ToyScore, constant, planted
 from wherelook.attribution import METHODS, igos
+from wherelook.attribution.gradients import integrated_gradient
 from wherelook.attribution.igos import PRESETS, IgosSettings, edge_weights, mask_size, regularization
 from wherelook.types import InputError, Noise, Passes
 
@@ -142,18 +143,6 @@ def test_gradient_of_igos_plus_plus_is_autograd_of_the_formula():
     assert value == pytest.approx(float(end), rel=1e-5)
 
 
-def test_the_start_gradient_is_complete():
-    """Integrated gradients sum to F(I) - F(B), up to what trapezoids miss."""
-    score = ToyScore(curved, image_size=IMAGE_SIZE)
-    objective = igos._Objective(score, image(), replace(PRESETS["best"], start_steps=50), 1.0, igos._seeds(0))
-    gradient = objective.whole_image_gradient((7, 9))
-    gap = score.function(torch.ones(1, 7, 9)).sum() - score.function(torch.zeros(1, 7, 9)).sum()
-    assert float(gradient.sum()) == pytest.approx(float(gap), rel=1e-2)
-    assert len(score.asked[0]) == 51
-    assert torch.equal(score.asked[0][0], torch.zeros(7, 9))
-    assert torch.equal(score.asked[0][-1], torch.ones(7, 9))
-
-
 # ---- the steps ----
 
 
@@ -224,21 +213,24 @@ def test_the_paper_preset_from_end_to_end_by_hand(method):
     torch.testing.assert_close(saliency, expected / expected.max(), rtol=1e-4, atol=1e-5)
 
 
-def test_average_sharpen_and_smooth_follow_their_definitions():
+def test_average_sharpen_smooth_and_center_follow_their_definitions():
     """With one iteration the average is the result; the start gradient multiplies it, a Gaussian comes last."""
     score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
-    base = replace(PRESETS["best"], iterations=1, sharpen=0.0, smooth=0.0, verify=0)
+    base = replace(PRESETS["best"], iterations=1, sharpen=0.0, smooth=0.0, center=0.0, verify=0)
     plain = METHODS["igos+"].run(score, image(), replace(base, average=False)).saliency
     averaged = METHODS["igos+"].run(score, image(), replace(base, average=True)).saliency
     torch.testing.assert_close(plain, averaged)
     size = mask_size(base, IMAGE_SIZE)
-    slope = igos._Objective(score, image(), base, 1.0, igos._seeds(0)).whole_image_gradient(size).clamp_min(0)
+    slope = integrated_gradient(score, size, base.start_steps).clamp_min(0)
     sharp = METHODS["igos+"].run(score, image(), replace(base, sharpen=2.0)).saliency
     expected = plain * (slope / slope.max()).square()
     torch.testing.assert_close(sharp, expected / expected.max(), rtol=1e-4, atol=1e-6)
     smooth = METHODS["igos+"].run(score, image(), replace(base, smooth=1.5)).saliency
     blurred = torch.from_numpy(gaussian_filter(plain.double().numpy(), 1.5, mode="nearest")).float()
     torch.testing.assert_close(smooth, blurred / blurred.max(), rtol=1e-4, atol=1e-6)
+    centered = METHODS["igos+"].run(score, image(), replace(base, smooth=1.5, center=3.0)).saliency
+    product = blurred * torch.from_numpy(gaussian_filter(plain.double().numpy(), 3.0, mode="nearest")).float()
+    torch.testing.assert_close(centered, product / product.max(), rtol=1e-4, atol=1e-6)
 
 
 # ---- behaviour ----
