@@ -1,11 +1,11 @@
-"""Uncertainty of a figure: intervals for shares and means."""
+"""Uncertainty of a figure: intervals for shares and means, paired tests, correction for many of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, permutation_test
 
 
 def wilson_interval(successes: int, total: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -40,3 +40,39 @@ def bootstrap_interval(
     draws = np.random.default_rng(seed).integers(0, len(array), size=(resamples, len(array)))
     low, high = np.quantile(array[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def paired_test(first: Sequence[float], second: Sequence[float], *, resamples: int = 9999, seed: int = 0) -> float:
+    """Two-sided p of the paired permutation test that the mean difference is zero (Fisher 1935), seeded.
+
+    The signs of the differences are flipped: all ways where these are no more than `resamples`, else so many at random.
+    Assumes that without an effect a difference is as likely as its negative; nothing about distributions.
+
+    Raises:
+        ValueError: not the same number of values, or none.
+    """
+    if len(first) != len(second) or len(first) == 0:
+        raise ValueError(f"{len(first)} and {len(second)} values are not pairs")
+    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    if not difference.any():
+        return 1.0
+    result = permutation_test(
+        (difference,),
+        lambda values, axis: values.mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979): p-values that keep the family-wise error, in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return [float(value) for value in corrected]

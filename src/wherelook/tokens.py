@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -182,6 +183,23 @@ def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Sta
         f"{reliance.relevant_words} of {reliance.words} {rest} on the image: together they lose "
         f"{reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline"
     )
+
+
+def selected_words(tokens: Sequence[Token]) -> list[str]:
+    """The words of the answer that are explained, in order, in lower case."""
+    words, pieces = [token.word for token in tokens], [token.text for token in tokens]
+    chosen = sorted({token.word for token in tokens if token.selected and token.word is not None})
+    return [spelling.casefold() for word in chosen for spelling in _spelled(_text_of(word, words, pieces))]
+
+
+def holds_words(answer: str, words: Sequence[str]) -> bool:
+    """Whether every one of `words` (lower case) is in an answer, as often as it is in `words`; the order is free.
+
+    A free-text answer rarely comes back letter by letter; what it tells does.
+    """
+    missing = Counter(words)
+    missing.subtract(_spelled(answer.casefold()))
+    return all(count <= 0 for word, count in missing.items())
 
 
 def _word_totals(words: Sequence[int | None], ratios: Sequence[float]) -> dict[int, float]:

@@ -390,3 +390,9 @@ def test_the_record_can_be_replaced_but_not_changed(explanation):
     assert replace(explanation, question="other").question == "other"
     with pytest.raises(AttributeError):
         explanation.question = "other"
+
+
+def test_an_answer_that_was_cut_says_so(explainer):
+    short = explainer.explain(PICTURE, QUESTION, **{**QUICK, "answer": None, "max_new_tokens": 2})
+    assert "the answer was cut after 2 tokens: allow more with max_new_tokens" in short.notes
+    assert not any("cut" in note for note in explainer.explain(PICTURE, QUESTION, **QUICK).notes)

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wherelook.metrics.localization import energy, focus_box, peak, pointing, roc_area
-from wherelook.metrics.replay import Replay, replay
+from wherelook.metrics.replay import Replay, replay, top_area
+from wherelook.metrics.similarity import compactness, rank_correlation
 
 __all__ = [
     "METRICS",
     "Metric",
     "Replay",
+    "compactness",
     "energy",
     "focus_box",
     "peak",
     "pointing",
+    "rank_correlation",
     "replay",
     "roc_area",
+    "top_area",
 ]
 
 
@@ -35,6 +39,8 @@ class Metric:
 
 
 _REPLAY_COST = "steps - 1 forwards per baseline"
+_SUPERPIXEL_COST = "reads - 1 forwards"
+_ANSWER_COST = "one answer"
 _TRUTH = "a ground-truth mask"
 
 METRICS: Mapping[str, Metric] = {
@@ -65,5 +71,33 @@ METRICS: Mapping[str, Metric] = {
     "roc_area": Metric(
         "probability that a pixel of the true region is more salient than another",
         "higher", "0 to 1 (0.5 is chance)", "none", _TRUTH, "ROC area, ties counted half",
+    ),
+    "deletion_superpixels": Metric(
+        "deletion of whole superpixels instead of cells",
+        "lower", "0 to 1", _SUPERPIXEL_COST, "-", "Petsiuk et al. 2018, on another grid",
+    ),
+    "insertion_superpixels": Metric(
+        "insertion of whole superpixels instead of cells",
+        "higher", "0 to 1", _SUPERPIXEL_COST, "-", "Petsiuk et al. 2018, on another grid",
+    ),
+    "flip": Metric(
+        "whether an explained word leaves the answer when the top 12.5 % of the area is removed",
+        "higher", "0 or 1", _ANSWER_COST, "-", "AnswerMap's flip rate",
+    ),
+    "keep": Metric(
+        "whether all explained words stay in the answer when only the top 25 % of the area is shown",
+        "higher", "0 or 1", _ANSWER_COST, "-", "the counterpart of flip",
+    ),
+    "compactness": Metric(
+        "smallest share of the area that holds half of the map; small alone is no virtue",
+        "lower", "0 to 1", "none", "-", "-",
+    ),
+    "stability_seed": Metric(
+        "rank correlation with the map of another seed; high alone is no virtue",
+        "higher", "-1 to 1", "one more map", "-", "Spearman, as in Adebayo et al. 2018",
+    ),
+    "stability_noise": Metric(
+        "rank correlation with the map of a slightly noisy image; high alone is no virtue",
+        "higher", "-1 to 1", "one more map", "-", "Spearman, as in Adebayo et al. 2018",
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -61,28 +61,32 @@ def replay(
     *,
     steps: int = STEPS,
     cells: int = GRID_CELLS,
+    regions: Int[np.ndarray, "rows columns"] | None = None,
 ) -> Replay:
     """Deletion and insertion of a map, at 2 * (steps - 1) forward passes.
 
     Args:
         score: the score function; its baseline is the replay's.
         saliency: any resolution; averaged or interpolated to the replay grid, which is the same for every method.
-        steps: points of the curve after the first.
+        steps: points of the curve after the first; with regions at most as many as there are regions.
         cells: side of the replay grid for a square image.
+        regions: label of every cell of another grid, such as superpixels; a region then goes as a whole, in the order
+            of mean saliency, and `cells` has no meaning.
     """
-    rows, columns = replay_grid(score.image_size, cells)
-    order = removal_order(saliency, (rows, columns))
-    counts = np.rint(np.linspace(0, rows * columns, steps + 1)).astype(int)
-    removed = torch.zeros(len(counts) - 2, rows * columns)
-    for index, count in enumerate(counts[1:-1]):
-        removed[index, order[:count]] = 1.0
-    removed = removed.reshape(-1, rows, columns)
+    if regions is None:
+        grid = replay_grid(score.image_size, cells)
+        order = removal_order(saliency, grid)
+        counts = np.rint(np.linspace(0, grid[0] * grid[1], steps + 1)).astype(int)
+    else:
+        grid = (regions.shape[0], regions.shape[1])
+        order, counts = _region_order(saliency, regions, steps)
+    removed = torch.stack([_first(order, count, grid) for count in counts[1:-1].tolist()])
     # Both ends of both curves are the untouched image and the bare baseline, whose scores are known.
     values = _probability(score(torch.cat([1 - removed, removed])))
     original, base = _probability(score.original[None])[0], _probability(score.baseline[None])[0]
     deletion_curve = np.concatenate([[original], values[: len(removed)], [base]])
     insertion_curve = np.concatenate([[base], values[len(removed) :], [original]])
-    fractions = counts / (rows * columns)
+    fractions = counts / len(order)
     return Replay(
         fractions,
         deletion_curve,
@@ -93,12 +97,44 @@ def replay(
     )
 
 
+def top_area(saliency: Float[Tensor, "height width"], image_size: Size, share: float) -> Float[Tensor, "rows columns"]:
+    """1 on the most salient `share` of the replay grid's cells, 0 elsewhere."""
+    grid = replay_grid(image_size)
+    return _first(removal_order(saliency, grid), round(share * grid[0] * grid[1]), grid)
+
+
+def _first(order: Tensor, count: int, grid: Size) -> Tensor:
+    """(rows, columns): 1 on the first `count` cells of an order."""
+    mask = torch.zeros(grid[0] * grid[1])
+    mask[order[:count]] = 1.0
+    return mask.reshape(grid)
+
+
+def _region_order(
+    saliency: Tensor, regions: Int[np.ndarray, "rows columns"], steps: int
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Cells region by region, most salient region first, and the counts of cells at which the curve is read."""
+    size = (regions.shape[0], regions.shape[1])
+    values = _resize(saliency, size).numpy().ravel()
+    _, labels, areas = np.unique(regions.ravel(), return_inverse=True, return_counts=True)
+    means = np.bincount(labels, weights=values) / areas
+    ranking = np.argsort(-means, kind="stable")
+    rank = np.empty_like(ranking)
+    rank[ranking] = np.arange(len(ranking))
+    order = torch.from_numpy(np.argsort(rank[labels], kind="stable"))
+    reads = np.unique(np.rint(np.linspace(0, len(areas), steps + 1)).astype(int))
+    return order, np.concatenate([[0], np.cumsum(areas[ranking])])[reads]
+
+
 def removal_order(saliency: Float[Tensor, "height width"], grid: Size) -> Tensor:
     """Cell indices from most to least salient on a grid of (rows, columns); ties in reading order."""
-    resized = functional.interpolate(
-        saliency[None, None].float(), size=grid, mode="bilinear", align_corners=False, antialias=True
-    )
-    return torch.argsort(resized.flatten(), descending=True, stable=True)
+    return torch.argsort(_resize(saliency, grid).flatten(), descending=True, stable=True)
+
+
+def _resize(saliency: Tensor, size: Size) -> Tensor:
+    return functional.interpolate(
+        saliency[None, None].float(), size=size, mode="bilinear", align_corners=False, antialias=True
+    )[0, 0]
 
 
 def area(fractions: NDArray[np.float64], curve: NDArray[np.float64]) -> float:

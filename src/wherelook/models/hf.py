@@ -322,16 +322,22 @@ class VisionLanguageModel:
         names = geometry.tensors.keys()
         shapes = tuple(tuple(prompt.inputs[name].shape) for name in names)
         self.plan.begin((prompt.inputs["input_ids"].shape[1] + len(answer), shapes))
-        statics = {name: value for name, value in prompt.inputs.items() if name not in names}
+
+        def conversation(inputs: Mapping[str, Tensor], answer: tuple[int, ...]) -> Conversation:
+            statics = {name: self._cast(value) for name, value in inputs.items() if name not in names}
+            return Conversation(statics, answer)
+
         return HuggingFaceScore(
             self.model,
-            Conversation({name: self._cast(value) for name, value in statics.items()}, tuple(answer)),
+            conversation(prompt.inputs, tuple(answer)),
             {name: self._cast(prompt.inputs[name]) for name in names},
             self.pixels(prompt, baseline),
             geometry,
             selected=range(len(answer)),
             plan=self.plan,
             cost=self.cost,
+            # Another question changes the text alone, which is the same with any image of this size.
+            ask=lambda question: conversation(self.encode(baseline, question).inputs, ()),
         )
 
     def pixels(self, prompt: Prompt, image: Image.Image) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from wherelook.types import WherelookError
 
 USABLE_SHARE = 0.6  # of the free memory: the rest is for the allocator's fragments and the backward pass
 UNMEASURED_BATCH = 4  # images at once before the first gradient has told what one costs
+CPU_BATCH_BYTES = 2 * 10**9  # a larger batch on a CPU is slower: it leaves the caches, and its pages are fetched anew
 FORWARD_SAVING = 4  # a forward without a graph needs at most this fraction of one with it
 
 
@@ -26,7 +27,7 @@ class BatchPlan:
     Attributes:
         device: where the model's input lives.
         largest: never more images than this at once.
-        memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked.
+        memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked, on a CPU 2 GB at most.
         weights: storages (data pointers) of the model's weights, which no batch pays for.
         bytes_per_image: memory that the graph of one image holds; None until measured for the workload at hand.
         shrunk: images that fitted after memory ran out; None until it does.
@@ -50,7 +51,10 @@ class BatchPlan:
         largest = self.largest if self.shrunk is None else min(self.largest, self.shrunk)
         if self.bytes_per_image is None:
             return 1 if with_graph else min(largest, UNMEASURED_BATCH)
-        limit = self.memory_limit if self.memory_limit is not None else int(USABLE_SHARE * free_memory(self.device))
+        limit = self.memory_limit
+        if limit is None:
+            limit = int(USABLE_SHARE * free_memory(self.device))
+            limit = min(limit, CPU_BATCH_BYTES) if self.device.type == "cpu" else limit
         share = 1 if with_graph else FORWARD_SAVING
         return max(1, min(largest, share * limit // max(self.bytes_per_image, 1)))
 

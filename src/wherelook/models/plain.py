@@ -35,7 +35,7 @@ class PlainScore(HuggingFaceScore):
         return plain
 
     def _logits(self, masks: Tensor, noise: Noise | None) -> Tensor:
-        inputs = self._inputs | self._blend(masks, noise)
+        inputs = self._inputs | self.blend(masks, noise)
         self.cost.forward += len(masks)
         logits = self.model(**inputs, **self._options).logits
         everywhere = torch.log_softmax(logits.float(), dim=-1)

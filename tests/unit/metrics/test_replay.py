@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from toy import ToyScore, additive
-from wherelook.metrics import METRICS, replay
+from wherelook.metrics import METRICS, replay, top_area
 from wherelook.metrics.replay import MINIMUM_GAP, area, removal_order, replay_grid
 
 
@@ -176,3 +176,35 @@ def test_points_outside_the_ends_are_clipped():
 def test_every_figure_of_a_replay_is_listed_with_its_direction():
     for name, better in {"deletion": "lower", "insertion": "higher"}.items():
         assert METRICS[name].better == METRICS[f"{name}_normalized"].better == better
+
+
+# ---- another grid: regions ----
+
+
+def test_regions_go_as_a_whole_in_the_order_of_their_mean():
+    """Left half, middle and right end of three, one and two columns; the score is the share of each that is kept."""
+    regions = np.array([[0, 0, 0, 1, 2, 2]] * 2)
+    saliency = torch.tensor([[0.0, 0.0, 0.0, 1.0, 0.5, 0.5]] * 2)
+    weights = torch.tensor([[0.0, 0.0, 0.0, 2.0, 1.0, 1.0]] * 2)
+    score = ToyScore(additive(weights), image_size=(2, 6))
+    result = replay(score, saliency, regions=regions, steps=10)
+    assert result.fractions == pytest.approx([0, 1 / 6, 3 / 6, 1])
+    assert np.log(result.deletion_curve) == pytest.approx([0, -4, -8, -8], abs=1e-5)
+    assert np.log(result.insertion_curve) == pytest.approx([-8, -4, 0, 0], abs=1e-5)
+
+
+def test_fewer_reads_than_regions():
+    regions = np.arange(16).reshape(4, 4)
+    score = ToyScore(additive(torch.ones(4, 4)), image_size=(4, 4))
+    result = replay(score, torch.arange(16.0).reshape(4, 4), regions=regions, steps=4)
+    assert result.fractions == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert score.cost.forward == 2 * 3
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.125, 98), (0.25, 196), (0.0, 0), (1.0, 784)])
+def test_the_top_of_the_area(share, count):
+    saliency = torch.arange(784.0).reshape(28, 28)
+    mask = top_area(saliency, (224, 224), share)
+    assert mask.shape == (28, 28)
+    assert mask.sum() == count
+    assert count == 0 or saliency[mask == 1].min() == 784 - count

@@ -170,13 +170,13 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
             raise WherelookError(f"{place}: {name} must be a whole number, not {values[name]!r}")
     for path in (values["image"], values["evidence"]):
         if path is not None:
-            _check_inside(root, path, place)
+            check_inside(root, path, place)
     if values["box"] is not None:
         values["box"] = tuple(values["box"])
     return SceneRecord(**values)
 
 
-def _check_inside(root: Path, path: object, place: str) -> None:
+def check_inside(root: Path, path: object, place: str) -> None:
     """Folders come from strangers: a path may lead nowhere but to a file inside, links followed."""
     target = (root / path).resolve() if isinstance(path, str) else root
     if not target.is_relative_to(root.resolve()) or not target.is_file():

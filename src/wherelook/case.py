@@ -1,0 +1,227 @@
+"""A question about an image and its answer, ready to be explained: what every method and every measure starts from.
+
+Finding the answer, the words of it that rest on the image, and the score with and without the image costs the same
+whatever comes after, so it is done once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from wherelook.baselines import UNSEEN, make_baseline
+from wherelook.data.images import LoadedImage, load_image
+from wherelook.models import VisionLanguageModel
+from wherelook.models.hf import Prompt
+from wherelook.models.memory import PeakMemory
+from wherelook.models.scoring import HuggingFaceScore
+from wherelook.request import AUTO_BASELINES, check_request
+from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
+from wherelook.types import Status, Token, WherelookError
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Whether an answer rests on the image, before any map is made.
+
+    Attributes:
+        status, reason, tokens, reliance: as in `Explanation`.
+        answer: the text.
+    """
+
+    status: Status
+    reason: str
+    answer: str
+    tokens: tuple[Token, ...]
+    reliance: Reliance
+
+
+@dataclass(frozen=True)
+class Case:
+    """An answered question. Make one with `open_case`.
+
+    Attributes:
+        model: who answered.
+        image: what was asked about.
+        question: the question.
+        prompt: both, as the model reads them.
+        relevance: the answer, its tokens, and whether they rest on the image.
+        score: of all tokens of the answer, against the baseline that the reliance names.
+        tokens: which words were asked for; "auto" for the rule.
+        answer_given: whether the user gave the answer.
+        seed: of noise baselines.
+        max_new_tokens: longest answer to generate.
+        cost: passes, seconds and peak memory that opening took.
+        notes: what a reader should know.
+    """
+
+    model: VisionLanguageModel
+    image: LoadedImage
+    question: str
+    prompt: Prompt
+    relevance: Relevance
+    score: HuggingFaceScore
+    tokens: str
+    answer_given: bool
+    seed: int
+    max_new_tokens: int
+    cost: Mapping[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def selected(self) -> list[int]:
+        """Positions of the tokens to explain."""
+        return [index for index, token in enumerate(self.relevance.tokens) if token.selected]
+
+    @property
+    def baseline(self) -> str:
+        """Name of the baseline that the words were found with."""
+        return self.relevance.reliance.baseline
+
+    @property
+    def unseen_baseline(self) -> str:
+        """Name of the one to replay with that no method has worked with."""
+        return UNSEEN[self.baseline]
+
+    @property
+    def guide(self) -> Float[Tensor, "3 height width"]:
+        """The image, RGB in [0, 1]."""
+        return torch.from_numpy(self.image.pixels).permute(2, 0, 1) / 255
+
+    def selected_score(self) -> HuggingFaceScore:
+        """The score of the tokens to explain."""
+        return self.score.select(self.selected)
+
+    def against(self, score: HuggingFaceScore, baseline: str) -> HuggingFaceScore:
+        """`score` with another baseline, by name."""
+        picture = baseline_image(self.image, baseline, self.seed)
+        return score.with_baseline(self.model.pixels(self.prompt, picture))
+
+    def answer_to(self, score: HuggingFaceScore, mask: Float[Tensor, "height width"]) -> str:
+        """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""
+        changed = Prompt(self.prompt.text, {**self.prompt.inputs, **score.blend(mask[None])})
+        ids = self.model.generate_ids(changed, max_new_tokens=self.max_new_tokens)
+        return self.model.decode(ids).strip()
+
+
+def open_case(
+    model: VisionLanguageModel,
+    image: str | Path | Image.Image | NDArray | LoadedImage,
+    question: str,
+    *,
+    answer: str | None = None,
+    tokens: str = "auto",
+    baseline: str = "auto",
+    alpha: float = ALPHA,
+    max_new_tokens: int = 64,
+    seed: int = 0,
+) -> Case:
+    """Asks, and finds the words to explain by the first baseline that shows any.
+
+    Arguments and errors are those of `Explainer.explain`. The model should be in evaluation mode.
+    """
+    check_request(question, answer=answer, baseline=baseline, alpha=alpha, max_new_tokens=max_new_tokens)
+    loaded = image if isinstance(image, LoadedImage) else load_image(image)
+    meter = Meter(model)
+    prompt = model.encode(loaded.picture, question)
+    if answer is None:
+        ids = model.generate(prompt, max_new_tokens=max_new_tokens)
+    else:
+        ids = model.tokenize_answer(prompt, answer)
+    notes = loaded.notes + _geometry_notes(model, loaded, seed)
+    if answer is None and len(ids) >= max_new_tokens:
+        notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
+
+    found: list[tuple[Relevance, HuggingFaceScore]] = []
+    for name in AUTO_BASELINES if baseline == "auto" else (baseline,):
+        picture = baseline_image(loaded, name, seed)
+        if not found:
+            score = model.score(prompt, picture, ids)
+        else:
+            score = found[0][1].with_baseline(model.pixels(prompt, picture))
+        found.append((_relevance(model, score, ids, tokens, name, alpha), score))
+        if found[-1][0].reliance.relevant_words:
+            break
+    else:
+        del found[1:]  # none shows any: the first one speaks
+    relevance, score = found[-1]
+    return Case(
+        model,
+        loaded,
+        question,
+        prompt,
+        relevance,
+        score,
+        tokens,
+        answer is not None,
+        seed,
+        max_new_tokens,
+        meter.read(),
+        notes,
+    )
+
+
+def baseline_image(loaded: LoadedImage, name: str, seed: int) -> Image.Image:
+    """The baseline called `name` of an image."""
+    return Image.fromarray(make_baseline(name, loaded.pixels, seed=seed))
+
+
+class Meter:
+    """What is spent from here on: passes of the model, seconds, peak memory."""
+
+    def __init__(self, model: VisionLanguageModel) -> None:
+        self.model = model
+        self.before = replace(model.cost)
+        self.started = time.perf_counter()
+        self.memory = PeakMemory(model.device)
+
+    def read(self) -> dict[str, float]:
+        passes = {name: count - getattr(self.before, name) for name, count in asdict(self.model.cost).items()}
+        return passes | {"seconds": time.perf_counter() - self.started, "peak_bytes": self.memory.bytes()}
+
+
+def add_costs(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """Both together: sums, and the higher of the peaks."""
+    return {
+        name: max(value, second[name]) if name == "peak_bytes" else value + second[name]
+        for name, value in first.items()
+    }
+
+
+def _relevance(
+    model: VisionLanguageModel, score: HuggingFaceScore, ids: tuple[int, ...], wanted: str, baseline: str, alpha: float
+) -> Relevance:
+    tokens = select(
+        model.pieces(ids),
+        ids,
+        score.original.tolist(),
+        score.baseline.tolist(),
+        score.flips(),
+        special=model.special(ids),
+        wanted=wanted,
+        alpha=alpha,
+    )
+    reliance = measure_reliance(tokens, alpha=alpha, baseline=baseline)
+    status, reason = judge(tokens, reliance, wanted)
+    return Relevance(status, reason, model.decode(ids).strip(), tokens, reliance)
+
+
+def _geometry_notes(model: VisionLanguageModel, loaded: LoadedImage, seed: int) -> tuple[str, ...]:
+    """Refuses a processor through which a mask cannot be mapped; notes one where it is only roughly so."""
+    error = model.check_blend(loaded.picture, baseline_image(loaded, "blur", seed))
+    if error.verdict == "wrong":
+        raise WherelookError(
+            f"the processor of {model.identifier!r} treats images by their content (cropping or normalising): "
+            f"a mask maps to its input only with an error of {error.mean:.1f} of 255; up to 4 would do"
+        )
+    if error.verdict == "approximate":
+        return (f"the mask maps to the model's input with an error of {error.mean:.1f} of 255 (mean)",)
+    return ()

@@ -1,0 +1,133 @@
+"""Questions about images to evaluate methods on: from the scenes, or from files of one's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from wherelook.data.images import LoadedImage, load_image
+from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, load_mask, make_scene, read_scenes
+from wherelook.data.scenes.files import QUESTIONS_FILE, check_inside
+from wherelook.types import InputError, WherelookError
+
+GENERATED: Mapping[str, Sequence[int]] = {"scenes": REPORTING_SEEDS, "scenes-tuning": TUNING_SEEDS}
+"""Seeds of the scenes that are drawn as they are needed: for reporting, and for choosing settings."""
+
+LOCAL_KINDS = ("color", "shape", "size", "relation", "existence")
+"""Questions whose evidence can be a single object."""
+
+SCENE_SIZE = (224, 224)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A question about an image.
+
+    Attributes:
+        id: unique in its data set.
+        image: the image.
+        question: the question.
+        reference: the right answer, where known.
+        kind: of the question, where known.
+        truth: (height, width) the region that holds the evidence, where known.
+    """
+
+    id: str
+    image: LoadedImage
+    question: str
+    reference: str | None = None
+    kind: str = ""
+    truth: Bool[np.ndarray, "height width"] | None = None
+
+
+def read_samples(dataset: str) -> Iterator[Sample]:
+    """The samples of a data set, one after another; only one image is held at a time.
+
+    Args:
+        dataset: "scenes" (drawn from `REPORTING_SEEDS`: of each scene one question whose evidence is a single object
+            that nothing else in the scene shares, the kinds in turn) or "scenes-tuning"; a folder that
+            `wherelook scenes` wrote (all such questions); or a JSONL file with `image` (a path relative to it), `question` and, if known,
+            `answer`, `id` and `mask` (an image, not black where the evidence is).
+
+    Raises:
+        InputError: there is no such data set.
+        WherelookError: a line of a file is broken, or leads out of its folder.
+    """
+    if dataset in GENERATED:
+        return _generated(GENERATED[dataset])
+    path = Path(dataset)
+    if (path / QUESTIONS_FILE).is_file():
+        return _folder(path)
+    if path.is_file() and path.suffix == ".jsonl":
+        return _lines(path)
+    raise InputError(
+        f"no data set {dataset!r}; valid: {', '.join(GENERATED)}, a folder written by `wherelook scenes`, "
+        "or a .jsonl file with image and question on every line"
+    )
+
+
+def _generated(seeds: Sequence[int]) -> Iterator[Sample]:
+    for turn, seed in enumerate(seeds):
+        scene = make_scene(seed, size=SCENE_SIZE)
+        kinds = LOCAL_KINDS[turn % len(LOCAL_KINDS) :] + LOCAL_KINDS[: turn % len(LOCAL_KINDS)]
+        local = [question for question in scene.questions if question.kind in kinds and question.exclusive]
+        if local:
+            yield _of_scene(scene, min(local, key=lambda question: kinds.index(question.kind)))
+
+
+def _of_scene(scene: Scene, question: Question) -> Sample:
+    image = load_image(np.asarray(scene.image))
+    return Sample(str(scene.seed), image, question.text, question.answer, question.kind, question.evidence)
+
+
+def _folder(folder: Path) -> Iterator[Sample]:
+    for record in read_scenes(folder):
+        if record.exclusive and record.evidence is not None:
+            image = load_image(folder / record.image)
+            yield Sample(record.id, image, record.question, record.answer, record.kind, load_mask(folder, record))
+
+
+def _lines(path: Path) -> Iterator[Sample]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _parse(path.parent, line, f"{path}, line {number}", str(number))
+
+
+def _parse(root: Path, line: str, place: str, number: str) -> Sample:
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise WherelookError(f"{place}: not a line of JSON") from error
+    if not isinstance(values, dict):
+        raise WherelookError(f"{place}: expected an object with image and question")
+    text = partial(_text, values, place)
+    name, question = text("image"), text("question")
+    if name is None or question is None:
+        raise WherelookError(f"{place}: image or question is missing")
+    check_inside(root, name, place)
+    image = load_image(root / name)
+    truth = None
+    mask = text("mask")
+    if mask is not None:
+        check_inside(root, mask, place)
+        truth = np.asarray(load_image(root / mask).pixels.any(axis=2))
+        if truth.shape != image.size or not truth.any():
+            raise WherelookError(
+                f"{place}: the mask must have the image's size, {image.size}, and be somewhere not black"
+            )
+    return Sample(text("id") or number, image, question, text("answer"), text("kind") or "", truth)
+
+
+def _text(values: Mapping[str, Any], place: str, name: str) -> str | None:
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise WherelookError(f"{place}: {name} must be text, not {value!r}")
+    return value
