@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wherelook import __version__
-from wherelook.cli import bench, check, demo, explain, listings, scenes
+from wherelook.cli import bench, check, demo, evaluate, explain, listings, sanity, scenes, sweep
 from wherelook.types import WherelookError
 
 app = typer.Typer(
@@ -53,6 +53,9 @@ app.command("models")(listings.models)
 app.command("methods")(listings.methods)
 app.command("metrics")(listings.metrics)
 app.command("scenes")(scenes.scenes)
+app.command("evaluate")(evaluate.evaluate)
+app.command("sanity")(sanity.sanity)
+app.command("sweep")(sweep.sweep)
 app.command("bench")(bench.bench)
 
 

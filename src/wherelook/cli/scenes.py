@@ -15,7 +15,7 @@ def scenes(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new or empty folder.")],
     n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="Number of scenes.")] = 100,
     seed: options.Seed = 0,
-    size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH", help="Image size in pixels.")] = "448x448",
+    size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH", help="Image size in pixels.")] = "224x224",
     as_json: options.Json = False,
 ) -> None:
     """Writes images with questions, answers and exact evidence masks: a benchmark whose truth is known."""
@@ -23,7 +23,7 @@ def scenes(
 
     height, cross, width = size.lower().partition("x")
     if not (cross and height.isdecimal() and width.isdecimal()):
-        raise InputError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, for example 448x448")
+        raise InputError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, for example 224x224")
     options.make_folder(out, empty=True)
     with options.progress_bar() as progress:
         records = write_scenes(out, n=n, seed=seed, size=(int(height), int(width)), progress=progress)

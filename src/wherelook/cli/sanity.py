@@ -1,0 +1,73 @@
+"""`wherelook sanity`: do maps change when weights, image or question are changed?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from wherelook.cli import options
+
+
+def sanity(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Hub id or local folder; embedded for the built-in one.")
+    ],
+    methods: Annotated[
+        str, typer.Option("--methods", help="Comma-separated, method or method:preset, see `wherelook methods`.")
+    ] = "igos+,random,center,edges",
+    dataset: Annotated[str, typer.Option("--dataset", help="See `wherelook evaluate`.")] = "scenes",
+    n: Annotated[int, typer.Option("--n", min=2, help="Answers to check on.")] = 10,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    prompt_template: options.PromptTemplate = None,
+    batch_size: options.BatchSize = 16,
+    memory_limit: options.MemoryLimit = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Shuffles weights in stages, swaps the image and the question: rank correlation of the maps before and after.
+
+    A method whose maps keep a mean correlation above 0.3 after all weights were shuffled fails: it does not explain the
+    model. "no map" is a good answer too: nothing was left to explain.
+    """
+    from wherelook.data.samples import read_samples
+    from wherelook.evaluate import parse_runs
+    from wherelook.sanity import STAGES, check_sanity, summarize
+
+    runs = parse_runs(methods)
+    samples = read_samples(dataset)
+    explainer = options.load_explainer(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        batch_size=batch_size,
+        memory_limit=memory_limit,
+        prompt_template=prompt_template,
+    )
+    with options.progress_bar() as progress:
+        checks = list(check_sanity(explainer.model, samples, runs, count=n, seed=seed, progress=progress))
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        verdict, stages = summarize(checks, run.name)
+        rows.append({"method": run.name, "verdict": verdict} | {stage: stages[stage] for stage in STAGES})
+    if as_json:
+        options.print_json(rows)
+        return
+    shown = [
+        {"method": row["method"], "verdict": row["verdict"]} | {stage: _cell(row[stage]) for stage in STAGES}
+        for row in rows
+    ]
+    options.print_table(shown)
+    typer.echo("mean rank correlation with the map before the change, 95 % interval, answers left without a map")
+
+
+def _cell(stage: dict[str, Any]) -> str:
+    if stage["mean"] is None:
+        return "no map"
+    lost = f", {stage['no_map']} no map" if stage["no_map"] else ""
+    return f"{stage['mean']:.2f} ({stage['low']:.2f} to {stage['high']:.2f}){lost}"

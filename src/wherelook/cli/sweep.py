@@ -1,0 +1,63 @@
+"""`wherelook sweep`: how measures and cost move with one setting at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wherelook.cli import options
+from wherelook.types import InputError
+
+
+def sweep(
+    values: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="KEY=V1,V2",
+            help="A setting and its values; also alpha and seed. Repeatable, one at a time.",
+        ),
+    ],
+    method: Annotated[str, typer.Option("--method", help="See `wherelook methods`.")] = "igos+",
+    preset: Annotated[str, typer.Option("--preset", help="Where the other settings stay.")] = "best",
+    dataset: Annotated[str, typer.Option("--dataset", help="See `wherelook evaluate`.")] = "scenes-tuning",
+    n: Annotated[int, typer.Option("--n", min=1, help="Answers to explain.")] = 20,
+    model: options.Model = "embedded",
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    prompt_template: options.PromptTemplate = None,
+    batch_size: options.BatchSize = 16,
+    memory_limit: options.MemoryLimit = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Changes one setting of a method at a time: measures and cost. For choosing settings, not for reporting."""
+    from wherelook.data.samples import read_samples
+    from wherelook.evaluate import evaluate as evaluate_rows
+    from wherelook.evaluate import sweep_runs
+    from wherelook.report import summary
+
+    runs = sweep_runs(method, preset, options.parse_settings(values))
+    samples = read_samples(dataset)
+    explainer = options.load_explainer(
+        model,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        batch_size=batch_size,
+        memory_limit=memory_limit,
+        prompt_template=prompt_template,
+    )
+    with options.progress_bar() as progress:
+        rows = list(evaluate_rows(explainer.model, samples, runs, count=n, seed=seed, progress=progress))
+    if not any(row["status"] == "ok" for row in rows):
+        raise InputError(f"no answer of {dataset!r} got a map: take other data, or another model")
+    summaries = summary.summarize(rows, [run.name for run in runs])
+    if as_json:
+        options.print_json(summary.to_records(summaries))
+    else:
+        typer.echo(summary.to_markdown(summaries))

@@ -1,0 +1,128 @@
+"""Rows of an evaluation: one for every answer and method, whatever happens, and never twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wherelook.data.samples import read_samples
+from wherelook.evaluate import NO_RUN, Run, evaluate, parse_runs, read_rows, sweep_runs
+from wherelook.models import VisionLanguageModel
+from wherelook.types import InputError, WherelookError
+
+RUNS = parse_runs("igos+:fast,center")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return VisionLanguageModel.from_pretrained("embedded", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return list(itertools.islice(read_samples("scenes-tuning"), 4))
+
+
+@pytest.fixture(scope="module")
+def rows(model, samples):
+    return list(evaluate(model, samples, RUNS, count=2, stability=1))
+
+
+def test_every_answer_has_a_row_for_every_run(rows, samples):
+    assert [(row["sample"], row["run"]) for row in rows] == [
+        (sample.id, run.name) for sample in samples[:2] for run in RUNS
+    ]
+    for row in rows:
+        assert row["status"] == "ok"
+        assert row["right"] is True
+        assert np.array(row["mask"]).max() == 1
+        for name in ("pointing", "deletion", "insertion_unseen", "deletion_superpixels", "flip", "keep", "compactness"):
+            assert 0 <= row[name] <= 1
+    json.dumps(rows, allow_nan=False)
+
+
+def test_a_map_on_the_evidence_flips_the_answer_and_the_centre_does_not_always(rows):
+    ours = [row for row in rows if row["run"] == "igos+:fast"]
+    assert all(row["flip"] == 1 and row["pointing"] == 1 for row in ours)
+    assert any(row["flip"] == 0 for row in rows if row["run"] == "center:best")
+
+
+def test_the_cost_is_the_methods_own(rows):
+    ours, center = rows[:2]
+    assert (ours["backward"], center["forward"], center["backward"]) == (27, 0, 0)
+
+
+def test_stability_is_measured_on_the_first_answers(rows):
+    assert rows[0]["stability_seed"] == pytest.approx(1)  # igos+:fast draws nothing
+    assert rows[0]["stability_noise"] > 0.3
+    assert "stability_seed" not in rows[2]
+
+
+def test_what_is_done_is_not_done_again(model, samples, rows):
+    done = frozenset((row["sample"], row["run"]) for row in rows)
+    assert list(evaluate(model, samples, RUNS, count=2, done=done)) == []
+    more = list(evaluate(model, samples, [*RUNS, Run("random")], count=2, done=done))
+    assert [row["run"] for row in more] == ["random:best"] * 2
+    straight = list(evaluate(model, samples, RUNS, count=3, done=done))
+    assert {row["sample"] for row in straight} == {samples[2].id}
+
+
+def test_a_wrong_answer_has_a_row_and_does_not_count(model, samples):
+    wrong = replace(samples[0], reference="The moon.")
+    found = list(evaluate(model, [wrong, samples[1]], [Run("center")], count=1))
+    assert [(row["status"], row["run"], row["right"]) for row in found] == [
+        ("wrong_answer", NO_RUN, False), ("ok", "center:best", True),
+    ]  # fmt: skip
+    (kept,) = evaluate(model, [wrong], [Run("center")], count=1, only_right=False)
+    assert (kept["status"], kept["right"]) == ("ok", False)
+
+
+def test_an_answer_that_fails_has_a_row_with_the_error(model, samples):
+    broken = replace(samples[0], question=" ")
+    first, second = evaluate(model, [broken, samples[1]], [Run("center")], count=1)
+    assert (first["status"], first["error"]) == ("error", "the question is empty")
+    assert second["status"] == "ok"
+
+
+def test_a_changed_setting_has_its_name(model, samples):
+    runs = sweep_runs("igos+", "fast", {"l1": "1,10", "alpha": "0.5", "seed": "3"})
+    assert [run.name for run in runs] == [
+        "igos+:fast", "igos+:fast[l1=1]", "igos+:fast[l1=10]", "igos+:fast[alpha=0.5]", "igos+:fast[seed=3]",
+    ]  # fmt: skip
+    base, same, other = evaluate(model, samples, runs[:3], count=1)
+    assert base["mask"] == same["mask"]
+    assert base["mask"] != other["mask"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"alpha": "many"}, "alpha='many' is not a number"),
+        ({"l1": "-1"}, "weights and noise not negative"),
+        ({"l7": "1"}, r"unknown setting of igos\+ 'l7'"),
+    ],
+)
+def test_sweeps_that_cannot_be(values, message):
+    with pytest.raises(InputError, match=message):
+        sweep_runs("igos+", "best", values)
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "no methods"), ("x", "unknown method 'x'"), ("random:x", "preset")])
+def test_runs_that_cannot_be(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_runs(text)
+
+
+def test_rows_survive_an_interruption(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    assert read_rows(path) == []
+    path.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
+    assert read_rows(path) == [{"a": 1}, {"a": 2}]
+    assert path.read_text() == '{"a": 1}\n{"a": 2}\n'
+    path.write_text('{"a": 1\n{"a": 2}\n')
+    with pytest.raises(WherelookError, match="line 1: not a line of JSON"):
+        read_rows(path)

@@ -1,0 +1,66 @@
+"""Sanity checks of the sanity checks: what does not change, what must, and that weights come back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wherelook.data.samples import read_samples
+from wherelook.evaluate import parse_runs
+from wherelook.models import VisionLanguageModel
+from wherelook.sanity import CONTROL, STAGES, WEIGHT_STAGES, Check, check_sanity, shuffled_weights, summarize
+from wherelook.types import WherelookError
+
+
+@pytest.fixture(scope="module")
+def model():
+    return VisionLanguageModel.from_pretrained("embedded", device="cpu")
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("stage", WEIGHT_STAGES)
+def test_weights_are_shuffled_inside_and_restored_after(model, stage):
+    before = weights(model)
+    with shuffled_weights(model.model, stage):
+        inside = weights(model)
+    changed = {name for name in before if not torch.equal(before[name], inside[name])}
+    for name in changed:
+        assert torch.equal(before[name].flatten().sort().values, inside[name].flatten().sort().values)
+    vision = {name for name in changed if "vision" in name or "projector" in name}
+    assert bool(vision) == (stage in ("vision", "all weights"))
+    assert bool(changed - vision) == (stage != "vision")
+    assert all(torch.equal(before[name], value) for name, value in weights(model).items())
+
+
+def test_checks_on_two_answers(model):
+    runs = parse_runs("igos+:fast,center,random")
+    before = weights(model)
+    checks = list(check_sanity(model, read_samples("scenes-tuning"), runs, count=2))
+    assert len(checks) == 2 * len(runs) * len(STAGES)
+    assert all(torch.equal(before[name], value) for name, value in weights(model).items())
+    ours, center, random = (summarize(checks, run.name) for run in runs)
+    assert ours[0] == "passes"
+    assert ours[1][CONTROL]["mean"] == pytest.approx(1)
+    assert center[0] == "fails"  # it knows nothing of the model, and cannot change
+    assert all(stage["mean"] == pytest.approx(1) for stage in center[1].values())
+    assert abs(random[1][CONTROL]["mean"]) < 0.1
+
+
+def test_one_answer_is_not_enough(model):
+    with pytest.raises(WherelookError, match="fewer than two"):
+        list(check_sanity(model, [next(read_samples("scenes-tuning"))], parse_runs("center"), count=5))
+
+
+def test_a_verdict():
+    def verdict(*values: float | None) -> str:
+        checks = [Check("1", "a", stage, 1.0) for stage in STAGES if stage != "all weights"]
+        return summarize([*checks, *(Check("1", "a", "all weights", value) for value in values)], "a")[0]
+
+    assert verdict(0.29, 0.3) == "passes"
+    assert verdict(0.5, 0.2) == "fails"
+    assert verdict(None, None) == "passes"
+    assert verdict(None, 0.9) == "fails"
+    assert summarize([Check("1", "a", CONTROL, None)], "a")[0] == "no map"
