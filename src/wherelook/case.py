@@ -35,6 +35,8 @@ class Relevance:
     Attributes:
         status, reason, tokens, reliance: as in `Explanation`.
         answer: the text.
+        blind_answer: what the model answers when it is shown the baseline alone, where the answer does not rest on
+            the image; else None.
     """
 
     status: Status
@@ -42,6 +44,7 @@ class Relevance:
     answer: str
     tokens: tuple[Token, ...]
     reliance: Reliance
+    blind_answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def open_case(
     max_new_tokens: int = 64,
     seed: int = 0,
 ) -> Case:
-    """Asks, and finds the words to explain by the first baseline that shows any.
+    """Asks, and finds the words to explain with the baseline that shows them best.
 
     Arguments and errors are those of `Explainer.explain`. The model should be in evaluation mode.
     """
@@ -140,19 +143,22 @@ def open_case(
     if answer is None and len(ids) >= max_new_tokens:
         notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
 
+    names = AUTO_BASELINES if baseline == "auto" else (baseline,)
     found: list[tuple[Relevance, HuggingFaceScore]] = []
-    for name in AUTO_BASELINES if baseline == "auto" else (baseline,):
+    for name in names:
         picture = baseline_image(loaded, name, seed)
         if not found:
             score = model.score(prompt, picture, ids)
         else:
             score = found[0][1].with_baseline(model.pixels(prompt, picture))
         found.append((_relevance(model, score, ids, tokens, name, alpha), score))
-        if found[-1][0].reliance.relevant_words:
+        if found[0][0].reliance.relevant_words:
             break
-    else:
-        del found[1:]  # none shows any: the first one speaks
-    relevance, score = found[-1]
+    # Where none shows any relevant word all gaps are zero, and the first one speaks.
+    shown = [pair for pair in found if pair[0].reliance.relevant_words] or found[:1]
+    relevance, score = max(shown, key=lambda pair: pair[0].reliance.gap)
+    if relevance.status == "not_visual":
+        relevance = _with_blind_answer(model, prompt, score, relevance, max_new_tokens)
     return Case(
         model,
         loaded,
@@ -212,6 +218,17 @@ def _relevance(
     reliance = measure_reliance(tokens, alpha=alpha, baseline=baseline)
     status, reason = judge(tokens, reliance, wanted)
     return Relevance(status, reason, model.decode(ids).strip(), tokens, reliance)
+
+
+def _with_blind_answer(
+    model: VisionLanguageModel, prompt: Prompt, score: HuggingFaceScore, relevance: Relevance, max_new_tokens: int
+) -> Relevance:
+    """With what the model answers when it is shown the baseline alone: the evidence that the image does not matter."""
+    blind = Prompt(prompt.text, {**prompt.inputs, **score.baseline_pixels})
+    ids = model.generate_ids(blind, max_new_tokens=max_new_tokens)
+    text = model.decode(ids).strip()
+    reason = f"{relevance.reason}; shown the {relevance.reliance.baseline} baseline instead, the model answers {text!r}"
+    return replace(relevance, reason=reason, blind_answer=text)
 
 
 def _geometry_notes(model: VisionLanguageModel, loaded: LoadedImage, seed: int) -> tuple[str, ...]:

@@ -194,7 +194,7 @@ def _explain(case: Case, run: Run, sample: Sample, seed: int, stability: bool) -
         replay_steps=REPLAY_STEPS,
         seed=seed + run.seed,
     )
-    if not explanation.meaningful:
+    if explanation.status != "ok":
         return explanation, {}
     saliency = torch.from_numpy(explanation.heatmap)
     measured: Row = dict(explanation.metrics) | independent_measures(case, saliency)

@@ -26,7 +26,7 @@ from wherelook.case import Case, Meter, Relevance, add_costs, open_case
 from wherelook.data.images import load_image
 from wherelook.explanation import Explanation, Focus, TokenMap
 from wherelook.explanation.record import Curve
-from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
+from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import VisionLanguageModel
 from wherelook.models.scoring import HuggingFaceScore
@@ -35,6 +35,9 @@ from wherelook.tokens import ALPHA, FLIP_FLOOR
 from wherelook.types import Attribution, InputError, Progress, Size
 
 REPLAY_STEPS = {"best": STEPS, "paper": STEPS, "fast": STEPS // 4}
+
+FALLBACK, FALLBACK_AREA = "occlusion", 0.125
+"""What makes a map where the score gap is too small, and the share of the area whose loss must tell."""
 
 NO_REGION = "the optimiser found no region whose removal changes the answer: try --preset best or --baseline mean"
 
@@ -237,6 +240,12 @@ def explain_case(
                 metrics |= localize(saliency, truth)
         else:
             relevance = replace(relevance, status="weak_gap", reason=NO_REGION)
+    fallback = None
+    if relevance.status == "weak_gap":
+        attribution, relevance = _complementary(case, relevance, seed)
+        if attribution is not None:
+            fallback = FALLBACK
+            focus = Focus(focus_box(attribution.saliency, case.image.size), peak(attribution.saliency, case.image.size))
 
     height, width = case.image.size
     return Explanation(
@@ -247,9 +256,10 @@ def explain_case(
         question=case.question,
         answer=relevance.answer,
         tokens=relevance.tokens,
-        reliance=asdict(relevance.reliance),
+        reliance=asdict(relevance.reliance) | {"blind_answer": relevance.blind_answer},
         method={
             "name": method,
+            "fallback": fallback,
             "preset": preset,
             "parameters": asdict(chosen),
             "overrides": dict(overrides or {}),
@@ -271,6 +281,27 @@ def explain_case(
         token_maps=token_maps,
         notes=case.notes if attribution is None else case.notes + attribution.notes,
     )
+
+
+def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribution | None, Relevance]:
+    """A map by occlusion where the score gap is too small for any method that lives on it, and the reason with it.
+
+    Losing the whole image may cost the words little because the baseline suggests them as well; losing one place may
+    still cost them, because what is left then speaks against them. None where it does not.
+    """
+    score = case.selected_score()
+    attribution = METHODS[FALLBACK].run(score, case.guide, make_settings(FALLBACK, "fast"), seed=seed)
+    if not attribution.saliency.any():
+        return None, relevance
+    without = score(1 - top_area(attribution.saliency, case.image.size, FALLBACK_AREA)[None])
+    lost = float(score.original.sum() - without.sum())
+    if lost < FLIP_FLOOR:
+        return None, relevance
+    reason = (
+        f"{relevance.reason}; the map is made by {FALLBACK} instead: without the {FALLBACK_AREA:.1%} of the area that it "
+        f"ranks first the words lose {lost:.2f} nats"
+    )
+    return attribution, replace(relevance, reason=reason)
 
 
 def _replay(

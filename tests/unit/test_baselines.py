@@ -98,5 +98,5 @@ def test_every_map_is_replayed_with_another_baseline_than_its_own():
 
 
 def test_an_unknown_name_lists_the_valid_ones():
-    with pytest.raises(InputError, match="unknown baseline 'blurr'; valid: blur, mean, zeros, noise"):
+    with pytest.raises(InputError, match="unknown baseline 'blurr'; valid: blur, mean, strong-blur, zeros, noise"):
         make_baseline("blurr", picture(4, 4))

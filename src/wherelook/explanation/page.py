@@ -69,6 +69,9 @@ METRICS = {
 """Label, better direction and meaning of the figures by name; the same with "_unseen" is the other baseline's."""
 
 
+FALLBACK_HEADLINE = "The chosen words rest little on the image: where occlusion costs them most"
+
+
 def render(explanation: Explanation) -> str:
     """The page: banner, image with its map, shaded answer, curves, figures, cost, settings, how to reproduce.
 
@@ -81,7 +84,7 @@ def render(explanation: Explanation) -> str:
         .get_template("page.html")
         .render(
             e=explanation,
-            headline=HEADLINES[explanation.status],
+            headline=_headline(explanation),
             style=style,
             script=script,
             style_hash=_hash(style),
@@ -110,7 +113,7 @@ def render_card(explanation: Explanation) -> str:
     pixels = _shrink(explanation.pixels, CARD_SIDE)
     shown = picture.overlay(pixels, explanation.heatmap, meaningful=explanation.meaningful)
     return _environment().get_template("card.html").render(
-        e=explanation, headline=HEADLINES[explanation.status], overlay=_data_uri(np.asarray(shown)),
+        e=explanation, headline=_headline(explanation), overlay=_data_uri(np.asarray(shown)),
         tokens=_tokens(explanation),
     )  # fmt: skip
 
@@ -220,6 +223,10 @@ def _legend() -> list[dict[str, str]]:
     ]
     ends = [f"{bound:g}".replace("-", MINUS) for bound in bounds] + [""]
     return [{"shade": _shade(middle), "end": end} for middle, end in zip(middles, ends, strict=True)]
+
+
+def _headline(explanation: Explanation) -> str:
+    return FALLBACK_HEADLINE if explanation.method.get("fallback") else HEADLINES[explanation.status]
 
 
 def _reliance_words(reliance: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Explanation:
 
     Attributes:
         status: "ok", "not_visual" (no word of the answer rests on the image) or "weak_gap" (the chosen words lose too
-            little likelihood without the image). In the last two the heatmap is all zeros and means nothing.
+            little likelihood without the image). In the last two the heatmap is all zeros and means nothing, unless
+            `method` names a `fallback`: a weak gap may hide that occluding one place costs more than losing all.
         reason: one sentence for the status.
         heatmap: (rows, columns) float32 saliency in [0, 1], 1 = most salient, over the whole image. Its resolution is
             the mask's, not the image's.
@@ -100,11 +101,11 @@ class Explanation:
 
     @property
     def meaningful(self) -> bool:
-        """Whether the heatmap says something: the status is "ok"."""
-        return self.status == "ok"
+        """Whether the heatmap says something: the status is "ok", or a complementary method found what it did not."""
+        return self.status == "ok" or bool(self.method.get("fallback"))
 
     def overlay(self, *, opacity: float = 0.65) -> Image.Image:
-        """The heatmap over the input image, at the image's size; marked as not meaningful unless the status is "ok"."""
+        """The heatmap over the input image, at the image's size; marked where it is not meaningful."""
         return picture.overlay(self.pixels, self.heatmap, opacity=opacity, meaningful=self.meaningful)
 
     def heatmap_image(self) -> Image.Image:
