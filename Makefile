@@ -21,7 +21,8 @@ lint: $(VENV)/testable
 
 # The figures of docs/quality.md and docs/performance.md.
 quality: $(VENV)/installed
-	$(BIN)/python benchmarks/quality.py
+	$(BIN)/wherelook evaluate --n 200 --out $(or $(OUT),wherelook-evaluation)
+	$(BIN)/python benchmarks/statuses.py
 
 bench: $(VENV)/installed
 	$(BIN)/wherelook bench

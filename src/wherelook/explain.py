@@ -298,8 +298,8 @@ def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribu
     if lost < FLIP_FLOOR:
         return None, relevance
     reason = (
-        f"{relevance.reason}; the map is made by {FALLBACK} instead: without the {FALLBACK_AREA:.1%} of the area that it "
-        f"ranks first the words lose {lost:.2f} nats"
+        f"{relevance.reason}; the map is made by {FALLBACK} instead: without the {FALLBACK_AREA:.1%} of the area that "
+        f"it ranks first the words lose {lost:.2f} nats"
     )
     return attribution, replace(relevance, reason=reason)
 

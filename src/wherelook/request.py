@@ -8,9 +8,9 @@ from wherelook.baselines import BASELINES
 from wherelook.types import InputError, unknown_name
 
 AUTO_BASELINES = ("blur", "mean", "strong-blur")
-"""What the baseline "auto" tries: the first one; if no word of the answer rests on that difference, of the others the one
-with the largest score gap. Noise is not among them: a model shown noise leaves what it was trained on, and any word may
-then change."""
+"""What the baseline "auto" tries: the first one; if no word of the answer rests on that difference, of the others the
+one with the largest score gap. Noise is not among them: a model shown noise leaves what it was trained on, and any word
+may then change."""
 
 TEXT_LIMIT = 8000
 STEPS_LIMIT = 500

@@ -54,8 +54,8 @@ def paired_test(first: Sequence[float], second: Sequence[float], *, resamples: i
     if len(first) != len(second) or len(first) == 0:
         raise ValueError(f"{len(first)} and {len(second)} values are not pairs")
     difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    if not difference.any():
-        return 1.0
+    if len(difference) == 1 or not difference.any():
+        return 1.0  # either sign is as extreme as the other
     result = permutation_test(
         (difference,),
         lambda values, axis: values.mean(axis=axis),

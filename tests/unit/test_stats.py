@@ -36,6 +36,7 @@ def test_paired_test_counts_all_sign_flips():
     assert paired_test([2, 3, 4], [1, 1, 1]) == pytest.approx(2 / 8)
     assert paired_test([1, 1, 1], [2, 3, 4]) == pytest.approx(2 / 8)
     assert paired_test([1.0, 2.0], [1.0, 2.0]) == 1
+    assert paired_test([3.0], [1.0]) == 1
 
 
 def test_paired_test_on_many_pairs():

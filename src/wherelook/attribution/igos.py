@@ -31,7 +31,8 @@ from torch.nn import functional
 
 from wherelook.attribution.gradients import integrated_gradient
 from wherelook.attribution.maps import map_size
-from wherelook.attribution.verification import verify_peaks
+from wherelook.attribution.rise import RiseSettings, rise
+from wherelook.attribution.verification import FLOOR, verify_peaks
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 
 Steps = Generator[Tensor, Tensor, None]
@@ -67,6 +68,8 @@ class IgosSettings:
             model's patch badly: neighbours tell together what each of them tells with noise.
         center: standard deviation, in cells, of a wider Gaussian over the result, by which the smoothed result is
             multiplied (0: not). It ranks the middle of a region before its edges, and a region before a speck.
+        contexts: random masks (of RISE) whose map multiplies the result (0: none), a forward pass for each. An
+            optimised mask knows one context of a region, the more salient ones being gone or alone; these know many.
         verify: how many of the map's peaks are checked by removing each, and by showing it alone (0: none); see
             `wherelook.attribution.verification`. Two forward passes for each.
     """
@@ -92,6 +95,7 @@ class IgosSettings:
     sharpen: float = 0.0
     smooth: float = 0.0
     center: float = 0.0
+    contexts: int = 0
     verify: int = 0
 
     def __post_init__(self) -> None:
@@ -101,7 +105,7 @@ class IgosSettings:
         if (
             self.learning_rate <= 0
             or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen) < 0
-            or min(self.smooth, self.center, self.verify) < 0
+            or min(self.smooth, self.center, self.contexts, self.verify) < 0
         ):
             raise InputError("the learning rate must be positive, weights and noise not negative")
         if self.edge_scale <= 0 or self.tv_power < 1 or self.momentum < 0:
@@ -113,9 +117,9 @@ class IgosSettings:
 PRESETS: dict[str, IgosSettings] = {
     "paper": IgosSettings(),
     "best": IgosSettings(
-        cells=28, square=False, iterations=6, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
+        cells=28, square=False, iterations=5, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
         relative=True, update="adam", start="gradient", start_steps=20, average=True, sharpen=0.25, smooth=1.5,
-        center=2.5, verify=4,
+        center=2.5, contexts=80, verify=4,
     ),
     "fast": IgosSettings(
         cells=28, square=False, iterations=1, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
@@ -161,10 +165,10 @@ def igos_plus_plus(
 
 
 def passes(settings: IgosSettings, image_size: Size, *, masks: int) -> Passes:
-    """The most passes of one run: with a gradient for start and steps, two without for every peak that is checked."""
+    """The most passes of one run: with a gradient for start and steps, without one for contexts and peaks."""
     start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
     backward = start + 2 * masks * settings.steps * settings.iterations
-    return Passes(backward + 2 * settings.verify, backward)
+    return Passes(backward + settings.contexts + 2 * settings.verify, backward)
 
 
 def _optimize(
@@ -204,6 +208,8 @@ def _optimize(
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
     saliency = _unit(_smoothed(saliency.cpu(), settings))
+    if settings.contexts > 0:
+        saliency = _unit(saliency * _context_weights(score, image, settings, size))
     if settings.verify > 0:
         saliency = _unit(verify_peaks(score, saliency, peaks=settings.verify))
     return Attribution(saliency, tuple(trace))
@@ -215,6 +221,14 @@ def _smoothed(saliency: Tensor, settings: IgosSettings) -> Tensor:
     if settings.center > 0:
         result = result * gaussian_filter(values, settings.center, mode="nearest")
     return torch.from_numpy(result).float()
+
+
+def _context_weights(score: AnswerScore, image: Tensor, settings: IgosSettings, size: Size) -> Tensor:
+    """In [FLOOR, 1]: the square root of a smoothed map of RISE, whose masks are the same for every answer and seed."""
+    sampled = rise(score, image, RiseSettings(masks=settings.contexts, cells=settings.cells, centered=True)).saliency
+    resized = functional.interpolate(sampled[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    smooth = gaussian_filter(resized.double().numpy(), settings.smooth, mode="nearest")
+    return FLOOR + (1 - FLOOR) * torch.from_numpy(smooth).float().sqrt()
 
 
 def mask_size(settings: IgosSettings, image_size: Size) -> Size:

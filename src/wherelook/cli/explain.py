@@ -28,7 +28,8 @@ def explain(
         str, typer.Option("--tokens", help='auto (words that rest on the image), all, or "word word".')
     ] = "auto",
     baseline: Annotated[
-        str, typer.Option("--baseline", help="What replaces a removed region: auto, blur, mean, strong-blur, zeros or noise.")
+        str,
+        typer.Option("--baseline", help="What replaces a removed region: auto, blur, mean, strong-blur, zeros or noise."),
     ] = "auto",
     alpha: Annotated[
         float,

@@ -19,7 +19,7 @@ from wherelook.types import InputError, WherelookError
 
 GENERATED: Mapping[str, Sequence[int]] = {"scenes": REPORTING_SEEDS[10_000:], "scenes-tuning": TUNING_SEEDS}
 """Seeds of the scenes that are drawn as they are needed: for reporting, and for choosing settings. The first reporting
-scenes have measured the embedded model and earlier settings; maps are reported on scenes that measured nothing before."""
+scenes have measured the embedded model and earlier settings; maps are reported on ones that measured nothing."""
 
 LOCAL_KINDS = ("color", "shape", "size", "relation", "existence")
 """Questions whose evidence can be a single object."""
@@ -54,8 +54,8 @@ def read_samples(dataset: str) -> Iterator[Sample]:
     Args:
         dataset: "scenes" (drawn from `REPORTING_SEEDS`: of each scene one question whose evidence is a single object
             that nothing else in the scene shares, the kinds in turn) or "scenes-tuning"; a folder that
-            `wherelook scenes` wrote (all such questions); or a JSONL file with `image` (a path relative to it), `question` and, if known,
-            `answer`, `id` and `mask` (an image, not black where the evidence is).
+            `wherelook scenes` wrote (all such questions); or a JSONL file with `image` (a path relative to it),
+            `question` and, if known, `answer`, `id` and `mask` (an image, not black where the evidence is).
 
     Raises:
         InputError: there is no such data set.

@@ -216,7 +216,7 @@ def test_the_paper_preset_from_end_to_end_by_hand(method):
 def test_average_sharpen_smooth_and_center_follow_their_definitions():
     """With one iteration the average is the result; the start gradient multiplies it, a Gaussian comes last."""
     score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
-    base = replace(PRESETS["best"], iterations=1, sharpen=0.0, smooth=0.0, center=0.0, verify=0)
+    base = replace(PRESETS["best"], iterations=1, sharpen=0.0, smooth=0.0, center=0.0, contexts=0, verify=0)
     plain = METHODS["igos+"].run(score, image(), replace(base, average=False)).saliency
     averaged = METHODS["igos+"].run(score, image(), replace(base, average=True)).saliency
     torch.testing.assert_close(plain, averaged)
