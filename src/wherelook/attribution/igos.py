@@ -118,13 +118,12 @@ PRESETS: dict[str, IgosSettings] = {
     "paper": IgosSettings(),
     "best": IgosSettings(
         cells=28, square=False, iterations=5, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=20, average=True, sharpen=0.25, smooth=1.5,
-        center=2.5, contexts=80, verify=4,
+        relative=True, update="adam", start="gradient", start_steps=20, average=True, smooth=1.5, center=2.5,
+        contexts=80, verify=4,
     ),
     "fast": IgosSettings(
         cells=28, square=False, iterations=1, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=8, average=True, sharpen=0.5, smooth=1.5,
-        center=2.5, verify=4,
+        relative=True, update="adam", start="gradient", start_steps=8, average=True, smooth=1.5, center=2.5, verify=4,
     ),
 }  # fmt: skip
 
