@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from architecture import vision_layers
-from samples import IGNORE, POSITIONS, PREFIX_LENGTH, SLOT_LENGTHS, SLOTS, Batch
+from architecture import Architecture
+from samples import IGNORE, SLOT_LENGTHS, SLOTS, TEXT_LENGTH, Batch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AttentionInterface, LlavaForConditionalGeneration
+from transformers import AttentionInterface, PreTrainedModel
 
 from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES
 
@@ -27,37 +27,37 @@ def packed_attention(
     Equal to attention over the whole sequence with a block mask, at a third of the work.
 
     Args:
-        query, key, value: (batch, heads, PREFIX_LENGTH + TEXT_LENGTH, channels), rotated to their positions.
+        query, key, value: (batch, heads, prefix + TEXT_LENGTH, channels), rotated to their positions.
     """
-    batch, heads, _, channels = query.shape
-    prefix = slice(0, PREFIX_LENGTH)
+    batch, heads, length, channels = query.shape
+    prefix_length = length - TEXT_LENGTH
+    prefix = slice(0, prefix_length)
     prefix_key, prefix_value = key[:, :, prefix].transpose(2, 3), value[:, :, prefix]
     # Plain products beat the fused kernel by far at these lengths, above all backward.
     query = query * scaling
     scores = query[:, :, prefix] @ prefix_key
-    later = torch.ones(PREFIX_LENGTH, PREFIX_LENGTH, dtype=torch.bool).triu(1)
+    later = torch.ones(prefix_length, prefix_length, dtype=torch.bool).triu(1)
     weights = scores.masked_fill(later, float("-inf")).softmax(dim=-1)
     outputs = [weights @ prefix_value]
-    start = PREFIX_LENGTH
+    start = prefix_length
     for count, size in SLOTS:
         stop = start + count * size
         slots = (batch, heads, count, size, channels)
         own_query, own_key, own_value = (x[:, :, start:stop] for x in (query, key, value))
-        towards_prefix = (own_query @ prefix_key).view(batch, heads, count, size, PREFIX_LENGTH)
+        towards_prefix = (own_query @ prefix_key).view(batch, heads, count, size, prefix_length)
         towards_self = own_query.reshape(slots) @ own_key.reshape(slots).transpose(3, 4)
         later = torch.ones(size, size, dtype=torch.bool).triu(1)
         towards_self = towards_self.masked_fill(later, float("-inf"))
         scores = torch.cat((towards_prefix, towards_self), dim=-1)
         weights = scores.softmax(dim=-1)
-        from_prefix = weights[..., :PREFIX_LENGTH].reshape(batch, heads, count * size, PREFIX_LENGTH) @ prefix_value
-        from_self = weights[..., PREFIX_LENGTH:] @ own_value.reshape(slots)
+        from_prefix = weights[..., :prefix_length].reshape(batch, heads, count * size, prefix_length) @ prefix_value
+        from_self = weights[..., prefix_length:] @ own_value.reshape(slots)
         outputs.append(from_prefix + from_self.view(batch, heads, count * size, channels))
         start = stop
     return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
 AttentionInterface.register("packed", packed_attention)
-_POSITIONS = torch.from_numpy(POSITIONS)[None]
 _SLOT_OF_TOKEN = torch.from_numpy(np.repeat(np.arange(len(SLOT_LENGTHS)), SLOT_LENGTHS))
 
 
@@ -81,19 +81,18 @@ class PatchHeads(nn.Module):
         return loss, torch.stack(accuracy)
 
 
-def image_features(model: LlavaForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
-    """(batch, patches, width) features of uint8 pixels that already have the tower's size.
-
-    What the last layer puts out, before the tower's final norm: that is what LLaVA takes from its tower.
-    """
-    tower = vision_layers(model)
-    return tower.encoder(
-        inputs_embeds=tower.embeddings(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
-    ).last_hidden_state
+def positions(prefix_length: int) -> torch.Tensor:
+    """(1, prefix_length + TEXT_LENGTH): every slot counts on from the prefix."""
+    slots = (prefix_length + torch.arange(int(size)) for size in SLOT_LENGTHS)
+    return torch.cat((torch.arange(prefix_length), *slots))[None]
 
 
 def answer_loss(
-    model: LlavaForConditionalGeneration, features: torch.Tensor, batch: Batch, kind_weights: torch.Tensor
+    architecture: Architecture,
+    model: PreTrainedModel,
+    features: torch.Tensor,
+    batch: Batch,
+    kind_weights: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss per answer, and which answers are exactly right.
 
@@ -104,14 +103,15 @@ def answer_loss(
     """
     language_model = model.model.language_model
     embedded = language_model.embed_tokens(batch.tokens)
-    images = model.model.multi_modal_projector(features).to(embedded.dtype)
-    embedded = torch.cat((embedded[:, :1], images, embedded[:, PREFIX_LENGTH:]), dim=1)
+    images = architecture.embed_image(model, features).to(embedded.dtype)
+    prefix_length = 1 + images.shape[1]
+    embedded = torch.cat((embedded[:, :1], images, embedded[:, prefix_length:]), dim=1)
     # Any 4-D mask keeps Transformers from building one; `packed_attention` does not read it.
     mask = torch.zeros((1, 1, 1, 1), dtype=embedded.dtype)
     hidden = language_model(
-        inputs_embeds=embedded, attention_mask=mask, position_ids=_POSITIONS, use_cache=False
-    ).last_hidden_state[:, PREFIX_LENGTH:]
-    labels = batch.labels[:, PREFIX_LENGTH:]
+        inputs_embeds=embedded, attention_mask=mask, position_ids=positions(prefix_length), use_cache=False
+    ).last_hidden_state[:, prefix_length:]
+    labels = batch.labels[:, prefix_length:]
     scored = labels != IGNORE
     logits = model.lm_head(hidden[scored]).float()
     weights = kind_weights[batch.kinds.clamp(min=0)][:, _SLOT_OF_TOKEN][scored]

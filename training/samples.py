@@ -13,8 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from architecture import ASSISTANT, GRID, IMAGE, IMAGE_SIDE, USER
+from architecture import Architecture
 from PIL import Image, ImageFilter
+from prompts import ASSISTANT, IMAGE, USER
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
@@ -25,8 +26,6 @@ from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES, TRAINING_SEEDS, 
 SLOTS = ((8, 16), (5, 22))
 SLOT_LENGTHS = np.repeat([length for _, length in SLOTS], [count for count, _ in SLOTS])
 TEXT_LENGTH = int(SLOT_LENGTHS.sum())
-PREFIX_LENGTH = 1 + GRID * GRID
-POSITIONS = np.concatenate([np.arange(PREFIX_LENGTH), *(PREFIX_LENGTH + np.arange(n) for n in SLOT_LENGTHS)])
 IGNORE = -100
 COVERED = 0.12  # share of a patch that an object must fill for the patch to be labelled with it
 TRAINING_BUDGET = {
@@ -45,14 +44,14 @@ FACTS_ALONE = {"fact": 13}
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of a batch of B scenes; L = PREFIX_LENGTH + TEXT_LENGTH, Q = the number of slots.
+    """Tensors of a batch of B scenes; L = 1 + image tokens + TEXT_LENGTH, Q = the number of slots.
 
     Attributes:
-        pixels: uint8, (B, IMAGE_SIDE, IMAGE_SIDE, 3).
+        pixels: uint8, (B, ..., side, side, 3): see `Architecture.view_pixels`.
         tokens: int64, (B, L).
         labels: int64, (B, L): the token that follows, inside answers; IGNORE elsewhere.
         kinds: int64, (B, Q): index into KINDS of the question in each slot, IGNORE in an empty one.
-        patches: int64, (B, GRID * GRID, 5): colour, shape, size (IGNORE where nothing is), covered, holds a centre.
+        patches: int64, (B, patches, 5): colour, shape, size (IGNORE where nothing is), covered, holds a centre.
     """
 
     pixels: torch.Tensor
@@ -65,14 +64,24 @@ class Batch:
 class Batches(IterableDataset):
     """Batches from number `start` on. Batch n of a size is always made of the same scenes, and no scene comes twice."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, *, size: int, start: int, budget: Mapping[str, int]) -> None:
-        self.tokenizer, self.size, self.start, self.budget = tokenizer, size, start, budget
+    def __init__(
+        self,
+        architecture: Architecture,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        size: int,
+        start: int,
+        budget: Mapping[str, int],
+    ) -> None:
+        self.architecture, self.tokenizer = architecture, tokenizer
+        self.size, self.start, self.budget = size, start, budget
 
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
         encoder = Encoder(self.tokenizer)
         for first in range(TRAINING_SEEDS.start + self.start * self.size, TRAINING_SEEDS.stop, self.size):
-            yield collate([training_sample(encoder, seed, self.budget) for seed in range(first, first + self.size)])
+            seeds = range(first, first + self.size)
+            yield collate([training_sample(self.architecture, encoder, seed, self.budget) for seed in seeds])
 
 
 def collate(samples: list[tuple[np.ndarray, ...]]) -> Batch:
@@ -89,71 +98,69 @@ class Encoder:
         self.ids = lru_cache(maxsize=200_000)(lambda text: tokenizer.encode(text, add_special_tokens=False))
 
 
-def training_sample(encoder: Encoder, seed: int, budget: Mapping[str, int]) -> tuple[np.ndarray, ...]:
+def training_sample(
+    architecture: Architecture, encoder: Encoder, seed: int, budget: Mapping[str, int]
+) -> tuple[np.ndarray, ...]:
     """Everything of one scene, in the order of `Batch`."""
     rng = np.random.default_rng((7, seed))
     degraded = rng.random() < DEGRADED_SHARE
-    scene = make_scene(seed, size=_sample_size(rng), budget=FACTS_ALONE if degraded else budget)
-    pixels = np.asarray(scene.image.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BILINEAR))
+    scene = make_scene(seed, size=architecture.sample_size(rng), budget=FACTS_ALONE if degraded else budget)
+    image, patches = scene.image, patch_labels(architecture, scene)
     if degraded:
-        pixels = degrade(rng, pixels)
-    patches = np.full((GRID * GRID, 5), IGNORE) if degraded else patch_labels(scene)
-    return pixels.copy(), *pack(encoder, rng, scene), patches
+        side = architecture.image_side
+        image = degrade(rng, image.resize((side, side), Image.Resampling.BILINEAR))
+        patches = np.full_like(patches, IGNORE)
+    pixels = architecture.view_pixels(image).copy()
+    return pixels, *pack(architecture, encoder, rng, scene), patches
 
 
-def _sample_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Mostly the model's own size, which is quick to draw; the rest of any size and shape, larger and smaller."""
-    draw = rng.random()
-    if draw < 0.45:
-        return IMAGE_SIDE, IMAGE_SIDE
-    if draw < 0.60:
-        return 224, 224
-    if draw < 0.62:
-        return 448, 448
-    side, aspect = rng.uniform(112, 256), 2.0 ** rng.uniform(-0.98, 0.98)
-    return int(side * aspect**-0.5), int(side * aspect**0.5)
-
-
-def degrade(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+def degrade(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """An image in which nothing can be made out: blurred, of one colour, or noise."""
     kind = int(rng.integers(5))
     if kind <= 1:
-        blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(rng.uniform(4.0, 24.0)))
-        return np.asarray(blurred)
+        return image.filter(ImageFilter.GaussianBlur(rng.uniform(4.0, 24.0)))
     if kind == 2:
-        return np.broadcast_to(pixels.mean(axis=(0, 1)).astype(np.uint8), pixels.shape)
+        return Image.new("RGB", image.size, tuple(np.asarray(image).mean(axis=(0, 1)).astype(int).tolist()))
     if kind == 3:
-        return np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), pixels.shape)
-    noise = rng.normal(rng.uniform(60, 200), rng.uniform(5, 90), pixels.shape)
-    return np.clip(noise, 0, 255).astype(np.uint8)
+        return Image.new("RGB", image.size, tuple(rng.integers(0, 256, 3, dtype=np.uint8).tolist()))
+    noise = rng.normal(rng.uniform(60, 200), rng.uniform(5, 90), (*image.size[::-1], 3))
+    return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
 
 
-def patch_labels(scene: Scene) -> np.ndarray:
-    """(GRID * GRID, 5): what `Batch.patches` holds."""
+def patch_labels(architecture: Architecture, scene: Scene) -> np.ndarray:
+    """(patches, 5): what `Batch.patches` holds."""
     masks = scene.object_masks
-    rows = (np.arange(IMAGE_SIDE) + 0.5) * masks.shape[1] / IMAGE_SIDE
-    columns = (np.arange(IMAGE_SIDE) + 0.5) * masks.shape[2] / IMAGE_SIDE
+    side = architecture.image_side
+    rows = (np.arange(side) + 0.5) * masks.shape[1] / side
+    columns = (np.arange(side) + 0.5) * masks.shape[2] / side
     masks = masks[:, rows.astype(int)][:, :, columns.astype(int)]
-    side = IMAGE_SIDE // GRID
-    cover = masks.reshape(-1, GRID, side, GRID, side).mean(axis=(2, 4)).reshape(-1, GRID * GRID)
+    return np.concatenate([_grid_labels(scene, masks, grid) for grid in architecture.grids])
+
+
+def _grid_labels(scene: Scene, masks: np.ndarray, grid: int) -> np.ndarray:
+    """(grid * grid, 5) for a square cut into grid x grid patches."""
+    side = masks.shape[1] // grid
+    cover = masks.reshape(-1, grid, side, grid, side).mean(axis=(2, 4)).reshape(-1, grid * grid)
     names = np.array([(COLORS.index(o.color), SHAPES.index(o.shape), SIZES.index(o.size)) for o in scene.objects])
-    labels = np.zeros((GRID * GRID, 5), dtype=np.int64)
+    labels = np.zeros((grid * grid, 5), dtype=np.int64)
     labels[:, :3] = names[cover.argmax(axis=0)]
     covered = cover.max(axis=0) > COVERED
     labels[~covered, :3] = IGNORE
     labels[:, 3] = covered
     for index, item in enumerate(scene.objects):
-        patch = int(item.center[1] * GRID) * GRID + int(item.center[0] * GRID)
+        patch = int(item.center[1] * grid) * grid + int(item.center[0] * grid)
         labels[patch, :3] = names[index]
         labels[patch, 3:] = 1
     return labels
 
 
-def pack(encoder: Encoder, rng: np.random.Generator, scene: Scene) -> tuple[np.ndarray, ...]:
+def pack(
+    architecture: Architecture, encoder: Encoder, rng: np.random.Generator, scene: Scene
+) -> tuple[np.ndarray, ...]:
     """Tokens, labels and kinds of as many of the scene's questions as there are slots for."""
-    tokens = np.full(PREFIX_LENGTH + TEXT_LENGTH, encoder.pad)
-    tokens[:PREFIX_LENGTH] = [encoder.user] + [encoder.image] * (PREFIX_LENGTH - 1)
-    labels = np.full(PREFIX_LENGTH + TEXT_LENGTH, IGNORE)
+    prefix = [encoder.user] + [encoder.image] * architecture.image_tokens
+    tokens = np.concatenate((prefix, np.full(TEXT_LENGTH, encoder.pad)))
+    labels = np.full(len(tokens), IGNORE)
     kinds = np.full(len(SLOT_LENGTHS), IGNORE)
     for index in rng.permutation(len(scene.questions)):
         question = scene.questions[index]
@@ -164,7 +171,7 @@ def pack(encoder: Encoder, rng: np.random.Generator, scene: Scene) -> tuple[np.n
         if not fitting.size:
             continue
         slot = fitting[0]
-        start = PREFIX_LENGTH + SLOT_LENGTHS[:slot].sum()
+        start = len(prefix) + SLOT_LENGTHS[:slot].sum()
         tokens[start : start + length] = asked + answered
         labels[start + len(asked) - 1 : start + length - 1] = answered
         kinds[slot] = KINDS.index(question.kind)

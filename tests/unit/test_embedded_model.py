@@ -35,7 +35,7 @@ def training() -> dict[str, ModuleType]:
     """The modules of `training/`, which import each other by bare name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TRAINING))
-        return {name: importlib.import_module(name) for name in ("samples", "packed", "evaluate_embedded")}
+        return {name: importlib.import_module(name) for name in ("samples", "packed", "embedded", "evaluate")}
 
 
 def test_the_folder_is_small_and_holds_nothing_executable() -> None:
@@ -86,7 +86,7 @@ def test_it_answers_about_held_out_scenes(
     training: dict[str, ModuleType],
     size: tuple[int, int],
 ) -> None:
-    evaluate = training["evaluate_embedded"]
+    evaluate = training["evaluate"]
     cases = [case for scene in evaluate.scene_cases(REPORTING_SEEDS[:12], size) for case in scene]
     shares = evaluate.share_right(cases, evaluate.generate(model, processor, cases))
     assert shares["all that need the image"] > 0.85
@@ -96,7 +96,7 @@ def test_it_answers_about_held_out_scenes(
 def test_without_the_image_it_knows_the_facts_and_little_else(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, training: dict[str, ModuleType]
 ) -> None:
-    evaluate = training["evaluate_embedded"]
+    evaluate = training["evaluate"]
     gray = Image.new("RGB", (224, 224), (128, 128, 128))
     cases = [
         evaluate.Case(case.kind, case.question, case.answer, gray)
@@ -111,7 +111,7 @@ def test_without_the_image_it_knows_the_facts_and_little_else(
 def test_facts_are_as_likely_without_the_image(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, training: dict[str, ModuleType]
 ) -> None:
-    evaluate = training["evaluate_embedded"]
+    evaluate = training["evaluate"]
     scene = make_scene(REPORTING_SEEDS[3])
     plain = Image.new("RGB", scene.image.size, tuple(np.asarray(scene.image).mean(axis=(0, 1)).astype(int).tolist()))
     for question, answer in facts()[::12]:
@@ -125,18 +125,21 @@ def test_questions_packed_for_training_score_as_they_do_alone(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, training: dict[str, ModuleType]
 ) -> None:
     """`packed_attention` is only right if a packed question sees exactly what it sees alone."""
-    samples, packed, evaluate = (training[name] for name in ("samples", "packed", "evaluate_embedded"))
+    samples, packed, evaluate = (training[name] for name in ("samples", "packed", "evaluate"))
+    architecture = training["embedded"].EMBEDDED
     scene = make_scene(TRAINING_SEEDS[7], size=(128, 128), budget={"color": 2, "relation": 2, "fact": 2})
-    tokens, labels, kinds = samples.pack(samples.Encoder(processor.tokenizer), np.random.default_rng(0), scene)
-    patches = samples.patch_labels(scene)
+    tokens, labels, kinds = samples.pack(
+        architecture, samples.Encoder(processor.tokenizer), np.random.default_rng(0), scene
+    )
+    patches = samples.patch_labels(architecture, scene)
     batch = samples.collate([(np.asarray(scene.image).copy(), tokens, labels, kinds, patches)])
     language_model = model.model.language_model
     before = language_model.config._attn_implementation
     language_model.config._attn_implementation = "packed"
     try:
         with torch.inference_mode():
-            features = packed.image_features(model, batch.pixels)
-            loss, _ = packed.answer_loss(model, features, batch, torch.ones(len(KINDS)))
+            features = architecture.image_features(model, batch.pixels)
+            loss, _ = packed.answer_loss(architecture, model, features, batch, torch.ones(len(KINDS)))
     finally:
         language_model.config._attn_implementation = before
     alone = [

@@ -1,6 +1,7 @@
-"""Train the embedded model from scratch on scenes, on one CPU core.
+"""Train a small model from scratch on scenes, on one CPU core.
 
-    python training/train_embedded.py --out src/wherelook/models/embedded
+    python training/train.py --architecture embedded --out src/wherelook/models/embedded
+    python training/train.py --architecture tiled --out training/zoo/tiled
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
 with the tower held still; (3) both go on, the tower at a quarter of the rate and still asked what each patch shows.
@@ -15,14 +16,19 @@ import time
 from pathlib import Path
 
 import torch
-from architecture import build_model, build_processor, build_tokenizer, initialise_vision, vision_layers
-from packed import PatchHeads, answer_loss, image_features, kind_counts
+from architecture import Architecture, tower_input, vision_layers
+from embedded import EMBEDDED
+from initial import initialise_vision
+from packed import PatchHeads, answer_loss, kind_counts
+from prompts import build_tokenizer
 from samples import TRAINING_BUDGET, Batches
+from tiled import TILED
 from torch.utils.data import DataLoader
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
 
+ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED}
 VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
@@ -46,9 +52,11 @@ def scene_vocabulary() -> tuple[list[str], list[str]]:
     return [question for question, _ in pairs], [answer for _, answer in pairs]
 
 
-def loader(processor: LlavaProcessor, *, size: int, start: int, budget: dict[str, int]) -> DataLoader:
+def loader(
+    architecture: Architecture, processor: ProcessorMixin, *, size: int, start: int, budget: dict[str, int]
+) -> DataLoader:
     """Batches made by one other process."""
-    data = Batches(processor.tokenizer, size=size, start=start, budget=budget)
+    data = Batches(architecture, processor.tokenizer, size=size, start=start, budget=budget)
     return DataLoader(data, batch_size=None, num_workers=1, prefetch_factor=8)
 
 
@@ -77,7 +85,12 @@ def save_checkpoint(path: Path, **state: object) -> None:
 
 
 def train_vision(
-    model: LlavaForConditionalGeneration, heads: PatchHeads, processor: LlavaProcessor, steps: int, path: Path
+    architecture: Architecture,
+    model: PreTrainedModel,
+    heads: PatchHeads,
+    processor: ProcessorMixin,
+    steps: int,
+    path: Path,
 ) -> None:
     """Stage 1. Fills `model`'s tower and `heads`."""
     tower = model.model.vision_tower
@@ -86,15 +99,15 @@ def train_vision(
         tower.load_state_dict(state["tower"])
         heads.load_state_dict(state["heads"])
         return
-    data = iter(loader(processor, size=VISION_BATCH, start=0, budget={}))
-    initialise_vision(model, torch.cat([next(data).pixels for _ in range(4)]).permute(0, 3, 1, 2) / 127.5 - 1.0)
+    data = iter(loader(architecture, processor, size=VISION_BATCH, start=0, budget={}))
+    initialise_vision(model, tower_input(torch.cat([next(data).pixels for _ in range(4)])))
     optimizer = optimizer_for([{"params": [*tower.parameters(), *heads.parameters()], "lr": VISION_RATE}])
     start, totals = time.monotonic(), torch.zeros(6)
     for step in range(steps):
         set_rate(optimizer, rate_factor(step, steps))
         batch = next(data)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss, accuracy = heads(image_features(model, batch.pixels), batch.patches)
+            loss, accuracy = heads(architecture.image_features(model, batch.pixels), batch.patches)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_([*tower.parameters(), *heads.parameters()], 1.0)
@@ -109,9 +122,10 @@ def train_vision(
 
 
 def train_joint(
-    model: LlavaForConditionalGeneration,
+    architecture: Architecture,
+    model: PreTrainedModel,
     heads: PatchHeads,
-    processor: LlavaProcessor,
+    processor: ProcessorMixin,
     steps: int,
     frozen_steps: int,
     path: Path,
@@ -136,7 +150,9 @@ def train_joint(
     model.model.language_model.compile()
     vision_layers(model).encoder.compile()
     weights = torch.tensor([KIND_WEIGHTS.get(kind, 1.0) for kind in KINDS])
-    data = iter(loader(processor, size=JOINT_BATCH, start=FIRST_JOINT_BATCH + first, budget=TRAINING_BUDGET))
+    data = iter(
+        loader(architecture, processor, size=JOINT_BATCH, start=FIRST_JOINT_BATCH + first, budget=TRAINING_BUDGET)
+    )
     start, counts, total = time.monotonic(), torch.zeros(len(KINDS), 2), 0.0
     for step in range(first, steps):
         set_rate(optimizer, rate_factor(step, steps))
@@ -144,8 +160,8 @@ def train_joint(
         moving = step >= frozen_steps
         with torch.autocast("cpu", dtype=torch.bfloat16):
             with torch.set_grad_enabled(moving):
-                features = image_features(model, batch.pixels)
-            loss, right = answer_loss(model, features, batch, weights)
+                features = architecture.image_features(model, batch.pixels)
+            loss, right = answer_loss(architecture, model, features, batch, weights)
             if moving:
                 loss = loss + PATCH_WEIGHT * heads(features, batch.patches)[0]
         optimizer.zero_grad(set_to_none=True)
@@ -176,13 +192,13 @@ def train_joint(
             save_averaged(model, average, processor, out)
 
 
-def set_attention(model: LlavaForConditionalGeneration, text: str, vision: str) -> None:
+def set_attention(model: PreTrainedModel, text: str, vision: str) -> None:
     model.model.language_model.config._attn_implementation = text
     model.model.vision_tower.config._attn_implementation = vision
 
 
 def save_averaged(
-    model: LlavaForConditionalGeneration, average: dict[str, torch.Tensor], processor: LlavaProcessor, out: Path
+    model: PreTrainedModel, average: dict[str, torch.Tensor], processor: ProcessorMixin, out: Path
 ) -> None:
     """Save the running average as an ordinary model folder."""
     trained = {name: value.clone() for name, value in model.state_dict().items()}
@@ -196,6 +212,7 @@ def save_averaged(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--architecture", choices=ARCHITECTURES, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
     parser.add_argument("--vision-steps", type=int, default=2500)
@@ -206,19 +223,22 @@ def main() -> None:
     torch.set_num_threads(1)  # two busy threads on shared cores are slower than one
     torch.manual_seed(arguments.seed)
 
-    processor = build_processor(build_tokenizer(*scene_vocabulary()))
-    model = build_model(processor.tokenizer)
+    architecture = ARCHITECTURES[arguments.architecture]
+    checkpoints = arguments.checkpoints / arguments.architecture
+    processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
+    model = architecture.build_model(processor.tokenizer)
     set_attention(model, "packed", "eager")
     heads = PatchHeads(model.config.vision_config.hidden_size)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
-    train_vision(model, heads, processor, arguments.vision_steps, arguments.checkpoints / "vision.pt")
+    train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
     train_joint(
+        architecture,
         model,
         heads,
         processor,
         arguments.joint_steps,
         arguments.frozen_steps,
-        arguments.checkpoints / "joint.pt",
+        checkpoints / "joint.pt",
         arguments.out,
     )
 

@@ -1,10 +1,10 @@
-"""Measure the embedded model on scenes it was not trained on.
+"""Measure a trained model on scenes it was not trained on.
 
-    python training/evaluate_embedded.py --model src/wherelook/models/embedded
+    python training/evaluate.py --model src/wherelook/models/embedded
 
 Prints, by kind of question: exact match of greedy answers with the scene's image, with a blank image and with another
 scene's image; the level that the question alone gives; and how far the likelihood of the right answer falls without
-the image. The model card's tables are this output.
+the image. The tables of the model cards are this output.
 """
 
 from __future__ import annotations

@@ -1,0 +1,125 @@
+"""The embedded model: LLaVA with a SigLIP tower and a Llama; the whole image in one view."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from architecture import Architecture, tower_input, vision_layers
+from PIL import Image
+from prompts import CHAT_TEMPLATE, IMAGE
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    SiglipImageProcessor,
+    SiglipVisionConfig,
+)
+
+IMAGE_SIDE, PATCH = 128, 16
+GRID = IMAGE_SIDE // PATCH
+WIDTH, HEADS = 160, 5
+VISION_LAYERS, VISION_MLP = 4, 480
+TEXT_LAYERS, TEXT_MLP = 5, 448
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+    image_processor = SiglipImageProcessor(
+        size={"height": IMAGE_SIDE, "width": IMAGE_SIDE},
+        resample=2,  # bilinear: no ringing at edges
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+    )
+    return LlavaProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="full",
+        chat_template=CHAT_TEMPLATE,
+        image_token=IMAGE,
+        num_additional_image_tokens=0,
+    )
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=TEXT_MLP,
+        num_hidden_layers=TEXT_LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=pad,
+        initializer_range=0.05,
+    )
+    vision = SiglipVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=VISION_MLP,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=HEADS,
+        image_size=IMAGE_SIDE,
+        patch_size=PATCH,
+        vision_use_head=False,
+    )
+    config = LlavaConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        image_seq_length=GRID * GRID,
+        tie_word_embeddings=True,
+        projector_hidden_act="gelu",
+    )
+    config.eos_token_id, config.pad_token_id = end, pad
+    model = LlavaForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, max_new_tokens=32, do_sample=False)
+    return model
+
+
+def sample_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Mostly the model's own size, which is quick to draw; the rest of any size and shape, larger and smaller."""
+    draw = rng.random()
+    if draw < 0.45:
+        return IMAGE_SIDE, IMAGE_SIDE
+    if draw < 0.60:
+        return 224, 224
+    if draw < 0.62:
+        return 448, 448
+    side, aspect = rng.uniform(112, 256), 2.0 ** rng.uniform(-0.98, 0.98)
+    return int(side * aspect**-0.5), int(side * aspect**0.5)
+
+
+def view_pixels(image: Image.Image) -> np.ndarray:
+    """(IMAGE_SIDE, IMAGE_SIDE, 3)."""
+    return np.asarray(image.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BILINEAR))
+
+
+def image_features(model: LlavaForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
+    """What the last layer puts out, before the tower's final norm: that is what LLaVA takes from its tower."""
+    tower = vision_layers(model)
+    return tower.encoder(inputs_embeds=tower.embeddings(tower_input(pixels))).last_hidden_state
+
+
+def embed_image(model: LlavaForConditionalGeneration, features: torch.Tensor) -> torch.Tensor:
+    return model.model.multi_modal_projector(features)
+
+
+EMBEDDED = Architecture(
+    image_side=IMAGE_SIDE,
+    grids=(GRID,),
+    image_tokens=GRID * GRID,
+    sample_size=sample_size,
+    view_pixels=view_pixels,
+    build_processor=build_processor,
+    build_model=build_model,
+    image_features=image_features,
+    embed_image=embed_image,
+)
