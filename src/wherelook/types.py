@@ -223,6 +223,7 @@ class Readout:
     selected: tuple[int, ...]
 
 
+@runtime_checkable
 class ModelInside(Protocol):
     """What can be read inside a model while it scores the selected tokens of an answer for the untouched image.
 
@@ -243,7 +244,7 @@ class ModelInside(Protocol):
         Args:
             weighted: probabilities are multiplied by their gradient, which takes a backward.
             question: asked instead of the one that was answered. The only selected token is then the first of the
-                answer. Costs four forwards more: the image tokens must be the same, and the difference is measured again.
+                answer. Four forwards more see that the image tokens are the same, and measure the difference.
 
         Raises:
             InputError: the model does not show its attention probabilities, or the other question moves the image.

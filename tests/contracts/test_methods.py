@@ -13,7 +13,8 @@ from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
 from wherelook.types import InputError
 
 IMAGE_SIZE = (60, 90)
-EVERY = list(itertools.product(METHODS, PRESET_NAMES))
+INSIDE = [name for name, method in METHODS.items() if method.needs != "-"]
+EVERY = list(itertools.product((name for name in METHODS if name not in INSIDE), PRESET_NAMES))
 OPTIMISED = [(method, preset) for method, preset in EVERY if method in ("igos+", "igos++")]
 CONTROLS = ("random", "center", "edges")
 
@@ -157,6 +158,12 @@ def test_controls_know_nothing_of_the_model():
     torch.testing.assert_close(center, center.flip(0))
     torch.testing.assert_close(center, center.T)
     assert center[13:15, 13:15].min() == center.max() == 1
+
+
+@pytest.mark.parametrize("method", INSIDE)
+def test_what_needs_the_models_inside_says_so(method):
+    with pytest.raises(InputError, match=r"inside .*methods that work on any model: igos\+"):
+        run(method, "best", ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE))
 
 
 # ---- settings by name ----

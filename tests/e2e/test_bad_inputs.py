@@ -131,6 +131,21 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("scenes-size-narrow", ("scenes", "--out", "new", "--size", "64x1000"), 2, "2 times the other"),
     ("scenes-out-full", ("scenes", "--out", "{images}", "--n", "1"), 2, "expected a new or an empty folder"),
     ("scenes-out-file", ("scenes", "--out", "{good}", "--n", "1"), 2, "is a file; expected a folder"),
+    # ---- evaluate, sanity, sweep ----
+    ("evaluate-data-set", ("evaluate", "--dataset", "nothing"), 2, "no data set 'nothing'; valid: scenes"),
+    ("evaluate-method", ("evaluate", "--methods", "igos+,lime"), 2, "unknown method 'lime'; valid: igos+"),
+    ("evaluate-preset", ("evaluate", "--methods", "igos+:slow"), 2, "unknown preset 'slow'"),
+    ("evaluate-no-methods", ("evaluate", "--methods", ","), 2, "no methods in ','"),
+    ("evaluate-none", ("evaluate", "--n", "0"), 2, "Invalid value for '--n'"),
+    ("evaluate-out-file", ("evaluate", "--out", "{good}"), 2, "is a file; expected a folder"),
+    ("evaluate-model", ("evaluate", "--model", "{broken}/empty", "--out", "new"), 2, "has no config.json"),
+    ("sanity-without-model", ("sanity",), 2, "Missing argument 'MODEL'"),
+    ("sanity-method", ("sanity", "embedded", "--methods", "lime"), 2, "unknown method 'lime'"),
+    ("sanity-one-answer", ("sanity", "embedded", "--n", "1"), 2, "Invalid value for '--n'"),
+    ("sweep-without-settings", ("sweep",), 2, "Missing option '--set'"),
+    ("sweep-setting", ("sweep", "--set", "l7=1"), 2, "unknown setting of igos+ 'l7'"),
+    ("sweep-value", ("sweep", "--set", "alpha=much"), 2, "alpha='much' is not a number"),
+    ("sweep-pair", ("sweep", "--set", "alpha"), 2, "expected KEY=VALUE"),
 ]  # fmt: skip
 
 # id, arguments, status: strange, but an honest result

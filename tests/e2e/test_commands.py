@@ -180,11 +180,53 @@ def test_scenes(command, tmp_path):
         assert path.read_bytes() == other.read_bytes()
 
 
+def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
+    options = ("--dataset", "scenes-tuning", "--out", tmp_path)
+    code, output, errors = command("evaluate", *options, "--methods", "center,random", "--n", 1, "--json")
+    assert (code, errors) == (0, "")
+    assert [row["run"] for row in json.loads(output)] == ["center:best", "random:best"]
+    first = (tmp_path / "rows.jsonl").read_text()
+    code, output, errors = command("evaluate", *options, "--methods", "center,igos+:fast", "--n", 2)
+    assert (code, errors) == (0, "")
+    assert "igos+:fast" in output
+    assert output.endswith(f"report     {tmp_path / 'report.html'}\n")
+    rows = (tmp_path / "rows.jsonl").read_text()
+    assert rows.startswith(first)
+    runs = [json.loads(line)["run"] for line in rows.splitlines()]
+    assert sorted(runs) == ["center:best"] * 2 + ["igos+:fast"] * 2 + ["random:best"]
+    assert "igos+:fast" in (tmp_path / "report.html").read_text()
+    assert "igos+:fast" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "rows.parquet").stat().st_size > 1000
+    code, _, errors = command("evaluate", "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1)
+    assert code == 2
+    assert "holds an evaluation with other settings" in errors
+
+
+def test_sanity(command):
+    options = ("--methods", "center,igos+:fast", "--n", 2, "--dataset", "scenes-tuning")
+    code, output, errors = command("sanity", "embedded", *options, "--json")
+    assert (code, errors) == (0, "")
+    assert {row["method"]: row["verdict"] for row in json.loads(output)} == {
+        "center:best": "fails", "igos+:fast": "passes",
+    }  # fmt: skip
+    code, output, errors = command("sanity", "embedded", "--methods", "center", "--n", 2)
+    assert (code, errors) == (0, "")
+    assert "1.00 (1.00 to 1.00)" in output
+
+
+def test_sweep(command):
+    code, output, errors = command("sweep", "--preset", "fast", "--set", "smooth=1,3", "--n", 1)
+    assert (code, errors) == (0, "")
+    for name in ("igos+:fast ", "igos+:fast[smooth=1]", "igos+:fast[smooth=3]"):
+        assert name in output
+
+
 def test_help_and_version(command):
     assert command("--version")[:2] == (0, f"wherelook {__version__}\n")
     code, output, errors = command()
     assert (code, errors) == (0, "")
     assert output == command("--help")[1]
-    for name in ("explain", "demo", "check", "models", "methods", "metrics", "scenes", "bench"):
+    names = ("explain", "demo", "check", "models", "methods", "metrics", "scenes", "bench")
+    for name in (*names, "evaluate", "sanity", "sweep"):
         assert f"  {name} " in output
         assert command(name, "--help")[0] == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
-from wherelook.attribution import controls, gradients, greedy, igos, line_search, occlusion, rise
+from wherelook.attribution import controls, gradients, greedy, igos, internal, line_search, occlusion, rise
 from wherelook.types import Attribution, InputError, Passes, Size, unknown_name
 
 __all__ = ["METHODS", "Method", "make_settings"]
@@ -26,6 +26,7 @@ class Method:
         passes: (settings, image size) -> the most passes that they cost.
         summary: one line.
         source: paper and equation.
+        needs: what a model must offer beyond a score; "-" for nothing.
     """
 
     run: Callable[..., Attribution]
@@ -33,7 +34,10 @@ class Method:
     passes: Callable[[Any, Size], Passes]
     summary: str
     source: str
+    needs: str = "-"
 
+
+INSIDE = "image tokens in a decoder"
 
 METHODS: Mapping[str, Method] = {
     "igos+": Method(
@@ -119,6 +123,54 @@ METHODS: Mapping[str, Method] = {
         greedy.window_passes,
         "greedy search that tries only the most promising regions and stops when they hold the answer",
         "arXiv 2511.10914 (PhaseWin), objective of arXiv 2509.22496",
+    ),
+    "attention": Method(
+        internal.attention,
+        internal.PRESETS,
+        internal.passes,
+        "attention of the answer to image tokens, mean over layers and heads",
+        "raw attention",
+        INSIDE,
+    ),
+    "rollout": Method(
+        internal.rollout,
+        internal.PRESETS,
+        internal.passes,
+        "attention multiplied through the layers",
+        "arXiv 2005.00928, section 3",
+        INSIDE,
+    ),
+    "relative-attention": Method(
+        internal.relative_attention,
+        internal.RELATIVE_PRESETS,
+        partial(internal.passes, forward=1 + internal.ASK_AGAIN),
+        "attention divided by that to a general question",
+        "arXiv 2502.17422, section 4",
+        INSIDE,
+    ),
+    "relevancy": Method(
+        internal.relevancy,
+        internal.PRESETS,
+        partial(internal.passes, backward=1),
+        "attention weighted by its gradient, through the layers",
+        "arXiv 2103.15679, equations 5 and 6",
+        INSIDE,
+    ),
+    "grad-cam": Method(
+        internal.grad_cam,
+        internal.GRAD_CAM_PRESETS,
+        partial(internal.passes, backward=1),
+        "hidden states of a language layer, weighted by their gradient",
+        "arXiv 1610.02391, equations 1 and 2",
+        INSIDE,
+    ),
+    "logit-lens": Method(
+        internal.logit_lens,
+        internal.LENS_PRESETS,
+        internal.passes,
+        "what image tokens would say, less interference",
+        "after arXiv 2506.23270, simplified",
+        INSIDE,
     ),
     "random": Method(controls.random_map, controls.PRESETS, controls.passes, "control: seeded uniform noise", "-"),
     "center": Method(controls.center_map, controls.PRESETS, controls.passes, "control: a Gaussian on the centre", "-"),

@@ -29,7 +29,7 @@ def explain(
     ] = "auto",
     baseline: Annotated[
         str,
-        typer.Option("--baseline", help="What replaces a removed region: auto, blur, mean, strong-blur, zeros or noise."),
+        typer.Option("--baseline", help="What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise."),
     ] = "auto",
     alpha: Annotated[
         float,

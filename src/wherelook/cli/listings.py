@@ -31,6 +31,7 @@ def methods(as_json: options.Json = False) -> None:
             "method": name,
             **{preset: _passes(method, method.presets[preset]) for preset in PRESET_NAMES},
             "what": method.summary,
+            "needs": method.needs,
             "source": method.source,
         }
         for name, method in METHODS.items()
