@@ -204,7 +204,7 @@ def _explain(case: Case, run: Run, sample: Sample, seed: int, stability: bool) -
 
 
 def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) -> dict[str, float | None]:
-    """Measures that no method optimises: another grid, the model's answer when it is asked again, compactness.
+    """Measures that ours does not optimise: another grid, the model's answer when it is asked again, compactness.
 
     The answer is given again with the unseen baseline in place of what is removed; it has flipped when a word that was
     explained is missing from it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,14 +96,15 @@ def evaluate(
 
     names = [run.name for run in runs]
     summaries = summary.summarize(rows, names)
-    shown = [row["sample"] for row in rows if row["status"] == "ok"]
-    gallery = itertools.islice((sample for sample in read_samples(dataset) if sample.id in set(shown)), GALLERY)
+    answers = {row["sample"]: row["answer"] for row in rows if row["status"] == "ok"}
+    shown = itertools.islice((sample for sample in read_samples(dataset) if sample.id in answers), GALLERY)
     page = evaluation.render(
         rows,
         names,
         title=f"{model} on {dataset}",
-        command=f"wherelook evaluate --model {model} --dataset {dataset} --methods {methods} --n {n}",
-        gallery=[(sample.id, sample.question, sample.reference or "", sample.image.pixels) for sample in gallery],
+        command=shlex.join(["wherelook", "evaluate", "--model", model, "--dataset", dataset, "--methods", methods]),
+        gallery=[(sample.id, sample.question, answers[sample.id], sample.image.pixels) for sample in shown],
+        summaries=summaries,
     )
     (out / "report.html").write_text(page, encoding="utf-8")
     (out / "table.md").write_text(summary.to_markdown(summaries), encoding="utf-8")

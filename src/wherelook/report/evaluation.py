@@ -1,0 +1,297 @@
+"""The page and the Parquet file of `wherelook evaluate`.
+
+The page is one HTML file without script that needs no network. Questions, answers, names and messages come from data
+sets and models nobody vouches for; they reach it only through the template's escaping, and its content security policy
+allows no style but the one beside this module, by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from wherelook.evaluate import NO_RUN, Row
+from wherelook.explanation import picture
+from wherelook.explanation.page import INVISIBLE
+from wherelook.report import cost_plot
+from wherelook.report.summary import (
+    GROUPS,
+    HOW_TO_READ,
+    MEASURES,
+    Figure,
+    RunSummary,
+    cost_cells,
+    interval_text,
+    map_cells,
+    metric_of,
+    missing,
+    number,
+    passes_text,
+    ranked,
+    sorted_by,
+    summarize,
+)
+from wherelook.types import InputError, WherelookError
+
+GALLERY = 12  # samples at most
+PICTURE_SIDE = 184  # pixels of the longer side of a picture
+JPEG_QUALITY = 80
+REASONS = 30  # lines at most of what has no map
+
+LABELS: Mapping[str, str] = {
+    "pointing": "pointing",
+    "energy": "energy",
+    "roc_area": "ROC area",
+    "flip": "flip",
+    "keep": "keep",
+    "compactness": "compact",
+    "stability_seed": "seed",
+    "stability_noise": "noise",
+}
+"""Short names under the heading of their group; those of a replay are deletion and insertion."""
+
+GallerySample = tuple[str, str, str, NDArray[np.uint8]]
+"""(sample id, question, answer, (height, width, 3) RGB pixels)."""
+
+
+def render(
+    rows: Sequence[Row],
+    runs: Sequence[str],
+    *,
+    title: str,
+    command: str,
+    gallery: Iterable[GallerySample],
+    summaries: Sequence[RunSummary] | None = None,
+) -> str:
+    """The page: the table, how to read it, cost against quality, what has no map, and pictures side by side.
+
+    Args:
+        rows: of `wherelook.evaluate.evaluate`.
+        runs: names of the runs to compare.
+        title: what was evaluated.
+        command: the command line that makes it again.
+        gallery: samples to show under all runs; no more than the first 12 are.
+        summaries: of `summarize(rows, runs)`, if they exist already: the tests take a while.
+    """
+    table = ranked(summarize(rows, runs) if summaries is None else summaries)
+    measures = list(table[0].figures) if table else []
+    style = _asset("evaluation.css")
+    return (
+        _environment()
+        .get_template("evaluation.html")
+        .render(
+            title=title,
+            command=command,
+            style=style,
+            style_hash=_hash(style),
+            common=table[0].common if table else 0,
+            questions=len({row["sample"] for row in rows}),
+            sorted_by=sorted_by(table),
+            groups=_groups(measures),
+            columns=[_column(name, table) for name in measures],
+            table=[_line(summary, measures) for summary in table],
+            how_to_read=HOW_TO_READ,
+            plots=[plot for name in ("insertion", "deletion") if (plot := cost_plot.plot(table, name)) is not None],
+            frame=cost_plot,
+            missing=missing(rows, runs)[:REASONS],
+            no_run=NO_RUN,
+            gallery=_gallery(rows, [summary.run for summary in table], gallery),
+        )
+    )
+
+
+# ---- table ----
+
+
+def _groups(measures: Sequence[str]) -> list[tuple[str, int]]:
+    """Headings over the columns, and how many columns each has."""
+    widths = [(group, sum(name in measures for name in names)) for group, names in GROUPS.items()]
+    return [(group, width) for group, width in widths if width]
+
+
+def _column(name: str, table: Sequence[RunSummary]) -> dict[str, Any]:
+    metric = metric_of(name)
+    return {
+        "label": LABELS.get(name, name.split("_", maxsplit=1)[0]),
+        "better": metric.better,
+        "meaning": f"{metric.summary}; {metric.better} is better; {metric.values}",
+        "n": next(figure.n for summary in table if (figure := summary.figures[name]) is not None),
+    }
+
+
+def _line(summary: RunSummary, measures: Sequence[str]) -> dict[str, Any]:
+    maps, without = map_cells(summary)
+    return {
+        "run": summary.run,
+        "cells": [_cell(summary.figures[name]) for name in measures],
+        "passes": passes_text(summary.passes),
+        "cost": cost_cells(summary),
+        "maps": maps,
+        "without": without,
+    }
+
+
+def _cell(figure: Figure | None) -> dict[str, str] | None:
+    if figure is None:
+        return None
+    against = "" if figure.p is None else f", p = {figure.p:.2g} against the best"
+    return {
+        "mean": number(figure.mean),
+        "interval": interval_text(figure).replace("0.", "."),  # many columns: every letter counts
+        "mark": "best" if figure.best else "tied" if figure.tied else "",
+        "detail": f"95 % interval {interval_text(figure)}{against}",
+    }
+
+
+# ---- pictures ----
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One map of a gallery: its picture, or in place of one why there is none."""
+
+    run: str
+    uri: str
+    status: str
+    reason: str
+    pointing: float | None
+    figures: str
+
+
+def _gallery(rows: Sequence[Row], runs: Sequence[str], samples: Iterable[GallerySample]) -> list[dict[str, Any]]:
+    found = {(row["sample"], row["run"]): row for row in rows}
+    shown = []
+    for (sample, question, answer, pixels), _ in zip(samples, range(GALLERY), strict=False):
+        small = _small(pixels)
+        shown.append(
+            {
+                "sample": sample,
+                "question": question,
+                "answer": answer,
+                "image": _data_uri(Image.fromarray(small)),
+                "height": small.shape[0],
+                "width": small.shape[1],
+                "pictures": [_picture(run, found.get((sample, run)), small) for run in runs],
+            }
+        )
+    return shown
+
+
+def _picture(run: str, row: Row | None, pixels: NDArray[np.uint8]) -> _Picture:
+    if row is None:
+        return _Picture(run, "", "not run", "", None, "")
+    if row["status"] != "ok":
+        return _Picture(run, "", row["status"], row.get("error") or row.get("reason") or "", None, "")
+    shown = picture.overlay(pixels, np.asarray(row["mask"], np.float32))
+    figures = [
+        f"{sign} {row[name]:.2f}" for name, sign in (("insertion", "↑"), ("deletion", "↓")) if row.get(name) is not None
+    ]
+    return _Picture(run, _data_uri(shown), "ok", "", row.get("pointing"), " ".join(figures))
+
+
+def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image at the size of the gallery, smaller or larger."""
+    height, width = pixels.shape[:2]
+    scale = PICTURE_SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def _data_uri(image: Image.Image) -> Markup:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return Markup(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+
+
+# ---- template ----
+
+
+def _printable(value: Any) -> Any:
+    """Characters that would reorder or hide text are spelled out."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.translate(INVISIBLE)
+    return value
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def _asset(name: str) -> Markup:
+    return Markup(resources.files("wherelook.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> Markup:
+    return Markup("sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
+
+
+# ---- Parquet ----
+
+COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(("sample", "kind", "question", "reference", "answer"), "string"),
+    "right": "bool",
+    **dict.fromkeys(("width", "height"), "int64"),
+    **dict.fromkeys(("run", "status", "reason", "error"), "string"),
+    **dict.fromkeys(("reliance", "gap"), "float64"),
+    "baseline": "string",
+    **dict.fromkeys(MEASURES, "float64"),
+    **dict.fromkeys(("deletion_normalized", "insertion_normalized"), "float64"),
+    **dict.fromkeys(("deletion_normalized_unseen", "insertion_normalized_unseen"), "float64"),
+    **dict.fromkeys(("forward", "backward"), "int64"),
+    "seconds": "float64",
+    "peak_bytes": "int64",
+}
+"""Type by column, in the order of the file; columns that are not here follow in alphabetical order, `mask` is last."""
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Writes the rows as Parquet: one per answer and run, a column for whatever any row has, maps as nested lists.
+
+    Raises:
+        InputError: pyarrow is not installed.
+        WherelookError: the disk refuses.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise InputError('a Parquet file needs pyarrow; install it with: pip install "wherelook[study]"') from None
+    types = {name: getattr(pyarrow, kind + "_" * (kind == "bool"))() for name, kind in COLUMNS.items()}
+    types["mask"] = pyarrow.list_(pyarrow.list_(pyarrow.float32()))
+    present = {name for row in rows for name in row}
+    order = (
+        [name for name in COLUMNS if name in present] + sorted(present - set(types)) + ["mask"] * ("mask" in present)
+    )
+    columns = {name: pyarrow.array([_encodable(row.get(name)) for row in rows], type=types.get(name)) for name in order}
+    try:
+        parquet.write_table(pyarrow.table(columns), path, compression="zstd")
+    except OSError as error:
+        raise WherelookError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _encodable(value: Any) -> Any:
+    """Text that is not Unicode (lone surrogates) is escaped: Parquet holds UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,0 +1,136 @@
+"""The page and the Parquet file of an evaluation."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+import sys
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from wherelook.report import evaluation, summary
+from wherelook.types import InputError, WherelookError
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def rows() -> list[dict]:
+    found = []
+    for sample in ("1", "2"):
+        for run, height in (("igos+:best", 0.9), ("random:best", 0.5)):
+            mask = np.zeros((7, 7))
+            mask[2, 3] = 1
+            found.append(
+                {
+                    "sample": sample, "run": run, "status": "ok", "question": EVIL, "answer": EVIL, "error": None,
+                    "insertion": height, "deletion": 1 - height, "pointing": 1.0, "forward": 5, "backward": 5,
+                    "seconds": 0.1, "peak_bytes": 1e8, "mask": mask.tolist(),
+                }
+            )  # fmt: skip
+    found.append({"sample": "3", "run": "-", "status": "wrong_answer", "error": None})
+    found[-2] |= {"status": "error", "error": EVIL, "mask": None}
+    return found
+
+
+@pytest.fixture
+def page(rows) -> str:
+    gallery = [
+        ("1", EVIL, EVIL, np.full((30, 40, 3), 99, dtype=np.uint8)),
+        ("2", "Why?", "So.", np.zeros((8, 8, 3), np.uint8)),
+    ]
+    return evaluation.render(rows, ["igos+:best", "random:best"], title=EVIL, command=EVIL, gallery=gallery)
+
+
+def test_what_comes_from_files_and_models_is_text(page):
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_page_needs_no_network_and_runs_nothing(page):
+    assert "default-src 'none'" in page
+    assert not re.search(r"<script|https?://(?!www\.w3\.org)", page)
+
+
+def test_the_policy_allows_exactly_the_inlined_style(page):
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in page
+    assert "script-src" not in page
+    assert " style=" not in page  # the policy refuses style attributes too
+
+
+def test_every_map_of_the_gallery_is_shown_and_a_missing_one_says_why(page):
+    assert page.count("data:image/jpeg;base64,") == 2 + 3  # two images, three maps; the fourth failed
+    assert page.count("no map: error") == 1
+    reasons = page[page.index("What has no map") :]
+    assert "wrong_answer" in reasons
+    assert "no run was tried" in reasons
+
+
+def test_the_gallery_ends_after_twelve_samples(rows):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    endless = ((str(index), "Why?", "So.", pixels) for index in itertools.count())
+    page = evaluation.render(rows, ["igos+:best"], title="t", command="c", gallery=endless)
+    assert page.count("<article") == evaluation.GALLERY == 12
+
+
+def test_the_best_is_marked_and_the_same_summaries_give_the_same_page(rows):
+    runs = ["igos+:best", "random:best"]
+    made = evaluation.render(rows, runs, title="t", command="c", gallery=[])
+    given = evaluation.render(rows, runs, title="t", command="c", gallery=[], summaries=summary.summarize(rows, runs))
+    assert made == given
+    assert "<strong>0.900</strong>" in made  # insertion of igos+
+    assert "<strong>0.500</strong>" not in made
+    assert made.index("igos+:best") < made.index("random:best")
+
+
+def test_characters_that_reorder_or_cannot_be_encoded_are_spelled_out(rows):
+    page = evaluation.render(rows, ["igos+:best"], title="a\u202eb\ud800", command="c", gallery=[])
+    page.encode("utf-8")
+    assert "⟨U+202E⟩b⟨U+D800⟩" in page
+
+
+def test_a_page_without_rows_says_that_nothing_can_be_compared():
+    page = evaluation.render([], ["igos+:best"], title="t", command="c", gallery=[])
+    assert "nothing can be compared" in page
+
+
+def test_parquet_keeps_every_row_and_every_map(rows, tmp_path):
+    path = tmp_path / "rows.parquet"
+    evaluation.write_table(path, rows)
+    table = pyarrow.parquet.read_table(path)
+    assert table.num_rows == len(rows)
+    read = table.to_pylist()
+    assert [one["run"] for one in read] == [one["run"] for one in rows]
+    assert np.array_equal(read[0]["mask"], rows[0]["mask"])
+    assert read[3]["mask"] is None
+    assert read[3]["error"] == EVIL
+
+
+def test_parquet_has_a_column_for_what_any_row_has_in_a_stable_order(rows, tmp_path):
+    rows[0] |= {"zeta": 1.5, "energy": 0.5, "question": "lone \ud800"}
+    path = tmp_path / "rows.parquet"
+    evaluation.write_table(path, rows)
+    table = pyarrow.parquet.read_table(path)
+    names = table.column_names
+    assert names == [name for name in evaluation.COLUMNS if name in names] + ["zeta", "mask"]
+    assert table["energy"].to_pylist() == [0.5, None, None, None, None]
+    assert table["question"][0].as_py() == "lone \\ud800"
+    evaluation.write_table(path, rows[-1:])  # columns without a value keep their type
+    assert str(pyarrow.parquet.read_schema(path).field("error").type) == "string"
+
+
+def test_parquet_without_pyarrow_says_what_to_install(rows, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r'pip install "wherelook\[study\]"'):
+        evaluation.write_table(tmp_path / "rows.parquet", rows)
+
+
+def test_parquet_that_cannot_be_written_is_one_clear_line(rows, tmp_path):
+    with pytest.raises(WherelookError, match="cannot write"):
+        evaluation.write_table(tmp_path / "missing" / "rows.parquet", rows)

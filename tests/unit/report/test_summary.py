@@ -1,0 +1,130 @@
+"""The table of an evaluation: means over common answers, intervals, tests, direction, what has no map."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from wherelook.report import summary
+from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
+
+
+def row(sample: int, run: str, status: str = "ok", **measures) -> dict:
+    base = {"sample": str(sample), "run": run, "status": status, "error": None}
+    if status == "ok":
+        base |= {"forward": 10, "backward": 4, "seconds": 0.5, "peak_bytes": 1e9}
+    return base | measures
+
+
+@pytest.fixture
+def rows() -> list[dict]:
+    """a makes maps of answers 0 to 9, b of 1 to 10, c of none."""
+    found = [row(index, "a", deletion=0.1 + index / 100, pointing=1.0) for index in range(10)]
+    found += [row(index, "b", deletion=0.3 + index / 50, pointing=float(index % 2)) for index in range(1, 11)]
+    found += [row(0, "b", "not_visual"), row(10, "a", "error", error="out of memory")]
+    found += [row(index, "c", "error", error="no attention") for index in range(11)]
+    return found
+
+
+def test_means_are_over_the_answers_that_all_able_runs_share(rows):
+    first, second, third = summary.summarize(rows, ["a", "b", "c"])
+    assert (first.answers, first.maps, first.common) == (11, 10, 9)
+    deletions = [0.1 + index / 100 for index in range(1, 10)]
+    figure = first.figures["deletion"]
+    assert figure.mean == pytest.approx(sum(deletions) / 9)
+    assert (figure.low, figure.high) == pytest.approx(bootstrap_interval(deletions))
+    assert figure.best
+    assert (third.maps, third.figures["deletion"], third.seconds) == (0, None, None)
+    assert (first.errors, second.errors, third.errors) == (1, 0, 11)
+    assert third.share_without_map == 1
+    assert second.passes == 14
+
+
+def test_a_yes_or_no_has_wilsons_interval_and_the_test_is_paired(rows):
+    first, second, _ = summary.summarize(rows, ["a", "b", "c"])
+    hits = [float(index % 2) for index in range(1, 10)]
+    assert second.figures["pointing"].mean == pytest.approx(5 / 9)
+    assert (second.figures["pointing"].low, second.figures["pointing"].high) == wilson_interval(5, 9)
+    assert second.figures["pointing"].p == pytest.approx(holm([paired_test(hits, [1.0] * 9)])[0])
+    assert first.figures["pointing"].p is None
+    assert second.figures["pointing"].tied == (second.figures["pointing"].p >= 0.05)
+
+
+def test_lower_is_better_for_deletion_and_higher_for_insertion():
+    rows = [
+        row(index, run, deletion=value, insertion=value)
+        for index in range(6)
+        for run, value in (("x", 0.2), ("y", 0.7))
+    ]
+    low, high = summary.summarize(rows, ["x", "y"])
+    assert (low.figures["deletion"].best, high.figures["deletion"].best) == (True, False)
+    assert (low.figures["insertion"].best, high.figures["insertion"].best) == (False, True)
+
+
+def test_of_several_rows_for_an_answer_the_last_counts():
+    (only,) = summary.summarize([row(0, "a", deletion=0.9), row(0, "a", deletion=0.1)], ["a"])
+    assert only.figures["deletion"].mean == pytest.approx(0.1)
+
+
+def test_a_measure_counts_where_all_runs_that_have_it_at_all_have_it():
+    rows = [row(index, "a", stability_seed=0.9 if index < 5 else None) for index in range(8)]
+    rows += [row(index, "b", stability_seed=0.5 if index > 1 else float("nan")) for index in range(8)]
+    rows += [row(index, "flat", stability_seed=None) for index in range(8)]
+    first, second, flat = summary.summarize(rows, ["a", "b", "flat"])
+    assert first.common == 8
+    assert (first.figures["stability_seed"].n, second.figures["stability_seed"].n) == (3, 3)
+    assert flat.figures["stability_seed"] is None
+    assert "energy" not in first.figures
+
+
+def test_equal_means_are_both_best_and_noise_is_tied_but_a_clear_loss_is_not():
+    wobble = [0.01, -0.01, 0.02, -0.02, 0.01, -0.01, 0.0, 0.0, 0.03, -0.03]
+    rows = []
+    for index, shift in enumerate(wobble):
+        values = {"a": 0.5, "same": 0.5, "near": 0.499 + shift, "worse": 0.3 + shift}
+        rows += [row(index, run, insertion=value) for run, value in values.items()]
+    figures = {one.run: one.figures["insertion"] for one in summary.summarize(rows, ["a", "same", "near", "worse"])}
+    assert {run for run, figure in figures.items() if figure.best} == {"a", "same"}
+    assert {run for run, figure in figures.items() if figure.tied} == {"near"}
+    assert figures["worse"].p < 0.05
+    text = summary.to_markdown(summary.summarize(rows, ["a", "same", "near", "worse"]))
+    assert "**0.500**" in text
+    assert "≈ 0.499" in text
+    assert "| 0.300" in text
+
+
+def test_the_order_is_by_insertion_then_by_pointing_and_runs_without_it_come_last():
+    rows = [row(0, "low", insertion=0.1), row(0, "none"), row(0, "high", insertion=0.9)]
+    ranked = summary.ranked(summary.summarize(rows, ["low", "none", "high"]))
+    assert [one.run for one in ranked] == ["high", "low", "none"]
+    rows = [row(0, "low", pointing=0.0), row(0, "high", pointing=1.0)]
+    assert [one.run for one in summary.ranked(summary.summarize(rows, ["low", "high"]))] == ["high", "low"]
+
+
+def test_every_measure_of_the_table_has_a_meaning():
+    for name in summary.MEASURES:
+        assert summary.metric_of(name).better in ("higher", "lower")
+
+
+def test_the_table_as_text_and_as_records(rows):
+    summaries = summary.summarize(rows, ["a", "b", "c"])
+    text = summary.to_markdown(summaries)
+    assert "| a " in text
+    assert "deletion" in text
+    assert "11 error" in text
+    records = summary.to_records(summaries)
+    json.dumps(records, allow_nan=False)
+    assert [record["run"] for record in records] == ["a", "b", "c"]
+    assert len({tuple(record) for record in records}) == 1
+
+
+def test_nothing_is_a_table_too():
+    (only,) = summary.summarize([], ["a"])
+    assert (only.answers, only.maps, only.share_without_map) == (0, 0, 0.0)
+    assert summary.to_markdown([only])
+
+
+def test_what_is_missing_is_named_most_frequent_first(rows):
+    (first, *_) = summary.missing(rows, ["a", "b", "c"])
+    assert first == ("c", "error", "no attention", 11)
