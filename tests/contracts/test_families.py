@@ -197,4 +197,4 @@ def test_an_answer_of_the_models_own_with_all_words(case):
     assert explanation.answer == "".join(token.text for token in explanation.tokens).strip()
     assert all(token.selected is (token.word is not None) for token in explanation.tokens)
     assert np.isfinite(explanation.heatmap).all()
-    assert (explanation.status == "ok") == bool(explanation.heatmap.any())
+    assert explanation.meaningful == bool(explanation.heatmap.any())

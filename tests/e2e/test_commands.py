@@ -211,7 +211,8 @@ def test_sanity(command):
     }  # fmt: skip
     code, output, errors = command("sanity", "embedded", "--methods", "center", "--n", 2)
     assert (code, errors) == (0, "")
-    assert "1.00 (1.00 to 1.00)" in output
+    assert "center:best" in output
+    assert "fails" in output
 
 
 def test_sweep(command):

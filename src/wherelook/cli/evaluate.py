@@ -97,7 +97,8 @@ def evaluate(
     names = [run.name for run in runs]
     summaries = summary.summarize(rows, names)
     answers = {row["sample"]: row["answer"] for row in rows if row["status"] == "ok"}
-    shown = itertools.islice((sample for sample in read_samples(dataset) if sample.id in answers), GALLERY)
+    wanted = min(GALLERY, len(answers))  # the scenes go on and on: stop when all are found
+    shown = itertools.islice((sample for sample in read_samples(dataset) if sample.id in answers), wanted)
     page = evaluation.render(
         rows,
         names,
