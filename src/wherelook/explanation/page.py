@@ -1,35 +1,30 @@
 """The page of one explanation: one HTML file that needs no network and runs nothing but its own few lines of script.
 
-Question, answer, token texts, model id, path and notes come from files and models nobody vouches for. They reach the
-page only through the template's escaping; `_printable` makes characters visible that would reorder or hide text; and
-the content security policy allows no script or style but the two files beside this module, by their hashes.
+How untrusted text gets onto it is in `wherelook.html`.
 """
 
 from __future__ import annotations
 
-import base64
 import bisect
-import hashlib
 import io
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from wherelook import html
 from wherelook.explanation import chart, command_line, picture
 
 if TYPE_CHECKING:
     from wherelook.explanation.record import Explanation
     from wherelook.types import Token
 
+PACKAGE = "wherelook.explanation"  # where the templates are
 LONGEST_SIDE = 1024  # pixels of the image in the page
 CARD_SIDE = 448  # pixels of the image in a notebook
 PNG_BYTES = 300_000  # larger pictures become JPEG
@@ -78,17 +73,17 @@ def render(explanation: Explanation) -> str:
     The same explanation gives the same text. Pictures are scaled down to 1,024 pixels and inlined.
     """
     height, width = explanation.pixels.shape[:2]
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = html.asset(PACKAGE, "page.css"), html.asset(PACKAGE, "page.js")
     return (
-        _environment()
+        html.environment(PACKAGE)
         .get_template("page.html")
         .render(
             e=explanation,
             headline=_headline(explanation),
             style=style,
             script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
+            style_hash=html.policy_hash(style),
+            script_hash=html.policy_hash(script),
             width=width,
             height=height,
             image=_data_uri(_shrink(explanation.pixels, LONGEST_SIDE)),
@@ -112,7 +107,7 @@ def render_card(explanation: Explanation) -> str:
     """The small form for a notebook: status, question, answer, and the overlay. A fragment without script."""
     pixels = _shrink(explanation.pixels, CARD_SIDE)
     shown = picture.overlay(pixels, explanation.heatmap, meaningful=explanation.meaningful)
-    return _environment().get_template("card.html").render(
+    return html.environment(PACKAGE).get_template("card.html").render(
         e=explanation, headline=_headline(explanation), overlay=_data_uri(np.asarray(shown)),
         tokens=_tokens(explanation),
     )  # fmt: skip
@@ -137,7 +132,7 @@ def _data_uri(shown: NDArray[np.uint8] | Image.Image) -> Markup:
     if buffer.tell() > PNG_BYTES and image.mode == "RGB":
         buffer, kind = io.BytesIO(), "jpeg"
         image.save(buffer, "JPEG", quality=88)
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return html.data_uri(buffer.getvalue(), kind)
 
 
 def _cover(explanation: Explanation) -> Markup:
@@ -324,48 +319,3 @@ def _bytes(count: float | None) -> str:
     if not count:
         return NOTHING
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-# ---- template ----
-
-
-def _invisible() -> dict[int, str]:
-    """Characters to spell out: controls, line and paragraph separators, and those that reorder what follows them.
-
-    The marks U+200E and U+200F stay: right-to-left text needs them, and they cannot reach beyond its own element.
-    """
-    codes = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"]
-    codes += [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
-    codes += range(0xD800, 0xE000)  # lone surrogates: not even encodable
-    return {code: f"⟨U+{code:04X}⟩" for code in codes}
-
-
-INVISIBLE = _invisible()
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return value.translate(INVISIBLE)
-    return value
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-@cache
-def _asset(name: str) -> Markup:
-    return Markup(resources.files("wherelook.explanation").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _hash(text: str) -> Markup:
-    return Markup("sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())

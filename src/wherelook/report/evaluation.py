@@ -1,31 +1,24 @@
 """The page and the Parquet file of `wherelook evaluate`.
 
-The page is one HTML file without script that needs no network. Questions, answers, names and messages come from data
-sets and models nobody vouches for; they reach it only through the template's escaping, and its content security policy
-allows no style but the one beside this module, by its hash.
+The page is one HTML file without script that needs no network. How untrusted text gets onto it is in `wherelook.html`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from wherelook import html
 from wherelook.evaluate import NO_RUN, Row
 from wherelook.explanation import picture
-from wherelook.explanation.page import INVISIBLE
 from wherelook.report import cost_plot
 from wherelook.report.summary import (
     GROUPS,
@@ -46,6 +39,7 @@ from wherelook.report.summary import (
 )
 from wherelook.types import InputError, WherelookError
 
+PACKAGE = "wherelook.report"  # where the template is
 GALLERY = 12  # samples at most
 PICTURE_SIDE = 184  # pixels of the longer side of a picture
 JPEG_QUALITY = 80
@@ -88,15 +82,15 @@ def render(
     """
     table = ranked(summarize(rows, runs) if summaries is None else summaries)
     measures = list(table[0].figures) if table else []
-    style = _asset("evaluation.css")
+    style = html.asset(PACKAGE, "evaluation.css")
     return (
-        _environment()
+        html.environment(PACKAGE)
         .get_template("evaluation.html")
         .render(
             title=title,
             command=command,
             style=style,
-            style_hash=_hash(style),
+            style_hash=html.policy_hash(style),
             common=table[0].common if table else 0,
             questions=len({row["sample"] for row in rows}),
             sorted_by=sorted_by(table),
@@ -213,39 +207,7 @@ def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _data_uri(image: Image.Image) -> Markup:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return Markup(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
-
-
-# ---- template ----
-
-
-def _printable(value: Any) -> Any:
-    """Characters that would reorder or hide text are spelled out."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return value.translate(INVISIBLE)
-    return value
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-@cache
-def _asset(name: str) -> Markup:
-    return Markup(resources.files("wherelook.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _hash(text: str) -> Markup:
-    return Markup("sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
+    return html.data_uri(buffer.getvalue(), "jpeg")
 
 
 # ---- Parquet ----

@@ -1,0 +1,68 @@
+"""What every HTML page of ours has in common: untrusted text is escaped, and nothing but our own style and script runs.
+
+Questions, answers, names and messages come from files and models nobody vouches for. They reach a page only through
+the template's escaping; `printable` makes characters visible that would reorder or hide text; the content security
+policy of each page allows no script or style but its own, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache, partial
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+
+def _invisible() -> dict[int, str]:
+    """Characters to spell out: controls, line and paragraph separators, and those that reorder what follows them.
+
+    The marks U+200E and U+200F stay: right-to-left text needs them, and they cannot reach beyond its own element.
+    """
+    codes = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"]
+    codes += [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
+    codes += range(0xD800, 0xE000)  # lone surrogates: not even encodable
+    return {code: f"⟨U+{code:04X}⟩" for code in codes}
+
+
+_INVISIBLE = _invisible()
+
+
+def printable(value: Any) -> Any:
+    """Text with characters that would reorder or hide it spelled out; other values, and markup of ours, as they are."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return value.translate(_INVISIBLE)
+    return value
+
+
+@cache
+def environment(package: str) -> jinja2.Environment:
+    """The templates beside the modules of `package`; everything put into one is escaped."""
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(partial(asset, package)),
+        autoescape=True,
+        finalize=printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def asset(package: str, name: str) -> Markup:
+    """A file beside the modules of `package`: a template, a style or a script."""
+    return Markup(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def policy_hash(text: str) -> Markup:
+    """The hash by which a content security policy allows a style or a script."""
+    return Markup("sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
+
+
+def data_uri(content: bytes, kind: str) -> Markup:
+    """A picture inside the page; `kind` is png or jpeg."""
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
