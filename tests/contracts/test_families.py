@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
 from wherelook.check import Finding, check_model
 from wherelook.check import test_picture as make_picture
-from wherelook.models import VisionLanguageModel
+from wherelook.models import VisionLanguageModel, scoring
+from wherelook.models.economy import last_feed_forward
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
 
@@ -128,6 +130,29 @@ def test_batched_equals_single(case):
         results.append(score.gradient(masks(4)))
     torch.testing.assert_close(results[0][0], results[1][0], atol=1e-5, rtol=0)
     torch.testing.assert_close(results[0][1], results[1][1], atol=1e-5, rtol=1e-3)
+
+
+def test_what_no_selected_token_reads_is_left_out(case, monkeypatch):
+    """The last layer's feed-forward part runs where tokens are predicted only; values and gradients are the same."""
+    part = last_feed_forward(case.model.model)
+    assert part is not None
+    lengths: list[int] = []
+    inner = part.forward
+
+    def watched(hidden, *arguments, **inputs):
+        lengths.append(hidden.shape[1])
+        return inner(hidden, *arguments, **inputs)
+
+    monkeypatch.setattr(part, "forward", watched)
+    score = case.score.select(case.score.selected[2:4])
+    values, gradients = score.gradient(masks(2))
+    assert set(lengths) == {2}
+    lengths.clear()
+    monkeypatch.setattr(scoring, "feed_forward_only", lambda model, places: contextlib.nullcontext())
+    whole_values, whole_gradients = score.gradient(masks(2))
+    assert min(lengths) > 2
+    torch.testing.assert_close(values, whole_values, atol=1e-5, rtol=0)
+    torch.testing.assert_close(gradients, whole_gradients, atol=1e-5, rtol=1e-3)
 
 
 def test_no_cache_of_keys_and_values_is_built(case, monkeypatch):

@@ -16,7 +16,7 @@ from wherelook.types import WherelookError
 
 USABLE_SHARE = 0.6  # of the free memory: the rest is for the allocator's fragments and the backward pass
 UNMEASURED_BATCH = 4  # images at once before the first gradient has told what one costs
-CPU_BATCH_BYTES = 2 * 10**9  # a larger batch on a CPU is slower: it leaves the caches, and its pages are fetched anew
+CPU_BATCH_BYTES = 5 * 10**8  # a larger batch on a CPU is slower: it leaves the caches, and its pages are fetched anew
 FORWARD_SAVING = 4  # a forward without a graph needs at most this fraction of one with it
 
 
@@ -27,7 +27,7 @@ class BatchPlan:
     Attributes:
         device: where the model's input lives.
         largest: never more images than this at once.
-        memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked, on a CPU 2 GB at most.
+        memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked, on a CPU 0.5 GB at most.
         weights: storages (data pointers) of the model's weights, which no batch pays for.
         bytes_per_image: memory that the graph of one image holds; None until measured for the workload at hand.
         shrunk: images that fitted after memory ran out; None until it does.

@@ -1,8 +1,9 @@
 """The score function of one answer: masks in, log-probabilities of the selected answer tokens out.
 
 Nothing is computed that is not needed: the sequence ends before the last selected token, logits are made only where a
-selected token is predicted, and one backward follows each micro-batch, so that memory depends neither on the number
-of masks nor on the size of the vocabulary times the length of the prompt.
+selected token is predicted, the last layer's feed-forward part too (`wherelook.models.economy`), and one backward follows
+each micro-batch, so that memory depends neither on the number of masks nor on the size of the vocabulary times the
+length of the prompt.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.geometry import Geometry, TensorGeometry, sample
+from wherelook.models.economy import feed_forward_only
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
@@ -224,7 +226,7 @@ class HuggingFaceScore:
             pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
             with torch.enable_grad(), frozen(self.model), self.plan.measuring(count):
-                log_probabilities = self._gather(self._predict(pixels | leaves, count))
+                log_probabilities = self._gather(self._predict_selected(pixels | leaves, count))
                 gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
                 if gradient is not None:  # a tensor that the model does not read with this answer
@@ -295,7 +297,12 @@ class HuggingFaceScore:
 
     def _logits(self, masks: Tensor, noise: Noise | None) -> Tensor:
         """(masks, tokens, vocabulary): one forward of len(masks) images."""
-        return self._predict(self.blend(masks, noise), len(masks))
+        return self._predict_selected(self.blend(masks, noise), len(masks))
+
+    def _predict_selected(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
+        """`_predict` without what the selected tokens do not read."""
+        with feed_forward_only(self.model, self._inputs["input_ids"].shape[1] - self._positions):
+            return self._predict(pixels, count)
 
     def _predict(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
         """(count, tokens, vocabulary): one forward of `count` images, given as their pixel tensors."""
