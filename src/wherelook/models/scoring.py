@@ -1,9 +1,9 @@
 """The score function of one answer: masks in, log-probabilities of the selected answer tokens out.
 
-Nothing is computed that is not needed: the sequence ends before the last selected token, logits are made only where a
-selected token is predicted, the last layer's feed-forward part too (`wherelook.models.economy`), and one backward follows
-each micro-batch, so that memory depends neither on the number of masks nor on the size of the vocabulary times the
-length of the prompt.
+Nothing is computed that is not needed: the sequence ends before the last selected token, logits and the last layer's
+feed-forward part (`wherelook.models.economy`) are made only where a selected token is predicted, and one backward
+follows each micro-batch, so that memory depends neither on the number of masks nor on the size of the vocabulary times
+the length of the prompt.
 """
 
 from __future__ import annotations

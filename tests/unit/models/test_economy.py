@@ -1,4 +1,4 @@
-"""Leaving out what no selected token reads: what happens to models that are not as expected, and what is left behind."""
+"""Leaving out what no selected token reads: models that are not as expected, and what is left behind."""
 
 from __future__ import annotations
 
