@@ -69,7 +69,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("set-fraction", (*EXPLAIN, "--set", "iterations=1.5"), 2, "is not a whole number"),
     ("set-nan", (*EXPLAIN, "--set", "l1=nan"), 2, "l1='nan' is not a finite number"),
     ("set-negative", (*EXPLAIN, "--set", "tv=-1"), 2, "not negative"),
-    ("set-zero", (*EXPLAIN, "--set", "iterations=0"), 2, "must be from 1 to"),
+    ("set-zero", (*EXPLAIN, "--set", "steps=0"), 2, "must be from 1 to"),
     ("set-no-choice", (*EXPLAIN, "--set", "update=sgd"), 2, "unknown value of update 'sgd'; valid: nesterov, adam"),
     ("set-no-truth", (*EXPLAIN, "--set", "relative=maybe"), 2, "is not true or false"),
     ("alpha-nan", (*SHORT, "--alpha", "nan"), 2, "alpha is a number of nats from 0 up; got nan"),

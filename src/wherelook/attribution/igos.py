@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from wherelook.attribution.gradients import integrated_gradient
 from wherelook.attribution.maps import map_size
+from wherelook.attribution.rest import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
 from wherelook.attribution.verification import FLOOR, verify_peaks
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
@@ -47,7 +48,7 @@ class IgosSettings:
     Attributes:
         cells: side of the mask for a square image.
         square: the mask is cells x cells whatever the image's shape [paper]; else its cells are square.
-        iterations: steps of the optimiser.
+        iterations: steps of the optimiser; 0 keeps the start.
         steps: path points n of the integrated gradients.
         learning_rate: of the step.
         momentum: of the Nesterov step, e = k / (k + momentum).
@@ -72,6 +73,9 @@ class IgosSettings:
             optimised mask knows one context of a region, the more salient ones being gone or alone; these know many.
         verify: how many of the map's peaks are checked by removing each, and by showing it alone (0: none); see
             `wherelook.attribution.verification`. Two forward passes for each.
+        rest: path points of gradients that rank what is left once the map's first places are gone (0: not ranked); see
+            `wherelook.attribution.rest`.
+        rest_shown: whether gradients with only the first places shown are added, which doubles the cost of `rest`.
     """
 
     cells: int = 32
@@ -97,11 +101,15 @@ class IgosSettings:
     center: float = 0.0
     contexts: int = 0
     verify: int = 0
+    rest: int = 0
+    rest_shown: bool = False
 
     def __post_init__(self) -> None:
-        for name, most in (("cells", 512), ("iterations", 1000), ("steps", 1000), ("start_steps", 1000)):
-            if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"{name} must be from 1 to {most}, not {getattr(self, name)}")
+        for name, least, most in (
+            ("cells", 1, 512), ("iterations", 0, 1000), ("steps", 1, 1000), ("start_steps", 1, 1000), ("rest", 0, 1000),
+        ):  # fmt: skip
+            if not least <= getattr(self, name) <= most:
+                raise InputError(f"{name} must be from {least} to {most}, not {getattr(self, name)}")
         if (
             self.learning_rate <= 0
             or min(self.l1, self.l2, self.l2_decay, self.tv, self.noise, self.sharpen) < 0
@@ -112,18 +120,21 @@ class IgosSettings:
             raise InputError("edge_scale must be positive, tv_power at least 1, momentum not negative")
         if self.update not in ("nesterov", "adam") or self.start not in ("ones", "gradient"):
             raise InputError("update is nesterov or adam, start is ones or gradient")
+        if self.iterations == 0 and self.start == "ones":
+            raise InputError("without iterations the mask must start from the gradient (start=gradient)")
 
 
 PRESETS: dict[str, IgosSettings] = {
     "paper": IgosSettings(),
     "best": IgosSettings(
         cells=28, square=False, iterations=5, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=20, average=True, smooth=1.5, center=2.5,
-        contexts=80, verify=4,
+        relative=True, update="adam", start="gradient", start_steps=12, average=True, smooth=1.5, center=2.5,
+        contexts=72, verify=4, rest=4, rest_shown=True,
     ),
     "fast": IgosSettings(
         cells=28, square=False, iterations=1, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
         relative=True, update="adam", start="gradient", start_steps=8, average=True, smooth=1.5, center=2.5, verify=4,
+        rest=4,
     ),
 }  # fmt: skip
 
@@ -164,9 +175,10 @@ def igos_plus_plus(
 
 
 def passes(settings: IgosSettings, image_size: Size, *, masks: int) -> Passes:
-    """The most passes of one run: with a gradient for start and steps, without one for contexts and peaks."""
+    """The most passes of one run: with a gradient for start, steps and rest, without one for contexts and peaks."""
     start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
-    backward = start + 2 * masks * settings.steps * settings.iterations
+    rest = settings.rest * len(AREAS) * (2 if settings.rest_shown else 1)
+    backward = start + 2 * masks * settings.steps * settings.iterations + rest
     return Passes(backward + settings.contexts + 2 * settings.verify, backward)
 
 
@@ -202,7 +214,7 @@ def _optimize(
         total += state.prod(dim=0)
         if progress is not None:
             progress("optimise", iteration + 1, settings.iterations)
-    mask = total / settings.iterations if settings.average else state.prod(dim=0)
+    mask = total / settings.iterations if settings.average and settings.iterations else state.prod(dim=0)
     saliency = 1 - mask
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
@@ -211,6 +223,8 @@ def _optimize(
         saliency = _unit(saliency * _context_weights(score, image, settings, size))
     if settings.verify > 0:
         saliency = _unit(verify_peaks(score, saliency, peaks=settings.verify))
+    if settings.rest > 0:
+        saliency = rank_rest(score, saliency, steps=settings.rest, shown=settings.rest_shown)
     return Attribution(saliency, tuple(trace))
 
 

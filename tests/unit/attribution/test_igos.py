@@ -216,7 +216,7 @@ def test_the_paper_preset_from_end_to_end_by_hand(method):
 def test_average_sharpen_smooth_and_center_follow_their_definitions():
     """With one iteration the average is the result; the start gradient multiplies it, a Gaussian comes last."""
     score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
-    base = replace(PRESETS["best"], iterations=1, sharpen=0.0, smooth=0.0, center=0.0, contexts=0, verify=0)
+    base = replace(PRESETS["best"], iterations=1, sharpen=0.0, smooth=0.0, center=0.0, contexts=0, verify=0, rest=0)
     plain = METHODS["igos+"].run(score, image(), replace(base, average=False)).saliency
     averaged = METHODS["igos+"].run(score, image(), replace(base, average=True)).saliency
     torch.testing.assert_close(plain, averaged)
@@ -245,6 +245,15 @@ def test_paper_constants():
     assert (paper.relative, paper.update, paper.start, paper.average, paper.sharpen) == (
         False, "nesterov", "ones", False, 0,
     )  # fmt: skip
+
+
+def test_without_iterations_the_start_is_the_map():
+    score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
+    settings = replace(PRESETS["fast"], iterations=0, smooth=0.0, center=0.0, verify=0, rest=0)
+    result = METHODS["igos+"].run(score, image(), settings)
+    slope = integrated_gradient(score, mask_size(settings, IMAGE_SIZE), settings.start_steps).clamp_min(0)
+    torch.testing.assert_close(result.saliency, slope / slope.max())
+    assert result.trace == ()
 
 
 def test_fast_costs_at_most_a_quarter_of_best():
@@ -306,7 +315,7 @@ def test_the_trace_falls():
     ("change", "message"),
     [
         ({"cells": 0}, "cells must be from 1 to .*, not 0"),
-        ({"iterations": 0}, "iterations must be from 1"),
+        ({"iterations": -1}, "iterations must be from 0"),
         ({"steps": -1}, "steps must be from 1"),
         ({"learning_rate": 0.0}, "learning rate must be positive"),
         ({"noise": -0.1}, "not negative"),
@@ -314,6 +323,8 @@ def test_the_trace_falls():
         ({"edge_scale": 0.0}, "edge_scale must be positive"),
         ({"tv_power": 0.5}, "tv_power at least 1"),
         ({"momentum": -1.0}, "momentum not negative"),
+        ({"rest": -1}, "rest must be from 0"),
+        ({"iterations": 0, "start": "ones"}, "must start from the gradient"),
     ],
 )
 def test_settings_out_of_range(change, message):

@@ -1,0 +1,80 @@
+"""Ranks what is left once the most salient area is gone.
+
+A map is found while everything else is there. With its first places removed, others speak: some hold the answer after
+all (a second object of the same colour), some hold it down (the model would turn to them), and removing those brings
+the answer back. With F the summed log-probability of the selected tokens, S the map and R its first places,
+
+    T = mean over s of dF/dM at s(1 - R)  [+ mean over s of dF/dM at R + s(1 - R)]          outside R
+
+adds up to F(1 - R) - F(0) [and F(1) - F(R)]: integrated gradients of the rest of the image, with a sign. Places with
+positive T come next, those with negative T last:
+
+    S' = (1 - TAIL) max(KEEP S, t max(0, T) min_R S) + TAIL (1 + T) / 2          outside R
+
+where T is smoothed and scaled to a largest magnitude of 1, and t in [0, 1] is the share of the score gap that is still
+there without R. This is done for each of `AREAS` in turn.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from wherelook.types import AnswerScore
+
+AREAS = (0.04, 0.12, 0.25)
+"""Shares of the image that are removed, one after another."""
+
+KEEP = 0.5
+"""What the map's own value of a place outside R still counts."""
+
+TAIL = 0.02
+"""Share of the saliency that is the rank of places on which nothing rests."""
+
+SMOOTH = 1.5
+"""Standard deviation, in cells, of the Gaussian over T."""
+
+
+def rank_rest(
+    score: AnswerScore, saliency: Float[Tensor, "height width"], *, steps: int, shown: bool
+) -> Float[Tensor, "height width"]:
+    """The map with everything after its first places ranked anew; see the module.
+
+    Args:
+        score: the score function; `steps` passes with a gradient for each of `AREAS`, twice as many with `shown`.
+        saliency: the map, in [0, 1], on the CPU.
+        steps: path points of the gradients.
+        shown: whether the second term of T is added.
+    """
+    for area in AREAS:
+        count = round(area * saliency.numel())
+        if count and saliency.any():
+            saliency = _ranked(score, saliency, count, steps, shown)
+    return saliency
+
+
+def _ranked(score: AnswerScore, saliency: Tensor, count: int, steps: int, shown: bool) -> Tensor:
+    first = torch.zeros(saliency.numel())
+    order = saliency.flatten().argsort(descending=True, stable=True)[:count]
+    first[order] = 1
+    first = first.reshape(saliency.shape)
+    rest = 1 - first
+    path = (torch.arange(1, steps + 1) / steps)[:, None, None]
+    masks = path * rest
+    if shown:
+        masks = torch.cat([masks, first + (path - 1 / steps) * rest])
+    values, gradients = score.gradient(masks)
+    slopes = gradients.cpu().sum(dim=0) / steps * rest
+    signed = torch.from_numpy(gaussian_filter(slopes.double().numpy(), SMOOTH, mode="nearest")).float()
+    largest = signed.abs().max()
+    if not largest > 0:
+        return saliency
+    signed = signed / largest
+    original, baseline = float(score.original.sum()), float(score.baseline.sum())
+    left = min(1.0, max(0.0, (float(values[steps - 1].sum()) - baseline) / (original - baseline)))
+    next_ones = left * signed.clamp_min(0) * saliency.flatten()[order].min()
+    ranked = torch.where(first > 0, saliency, torch.maximum(KEEP * saliency, next_ones))
+    ranked = (1 - TAIL) * ranked + TAIL * (1 + signed) / 2
+    return ranked / ranked.max()
