@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import VisionLanguageModel
+from wherelook.models.remembering import ScoreMemory
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.request import check_request
 from wherelook.tokens import ALPHA, FLIP_FLOOR
@@ -112,8 +113,8 @@ class Explainer:
             baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "auto" blurs, and takes
                 the mean colour if no word depends on what the blur removes.
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
-            per_token: also a map for every selected token that loses at least 0.2 nats itself, each at the cost of the
-                whole-answer map.
+            per_token: also a map for every selected token that loses at least 0.2 nats itself. Occlusion, strips and
+                RISE make them from what the whole-answer map took; other methods spend more, see docs/metrics.md.
             truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics.
             settings: constants of the method to change, by name.
             replay_steps: points of the deletion and insertion curves; 0 skips them; None takes the preset's.
@@ -227,13 +228,16 @@ def explain_case(
 
     if relevance.status == "ok":
         score = case.selected_score()
-        attribution = run(score, case.guide, progress=progress)
+        mapped = _mapped_tokens(case) if per_token else []
+        memory = ScoreMemory(score, together=mapped if METHODS[method].fixed_masks else ())
+        attribution = run(memory.select(case.selected) if mapped else score, case.guide, progress=progress)
         map_cost = meter.read()
         saliency = attribution.saliency
         if saliency.any():
             focus = Focus(focus_box(saliency, case.image.size), peak(saliency, case.image.size))
-            if per_token:
-                token_maps = tuple(_token_maps(case, partial(run, image=case.guide), attribution))
+            if per_token and len(case.selected) == 1:  # its map is the whole answer's
+                token_maps = (TokenMap(case.selected[0], _array(saliency)),)
+            token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
             if steps:
                 curves, metrics = _replay(case, score, saliency, steps)
             if truth is not None:
@@ -336,16 +340,17 @@ def localize(
     }
 
 
-def _token_maps(case: Case, run: Callable[..., Attribution], whole: Attribution) -> Iterator[TokenMap]:
-    """A map for each selected token that itself rests on the image; one that was asked for by name may not."""
-    if len(case.selected) == 1:  # its map is the whole answer's
-        yield TokenMap(case.selected[0], _array(whole.saliency))
-        return
-    for position in case.selected:
-        score = case.score.select([position])
-        if float((score.original - score.baseline).sum()) < FLIP_FLOOR:
-            continue
-        saliency = run(score).saliency
+def _mapped_tokens(case: Case) -> list[int]:
+    """Of several selected tokens those that rest on the image themselves; one that was asked for by name may not."""
+    if len(case.selected) == 1:
+        return []
+    return [position for position in case.selected if case.relevance.tokens[position].llr >= FLIP_FLOOR]
+
+
+def _token_maps(memory: ScoreMemory, positions: Sequence[int], run: Callable[..., Attribution]) -> Iterator[TokenMap]:
+    """A map of each of these tokens that has one."""
+    for position in positions:
+        saliency = run(memory.select([position])).saliency
         if saliency.any():
             yield TokenMap(position, _array(saliency))
 

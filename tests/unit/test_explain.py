@@ -123,6 +123,26 @@ def test_a_map_for_every_selected_token(explainer, explanation):
     assert explanation.token_maps == ()
 
 
+@pytest.mark.parametrize("method", ["occlusion", "strips", "rise"])
+def test_maps_of_tokens_cost_nothing_where_the_masks_are_the_same(explainer, method):
+    options = {**QUICK, "method": method, "replay_steps": 0}
+    alone = explainer.explain(PICTURE, QUESTION, **options)
+    together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
+    assert len(together.token_maps) > 1
+    assert together.cost["forward"] == alone.cost["forward"]
+    assert together.method["cost"]["forward"] == alone.method["cost"]["forward"]
+    np.testing.assert_array_equal(together.heatmap, alone.heatmap)
+
+
+def test_gradients_of_tokens_share_a_forward(explainer):
+    options = {**QUICK, "method": "gradient-x-input", "replay_steps": 0}
+    alone = explainer.explain(PICTURE, QUESTION, **options)
+    together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
+    assert together.cost["forward"] == alone.cost["forward"] + 1
+    assert together.cost["backward"] == alone.cost["backward"] + len(together.token_maps)
+    assert together.method["cost"]["backward"] == alone.method["cost"]["backward"] == 1
+
+
 def test_one_tokens_map_is_that_of_its_word_alone(explainer):
     options = {**QUICK, "replay_steps": 0}
     together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
