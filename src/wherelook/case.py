@@ -23,7 +23,7 @@ from wherelook.models import VisionLanguageModel
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.request import AUTO_BASELINES, check_request
+from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
 from wherelook.types import Status, Token, WherelookError
 
@@ -107,6 +107,17 @@ class Case:
         """`score` with another baseline, by name."""
         picture = baseline_image(self.image, baseline, self.seed)
         return score.with_baseline(self.model.pixels(self.prompt, picture))
+
+    def asked(self, question: str) -> HuggingFaceScore:
+        """The score of the tokens to explain, had the same answer been given to another question about the image.
+
+        Raises:
+            InputError: the question is empty, or not for this model.
+        """
+        check_text("question", question)
+        prompt = self.model.encode(self.image.picture, question)
+        ids = [token.id for token in self.relevance.tokens]
+        return self.model.score(prompt, baseline_image(self.image, self.baseline, self.seed), ids).select(self.selected)
 
     def answer_to(self, score: HuggingFaceScore, mask: Float[Tensor, "height width"]) -> str:
         """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""

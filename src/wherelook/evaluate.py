@@ -25,7 +25,7 @@ from wherelook.explain import explain_case
 from wherelook.explanation import Explanation
 from wherelook.metrics import compactness, rank_correlation, replay, top_area
 from wherelook.models import VisionLanguageModel
-from wherelook.tokens import holds_words, selected_words
+from wherelook.tokens import FLIP_FLOOR, holds_words, selected_words
 from wherelook.types import InputError, Progress, WherelookError
 
 REPLAY_STEPS = 28
@@ -139,7 +139,8 @@ def evaluate(
         runs: methods with presets.
         count: how many answers.
         only_right: a wrong answer to a question with a known one gets a row without a map, and does not count.
-        stability: on this many of the answers the map is also made with another seed and with a little image noise.
+        stability: on this many of the answers the map is also made with another seed, with a little image noise and,
+            where the sample has one, to a paraphrase of the question.
         seed: of everything random.
         done: (sample id, run name) of rows that exist already; they are not made again.
         progress: called after every sample.
@@ -199,7 +200,7 @@ def _explain(case: Case, run: Run, sample: Sample, seed: int, stability: bool) -
     saliency = torch.from_numpy(explanation.heatmap)
     measured: Row = dict(explanation.metrics) | independent_measures(case, saliency)
     if stability:
-        measured |= stability_measures(case, run, saliency, seed + run.seed)
+        measured |= stability_measures(case, run, saliency, seed + run.seed, paraphrase=sample.paraphrase)
     return explanation, measured
 
 
@@ -225,9 +226,13 @@ def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) ->
 
 
 def stability_measures(
-    case: Case, run: Run, saliency: Float[Tensor, "height width"], seed: int
+    case: Case, run: Run, saliency: Float[Tensor, "height width"], seed: int, *, paraphrase: str | None = None
 ) -> dict[str, float | None]:
-    """Rank correlation of the map with the one of another seed, and with the one of a slightly noisy image."""
+    """Rank correlation of the map with others that should be like it; None where there is no other map.
+
+    They are the map of another seed, that of a slightly noisy image, and that of the same words of the same answer to
+    the question in other words.
+    """
     method = METHODS[run.method].run
     again = method(case.selected_score(), case.guide, run.settings, seed=seed + 1).saliency
     draw = np.random.default_rng(seed).normal(0, NOISE_LEVEL, case.image.pixels.shape)
@@ -238,7 +243,16 @@ def stability_measures(
         shaken = rank_correlation(
             saliency, method(other.selected_score(), other.guide, run.settings, seed=seed).saliency
         )
-    return {"stability_seed": rank_correlation(saliency, again), "stability_noise": shaken}
+    rephrased = None
+    if paraphrase is not None:
+        score = case.asked(paraphrase)
+        if float((score.original - score.baseline).sum()) >= FLIP_FLOOR:
+            rephrased = rank_correlation(saliency, method(score, case.guide, run.settings, seed=seed).saliency)
+    return {
+        "stability_seed": rank_correlation(saliency, again),
+        "stability_noise": shaken,
+        "stability_paraphrase": rephrased,
+    }
 
 
 def superpixel_grid(case: Case) -> Int[np.ndarray, "rows columns"]:

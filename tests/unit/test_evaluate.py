@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from wherelook.case import open_case
 from wherelook.data.samples import read_samples
 from wherelook.evaluate import NO_RUN, Run, evaluate, parse_runs, read_rows, sweep_runs
 from wherelook.models import VisionLanguageModel
@@ -60,6 +62,25 @@ def test_stability_is_measured_on_the_first_answers(rows):
     assert rows[0]["stability_seed"] == pytest.approx(1)  # igos+:fast draws nothing
     assert rows[0]["stability_noise"] > 0.3
     assert "stability_seed" not in rows[2]
+
+
+def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
+    sample = next(sample for sample in read_samples("scenes-tuning") if sample.paraphrase)
+    case = open_case(model, sample.image, sample.question)
+    assert torch.equal(case.asked(sample.question).original, case.selected_score().original)
+    score = case.asked(sample.paraphrase)
+    assert score.conversation.answer == tuple(token.id for token in case.relevance.tokens)
+    assert score.selected == tuple(case.selected)
+    assert not torch.equal(score.original, case.selected_score().original)
+    options = {"runs": parse_runs("center,igos+:fast"), "count": 1, "stability": 1}
+    flat, ours = evaluate(model, [sample], **options)
+    assert flat["stability_paraphrase"] == pytest.approx(1)  # the centre hears no question
+    assert 0.3 < ours["stability_paraphrase"] <= 1
+    (other,) = evaluate(model, [replace(sample, paraphrase=None)], **{**options, "runs": [Run("center")]})
+    assert other["stability_paraphrase"] is None
+    blind = replace(sample, paraphrase="How many sides does a triangle have?")
+    (none,) = evaluate(model, [blind], **{**options, "runs": parse_runs("igos+:fast")})
+    assert none["stability_paraphrase"] is None or none["stability_paraphrase"] < ours["stability_paraphrase"]
 
 
 def test_what_is_done_is_not_done_again(model, samples, rows):

@@ -25,7 +25,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             help="scenes (drawn, never used for choosing anything), scenes-tuning, a folder of `wherelook scenes`, "
-            "or a .jsonl file with image and question on every line (and answer, mask if known).",
+            "or a .jsonl file with image and question on every line (and answer, mask, paraphrase if known).",
         ),
     ] = "scenes",
     methods: Annotated[
@@ -37,7 +37,9 @@ def evaluate(
     stability: Annotated[
         int,
         typer.Option(
-            "--stability", min=0, help="On so many answers, also compare maps of another seed and a noisy image."
+            "--stability",
+            min=0,
+            help="On so many answers, also compare maps of another seed, a noisy image, and a paraphrased question.",
         ),
     ] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where table, page and rows go.")] = Path(

@@ -54,6 +54,7 @@ LABELS: Mapping[str, str] = {
     "compactness": "compact",
     "stability_seed": "seed",
     "stability_noise": "noise",
+    "stability_paraphrase": "paraphrase",
 }
 """Short names under the heading of their group; those of a replay are deletion and insertion."""
 

@@ -22,7 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Replay, unseen baseline": ("deletion_unseen", "insertion_unseen"),
     "Replay, superpixels": ("deletion_superpixels", "insertion_superpixels"),
     "Asked again": ("flip", "keep"),
-    "Shape and stability": ("compactness", "stability_seed", "stability_noise"),
+    "Shape and stability": ("compactness", "stability_seed", "stability_noise", "stability_paraphrase"),
 }
 MEASURES = tuple(name for names in GROUPS.values() for name in names)
 """In the order of the table; a measure that no row has is left out."""
