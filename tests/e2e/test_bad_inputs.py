@@ -137,6 +137,8 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("evaluate-preset", ("evaluate", "--methods", "igos+:slow"), 2, "unknown preset 'slow'"),
     ("evaluate-no-methods", ("evaluate", "--methods", ","), 2, "no methods in ','"),
     ("evaluate-none", ("evaluate", "--n", "0"), 2, "Invalid value for '--n'"),
+    ("evaluate-sanity-one", ("evaluate", "--sanity", "1"), 2, "--sanity is 0 (no check) or at least 2 answers"),
+    ("sanity-out-file", ("sanity", "embedded", "--out", "{good}"), 2, "is a file; expected a folder"),
     ("evaluate-out-file", ("evaluate", "--out", "{good}"), 2, "is a file; expected a folder"),
     ("evaluate-model", ("evaluate", "--model", "{broken}/empty", "--out", "new"), 2, "has no config.json"),
     ("sanity-without-model", ("sanity",), 2, "Missing argument 'MODEL'"),
