@@ -23,7 +23,7 @@ from torch import Tensor
 
 from wherelook.attribution import METHODS, make_settings
 from wherelook.case import Case, Meter, Relevance, add_costs, open_case
-from wherelook.data.images import load_image
+from wherelook.data.images import LoadedImage, load_image
 from wherelook.explanation import Explanation, Focus, TokenMap
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area, top_area
@@ -92,6 +92,7 @@ class Explainer:
         preset: str = "best",
         tokens: str = "auto",
         baseline: str = "auto",
+        baseline_image: str | Path | Image.Image | NDArray | None = None,
         alpha: float = ALPHA,
         per_token: bool = False,
         truth: NDArray[np.bool_] | None = None,
@@ -110,8 +111,11 @@ class Explainer:
             method: one of `wherelook methods`.
             preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly).
             tokens: "auto" explains the words that rest on the image, "all" every word, else the words named.
-            baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "auto" blurs, and takes
-                the mean colour if no word depends on what the blur removes.
+            baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "image" for
+                `baseline_image`; "auto" blurs, and takes the mean colour or a stronger blur if no word depends on what
+                the blur removes.
+            baseline_image: another image, as `image`, whose parts replace removed ones; it is resized. With the
+                baseline "auto" it is taken only where no other shows a relevant word. It may hold the answer too.
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
             per_token: also a map for every selected token that loses at least 0.2 nats itself. Occlusion, strips and
                 RISE make them from what the whole-answer map took; other methods spend more, see docs/metrics.md.
@@ -137,6 +141,7 @@ class Explainer:
             alpha=alpha,
             max_new_tokens=max_new_tokens,
             replay_steps=replay_steps,
+            baseline_image=baseline_image is not None,
         )
         loaded = load_image(image)
         _check_truth(truth, loaded.size)
@@ -148,6 +153,7 @@ class Explainer:
                 answer=answer,
                 tokens=tokens,
                 baseline=baseline,
+                baseline_image=baseline_image,
                 alpha=alpha,
                 max_new_tokens=max_new_tokens,
                 seed=seed,
@@ -173,6 +179,7 @@ class Explainer:
         answer: str | None = None,
         tokens: str = "auto",
         baseline: str = "auto",
+        baseline_image: str | Path | Image.Image | NDArray | None = None,
         alpha: float = ALPHA,
         max_new_tokens: int = 64,
         seed: int = 0,
@@ -189,6 +196,7 @@ class Explainer:
                 answer=answer,
                 tokens=tokens,
                 baseline=baseline,
+                baseline_image=baseline_image,
                 alpha=alpha,
                 max_new_tokens=max_new_tokens,
                 seed=seed,
@@ -270,6 +278,7 @@ def explain_case(
             "tokens": case.tokens,
             "answer_given": case.answer_given,
             "baseline": case.baseline,
+            "baseline_image": _named_image(case.baseline_image),
             "replay_steps": steps,
             "seed": seed,
             "objective": [] if attribution is None else list(attribution.trace),
@@ -353,6 +362,10 @@ def _token_maps(memory: ScoreMemory, positions: Sequence[int], run: Callable[...
         saliency = run(memory.select([position])).saliency
         if saliency.any():
             yield TokenMap(position, _array(saliency))
+
+
+def _named_image(image: LoadedImage | None) -> dict[str, str | None] | None:
+    return None if image is None else {"path": image.path, "sha256": image.sha256}
 
 
 def _array(values: Tensor) -> NDArray[np.float32]:

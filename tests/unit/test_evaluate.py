@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from wherelook.case import open_case
+from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
 from wherelook.evaluate import NO_RUN, Run, evaluate, parse_runs, read_rows, sweep_runs
 from wherelook.models import VisionLanguageModel
@@ -81,6 +82,19 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
     blind = replace(sample, paraphrase="How many sides does a triangle have?")
     (none,) = evaluate(model, [blind], **{**options, "runs": parse_runs("igos+:fast")})
     assert none["stability_paraphrase"] is None or none["stability_paraphrase"] < ours["stability_paraphrase"]
+
+
+def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
+    """A plain image is its own blur and its own mean."""
+    plain = replace(samples[0], id="plain", image=load_image(np.full((64, 64, 3), 128, np.uint8)), reference=None)
+    options = {"runs": parse_runs("center"), "count": 2, "stability": 1, "only_right": False}
+    alone = list(evaluate(model, [plain, samples[1]], **options))
+    assert [row["status"] for row in alone] == ["not_visual", "ok"]
+    lent = list(evaluate(model, [plain, samples[1]], **options, lend=True))
+    assert [(row["status"], row["baseline"]) for row in lent] == [("ok", "image"), ("ok", alone[1]["baseline"])]
+    assert lent[0]["stability_noise"] is None or lent[0]["stability_noise"] == pytest.approx(1)
+    (last,) = evaluate(model, [plain], **options, lend=True)
+    assert last["status"] == "not_visual"
 
 
 def test_what_is_done_is_not_done_again(model, samples, rows):

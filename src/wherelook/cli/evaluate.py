@@ -50,6 +50,14 @@ def evaluate(
             help="On so many answers, also compare maps of another seed, a noisy image, and a paraphrased question.",
         ),
     ] = 0,
+    lend: Annotated[
+        bool,
+        typer.Option(
+            "--lend",
+            help="Where no word rests on what blur and mean colour remove, try the data set's next image as the "
+            "baseline.",
+        ),
+    ] = False,
     sanity: Annotated[
         int,
         typer.Option(
@@ -90,7 +98,8 @@ def evaluate(
     options.make_folder(out)
     about = {"model": model, "revision": revision, "dataset": dataset, "seed": seed}
     read_verdicts(out / VERDICTS_FILE, about)  # what is wrong with it is found before the work
-    _keep_apart(out / CONFIGURATION_FILE, **about, wrong=wrong)
+    lending = {"lend": True} if lend else {}  # folders from before there was the option have none
+    _keep_apart(out / CONFIGURATION_FILE, **about, wrong=wrong, **lending)
     rows = read_rows(out / ROWS_FILE)
     explainer = options.load_explainer(
         model,
@@ -110,6 +119,7 @@ def evaluate(
             count=n,
             only_right=not wrong,
             stability=stability,
+            lend=lend,
             seed=seed,
             done=frozenset((row["sample"], row["run"]) for row in rows),
             progress=progress,
