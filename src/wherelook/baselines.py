@@ -84,12 +84,16 @@ BASELINES: Mapping[str, Callable[[Pixels, int], Pixels]] = {
     "noise": noise,
 }
 
+OTHER_IMAGE = "image"
+"""Name of the baseline that no function makes: another image, which is given."""
+
 UNSEEN: Mapping[str, str] = {
     "blur": "mean",
     "mean": "blur",
     "strong-blur": "mean",
     "zeros": "mean",
     "noise": "mean",
+    OTHER_IMAGE: "mean",
 }
 """The baseline that replays a map made with the key, so that a map cannot win by fitting its own baseline."""
 

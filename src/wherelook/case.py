@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wherelook.baselines import UNSEEN, make_baseline
+from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
 from wherelook.data.images import LoadedImage, load_image
 from wherelook.models import VisionLanguageModel
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.request import AUTO_BASELINES, check_request
+from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
 from wherelook.types import Status, Token, WherelookError
 
@@ -64,6 +64,7 @@ class Case:
         max_new_tokens: longest answer to generate.
         cost: passes, seconds and peak memory that opening took.
         notes: what a reader should know.
+        baseline_image: the other image that serves as the baseline; None where another baseline does.
     """
 
     model: VisionLanguageModel
@@ -78,6 +79,7 @@ class Case:
     max_new_tokens: int
     cost: Mapping[str, float]
     notes: tuple[str, ...]
+    baseline_image: LoadedImage | None = None
 
     @property
     def selected(self) -> list[int]:
@@ -105,8 +107,20 @@ class Case:
 
     def against(self, score: HuggingFaceScore, baseline: str) -> HuggingFaceScore:
         """`score` with another baseline, by name."""
-        picture = baseline_image(self.image, baseline, self.seed)
+        picture = baseline_picture(self.image, baseline, self.seed, self.baseline_image)
         return score.with_baseline(self.model.pixels(self.prompt, picture))
+
+    def asked(self, question: str) -> HuggingFaceScore:
+        """The score of the tokens to explain, had the same answer been given to another question about the image.
+
+        Raises:
+            InputError: the question is empty, or not for this model.
+        """
+        check_text("question", question)
+        prompt = self.model.encode(self.image.picture, question)
+        ids = [token.id for token in self.relevance.tokens]
+        picture = baseline_picture(self.image, self.baseline, self.seed, self.baseline_image)
+        return self.model.score(prompt, picture, ids).select(self.selected)
 
     def answer_to(self, score: HuggingFaceScore, mask: Float[Tensor, "height width"]) -> str:
         """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""
@@ -123,6 +137,7 @@ def open_case(
     answer: str | None = None,
     tokens: str = "auto",
     baseline: str = "auto",
+    baseline_image: str | Path | Image.Image | NDArray | LoadedImage | None = None,
     alpha: float = ALPHA,
     max_new_tokens: int = 64,
     seed: int = 0,
@@ -131,8 +146,16 @@ def open_case(
 
     Arguments and errors are those of `Explainer.explain`. The model should be in evaluation mode.
     """
-    check_request(question, answer=answer, baseline=baseline, alpha=alpha, max_new_tokens=max_new_tokens)
+    check_request(
+        question,
+        answer=answer,
+        baseline=baseline,
+        alpha=alpha,
+        max_new_tokens=max_new_tokens,
+        baseline_image=baseline_image is not None,
+    )
     loaded = image if isinstance(image, LoadedImage) else load_image(image)
+    other = baseline_image if isinstance(baseline_image, LoadedImage | None) else load_image(baseline_image)
     meter = Meter(model)
     prompt = model.encode(loaded.picture, question)
     if answer is None:
@@ -143,10 +166,14 @@ def open_case(
     if answer is None and len(ids) >= max_new_tokens:
         notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
 
-    names = AUTO_BASELINES if baseline == "auto" else (baseline,)
+    names: tuple[str, ...] = AUTO_BASELINES if baseline == "auto" else (baseline,)
+    if baseline == "auto" and other is not None:
+        names += (OTHER_IMAGE,)
     found: list[tuple[Relevance, HuggingFaceScore]] = []
     for name in names:
-        picture = baseline_image(loaded, name, seed)
+        if name == OTHER_IMAGE and any(pair[0].reliance.relevant_words for pair in found):
+            break
+        picture = baseline_picture(loaded, name, seed, other)
         if not found:
             score = model.score(prompt, picture, ids)
         else:
@@ -172,11 +199,15 @@ def open_case(
         max_new_tokens,
         meter.read(),
         notes,
+        other if relevance.reliance.baseline == OTHER_IMAGE else None,
     )
 
 
-def baseline_image(loaded: LoadedImage, name: str, seed: int) -> Image.Image:
-    """The baseline called `name` of an image."""
+def baseline_picture(loaded: LoadedImage, name: str, seed: int, other: LoadedImage | None = None) -> Image.Image:
+    """The baseline called `name` of an image; `other`, at its size, where the name says so."""
+    if name == OTHER_IMAGE and other is not None:
+        height, width = loaded.size
+        return other.picture.resize((width, height))
     return Image.fromarray(make_baseline(name, loaded.pixels, seed=seed))
 
 
@@ -233,7 +264,7 @@ def _with_blind_answer(
 
 def _geometry_notes(model: VisionLanguageModel, loaded: LoadedImage, seed: int) -> tuple[str, ...]:
     """Refuses a processor through which a mask cannot be mapped; notes one where it is only roughly so."""
-    error = model.check_blend(loaded.picture, baseline_image(loaded, "blur", seed))
+    error = model.check_blend(loaded.picture, baseline_picture(loaded, "blur", seed))
     if error.verdict == "wrong":
         raise WherelookError(
             f"the processor of {model.identifier!r} treats images by their content (cropping or normalising): "

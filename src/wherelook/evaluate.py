@@ -20,12 +20,13 @@ from torch import Tensor
 from wherelook.attribution import METHODS, make_settings
 from wherelook.attribution.regions import superpixels
 from wherelook.case import Case, open_case
+from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
 from wherelook.explain import explain_case
 from wherelook.explanation import Explanation
 from wherelook.metrics import compactness, rank_correlation, replay, top_area
 from wherelook.models import VisionLanguageModel
-from wherelook.tokens import holds_words, selected_words
+from wherelook.tokens import FLIP_FLOOR, holds_words, selected_words
 from wherelook.types import InputError, Progress, WherelookError
 
 REPLAY_STEPS = 28
@@ -127,6 +128,7 @@ def evaluate(
     count: int,
     only_right: bool = True,
     stability: int = 0,
+    lend: bool = False,
     seed: int = 0,
     done: frozenset[tuple[str, str]] = frozenset(),
     progress: Progress | None = None,
@@ -139,7 +141,9 @@ def evaluate(
         runs: methods with presets.
         count: how many answers.
         only_right: a wrong answer to a question with a known one gets a row without a map, and does not count.
-        stability: on this many of the answers the map is also made with another seed and with a little image noise.
+        stability: on this many of the answers the map is also made with another seed, with a little image noise and,
+            where the sample has one, to a paraphrase of the question.
+        lend: whether the next sample's image may serve as the baseline, where no other shows a relevant word.
         seed: of everything random.
         done: (sample id, run name) of rows that exist already; they are not made again.
         progress: called after every sample.
@@ -148,7 +152,7 @@ def evaluate(
         The row: plain values, the map among them.
     """
     explained = 0
-    for sample in samples:
+    for sample, lent in _with_next(samples) if lend else ((sample, None) for sample in samples):
         if explained == count:
             return
         if (sample.id, NO_RUN) in done:
@@ -159,7 +163,7 @@ def evaluate(
             continue
         with model.evaluation():
             try:
-                case = open_case(model, sample.image, sample.question, seed=seed)
+                case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
             except WherelookError as error:
                 yield _row(sample, None) | {"status": "error", "error": str(error)}
                 continue
@@ -171,7 +175,7 @@ def evaluate(
             explained += 1
             for run in missing:
                 try:
-                    explanation, measured = _explain(case, run, sample, seed, explained <= stability)
+                    explanation, measured = _explain(case, run, sample, lent, seed, explained <= stability)
                 except WherelookError as error:
                     yield shared | {"run": run.name, "status": "error", "error": str(error)}
                     continue
@@ -180,10 +184,29 @@ def evaluate(
             progress("answers", explained, count)
 
 
-def _explain(case: Case, run: Run, sample: Sample, seed: int, stability: bool) -> tuple[Explanation, Row]:
+def _with_next(samples: Iterable[Sample]) -> Iterator[tuple[Sample, LoadedImage | None]]:
+    """Each sample with the image of the next one; the last has none."""
+    previous = None
+    for sample in samples:
+        if previous is not None:
+            yield previous, sample.image
+        previous = sample
+    if previous is not None:
+        yield previous, None
+
+
+def _explain(
+    case: Case, run: Run, sample: Sample, lent: LoadedImage | None, seed: int, stability: bool
+) -> tuple[Explanation, Row]:
     if run.alpha is not None:
         case = open_case(
-            case.model, case.image, case.question, answer=case.relevance.answer, alpha=run.alpha, seed=seed
+            case.model,
+            case.image,
+            case.question,
+            answer=case.relevance.answer,
+            baseline_image=lent,
+            alpha=run.alpha,
+            seed=seed,
         )
     explanation = explain_case(
         case,
@@ -199,7 +222,7 @@ def _explain(case: Case, run: Run, sample: Sample, seed: int, stability: bool) -
     saliency = torch.from_numpy(explanation.heatmap)
     measured: Row = dict(explanation.metrics) | independent_measures(case, saliency)
     if stability:
-        measured |= stability_measures(case, run, saliency, seed + run.seed)
+        measured |= stability_measures(case, run, saliency, seed + run.seed, paraphrase=sample.paraphrase)
     return explanation, measured
 
 
@@ -225,20 +248,41 @@ def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) ->
 
 
 def stability_measures(
-    case: Case, run: Run, saliency: Float[Tensor, "height width"], seed: int
+    case: Case, run: Run, saliency: Float[Tensor, "height width"], seed: int, *, paraphrase: str | None = None
 ) -> dict[str, float | None]:
-    """Rank correlation of the map with the one of another seed, and with the one of a slightly noisy image."""
+    """Rank correlation of the map with others that should be like it; None where there is no other map.
+
+    They are the map of another seed, that of a slightly noisy image, and that of the same words of the same answer to
+    the question in other words.
+    """
     method = METHODS[run.method].run
     again = method(case.selected_score(), case.guide, run.settings, seed=seed + 1).saliency
     draw = np.random.default_rng(seed).normal(0, NOISE_LEVEL, case.image.pixels.shape)
     noisy = np.clip(case.image.pixels + draw, 0, 255).astype(np.uint8)
-    other = open_case(case.model, noisy, case.question, answer=case.relevance.answer, baseline=case.baseline, seed=seed)
+    other = open_case(
+        case.model,
+        noisy,
+        case.question,
+        answer=case.relevance.answer,
+        baseline=case.baseline,
+        baseline_image=case.baseline_image,
+        seed=seed,
+    )
     shaken = None
     if other.relevance.status == "ok":
         shaken = rank_correlation(
             saliency, method(other.selected_score(), other.guide, run.settings, seed=seed).saliency
         )
-    return {"stability_seed": rank_correlation(saliency, again), "stability_noise": shaken}
+    rephrased = None
+    if paraphrase is not None:
+        score = case.asked(paraphrase)
+        if float((score.original - score.baseline).sum()) >= FLIP_FLOOR:
+            rephrased = rank_correlation(saliency, method(score, case.guide, run.settings, seed=seed).saliency)
+    return {
+        "stability_seed": rank_correlation(saliency, again),
+        "stability_noise": shaken,
+        "stability_paraphrase": rephrased,
+    }
 
 
 def superpixel_grid(case: Case) -> Int[np.ndarray, "rows columns"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,13 @@ from torch import Tensor
 
 from wherelook.attribution import METHODS, make_settings
 from wherelook.case import Case, Meter, Relevance, add_costs, open_case
-from wherelook.data.images import load_image
+from wherelook.data.images import LoadedImage, load_image
 from wherelook.explanation import Explanation, Focus, TokenMap
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import VisionLanguageModel
+from wherelook.models.remembering import ScoreMemory
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.request import check_request
 from wherelook.tokens import ALPHA, FLIP_FLOOR
@@ -91,6 +92,7 @@ class Explainer:
         preset: str = "best",
         tokens: str = "auto",
         baseline: str = "auto",
+        baseline_image: str | Path | Image.Image | NDArray | None = None,
         alpha: float = ALPHA,
         per_token: bool = False,
         truth: NDArray[np.bool_] | None = None,
@@ -109,11 +111,14 @@ class Explainer:
             method: one of `wherelook methods`.
             preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly).
             tokens: "auto" explains the words that rest on the image, "all" every word, else the words named.
-            baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "auto" blurs, and takes
-                the mean colour if no word depends on what the blur removes.
+            baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "image" for
+                `baseline_image`; "auto" blurs, and takes the mean colour or a stronger blur if no word depends on what
+                the blur removes.
+            baseline_image: another image, as `image`, whose parts replace removed ones; it is resized. With the
+                baseline "auto" it is taken only where no other shows a relevant word. It may hold the answer too.
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
-            per_token: also a map for every selected token that loses at least 0.2 nats itself, each at the cost of the
-                whole-answer map.
+            per_token: also a map for every selected token that loses at least 0.2 nats itself. Occlusion, strips and
+                RISE make them from what the whole-answer map took; other methods spend more, see docs/metrics.md.
             truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics.
             settings: constants of the method to change, by name.
             replay_steps: points of the deletion and insertion curves; 0 skips them; None takes the preset's.
@@ -136,6 +141,7 @@ class Explainer:
             alpha=alpha,
             max_new_tokens=max_new_tokens,
             replay_steps=replay_steps,
+            baseline_image=baseline_image is not None,
         )
         loaded = load_image(image)
         _check_truth(truth, loaded.size)
@@ -147,6 +153,7 @@ class Explainer:
                 answer=answer,
                 tokens=tokens,
                 baseline=baseline,
+                baseline_image=baseline_image,
                 alpha=alpha,
                 max_new_tokens=max_new_tokens,
                 seed=seed,
@@ -172,6 +179,7 @@ class Explainer:
         answer: str | None = None,
         tokens: str = "auto",
         baseline: str = "auto",
+        baseline_image: str | Path | Image.Image | NDArray | None = None,
         alpha: float = ALPHA,
         max_new_tokens: int = 64,
         seed: int = 0,
@@ -188,6 +196,7 @@ class Explainer:
                 answer=answer,
                 tokens=tokens,
                 baseline=baseline,
+                baseline_image=baseline_image,
                 alpha=alpha,
                 max_new_tokens=max_new_tokens,
                 seed=seed,
@@ -227,13 +236,16 @@ def explain_case(
 
     if relevance.status == "ok":
         score = case.selected_score()
-        attribution = run(score, case.guide, progress=progress)
+        mapped = _mapped_tokens(case) if per_token else []
+        memory = ScoreMemory(score, together=mapped if METHODS[method].fixed_masks else ())
+        attribution = run(memory.select(case.selected) if mapped else score, case.guide, progress=progress)
         map_cost = meter.read()
         saliency = attribution.saliency
         if saliency.any():
             focus = Focus(focus_box(saliency, case.image.size), peak(saliency, case.image.size))
-            if per_token:
-                token_maps = tuple(_token_maps(case, partial(run, image=case.guide), attribution))
+            if per_token and len(case.selected) == 1:  # its map is the whole answer's
+                token_maps = (TokenMap(case.selected[0], _array(saliency)),)
+            token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
             if steps:
                 curves, metrics = _replay(case, score, saliency, steps)
             if truth is not None:
@@ -266,6 +278,7 @@ def explain_case(
             "tokens": case.tokens,
             "answer_given": case.answer_given,
             "baseline": case.baseline,
+            "baseline_image": _named_image(case.baseline_image),
             "replay_steps": steps,
             "seed": seed,
             "objective": [] if attribution is None else list(attribution.trace),
@@ -336,18 +349,23 @@ def localize(
     }
 
 
-def _token_maps(case: Case, run: Callable[..., Attribution], whole: Attribution) -> Iterator[TokenMap]:
-    """A map for each selected token that itself rests on the image; one that was asked for by name may not."""
-    if len(case.selected) == 1:  # its map is the whole answer's
-        yield TokenMap(case.selected[0], _array(whole.saliency))
-        return
-    for position in case.selected:
-        score = case.score.select([position])
-        if float((score.original - score.baseline).sum()) < FLIP_FLOOR:
-            continue
-        saliency = run(score).saliency
+def _mapped_tokens(case: Case) -> list[int]:
+    """Of several selected tokens those that rest on the image themselves; one that was asked for by name may not."""
+    if len(case.selected) == 1:
+        return []
+    return [position for position in case.selected if case.relevance.tokens[position].llr >= FLIP_FLOOR]
+
+
+def _token_maps(memory: ScoreMemory, positions: Sequence[int], run: Callable[..., Attribution]) -> Iterator[TokenMap]:
+    """A map of each of these tokens that has one."""
+    for position in positions:
+        saliency = run(memory.select([position])).saliency
         if saliency.any():
             yield TokenMap(position, _array(saliency))
+
+
+def _named_image(image: LoadedImage | None) -> dict[str, str | None] | None:
+    return None if image is None else {"path": image.path, "sha256": image.sha256}
 
 
 def _array(values: Tensor) -> NDArray[np.float32]:

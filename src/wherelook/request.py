@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from wherelook.baselines import BASELINES
+from wherelook.baselines import BASELINES, OTHER_IMAGE
 from wherelook.types import InputError, unknown_name
 
 AUTO_BASELINES = ("blur", "mean", "strong-blur")
 """What the baseline "auto" tries: the first one; if no word of the answer rests on that difference, of the others the
-one with the largest score gap. Noise is not among them: a model shown noise leaves what it was trained on, and any word
-may then change."""
+one with the largest score gap; another image, if one is given, where none of these shows a relevant word either. Noise
+is not among them: a model shown noise leaves what it was trained on, and any word may then change."""
 
 TEXT_LIMIT = 8000
 STEPS_LIMIT = 500
@@ -24,13 +24,21 @@ def check_request(
     alpha: float,
     max_new_tokens: int,
     replay_steps: int | None = None,
+    baseline_image: bool = False,
 ) -> None:
-    """Raises InputError for the first thing that is wrong; the arguments are those of `Explainer.explain`."""
+    """Raises InputError for the first thing that is wrong.
+
+    The arguments are those of `Explainer.explain`; `baseline_image` is whether there is one.
+    """
     check_text("question", question)
     if answer is not None:
         check_text("answer", answer)
-    if baseline not in ("auto", *BASELINES):
-        raise unknown_name("baseline", baseline, ("auto", *BASELINES))
+    if baseline not in ("auto", *BASELINES, OTHER_IMAGE):
+        raise unknown_name("baseline", baseline, ("auto", *BASELINES, OTHER_IMAGE))
+    if baseline == OTHER_IMAGE and not baseline_image:
+        raise InputError(f"the baseline {OTHER_IMAGE!r} is another image: give one (baseline_image, --baseline-image)")
+    if baseline_image and baseline not in ("auto", OTHER_IMAGE):
+        raise InputError(f"a baseline image goes with the baseline {OTHER_IMAGE!r} or 'auto'; got {baseline!r}")
     if not 0 <= alpha < math.inf:
         raise InputError(f"alpha is a number of nats from 0 up; got {alpha}")
     if max_new_tokens < 1:

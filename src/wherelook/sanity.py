@@ -8,8 +8,10 @@ are compared by Spearman's rank correlation over 28 x 28 cells.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +35,8 @@ CONTROL = "other seed"
 
 STAGES = (CONTROL, *WEIGHT_STAGES, *INPUT_STAGES)
 GRAY = 127
+
+VERDICTS_FILE = "sanity.json"
 
 LIMIT = 0.3
 """A mean correlation above this after all weights were shuffled is a failure."""
@@ -160,6 +164,46 @@ def summarize(
         return "no map", stages
     mean = stages["all weights"]["mean"]
     return "passes" if mean is None or mean <= LIMIT else "fails", stages
+
+
+def to_rows(checks: Sequence[Check], runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """For each run its name (`method`), the verdict, on how many answers, and the figures of every stage."""
+    rows = []
+    for run in runs:
+        verdict, stages = summarize(checks, run.name)
+        answers = len({check.sample for check in checks if check.run == run.name})
+        rows.append({"method": run.name, "verdict": verdict, "answers": answers} | stages)
+    return rows
+
+
+def read_verdicts(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Rows of `to_rows` by run, as `write_verdicts` wrote them; none where there is no file.
+
+    Args:
+        path: of the file.
+        about: model, data set and whatever else must be the same for a verdict to hold.
+
+    Raises:
+        InputError: the file is about something else, or broken.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        rows = {row["method"]: row for row in record["methods"] if {"verdict", "answers"} <= row.keys()}
+        same = record["about"] == dict(about)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        same = False
+    if not same:
+        raise InputError(f"{path.parent} holds sanity checks of something else ({path.name}): name a new folder")
+    return rows
+
+
+def write_verdicts(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Adds rows of `to_rows` to the file, in place of earlier ones of the same runs. See `read_verdicts`."""
+    kept = read_verdicts(path, about) | {row["method"]: dict(row) for row in rows}
+    record = {"about": dict(about), "methods": list(kept.values())}
+    path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -202,6 +202,48 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert "holds an evaluation with other settings" in errors
 
 
+def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp_path, monkeypatch):
+    options = ("evaluate", "--dataset", "scenes-tuning", "--out", tmp_path, "--n", 2)
+    code, output, errors = command(*options, "--methods", "center", "--json")
+    assert (code, errors) == (0, "")
+    assert [row["sanity"] for row in json.loads(output)] == ["not checked"]
+    code, output, errors = command(*options, "--methods", "center,igos+:fast", "--sanity", 2, "--json")
+    assert (code, errors) == (0, "")
+    assert {row["run"]: row["sanity"] for row in json.loads(output)} == {"center:best": "fails", "igos+:fast": "passes"}
+    for name in ("table.md", "report.html"):
+        assert (tmp_path / name).read_text().count("fails sanity") >= 1
+    monkeypatch.setattr("wherelook.sanity.check_sanity", None)
+    code, output, errors = command(*options, "--methods", "center", "--sanity", 2)
+    assert (code, errors) == (0, "")
+    assert "center:best (fails sanity)" in output
+    (tmp_path / "sanity.json").write_text("{}")
+    code, _, errors = command(*options, "--methods", "center")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "holds sanity checks of something else" in errors
+
+
+def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path):
+    options = ("evaluate", "--dataset", "scenes-tuning", "--methods", "center", "--n", 1, "--sanity", 2)
+    code, output, errors = command(*options, "--out", tmp_path)
+    assert code == 1
+    assert "fewer than two of the answers rest on the image" in errors
+    assert "not checked" in output
+    assert (tmp_path / "table.md").is_file()
+    assert not (tmp_path / "sanity.json").exists()
+
+
+def test_verdicts_of_the_sanity_command_are_shown_by_evaluate(command, tmp_path):
+    options = ("--methods", "center", "--n", 2, "--dataset", "scenes-tuning", "--out", tmp_path)
+    code, _, errors = command("sanity", "embedded", *options)
+    assert (code, errors) == (0, "")
+    code, output, errors = command("evaluate", *options, "--json")
+    assert (code, errors) == (0, "")
+    assert [row["sanity"] for row in json.loads(output)] == ["fails"]
+    code, _, errors = command("sanity", "embedded", *options, "--seed", 1)
+    assert code == 2
+    assert "holds sanity checks of something else" in errors
+
+
 def test_sanity(command):
     options = ("--methods", "center,igos+:fast", "--n", 2, "--dataset", "scenes-tuning")
     code, output, errors = command("sanity", "embedded", *options, "--json")

@@ -8,7 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from wherelook.case import open_case
+from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
 from wherelook.evaluate import NO_RUN, Run, evaluate, parse_runs, read_rows, sweep_runs
 from wherelook.models import VisionLanguageModel
@@ -60,6 +63,38 @@ def test_stability_is_measured_on_the_first_answers(rows):
     assert rows[0]["stability_seed"] == pytest.approx(1)  # igos+:fast draws nothing
     assert rows[0]["stability_noise"] > 0.3
     assert "stability_seed" not in rows[2]
+
+
+def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
+    sample = next(sample for sample in read_samples("scenes-tuning") if sample.paraphrase)
+    case = open_case(model, sample.image, sample.question)
+    assert torch.equal(case.asked(sample.question).original, case.selected_score().original)
+    score = case.asked(sample.paraphrase)
+    assert score.conversation.answer == tuple(token.id for token in case.relevance.tokens)
+    assert score.selected == tuple(case.selected)
+    assert not torch.equal(score.original, case.selected_score().original)
+    options = {"runs": parse_runs("center,igos+:fast"), "count": 1, "stability": 1}
+    flat, ours = evaluate(model, [sample], **options)
+    assert flat["stability_paraphrase"] == pytest.approx(1)  # the centre hears no question
+    assert 0.3 < ours["stability_paraphrase"] <= 1
+    (other,) = evaluate(model, [replace(sample, paraphrase=None)], **{**options, "runs": [Run("center")]})
+    assert other["stability_paraphrase"] is None
+    blind = replace(sample, paraphrase="How many sides does a triangle have?")
+    (none,) = evaluate(model, [blind], **{**options, "runs": parse_runs("igos+:fast")})
+    assert none["stability_paraphrase"] is None or none["stability_paraphrase"] < ours["stability_paraphrase"]
+
+
+def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
+    """A plain image is its own blur and its own mean."""
+    plain = replace(samples[0], id="plain", image=load_image(np.full((64, 64, 3), 128, np.uint8)), reference=None)
+    options = {"runs": parse_runs("center"), "count": 2, "stability": 1, "only_right": False}
+    alone = list(evaluate(model, [plain, samples[1]], **options))
+    assert [row["status"] for row in alone] == ["not_visual", "ok"]
+    lent = list(evaluate(model, [plain, samples[1]], **options, lend=True))
+    assert [(row["status"], row["baseline"]) for row in lent] == [("ok", "image"), ("ok", alone[1]["baseline"])]
+    assert lent[0]["stability_noise"] is None or lent[0]["stability_noise"] == pytest.approx(1)
+    (last,) = evaluate(model, [plain], **options, lend=True)
+    assert last["status"] == "not_visual"
 
 
 def test_what_is_done_is_not_done_again(model, samples, rows):

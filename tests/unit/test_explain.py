@@ -15,7 +15,8 @@ from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
-from wherelook.explanation import Explanation
+from wherelook.data.images import load_image
+from wherelook.explanation import Explanation, command_line
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
 from wherelook.models import VisionLanguageModel
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
@@ -123,6 +124,26 @@ def test_a_map_for_every_selected_token(explainer, explanation):
     assert explanation.token_maps == ()
 
 
+@pytest.mark.parametrize("method", ["occlusion", "strips", "rise"])
+def test_maps_of_tokens_cost_nothing_where_the_masks_are_the_same(explainer, method):
+    options = {**QUICK, "method": method, "replay_steps": 0}
+    alone = explainer.explain(PICTURE, QUESTION, **options)
+    together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
+    assert len(together.token_maps) > 1
+    assert together.cost["forward"] == alone.cost["forward"]
+    assert together.method["cost"]["forward"] == alone.method["cost"]["forward"]
+    np.testing.assert_array_equal(together.heatmap, alone.heatmap)
+
+
+def test_gradients_of_tokens_share_a_forward(explainer):
+    options = {**QUICK, "method": "gradient-x-input", "replay_steps": 0}
+    alone = explainer.explain(PICTURE, QUESTION, **options)
+    together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
+    assert together.cost["forward"] == alone.cost["forward"] + 1
+    assert together.cost["backward"] == alone.cost["backward"] + len(together.token_maps)
+    assert together.method["cost"]["backward"] == alone.method["cost"]["backward"] == 1
+
+
 def test_one_tokens_map_is_that_of_its_word_alone(explainer):
     options = {**QUICK, "replay_steps": 0}
     together = explainer.explain(PICTURE, QUESTION, **options, per_token=True)
@@ -178,6 +199,42 @@ def test_the_chosen_baseline_is_used_and_named(explainer, baseline):
     assert result.reliance["baseline"] == result.method["baseline"] == baseline
     assert [curve.baseline for curve in result.curves if curve.seen] == [baseline]
     assert [curve.baseline for curve in result.curves if not curve.seen] != [baseline]
+
+
+PLAIN = Image.new("RGB", (100, 60), (120, 60, 30))
+"""Its own blur and its own mean: no baseline that is made from it shows anything."""
+
+
+def test_another_image_is_the_baseline_where_no_other_shows_a_word(explainer):
+    options = {"answer": ANSWER, "alpha": 0.05, "preset": "fast", "replay_steps": 4}
+    assert explainer.relevance(PLAIN, QUESTION, answer=ANSWER, alpha=0.05).status == "not_visual"
+    result = explainer.explain(PLAIN, QUESTION, **options, baseline_image=PICTURE)
+    assert result.status == "ok"
+    assert result.reliance["baseline"] == result.method["baseline"] == "image"
+    assert result.method["baseline_image"] == {"path": None, "sha256": load_image(PICTURE).sha256}
+    assert [curve.baseline for curve in result.curves] == ["image", "mean"]
+    assert "--baseline image --baseline-image BASELINE_IMAGE" in " ".join(command_line.words(result))
+    named = explainer.explain(PLAIN, QUESTION, **options, baseline="image", baseline_image=PICTURE)
+    np.testing.assert_allclose(result.heatmap, named.heatmap, atol=1e-5)  # one batch holds two images, one a single one
+    assert [token.selected for token in named.tokens] == [token.selected for token in result.tokens]
+
+
+def test_another_image_is_not_tried_where_a_baseline_shows_a_word(explainer, explanation):
+    result = explainer.explain(PICTURE, QUESTION, **QUICK, baseline_image=PLAIN)
+    assert (result.method["baseline"], result.method["baseline_image"]) == (explanation.method["baseline"], None)
+    assert result.cost["forward"] == explanation.cost["forward"]
+    np.testing.assert_array_equal(result.heatmap, explanation.heatmap)
+
+
+def test_another_image_is_resized(explainer, tmp_path):
+    small = PICTURE.resize((31, 17))
+    small.save(tmp_path / "small.png")
+    options = {"answer": ANSWER, "baseline": "image"}
+    first, second = (
+        explainer.relevance(PLAIN, QUESTION, **options, baseline_image=image)
+        for image in (tmp_path / "small.png", small.resize((100, 60)))
+    )
+    assert first == second
 
 
 # ---- determinism ----
@@ -338,7 +395,10 @@ def no_model_call(explainer, monkeypatch) -> None:
         ({"preset": "slow"}, "unknown preset 'slow'; valid: best, fast, paper"),
         ({"settings": {"speed": 1}}, "unknown setting of igos\\+ 'speed'"),
         ({"settings": {"steps": "a few"}}, "setting steps='a few' is not a whole number"),
-        ({"baseline": "gray"}, "unknown baseline 'gray'; valid: auto, blur, mean, strong-blur, zeros, noise"),
+        ({"baseline": "gray"}, "unknown baseline 'gray'; valid: auto, blur, mean, strong-blur, zeros, noise, image"),
+        ({"baseline": "image"}, "the baseline 'image' is another image: give one \\(baseline_image, --baseline-image"),
+        ({"baseline": "blur", "baseline_image": PICTURE}, "goes with the baseline 'image' or 'auto'; got 'blur'"),
+        ({"baseline_image": "no/such/image.png"}, "no.* image file.*no/such/image.png"),
         ({"alpha": -1.0}, "alpha is a number of nats from 0 up; got -1"),
         ({"alpha": float("nan")}, "alpha is a number of nats"),
         ({"alpha": float("inf")}, "alpha is a number of nats"),

@@ -8,8 +8,19 @@ import torch
 from wherelook.data.samples import read_samples
 from wherelook.evaluate import parse_runs
 from wherelook.models import VisionLanguageModel
-from wherelook.sanity import CONTROL, STAGES, WEIGHT_STAGES, Check, check_sanity, shuffled_weights, summarize
-from wherelook.types import WherelookError
+from wherelook.sanity import (
+    CONTROL,
+    STAGES,
+    WEIGHT_STAGES,
+    Check,
+    check_sanity,
+    read_verdicts,
+    shuffled_weights,
+    summarize,
+    to_rows,
+    write_verdicts,
+)
+from wherelook.types import InputError, WherelookError
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +75,32 @@ def test_a_verdict():
     assert verdict(None, None) == "passes"
     assert verdict(None, 0.9) == "fails"
     assert summarize([Check("1", "a", CONTROL, None)], "a")[0] == "no map"
+
+
+def test_verdicts_are_kept_by_run_and_added_to(tmp_path):
+    path, about = tmp_path / "sanity.json", {"model": "m", "seed": 0}
+    assert read_verdicts(path, about) == {}
+
+    def checked(run: str, *values: float) -> list[Check]:
+        return [Check(str(index), run, stage, value) for index, value in enumerate(values) for stage in STAGES]
+
+    runs = parse_runs("center,random")
+    first = to_rows([*checked("center:best", 1.0, 1.0), *checked("random:best", 0.1, 0.0)], runs)
+    assert [(row["verdict"], row["answers"]) for row in first] == [("fails", 2), ("passes", 2)]
+    assert first[0]["all weights"]["mean"] == 1
+    write_verdicts(path, about, first)
+    write_verdicts(path, about, to_rows(checked("random:best", 0.9, 0.8, 0.7), runs[1:]))
+    kept = read_verdicts(path, about)
+    assert kept["center:best"] == first[0]
+    assert (kept["random:best"]["verdict"], kept["random:best"]["answers"]) == ("fails", 3)
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"about": {"model": "other"}, "methods": []}', '{"methods": [3]}'])
+def test_verdicts_on_something_else_are_refused(tmp_path, text):
+    path = tmp_path / "sanity.json"
+    path.write_text(text)
+    for use in (lambda: read_verdicts(path, {"model": "m"}), lambda: write_verdicts(path, {"model": "m"}, [])):
+        with pytest.raises(InputError, match="holds sanity checks of something else"):
+            use()
+    assert path.read_text() == text

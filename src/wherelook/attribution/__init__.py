@@ -27,6 +27,7 @@ class Method:
         summary: one line.
         source: paper and equation.
         needs: what a model must offer beyond a score; "-" for nothing.
+        fixed_masks: whether it asks for gradients at the same masks whatever the score says.
     """
 
     run: Callable[..., Attribution]
@@ -35,6 +36,7 @@ class Method:
     summary: str
     source: str
     needs: str = "-"
+    fixed_masks: bool = False
 
 
 INSIDE = "image tokens in a decoder"
@@ -74,6 +76,7 @@ METHODS: Mapping[str, Method] = {
         gradients.one_pass,
         "gradient by the pixels times their difference from the baseline",
         "arXiv 1605.01713",
+        fixed_masks=True,
     ),
     "integrated-gradients": Method(
         gradients.integrated_gradients,
@@ -81,6 +84,7 @@ METHODS: Mapping[str, Method] = {
         gradients.integrated_passes,
         "gradient times difference, averaged along the path from the baseline",
         "arXiv 1703.01365, equation 1",
+        fixed_masks=True,
     ),
     "smoothgrad": Method(
         gradients.smoothgrad,
@@ -88,6 +92,7 @@ METHODS: Mapping[str, Method] = {
         gradients.smooth_passes,
         "gradient averaged over noisy copies of the image",
         "arXiv 1706.03825",
+        fixed_masks=True,
     ),
     "occlusion": Method(
         occlusion.occlusion,

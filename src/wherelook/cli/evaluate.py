@@ -6,12 +6,20 @@ import itertools
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.types import InputError, WherelookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wherelook.data.samples import Sample
+    from wherelook.evaluate import Run
+    from wherelook.models import VisionLanguageModel
+    from wherelook.types import Progress
 
 ROWS_FILE = "rows.jsonl"
 CONFIGURATION_FILE = "evaluation.json"
@@ -25,7 +33,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             help="scenes (drawn, never used for choosing anything), scenes-tuning, a folder of `wherelook scenes`, "
-            "or a .jsonl file with image and question on every line (and answer, mask if known).",
+            "or a .jsonl file with image and question on every line (and answer, mask, paraphrase if known).",
         ),
     ] = "scenes",
     methods: Annotated[
@@ -37,7 +45,26 @@ def evaluate(
     stability: Annotated[
         int,
         typer.Option(
-            "--stability", min=0, help="On so many answers, also compare maps of another seed and a noisy image."
+            "--stability",
+            min=0,
+            help="On so many answers, also compare maps of another seed, a noisy image, and a paraphrased question.",
+        ),
+    ] = 0,
+    lend: Annotated[
+        bool,
+        typer.Option(
+            "--lend",
+            help="Where no word rests on what blur and mean colour remove, try the data set's next image as the "
+            "baseline.",
+        ),
+    ] = False,
+    sanity: Annotated[
+        int,
+        typer.Option(
+            "--sanity",
+            min=0,
+            help="On so many answers (0: none, or 2 and more), also check as `wherelook sanity` does, for a verdict in "
+            "the table.",
         ),
     ] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where table, page and rows go.")] = Path(
@@ -62,11 +89,17 @@ def evaluate(
     from wherelook.evaluate import evaluate as evaluate_rows
     from wherelook.evaluate import parse_runs, read_rows
     from wherelook.report import evaluation, summary
+    from wherelook.sanity import VERDICTS_FILE, read_verdicts
 
+    if sanity == 1:
+        raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_runs(methods)
     samples = read_samples(dataset)
     options.make_folder(out)
-    _keep_apart(out / CONFIGURATION_FILE, model=model, revision=revision, dataset=dataset, wrong=wrong, seed=seed)
+    about = {"model": model, "revision": revision, "dataset": dataset, "seed": seed}
+    read_verdicts(out / VERDICTS_FILE, about)  # what is wrong with it is found before the work
+    lending = {"lend": True} if lend else {}  # folders from before there was the option have none
+    _keep_apart(out / CONFIGURATION_FILE, **about, wrong=wrong, **lending)
     rows = read_rows(out / ROWS_FILE)
     explainer = options.load_explainer(
         model,
@@ -86,6 +119,7 @@ def evaluate(
             count=n,
             only_right=not wrong,
             stability=stability,
+            lend=lend,
             seed=seed,
             done=frozenset((row["sample"], row["run"]) for row in rows),
             progress=progress,
@@ -95,16 +129,30 @@ def evaluate(
             rows.append(row)
 
     names = [run.name for run in runs]
-    summaries = summary.summarize(rows, names)
     answers = {row["sample"]: row["answer"] for row in rows if row["status"] == "ok"}
-    wanted = min(GALLERY, len(answers))  # the scenes go on and on: stop when all are found
-    shown = itertools.islice((sample for sample in read_samples(dataset) if sample.id in answers), wanted)
+
+    def explained(count: int) -> Iterable[Sample]:
+        """The first samples with a map. The scenes go on and on: it stops when all are found."""
+        found = (sample for sample in read_samples(dataset) if sample.id in answers)
+        return itertools.islice(found, min(count, len(answers)))
+
+    failure = None
+    try:
+        if sanity:
+            with options.progress_bar() as progress:
+                _check(explainer.model, explained(sanity), runs, out / VERDICTS_FILE, about, progress)
+    except WherelookError as error:  # of the check alone: the rest is still shown
+        failure = error
+    verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about).items()}
+    summaries = summary.summarize(rows, names, verdicts)
     page = evaluation.render(
         rows,
         names,
         title=f"{model} on {dataset}",
         command=shlex.join(["wherelook", "evaluate", "--model", model, "--dataset", dataset, "--methods", methods]),
-        gallery=[(sample.id, sample.question, answers[sample.id], sample.image.pixels) for sample in shown],
+        gallery=[
+            (sample.id, sample.question, answers[sample.id], sample.image.pixels) for sample in explained(GALLERY)
+        ],
         summaries=summaries,
     )
     (out / "report.html").write_text(page, encoding="utf-8")
@@ -115,6 +163,26 @@ def evaluate(
     else:
         typer.echo(summary.to_markdown(summaries))
         typer.echo(f"report     {out / 'report.html'}")
+    if failure is not None:
+        raise failure
+
+
+def _check(
+    model: VisionLanguageModel,
+    samples: Iterable[Sample],
+    runs: Sequence[Run],
+    path: Path,
+    about: dict[str, Any],
+    progress: Progress | None,
+) -> None:
+    """Adds verdicts to the file on those of the runs that were not checked on so many answers yet."""
+    from wherelook.sanity import check_sanity, read_verdicts, to_rows, write_verdicts
+
+    chosen, known = list(samples), read_verdicts(path, about)
+    missing = [run for run in runs if run.name not in known or known[run.name]["answers"] < len(chosen)]
+    if missing:
+        checks = list(check_sanity(model, chosen, missing, count=len(chosen), seed=about["seed"], progress=progress))
+        write_verdicts(path, about, to_rows(checks, missing))
 
 
 def _keep_apart(path: Path, **configuration: Any) -> None:

@@ -29,8 +29,18 @@ def explain(
     ] = "auto",
     baseline: Annotated[
         str,
-        typer.Option("--baseline", help="What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise."),
+        typer.Option(
+            "--baseline", help="What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise, image."
+        ),
     ] = "auto",
+    baseline_image: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline-image",
+            metavar="FILE",
+            help="Another image as the baseline; with auto only where no other baseline shows a relevant word.",
+        ),
+    ] = None,
     alpha: Annotated[
         float,
         typer.Option(
@@ -74,8 +84,11 @@ def explain(
         alpha=alpha,
         max_new_tokens=max_new_tokens,
         replay_steps=replay_steps,
+        baseline_image=baseline_image is not None,
     )
     load_image(image)
+    if baseline_image is not None:
+        load_image(baseline_image)
     options.make_folder(out)
 
     explainer = options.load_explainer(
@@ -97,6 +110,7 @@ def explain(
             preset=preset,
             tokens=tokens,
             baseline=baseline,
+            baseline_image=baseline_image,
             alpha=alpha,
             per_token=per_token,
             settings=changes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,14 @@ def sanity(
     ] = "igos+,random,center,edges",
     dataset: Annotated[str, typer.Option("--dataset", help="See `wherelook evaluate`.")] = "scenes",
     n: Annotated[int, typer.Option("--n", min=2, help="Answers to check on.")] = 10,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where sanity.json goes; `wherelook evaluate` with the same folder shows its verdicts.",
+        ),
+    ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
     revision: options.Revision = None,
@@ -35,10 +44,13 @@ def sanity(
     """
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import parse_runs
-    from wherelook.sanity import STAGES, check_sanity, summarize
+    from wherelook.sanity import STAGES, VERDICTS_FILE, check_sanity, read_verdicts, to_rows, write_verdicts
 
     runs = parse_runs(methods)
     samples = read_samples(dataset)
+    about = {"model": model, "revision": revision, "dataset": dataset, "seed": seed}
+    if out is not None:
+        read_verdicts(options.make_folder(out) / VERDICTS_FILE, about)  # what is wrong with it is found before the work
     explainer = options.load_explainer(
         model,
         device=device,
@@ -51,10 +63,9 @@ def sanity(
     )
     with options.progress_bar() as progress:
         checks = list(check_sanity(explainer.model, samples, runs, count=n, seed=seed, progress=progress))
-    rows: list[dict[str, Any]] = []
-    for run in runs:
-        verdict, stages = summarize(checks, run.name)
-        rows.append({"method": run.name, "verdict": verdict} | {stage: stages[stage] for stage in STAGES})
+    rows = to_rows(checks, runs)
+    if out is not None:
+        write_verdicts(out / VERDICTS_FILE, about, rows)
     if as_json:
         options.print_json(rows)
         return

@@ -38,6 +38,7 @@ class Sample:
         reference: the right answer, where known.
         kind: of the question, where known.
         truth: (height, width) the region that holds the evidence, where known.
+        paraphrase: the same question in other words, where there are any.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Sample:
     reference: str | None = None
     kind: str = ""
     truth: Bool[np.ndarray, "height width"] | None = None
+    paraphrase: str | None = None
 
 
 def read_samples(dataset: str) -> Iterator[Sample]:
@@ -55,7 +57,8 @@ def read_samples(dataset: str) -> Iterator[Sample]:
         dataset: "scenes" (drawn from `REPORTING_SEEDS`: of each scene one question whose evidence is a single object
             that nothing else in the scene shares, the kinds in turn) or "scenes-tuning"; a folder that
             `wherelook scenes` wrote (all such questions); or a JSONL file with `image` (a path relative to it),
-            `question` and, if known, `answer`, `id` and `mask` (an image, not black where the evidence is).
+            `question` and, if known, `answer`, `id`, `mask` (an image, not black where the evidence is) and
+            `paraphrase` (of the question).
 
     Raises:
         InputError: there is no such data set.
@@ -85,14 +88,30 @@ def _generated(seeds: Sequence[int]) -> Iterator[Sample]:
 
 def _of_scene(scene: Scene, question: Question) -> Sample:
     image = load_image(np.asarray(scene.image))
-    return Sample(str(scene.seed), image, question.text, question.answer, question.kind, question.evidence)
+    return Sample(
+        str(scene.seed),
+        image,
+        question.text,
+        question.answer,
+        question.kind,
+        question.evidence,
+        question.paraphrase,
+    )
 
 
 def _folder(folder: Path) -> Iterator[Sample]:
     for record in read_scenes(folder):
         if record.exclusive and record.evidence is not None:
             image = load_image(folder / record.image)
-            yield Sample(record.id, image, record.question, record.answer, record.kind, load_mask(folder, record))
+            yield Sample(
+                record.id,
+                image,
+                record.question,
+                record.answer,
+                record.kind,
+                load_mask(folder, record),
+                record.paraphrase,
+            )
 
 
 def _lines(path: Path) -> Iterator[Sample]:
@@ -124,7 +143,7 @@ def _parse(root: Path, line: str, place: str, number: str) -> Sample:
             raise WherelookError(
                 f"{place}: the mask must have the image's size, {image.size}, and be somewhere not black"
             )
-    return Sample(text("id") or number, image, question, text("answer"), text("kind") or "", truth)
+    return Sample(text("id") or number, image, question, text("answer"), text("kind") or "", truth, text("paraphrase"))
 
 
 def _text(values: Mapping[str, Any], place: str, name: str) -> str | None:

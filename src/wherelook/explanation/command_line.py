@@ -10,8 +10,12 @@ if TYPE_CHECKING:
 
 
 def words(explanation: Explanation) -> list[str]:
-    """The words of the command, each quoted for bash and zsh. An image that was no file is called IMAGE."""
+    """The words of the command, each quoted for bash and zsh.
+
+    An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE.
+    """
     method, model = explanation.method, explanation.model
+    other = method.get("baseline_image")
     options: list[tuple[str, Any]] = [
         ("--model", model.get("id")),
         ("--revision", model.get("revision")),
@@ -23,6 +27,7 @@ def words(explanation: Explanation) -> list[str]:
         ("--tokens", method.get("tokens")),
         ("--alpha", explanation.reliance.get("alpha")),
         ("--baseline", method.get("baseline")),
+        ("--baseline-image", (other.get("path") or "BASELINE_IMAGE") if other else None),
         ("--replay-steps", method.get("replay_steps")),
         ("--seed", method.get("seed")),
     ]

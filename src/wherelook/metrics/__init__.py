@@ -100,4 +100,8 @@ METRICS: Mapping[str, Metric] = {
         "rank correlation with the map of a slightly noisy image; high alone is no virtue",
         "higher", "-1 to 1", "one more map", "-", "Spearman, as in Adebayo et al. 2018",
     ),
+    "stability_paraphrase": Metric(
+        "rank correlation with the map of the same words when the question is asked in others; high alone is no virtue",
+        "higher", "-1 to 1", "one more map", "a paraphrase of the question", "Spearman, as in Adebayo et al. 2018",
+    ),
 }  # fmt: skip

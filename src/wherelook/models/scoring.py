@@ -193,17 +193,31 @@ class HuggingFaceScore:
         self, masks: Float[Tensor, "masks height width"], *, noise: Noise | None = None
     ) -> tuple[Float[Tensor, "masks tokens"], Float[Tensor, "masks height width"]]:
         """See `AnswerScore`."""
+        values, gradients = self._gradients(masks, noise, each=False)
+        return values, gradients[:, 0]
+
+    def token_gradients(
+        self, masks: Float[Tensor, "masks height width"], *, noise: Noise | None = None
+    ) -> tuple[Float[Tensor, "masks tokens"], Float[Tensor, "masks tokens height width"]]:
+        """As `gradient`, but of each token alone: a backward for every token, on the graph of one forward."""
+        return self._gradients(masks, noise, each=True)
+
+    def _gradients(self, masks: Tensor, noise: Noise | None, *, each: bool) -> tuple[Tensor, Tensor]:
+        """Log-probabilities, and for each mask the gradients: of every token, or of their sum alone."""
+        sums = len(self.selected) if each else 1
         values = torch.empty(len(masks), len(self.selected), device=self.device)
-        gradients = torch.empty(masks.shape, device=self.device)
+        gradients = torch.empty(len(masks), sums, *masks.shape[1:], device=self.device)
 
         def step(rows: slice) -> None:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
             part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
             with torch.enable_grad(), frozen(self.model), self.plan.measuring(len(leaf)):
                 log_probabilities = self._log_probabilities(leaf, part)
-                (gradients[rows],) = torch.autograd.grad(log_probabilities.sum(), leaf)
+                totals = log_probabilities.sum(dim=0) if each else log_probabilities.sum()[None]
+                for index, total in enumerate(totals):
+                    (gradients[rows, index],) = torch.autograd.grad(total, leaf, retain_graph=index < sums - 1)
             values[rows] = log_probabilities.detach()
-            self.cost.backward += len(leaf)
+            self.cost.backward += len(leaf) * sums
 
         self.plan.run(len(masks), step, with_graph=True)
         if not torch.isfinite(gradients).all():

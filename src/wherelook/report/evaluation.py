@@ -21,6 +21,7 @@ from wherelook.evaluate import NO_RUN, Row
 from wherelook.explanation import picture
 from wherelook.report import cost_plot
 from wherelook.report.summary import (
+    FAILS,
     GROUPS,
     HOW_TO_READ,
     MEASURES,
@@ -54,6 +55,7 @@ LABELS: Mapping[str, str] = {
     "compactness": "compact",
     "stability_seed": "seed",
     "stability_noise": "noise",
+    "stability_paraphrase": "paraphrase",
 }
 """Short names under the heading of their group; those of a replay are deletion and insertion."""
 
@@ -135,6 +137,8 @@ def _line(summary: RunSummary, measures: Sequence[str]) -> dict[str, Any]:
         "cost": cost_cells(summary),
         "maps": maps,
         "without": without,
+        "sanity": summary.sanity,
+        "fails": summary.sanity == FAILS,
     }
 
 

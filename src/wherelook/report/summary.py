@@ -22,7 +22,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Replay, unseen baseline": ("deletion_unseen", "insertion_unseen"),
     "Replay, superpixels": ("deletion_superpixels", "insertion_superpixels"),
     "Asked again": ("flip", "keep"),
-    "Shape and stability": ("compactness", "stability_seed", "stability_noise"),
+    "Shape and stability": ("compactness", "stability_seed", "stability_noise", "stability_paraphrase"),
 }
 MEASURES = tuple(name for names in GROUPS.values() for name in names)
 """In the order of the table; a measure that no row has is left out."""
@@ -38,6 +38,9 @@ DASH = "\N{EN DASH}"
 DISTINGUISHABLE_BELOW = 0.05
 """p-value, after correction, from which on a run counts as not distinguishable from the best."""
 
+NOT_CHECKED, FAILS = "not checked", "fails"
+"""Verdicts of a sanity check: that there was none, and the one that is marked wherever a run is named."""
+
 HOW_TO_READ = (
     "Each figure is the mean over the same n answers for all runs: those on which every run made a map (runs that "
     "never made one aside). Beside it: its 95 % interval, Wilson's for a share of yes and no, else a percentile "
@@ -46,6 +49,8 @@ HOW_TO_READ = (
     "against the best, Holm-corrected over all comparisons of the column. Every other run is worse than the best.",
     "Passes and seconds are means per map over the same answers, without the replay that measures it. Compactness and "
     "stability describe a map; neither makes it right.",
+    "Sanity: a run fails when its maps stay the same (mean rank correlation above 0.3) after all weights of the model "
+    "were put in random order: they do not explain the model, whatever the other figures say.",
 )
 
 
@@ -87,6 +92,8 @@ class RunSummary:
         figures: by measure, in the order of `MEASURES`; None where this run does not have it.
         forward, backward, seconds: means per map over the common answers; None where there are none.
         peak_bytes: the most that any of its maps needed, replay included.
+        sanity: the verdict of `wherelook sanity`: "passes", "fails", "no map" (there was none to check) or
+            "not checked".
     """
 
     run: str
@@ -99,6 +106,7 @@ class RunSummary:
     backward: float | None
     seconds: float | None
     peak_bytes: float | None
+    sanity: str = NOT_CHECKED
 
     @property
     def errors(self) -> int:
@@ -116,12 +124,13 @@ class RunSummary:
         return None if self.forward is None or self.backward is None else self.forward + self.backward
 
 
-def summarize(rows: Sequence[Row], runs: Sequence[str]) -> list[RunSummary]:
+def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, str] | None = None) -> list[RunSummary]:
     """The table, in the order of `runs`.
 
     Args:
         rows: of `wherelook.evaluate.evaluate`, in any order; of several for an answer and run the last one counts.
         runs: names of the runs to compare; rows of others are ignored.
+        verdicts: of sanity checks, by run; a run without one was not checked.
     """
     tried = {run: {row["sample"]: row for row in rows if row["run"] == run} for run in runs}
     maps = {run: {key: row for key, row in found.items() if row["status"] == "ok"} for run, found in tried.items()}
@@ -140,6 +149,7 @@ def summarize(rows: Sequence[Row], runs: Sequence[str]) -> list[RunSummary]:
             _mean(maps[run][key]["backward"] for key in common if maps[run]),
             _mean(maps[run][key]["seconds"] for key in common if maps[run]),
             max((row["peak_bytes"] for row in maps[run].values()), default=None),
+            (verdicts or {}).get(run, NOT_CHECKED),
         )
         for run in runs
     ]
@@ -220,8 +230,8 @@ def to_markdown(summaries: Sequence[RunSummary]) -> str:
     measures = list(lines[0].figures) if lines else []
     blocks = [[name for name in block if name in measures] for block in BLOCKS]
     parts = [_figures_table(lines, names) for names in blocks if names]
-    head = ["run", "forward", "backward", "seconds", "peak memory", "maps", "without a map"]
-    parts.append(_table(head, [[line.run, *cost_cells(line), *map_cells(line)] for line in lines]))
+    head = ["run", "forward", "backward", "seconds", "peak memory", "maps", "without a map", "sanity"]
+    parts.append(_table(head, [[_name(line), *cost_cells(line), *map_cells(line), line.sanity] for line in lines]))
     return "\n\n".join([*parts, "\n".join(f"- {line}" for line in HOW_TO_READ)]) + "\n"
 
 
@@ -264,7 +274,11 @@ def _figures_table(lines: Sequence[RunSummary], names: Sequence[str]) -> str:
     for name in names:
         n = next(figure.n for line in lines if (figure := line.figures[name]) is not None)
         head.append(f"{name} {'↑' if metric_of(name).better == 'higher' else '↓'} (n {n})")
-    return _table(head, [[line.run, *(_cell(line.figures[name]) for name in names)] for line in lines])
+    return _table(head, [[_name(line), *(_cell(line.figures[name]) for name in names)] for line in lines])
+
+
+def _name(line: RunSummary) -> str:
+    return f"{line.run} (fails sanity)" if line.sanity == FAILS else line.run
 
 
 def _cell(figure: Figure | None) -> str:

@@ -25,6 +25,7 @@ def test_scenes_give_one_question_each_with_its_evidence():
         assert question.exclusive
         assert question.kind in LOCAL_KINDS
         assert sample.reference == question.answer
+        assert sample.paraphrase == question.paraphrase
         assert np.array_equal(sample.truth, question.evidence)
         assert np.array_equal(sample.image.pixels, np.asarray(scene.image))
 
@@ -39,6 +40,7 @@ def test_a_folder_of_scenes(tmp_path):
     samples = list(read_samples(str(tmp_path / "scenes")))
     assert [sample.id for sample in samples] == [r.id for r in records if r.exclusive and r.evidence]
     assert all(sample.truth.shape == (64, 64) and sample.truth.any() for sample in samples)
+    assert [sample.paraphrase for sample in samples] == [r.paraphrase for r in records if r.exclusive and r.evidence]
 
 
 @pytest.fixture
@@ -59,12 +61,13 @@ def lines(tmp_path):
 def test_lines_of_a_file(lines):
     first, second = read_samples(
         lines({"image": "a.png", "question": "What?", "answer": "Red.", "mask": "mask.png", "id": "x"}, "",
-              {"image": "a.png", "question": "Why?"})
+              {"image": "a.png", "question": "Why?", "paraphrase": "What for?"})
     )  # fmt: skip
     assert (first.id, first.question, first.reference) == ("x", "What?", "Red.")
     assert first.truth.sum() == 4
     assert first.truth[2, 3]
     assert (second.id, second.reference, second.truth) == ("3", None, None)
+    assert (first.paraphrase, second.paraphrase) == (None, "What for?")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,7 @@ def test_lines_of_a_file(lines):
         ("[]", "line 1: expected an object"),
         ({"image": "a.png"}, "line 1: image or question is missing"),
         ({"image": "a.png", "question": 3}, "line 1: question must be text, not 3"),
+        ({"image": "a.png", "question": "?", "paraphrase": 3}, "line 1: paraphrase must be text, not 3"),
         ({"image": "../a.png", "question": "?"}, "line 1: '../a.png' is not a file inside the folder"),
         ({"image": "/etc/hostname", "question": "?"}, "line 1: '/etc/hostname' is not a file inside"),
         ({"image": "a.png", "question": "?", "mask": "b.png"}, "line 1: 'b.png' is not a file inside"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +146,35 @@ def test_attribute_answers_follow_from_the_object_that_the_question_names(many: 
             assert question.answer.startswith(f"The {phrase} is ")
 
 
+def test_a_paraphrase_names_the_same_object_otherwise_and_not_by_what_is_asked(many: list[Scene]) -> None:
+    pattern = re.compile(r"(What (?:color|shape|size) is|What is (?:left of|right of|above|below)) the (.+)\?")
+    found = Counter()
+    for scene in many:
+        for question in scene.questions:
+            if question.paraphrase is None:
+                continue
+            found[question.kind] += 1
+            start, phrase = pattern.fullmatch(question.text).groups()
+            other_start, other = pattern.fullmatch(question.paraphrase).groups()
+            assert start == other_start
+            assert phrase != other
+            assert len(named(scene, other)) == 1
+            assert named(scene, phrase) == named(scene, other)
+            if question.kind != "relation":
+                assert getattr(scene.objects[question.evidence_objects[0]], question.kind) not in other.split()
+    assert set(found) == {"color", "shape", "size", "relation"}
+    assert min(found.values()) > 40
+
+
+def test_scenes_are_the_ones_that_were_published() -> None:
+    """A change here gives every seed another scene: raise SCENES_VERSION, and train and measure everything again."""
+    told = [
+        (scene.objects, [(q.kind, q.text, q.answer, q.evidence_objects, q.exclusive) for q in scene.questions])
+        for scene in (make_scene(seed, size=(64, 64)) for seed in range(40))
+    ]
+    assert hashlib.sha256(repr(told).encode()).hexdigest().startswith("72618cedf1152a9e")
+
+
 def test_existence_and_counts_are_true(many: list[Scene]) -> None:
     for scene in many:
         for question in scene.questions:
@@ -257,6 +288,7 @@ def test_written_scenes_come_back_exactly(tmp_path: Path) -> None:
     assert len(questions) == len(read)
     for (scene, question), record in zip(questions, read, strict=True):
         assert (record.question, record.answer, record.seed) == (question.text, question.answer, scene.seed)
+        assert record.paraphrase == question.paraphrase
         assert np.array_equal(scenes.load_mask(tmp_path / "out", record), question.evidence)
         assert record.box == scene.box(question.evidence_objects)
         with Image.open(tmp_path / "out" / record.image) as image:
@@ -310,6 +342,7 @@ def test_reading_says_what_is_missing(tmp_path: Path) -> None:
         ({"evidence": 3}, "not a file inside the folder"),
         ({"question": 3}, "question must be text"),
         ({"width": "wide"}, "width must be a whole number"),
+        ({"paraphrase": 3}, "paraphrase must be text or null"),
         ({"extra": 1}, "exactly the fields"),
     ],
 )
@@ -323,6 +356,14 @@ def test_reading_refuses_broken_and_hostile_lines(tmp_path: Path, change: dict, 
     (folder / "questions.jsonl").write_text("\n".join(lines))
     with pytest.raises(WherelookError, match=f"line 2: .*{message}"):
         list(read_scenes(folder))
+
+
+def test_a_folder_from_before_there_were_paraphrases_is_read(tmp_path: Path) -> None:
+    written = write_scenes(tmp_path, n=1, size=(64, 64))
+    path = tmp_path / "questions.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(json.dumps({k: v for k, v in line.items() if k != "paraphrase"}) for line in lines))
+    assert list(read_scenes(tmp_path)) == [replace(record, paraphrase=None) for record in written]
 
 
 def test_reading_refuses_what_is_not_json(tmp_path: Path) -> None:

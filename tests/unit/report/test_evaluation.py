@@ -89,6 +89,20 @@ def test_the_best_is_marked_and_the_same_summaries_give_the_same_page(rows):
     assert made.index("igos+:best") < made.index("random:best")
 
 
+def test_a_run_that_fails_its_sanity_check_is_marked(rows):
+    runs = ["igos+:best", "random:best"]
+    summaries = summary.summarize(rows, runs, {"igos+:best": "fails"})
+    page = evaluation.render(rows, runs, title="t", command="c", gallery=[], summaries=summaries)
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    first, second = table.split("<tr>")[1:]
+    assert "igos+:best" in first
+    assert "fails sanity" in first
+    assert ">fails</td>" in first
+    assert "<strong>0.900</strong>" in first
+    assert ">not checked</td>" in second
+    assert "fails" not in second
+
+
 def test_characters_that_reorder_or_cannot_be_encoded_are_spelled_out(rows):
     page = evaluation.render(rows, ["igos+:best"], title="a\u202eb\ud800", command="c", gallery=[])
     page.encode("utf-8")

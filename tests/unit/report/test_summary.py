@@ -119,6 +119,19 @@ def test_the_table_as_text_and_as_records(rows):
     assert len({tuple(record) for record in records}) == 1
 
 
+def test_a_run_that_fails_its_sanity_check_is_marked_whatever_its_figures(rows):
+    summaries = summary.summarize(rows, ["a", "b", "c"], {"a": "fails", "b": "passes", "other": "fails"})
+    assert [one.sanity for one in summaries] == ["fails", "passes", "not checked"]
+    assert summaries[0].figures["deletion"].best
+    text = summary.to_markdown(summaries)
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert all(block.count("| a (fails sanity) ") == 1 for block in tables)
+    assert "b (fails" not in text
+    ends = [line.split("|")[-2].strip() for line in tables[-1].splitlines()]
+    assert sorted(ends[2:]) == ["fails", "not checked", "passes"]
+    assert [record["sanity"] for record in summary.to_records(summaries)] == ["fails", "passes", "not checked"]
+
+
 def test_nothing_is_a_table_too():
     (only,) = summary.summarize([], ["a"])
     assert (only.answers, only.maps, only.share_without_map) == (0, 0, 0.0)

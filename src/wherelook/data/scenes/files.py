@@ -39,6 +39,8 @@ class SceneRecord:
         box: (x0, y0, x1, y1), in pixels, around the evidence; None without evidence.
         width, height: Of the image, in pixels.
         seed: Of the scene.
+        paraphrase: The same question in other words, see `Question`; None where there are none. Folders that were
+            written before there were paraphrases do not have the field.
     """
 
     id: str
@@ -54,6 +56,7 @@ class SceneRecord:
     width: int
     height: int
     seed: int
+    paraphrase: str | None = None
 
 
 def write_scenes(
@@ -151,6 +154,7 @@ def _write_question(folder: Path, index: int, number: int, scene: Scene, questio
         width=scene.image.width,
         height=scene.image.height,
         seed=scene.seed,
+        paraphrase=question.paraphrase,
     )
 
 
@@ -160,11 +164,13 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
     except json.JSONDecodeError as error:
         raise WherelookError(f"{place}: not a line of JSON ({error.msg})") from error
     names = {field.name for field in fields(SceneRecord)}
-    if not isinstance(values, dict) or set(values) != names:
+    if not isinstance(values, dict) or values.keys() | {"paraphrase"} != names:
         raise WherelookError(f"{place}: expected an object with exactly the fields {', '.join(sorted(names))}")
     for name in ("id", "image", "question", "answer", "kind"):
         if not isinstance(values[name], str):
             raise WherelookError(f"{place}: {name} must be text, not {values[name]!r}")
+    if not isinstance(values.get("paraphrase"), str | None):
+        raise WherelookError(f"{place}: paraphrase must be text or null, not {values['paraphrase']!r}")
     for name in ("evidence_objects", "width", "height", "seed"):
         if not isinstance(values[name], int):
             raise WherelookError(f"{place}: {name} must be a whole number, not {values[name]!r}")
@@ -199,5 +205,6 @@ photographed or labelled by hand: the answers and the evidence are exact because
 `{QUESTIONS_FILE}` has a question a line: `image`, `question`, `answer`, `kind`, `needs_image`, `box` (x0, y0, x1, y1
 around the evidence, in pixels), `evidence` (a 1-bit mask: the objects that the answer's content comes from; null when
 there are none: facts, and things that are not there), `evidence_objects` (how many they are), `exclusive` (whether
-one object alone is evidence: no other has anything that the answer tells of it).
+one object alone is evidence: no other has anything that the answer tells of it), `paraphrase` (the same question with
+the object that it names named otherwise; null where there is no other name).
 """

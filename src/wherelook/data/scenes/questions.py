@@ -34,7 +34,8 @@ DIRECTION_MARGIN = 0.06  # of the image's side: objects closer than this in a di
 class Draft:
     """A question whose evidence is still a list of objects: indices into the scene's objects.
 
-    `told` names the attributes of the evidence that the answer tells.
+    `told` names the attributes of the evidence that the answer tells. `paraphrase` asks the same, naming the object
+    that the question names by other attributes; None where there is no other way.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Draft:
     evidence: tuple[int, ...]
     context: tuple[int, ...]
     told: tuple[str, ...] = ()
+    paraphrase: str | None = None
 
     def exclusive(self, objects: Sequence[SceneObject]) -> bool:
         """Whether one object alone is evidence: no other has anything that the answer tells of it."""
@@ -106,42 +108,58 @@ def _shuffled(rng: np.random.Generator, items: Sequence) -> list:
 
 def _named(
     rng: np.random.Generator, objects: Sequence[SceneObject], ways: Sequence[tuple[str, ...]], asked: str = ""
-) -> Iterator[tuple[int, str]]:
-    """Objects in random order, each with a phrase, of one of the `ways`, that names it alone.
+) -> Iterator[tuple[int, str, str | None]]:
+    """Objects in random order, each with a phrase, of one of the `ways`, that names it alone, and with another one.
 
     With `asked`, the attribute that the question asks for, no other object may share a named attribute and the answer:
     who looks at that one would answer right, and the evidence would not be the named object's alone.
     """
-    for index in rng.permutation(len(objects)):
+    for index in rng.permutation(len(objects)).tolist():
         for way in _shuffled(rng, ways):
-            attributes = {name: getattr(objects[index], name) for name in way}
-            if matching(objects, **attributes) != (index,):
-                continue
-            if asked and any(
-                len(matching(objects, **{name: value, asked: getattr(objects[index], asked)})) > 1
-                for name, value in attributes.items()
-            ):
-                continue
-            yield int(index), noun_phrase(**attributes)
-            break
+            if _names_alone(objects, index, way, asked):
+                others = (other for other in ways if other != way and _names_alone(objects, index, other, asked))
+                name, *other_names = (_phrase(objects[index], chosen) for chosen in (way, *others))
+                yield index, name, other_names[0] if other_names else None
+                break
+
+
+def _names_alone(objects: Sequence[SceneObject], index: int, way: Sequence[str], asked: str) -> bool:
+    """Whether these attributes are an object's alone, and, with `asked`, no other shares one of them and the answer."""
+    attributes = {name: getattr(objects[index], name) for name in way}
+    if matching(objects, **attributes) != (index,):
+        return False
+    return not asked or all(
+        len(matching(objects, **{name: value, asked: getattr(objects[index], asked)})) == 1
+        for name, value in attributes.items()
+    )
+
+
+def _phrase(item: SceneObject, way: Sequence[str]) -> str:
+    return noun_phrase(**{name: getattr(item, name) for name in way})
 
 
 def _color(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
-    for index, name in _named(rng, objects, (("shape",), ("size", "shape")), "color"):
+    for index, name, other in _named(rng, objects, (("shape",), ("size", "shape")), "color"):
         answer = f"The {name} is {objects[index].color}."
-        yield Draft("color", f"What color is the {name}?", answer, (index,), (index,), ("color",))
+        yield _attribute_draft("color", name, other, answer, index)
 
 
 def _shape(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
-    for index, name in _named(rng, objects, (("color",), ("size", "color")), "shape"):
+    for index, name, other in _named(rng, objects, (("color",), ("size", "color")), "shape"):
         answer = f"The {name} is {with_article(objects[index].shape)}."
-        yield Draft("shape", f"What shape is the {name}?", answer, (index,), (index,), ("shape",))
+        yield _attribute_draft("shape", name, other, answer, index)
 
 
 def _size(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
-    for index, name in _named(rng, objects, (("color", "shape"), ("shape",), ("color",)), "size"):
+    for index, name, other in _named(rng, objects, (("color", "shape"), ("shape",), ("color",)), "size"):
         answer = f"The {name} is {objects[index].size}."
-        yield Draft("size", f"What size is the {name}?", answer, (index,), (index,), ("size",))
+        yield _attribute_draft("size", name, other, answer, index)
+
+
+def _attribute_draft(kind: str, name: str, other: str | None, answer: str, index: int) -> Draft:
+    question = f"What {kind} is the"
+    paraphrase = None if other is None else f"{question} {other}?"
+    return Draft(kind, f"{question} {name}?", answer, (index,), (index,), (kind,), paraphrase)
 
 
 def _existence(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
@@ -199,7 +217,7 @@ def _relation(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: 
     ways = (("shape",), ("color",), ("size", "shape"), ("size", "color"), ("color", "shape"))
     candidates = list(_named(rng, objects, ways))
     for turn in range(2 * len(candidates)):
-        reference, name = candidates[turn % len(candidates)]
+        reference, name, other = candidates[turn % len(candidates)]
         for direction in _shuffled(rng, DIRECTIONS):
             answer = _only_object_towards(objects, reference, direction, aspect)
             if answer is None:
@@ -210,7 +228,8 @@ def _relation(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: 
             phrase = _capitalised(with_article(noun_phrase(color=target.color, shape=target.shape)))
             sentence = f"{phrase} is {direction} the {name}."
             text = f"What is {direction} the {name}?"
-            yield Draft("relation", text, sentence, (answer,), (answer, reference), ("color", "shape"))
+            paraphrase = None if other is None else f"What is {direction} the {other}?"
+            yield Draft("relation", text, sentence, (answer,), (answer, reference), ("color", "shape"), paraphrase)
             break
 
 

@@ -51,6 +51,8 @@ class Question:
             tells of it. Only then must a model that answers right have looked there, and the evidence is the truth
             to point at; otherwise the model may have found the same word elsewhere.
         needs_image: False for facts, whose answer is the same for every image.
+        paraphrase: The same question, naming the object that it names by other attributes, which no other object of
+            the scene shares either ("the star" as "the large star"); None where there is no other name, or no name.
     """
 
     kind: str
@@ -62,6 +64,7 @@ class Question:
     context_objects: tuple[int, ...]
     exclusive: bool
     needs_image: bool
+    paraphrase: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def make_scene(seed: int, *, size: tuple[int, int] = (224, 224), budget: Mapping
             context_objects=draft.context,
             exclusive=draft.exclusive(objects),
             needs_image=draft.kind != "fact",
+            paraphrase=draft.paraphrase,
         )
         for draft in ask(asking, objects, aspect, budget)
     )
