@@ -96,7 +96,7 @@ def _line(name: str, side: Side) -> str:
 
 
 def _show_quality(quality: Quality) -> None:
-    typer.echo(f"equal quality, {quality.scenes} scenes: paper settings plainly, {quality.preset!r} by ours")
+    typer.echo(f"equal quality, {quality.scenes} scenes: paper settings plainly, {quality.settings} by ours")
     for name, side in (("plain", quality.plain), ("ours", quality.ours)):
         typer.echo(
             f"    {name:6}{side['seconds']:8.2f} s (map {side['map_seconds']:.2f} s), deletion {side['deletion']:.3f}, "
