@@ -193,8 +193,9 @@ def _optimize(
 ) -> Attribution:
     size = mask_size(settings, score.image_size)
     device = score.device
-    scale = float((score.original - score.baseline).sum()) if settings.relative else 1.0
-    if not scale > 0:
+    gap = float((score.original - score.baseline).sum())
+    scale = gap if settings.relative else 1.0
+    if not gap > 0 and (settings.relative or settings.verify or settings.rest):
         raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
     objective = _Objective(score, image.cpu(), settings, scale, _seeds(seed))
 

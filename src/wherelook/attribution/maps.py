@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.types import Size
+from wherelook.types import AnswerScore, Size
 
 
 def map_size(cells: int, image_size: Size) -> Size:
@@ -19,3 +19,14 @@ def to_saliency(values: Float[Tensor, "height width"]) -> Float[Tensor, "height 
     positive = values.detach().to("cpu").float().clamp_min(0)
     top = positive.max()
     return positive / top if top > 0 else positive
+
+
+def share_of_gap(score: AnswerScore, totals: Float[Tensor, "*masks"]) -> Float[Tensor, "*masks"]:
+    """(F - F(B)) / (F(I) - F(B)), clamped to [0, 1]: what is there of the score gap.
+
+    Args:
+        score: whose ends are meant; the image's score must be above the baseline's.
+        totals: F, summed log-probabilities of the selected tokens.
+    """
+    original, baseline = score.original.sum().cpu(), score.baseline.sum().cpu()
+    return ((totals.detach().cpu() - baseline) / (original - baseline)).clamp(0, 1)

@@ -6,10 +6,12 @@ the answer back. With F the summed log-probability of the selected tokens, S the
 
     T = mean over s of dF/dM at s(1 - R)  [+ mean over s of dF/dM at R + s(1 - R)]          outside R
 
-adds up to F(1 - R) - F(0) [and F(1) - F(R)]: integrated gradients of the rest of the image, with a sign. Places with
-positive T come next, those with negative T last:
+adds up, for many points s, to F(1 - R) - F(0) [and F(1) - F(R)]: integrated gradients of the rest of the image, with a
+sign. (Sums of n points: s = 1/n .. 1 in the first, 0 .. 1 - 1/n in the second; both include the image without or with R
+alone, where the question is put.) Places with positive T come next, those with negative T last:
 
-    S' = (1 - TAIL) max(KEEP S, t max(0, T) min_R S) + TAIL (1 + T) / 2          outside R
+    S' = (1 - TAIL) S + TAIL                                                              in R
+    S' = (1 - TAIL) max(KEEP S, t max(0, T) min_R S) + TAIL (1 + T) / 2                   outside R
 
 where T is smoothed and scaled to a largest magnitude of 1, and t in [0, 1] is the share of the score gap that is still
 there without R. This is done for each of `AREAS` in turn.
@@ -22,6 +24,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from wherelook.attribution.maps import share_of_gap
 from wherelook.types import AnswerScore
 
 AREAS = (0.04, 0.12, 0.25)
@@ -49,32 +52,32 @@ def rank_rest(
         shown: whether the second term of T is added.
     """
     for area in AREAS:
-        count = round(area * saliency.numel())
-        if count and saliency.any():
+        # Where the map is zero no place is more of a first one than another.
+        count = min(round(area * saliency.numel()), int((saliency > 0).sum()))
+        if count:
             saliency = _ranked(score, saliency, count, steps, shown)
     return saliency
 
 
 def _ranked(score: AnswerScore, saliency: Tensor, count: int, steps: int, shown: bool) -> Tensor:
-    first = torch.zeros(saliency.numel())
     order = saliency.flatten().argsort(descending=True, stable=True)[:count]
-    first[order] = 1
+    first = torch.zeros(saliency.numel(), dtype=torch.bool)
+    first[order] = True
     first = first.reshape(saliency.shape)
-    rest = 1 - first
+    rest = (~first).float()
     path = (torch.arange(1, steps + 1) / steps)[:, None, None]
     masks = path * rest
     if shown:
         masks = torch.cat([masks, first + (path - 1 / steps) * rest])
     values, gradients = score.gradient(masks)
     slopes = gradients.cpu().sum(dim=0) / steps * rest
-    signed = torch.from_numpy(gaussian_filter(slopes.double().numpy(), SMOOTH, mode="nearest")).float()
+    signed = torch.from_numpy(gaussian_filter(slopes.double().numpy(), SMOOTH, mode="nearest")).float() * rest
     largest = signed.abs().max()
     if not largest > 0:
         return saliency
     signed = signed / largest
-    original, baseline = float(score.original.sum()), float(score.baseline.sum())
-    left = min(1.0, max(0.0, (float(values[steps - 1].sum()) - baseline) / (original - baseline)))
-    next_ones = left * signed.clamp_min(0) * saliency.flatten()[order].min()
-    ranked = torch.where(first > 0, saliency, torch.maximum(KEEP * saliency, next_ones))
-    ranked = (1 - TAIL) * ranked + TAIL * (1 + signed) / 2
+    left = share_of_gap(score, values[steps - 1].sum())
+    next_ones = left * signed.clamp_min(0) * saliency[first].min()
+    behind = (1 - TAIL) * torch.maximum(KEEP * saliency, next_ones) + TAIL * (1 + signed) / 2
+    ranked = torch.where(first, (1 - TAIL) * saliency + TAIL, behind)
     return ranked / ranked.max()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from wherelook.attribution.maps import share_of_gap
 from wherelook.types import AnswerScore
 
 FLOOR = 0.1
@@ -48,11 +49,8 @@ def verify_peaks(
         return saliency
     cores = np.stack([(basins == top) & (values >= CORE * heights[top]) for top in highest])
     removed = torch.from_numpy(cores.astype(np.float32))
-    totals = score(torch.cat([1 - removed, removed])).sum(dim=1).cpu()
-    original, baseline = float(score.original.sum()), float(score.baseline.sum())
-    lost = (original - totals[: len(highest)]) / (original - baseline)
-    regained = (totals[len(highest) :] - baseline) / (original - baseline)
-    effects = (lost.clamp(0, 1) + regained.clamp(0, 1)) / 2
+    there = share_of_gap(score, score(torch.cat([1 - removed, removed])).sum(dim=1))
+    effects = (1 - there[: len(highest)] + there[len(highest) :]) / 2
     weights = np.full(values.shape, FLOOR)
     for top, effect in zip(highest, effects.tolist(), strict=True):
         weights[basins == top] = FLOOR + (1 - FLOOR) * effect

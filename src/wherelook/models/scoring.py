@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.geometry import Geometry, TensorGeometry, sample
-from wherelook.models.economy import feed_forward_only
+from wherelook.models.economy import last_feed_forward_at
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
@@ -181,7 +181,7 @@ class HuggingFaceScore:
         choices = torch.empty(len(masks), len(self.selected), device=self.device, dtype=torch.long)
 
         def step(rows: slice) -> None:
-            with torch.no_grad():
+            with torch.no_grad(), self._leaving_out():
                 logits = self._logits(masks[rows].to(self.device), None)
                 values[rows] = self._gather(logits)
                 choices[rows] = logits.argmax(dim=-1)
@@ -211,7 +211,7 @@ class HuggingFaceScore:
         def step(rows: slice) -> None:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
             part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
-            with torch.enable_grad(), frozen(self.model), self.plan.measuring(len(leaf)):
+            with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(len(leaf)):
                 log_probabilities = self._log_probabilities(leaf, part)
                 totals = log_probabilities.sum(dim=0) if each else log_probabilities.sum()[None]
                 for index, total in enumerate(totals):
@@ -239,8 +239,8 @@ class HuggingFaceScore:
             part = None if noise is None else replace(noise, seeds=seeds[rows])
             pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
-            with torch.enable_grad(), frozen(self.model), self.plan.measuring(count):
-                log_probabilities = self._gather(self._predict_selected(pixels | leaves, count))
+            with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(count):
+                log_probabilities = self._gather(self._predict(pixels | leaves, count))
                 gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
                 if gradient is not None:  # a tensor that the model does not read with this answer
@@ -311,12 +311,11 @@ class HuggingFaceScore:
 
     def _logits(self, masks: Tensor, noise: Noise | None) -> Tensor:
         """(masks, tokens, vocabulary): one forward of len(masks) images."""
-        return self._predict_selected(self.blend(masks, noise), len(masks))
+        return self._predict(self.blend(masks, noise), len(masks))
 
-    def _predict_selected(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
-        """`_predict` without what the selected tokens do not read."""
-        with feed_forward_only(self.model, self._inputs["input_ids"].shape[1] - self._positions):
-            return self._predict(pixels, count)
+    def _leaving_out(self) -> contextlib.AbstractContextManager[None]:
+        """What the selected tokens do not read is not computed inside, backward passes included."""
+        return last_feed_forward_at(self.model, self._inputs["input_ids"].shape[1] - self._positions)
 
     def _predict(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
         """(count, tokens, vocabulary): one forward of `count` images, given as their pixel tensors."""

@@ -15,6 +15,7 @@ from toy import ToyScore, constant, planted
 from wherelook.attribution import METHODS, igos
 from wherelook.attribution.gradients import integrated_gradient
 from wherelook.attribution.igos import PRESETS, IgosSettings, edge_weights, mask_size, regularization
+from wherelook.attribution.rest import rank_rest
 from wherelook.types import InputError, Noise, Passes
 
 IMAGE_SIZE = (48, 64)
@@ -256,11 +257,29 @@ def test_without_iterations_the_start_is_the_map():
     assert result.trace == ()
 
 
+def test_the_rest_is_ranked_last_of_all():
+    score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
+    settings = replace(PRESETS["fast"], rest=3, rest_shown=True)
+    bare = METHODS["igos+"].run(score, image(), replace(settings, rest=0)).saliency
+    found = METHODS["igos+"].run(score, image(), settings).saliency
+    assert torch.equal(found, rank_rest(score, bare, steps=3, shown=True))
+    assert not torch.equal(found, bare)
+
+
+@pytest.mark.parametrize("change", [{"rest": 2}, {"verify": 2}, {"relative": True}])
+def test_without_a_gap_what_is_measured_in_its_shares_is_refused(change):
+    score = ToyScore(lambda masks: -masks.mean(dim=(1, 2))[:, None], image_size=IMAGE_SIZE)
+    with pytest.raises(InputError, match="not less likely with the baseline"):
+        METHODS["igos+"].run(score, image(), replace(PRESETS["paper"], **change))
+
+
 def test_fast_costs_at_most_a_quarter_of_best():
     for masks, paper in ((1, 100), (2, 200)):
         passes = {name: igos.passes(settings, (224, 224), masks=masks) for name, settings in PRESETS.items()}
         assert 4 * passes["fast"].backward <= passes["best"].backward
         assert passes["paper"] == Passes(paper, paper)
+    assert igos.passes(PRESETS["best"], (224, 224), masks=1).forward <= 200
+    assert igos.passes(PRESETS["fast"], (224, 224), masks=1).forward <= 40
 
 
 @pytest.mark.parametrize(("size", "square", "expected"), [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from toy import ToyScore, constant
+from wherelook.attribution import rest
 from wherelook.attribution.rest import AREAS, TAIL, rank_rest
 
 IMAGE_SIZE = (120, 120)
@@ -48,6 +50,65 @@ def test_what_else_holds_the_answer_comes_next_and_what_is_against_it_last():
     lowest = np.unravel_index(int(ranked.argmin()), GRID)
     assert lowest[0] >= 8
     assert lowest[1] >= 8
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_the_formula_by_hand(monkeypatch, shown):
+    """One area, three path points, on a score that is not linear; every constant differs from its neutral value."""
+    monkeypatch.setattr(rest, "AREAS", (0.25,))
+    weights = torch.linspace(-1, 1.5, 16).reshape(4, 4)
+
+    def curved(masks: torch.Tensor) -> torch.Tensor:
+        resized = functional.interpolate(masks[:, None], size=(4, 4), mode="nearest-exact")[:, 0]
+        return -((resized * weights).sum(dim=(1, 2)) - weights.sum()).square()[:, None]
+
+    def slope(mask: torch.Tensor) -> torch.Tensor:
+        return -2 * ((mask * weights).sum() - weights.sum()) * weights
+
+    saliency = torch.tensor([[0.1, 0.9, 0.2, 0.1], [0.3, 0.8, 1.0, 0.2], [0.1, 0.7, 0.3, 0.1], [0.0, 0.1, 0.2, 0.1]])
+    first = saliency >= 0.7
+    points = [step / 3 * ~first for step in (1, 2, 3)]
+    points += [first + step / 3 * ~first for step in (0, 1, 2)] if shown else []
+    slopes = sum(slope(point) for point in points) / 3 * ~first
+    signed = torch.from_numpy(gaussian_filter(slopes.double().numpy(), 1.5, mode="nearest")).float() * ~first
+    signed = signed / signed.abs().max()
+    gap, without = float(curved(torch.zeros(1, 4, 4))), float(curved(points[2][None]))
+    left = min(1.0, max(0.0, (without - gap) / (0 - gap)))
+    assert 0 < left < 1
+    behind = 0.98 * torch.maximum(0.5 * saliency, left * signed.clamp_min(0) * 0.7) + 0.02 * (1 + signed) / 2
+    expected = torch.where(first, 0.98 * saliency + 0.02, behind)
+    found = rank_rest(ToyScore(curved, image_size=(40, 40)), saliency, steps=3, shown=shown)
+    torch.testing.assert_close(found, expected / expected.max(), atol=1e-5, rtol=0)
+
+
+def test_the_first_places_stay_first_and_in_order(monkeypatch):
+    """Also where what lies beside them speaks against the answer, or for it more than they do."""
+    monkeypatch.setattr(rest, "AREAS", (0.05,))
+    for sign in (-1.0, 1.0):
+        weights = torch.zeros(GRID)
+        weights[2, 2:4], weights[2, 4] = 3.0, 5 * sign
+        saliency = torch.full(GRID, 0.01)
+        saliency[1:4, 1:4] = torch.linspace(0.9, 1.0, 9).reshape(3, 3)
+        score = ToyScore(lambda masks, w=weights: ((kept_all(masks) - 1) * w).sum(dim=(1, 2))[:, None])
+        ranked = rank_rest(score, saliency, steps=2, shown=True)
+        order = saliency.flatten().argsort(descending=True, stable=True)[:7]  # 5 % of 144 cells
+        assert torch.equal(ranked.flatten().argsort(descending=True, stable=True)[:7], order)
+
+
+def kept_all(masks: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(masks[:, None], size=GRID, mode="nearest-exact")[:, 0]
+
+
+def test_where_the_map_is_zero_no_place_is_a_first_one():
+    """One positive cell: it alone is removed, and equal evidence elsewhere gets equal ranks."""
+    weights = torch.zeros(GRID)
+    weights[6, 6], weights[1, 1], weights[10, 10] = 3.0, 1.0, 1.0
+    saliency = torch.zeros(GRID)
+    saliency[6, 6] = 1.0
+    ranked = rank_rest(ToyScore(lambda masks: ((kept_all(masks) - 1) * weights).sum(dim=(1, 2))[:, None]), saliency,
+                       steps=2, shown=False)  # fmt: skip
+    assert ranked[1, 1] == pytest.approx(float(ranked[10, 10]), abs=1e-6)
+    assert ranked[6, 6] > ranked[1, 1] > ranked[1, 10]
 
 
 @pytest.mark.parametrize(("shown", "passes"), [(False, 4), (True, 8)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from wherelook.models.economy import feed_forward_only, last_feed_forward
+from wherelook.models.economy import last_feed_forward, last_feed_forward_at
 
 PLACES = torch.tensor([3, 1])  # of six: the fourth and the last
 
@@ -39,7 +42,7 @@ class Model(nn.Module):
 def test_zeros_elsewhere_and_nothing_left_behind():
     part = Double()
     hidden = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
-    with feed_forward_only(Model(part), PLACES):
+    with last_feed_forward_at(Model(part), PLACES):
         found = part(hidden)
     expected = torch.zeros(2, 6, 3)
     expected[:, [3, 5]] = 2 * hidden[:, [3, 5]]
@@ -51,7 +54,7 @@ def test_zeros_elsewhere_and_nothing_left_behind():
 def test_a_forward_that_was_replaced_before_is_put_back_after_an_error():
     part = Double()
     part.forward = theirs = lambda hidden: 3 * hidden
-    with pytest.raises(ZeroDivisionError), feed_forward_only(Model(part), PLACES):
+    with pytest.raises(ZeroDivisionError), last_feed_forward_at(Model(part), PLACES):
         raise ZeroDivisionError
     assert part.forward is theirs
 
@@ -59,20 +62,69 @@ def test_a_forward_that_was_replaced_before_is_put_back_after_an_error():
 @pytest.mark.parametrize("hidden", [torch.ones(6, 3), torch.ones(1, 2, 3)], ids=["flat", "shorter than the places"])
 def test_another_shape_is_computed_whole(hidden):
     part = Double()
-    with feed_forward_only(Model(part), PLACES):
+    with last_feed_forward_at(Model(part), PLACES):
         assert torch.equal(part(hidden), 2 * hidden)
 
 
 def test_a_part_that_returns_more_than_its_output_is_computed_whole():
     part = TellsMore()
-    with feed_forward_only(Model(part), PLACES):
+    with last_feed_forward_at(Model(part), PLACES):
         found, said = part(torch.ones(1, 6, 3))
     assert torch.equal(found, torch.full((1, 6, 3), 2.0))
     assert said == "whom it asked"
 
 
+def test_a_part_that_takes_more_than_the_hidden_states_is_computed_whole():
+    class WithTypes(nn.Module):
+        def forward(self, hidden, types):
+            return 2 * hidden * types
+
+    part = WithTypes()
+    with last_feed_forward_at(Model(part), PLACES):
+        assert torch.equal(part(torch.ones(1, 6, 3), torch.ones(1, 6, 1)), torch.full((1, 6, 3), 2.0))
+        assert torch.equal(part(hidden=torch.ones(1, 6, 3), types=torch.ones(1, 6, 1)), torch.full((1, 6, 3), 2.0))
+
+
+def test_a_part_that_also_serves_another_layer_is_left_alone():
+    model = Model(Double())
+    model.decoder.layers[0].mlp = model.decoder.layers[1].mlp
+    assert last_feed_forward(model) is None
+
+
+def test_a_model_that_is_asked_for_its_routers_is_left_alone():
+    model = Model(Double())
+    model.decoder.config = SimpleNamespace(output_router_logits=True)
+    assert last_feed_forward(model) is None
+
+
+def test_two_threads_do_not_restore_each_others_change():
+    part = Double()
+    model = Model(part)
+    inside, leave = threading.Event(), threading.Event()
+
+    def first():
+        with last_feed_forward_at(model, PLACES):
+            inside.set()
+            assert leave.wait(10)
+
+    def second():
+        with last_feed_forward_at(model, PLACES):
+            pass
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert threads[1].is_alive()  # waits for the first
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert "forward" not in part.__dict__
+
+
 @pytest.mark.parametrize("model", [Model(None), nn.Linear(1, 1)], ids=["no such part", "no decoder"])
 def test_a_model_without_such_a_part_is_left_alone(model):
     assert last_feed_forward(model) is None
-    with feed_forward_only(model, PLACES):
+    with last_feed_forward_at(model, PLACES):
         pass
