@@ -33,7 +33,7 @@ AREAS = (0.04, 0.12, 0.25)
 KEEP = 0.5
 """What the map's own value of a place outside R still counts."""
 
-TAIL = 0.02
+TAIL = 0.01
 """Share of the saliency that is the rank of places on which nothing rests."""
 
 SMOOTH = 1.5

@@ -75,8 +75,8 @@ def test_the_formula_by_hand(monkeypatch, shown):
     gap, without = float(curved(torch.zeros(1, 4, 4))), float(curved(points[2][None]))
     left = min(1.0, max(0.0, (without - gap) / (0 - gap)))
     assert 0 < left < 1
-    behind = 0.98 * torch.maximum(0.5 * saliency, left * signed.clamp_min(0) * 0.7) + 0.02 * (1 + signed) / 2
-    expected = torch.where(first, 0.98 * saliency + 0.02, behind)
+    behind = 0.99 * torch.maximum(0.5 * saliency, left * signed.clamp_min(0) * 0.7) + 0.01 * (1 + signed) / 2
+    expected = torch.where(first, 0.99 * saliency + 0.01, behind)
     found = rank_rest(ToyScore(curved, image_size=(40, 40)), saliency, steps=3, shown=shown)
     torch.testing.assert_close(found, expected / expected.max(), atol=1e-5, rtol=0)
 
