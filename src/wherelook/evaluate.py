@@ -7,6 +7,7 @@ replay grid. Methods are compared where all of them made a map.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ FLIP_AREA = 0.125
 KEEP_AREA = 0.25
 NOISE_LEVEL = 8.0
 """Standard deviation of the image noise for stability, of 255: a person hardly sees it."""
+
+LEND_AHEAD = 8
+"""Of how many samples that come next the first with another image lends it."""
 
 NO_RUN = "-"
 """In place of a run's name in the row of an answer that no method was tried on."""
@@ -143,7 +147,8 @@ def evaluate(
         only_right: a wrong answer to a question with a known one gets a row without a map, and does not count.
         stability: on this many of the answers the map is also made with another seed, with a little image noise and,
             where the sample has one, to a paraphrase of the question.
-        lend: whether the next sample's image may serve as the baseline, where no other shows a relevant word.
+        lend: whether the next other image, of the `LEND_AHEAD` samples to come, may serve as the baseline where no
+            other shows a relevant word.
         seed: of everything random.
         done: (sample id, run name) of rows that exist already; they are not made again.
         progress: called after every sample.
@@ -152,15 +157,15 @@ def evaluate(
         The row: plain values, the map among them.
     """
     explained = 0
-    for sample, lent in _with_next(samples) if lend else ((sample, None) for sample in samples):
-        if explained == count:
-            return
+    source = _Samples(samples)
+    while explained < count and (sample := source.take()) is not None:
         if (sample.id, NO_RUN) in done:
             continue
         missing = [run for run in runs if (sample.id, run.name) not in done]
         if not missing:
             explained += 1
             continue
+        lent = source.other_image(sample.image) if lend else None
         with model.evaluation():
             try:
                 case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
@@ -184,15 +189,28 @@ def evaluate(
             progress("answers", explained, count)
 
 
-def _with_next(samples: Iterable[Sample]) -> Iterator[tuple[Sample, LoadedImage | None]]:
-    """Each sample with the image of the next one; the last has none."""
-    previous = None
-    for sample in samples:
-        if previous is not None:
-            yield previous, sample.image
-        previous = sample
-    if previous is not None:
-        yield previous, None
+class _Samples:
+    """Samples one after another, and a look ahead; none is read before it is asked for."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self.unread = iter(samples)
+        self.ahead: deque[Sample] = deque()
+
+    def take(self) -> Sample | None:
+        """The next sample; None after the last."""
+        return self.ahead.popleft() if self.ahead else next(self.unread, None)
+
+    def other_image(self, image: LoadedImage) -> LoadedImage | None:
+        """The first image to come that is not `image` (a picture may have several questions); None if none is near."""
+        for index in range(LEND_AHEAD):
+            if index == len(self.ahead):
+                sample = next(self.unread, None)
+                if sample is None:
+                    return None
+                self.ahead.append(sample)
+            if not np.array_equal(self.ahead[index].image.pixels, image.pixels):
+                return self.ahead[index].image
+        return None
 
 
 def _explain(
@@ -273,16 +291,22 @@ def stability_measures(
         shaken = rank_correlation(
             saliency, method(other.selected_score(), other.guide, run.settings, seed=seed).saliency
         )
-    rephrased = None
-    if paraphrase is not None:
-        score = case.asked(paraphrase)
-        if float((score.original - score.baseline).sum()) >= FLIP_FLOOR:
-            rephrased = rank_correlation(saliency, method(score, case.guide, run.settings, seed=seed).saliency)
     return {
         "stability_seed": rank_correlation(saliency, again),
         "stability_noise": shaken,
-        "stability_paraphrase": rephrased,
+        "stability_paraphrase": None if paraphrase is None else _rephrased(case, run, saliency, seed, paraphrase),
     }
+
+
+def _rephrased(case: Case, run: Run, saliency: Tensor, seed: int, paraphrase: str) -> float | None:
+    """Rank correlation with the map to a paraphrase; None where it cannot be asked, or leaves nothing to explain."""
+    try:
+        score = case.asked(paraphrase)
+    except WherelookError:  # the paraphrase is at fault, not the map
+        return None
+    if float((score.original - score.baseline).sum()) < FLIP_FLOOR:
+        return None
+    return rank_correlation(saliency, METHODS[run.method].run(score, case.guide, run.settings, seed=seed).saliency)
 
 
 def superpixel_grid(case: Case) -> Int[np.ndarray, "rows columns"]:

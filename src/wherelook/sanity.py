@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ STAGES = (CONTROL, *WEIGHT_STAGES, *INPUT_STAGES)
 GRAY = 127
 
 VERDICTS_FILE = "sanity.json"
+ROW_KEYS = {"method", "verdict", "answers", "asked", "settings"}
 
 LIMIT = 0.3
 """A mean correlation above this after all weights were shuffled is a failure."""
@@ -65,6 +67,7 @@ def check_sanity(
     runs: Sequence[Run],
     *,
     count: int,
+    only_right: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[Check]:
@@ -75,6 +78,7 @@ def check_sanity(
         samples: the questions; those whose answer does not rest on the image are left out.
         runs: methods with presets.
         count: how many answers.
+        only_right: wrong answers to questions with a known one are left out too.
         seed: of the methods and the shuffling.
         progress: called after every change.
 
@@ -85,7 +89,8 @@ def check_sanity(
     with model.evaluation():
         for sample in samples:
             case = open_case(model, sample.image, sample.question, seed=seed)
-            if case.relevance.status == "ok":
+            wrong = sample.reference is not None and case.relevance.answer != sample.reference
+            if case.relevance.status == "ok" and not (only_right and wrong):
                 cases.append((sample.id, case))
             if len(cases) == count:
                 break
@@ -166,44 +171,99 @@ def summarize(
     return "passes" if mean is None or mean <= LIMIT else "fails", stages
 
 
-def to_rows(checks: Sequence[Check], runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """For each run its name (`method`), the verdict, on how many answers, and the figures of every stage."""
+def to_rows(checks: Sequence[Check], runs: Sequence[Run], *, asked: int) -> list[dict[str, Any]]:
+    """For each run its name (`method`), the verdict, on how many answers of how many asked for, and every stage.
+
+    The settings of the method are there as well: a verdict holds for them alone.
+    """
     rows = []
     for run in runs:
         verdict, stages = summarize(checks, run.name)
         answers = len({check.sample for check in checks if check.run == run.name})
-        rows.append({"method": run.name, "verdict": verdict, "answers": answers} | stages)
+        settings = asdict(run.settings)
+        rows.append(
+            {"method": run.name, "verdict": verdict, "answers": answers, "asked": asked, "settings": settings} | stages
+        )
     return rows
 
 
-def read_verdicts(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Rows of `to_rows` by run, as `write_verdicts` wrote them; none where there is no file.
+def conditions(
+    model: VisionLanguageModel,
+    name: str,
+    dataset: str,
+    *,
+    wrong: bool = False,
+    lend: bool = False,
+    prompt_template: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What a file of verdicts is about: all that changes a verdict but the settings of its method.
 
     Args:
-        path: of the file.
-        about: model, data set and whatever else must be the same for a verdict to hold.
+        model: who answered; its revision and the type of its weights matter.
+        name: of the model, as it was asked for.
+        dataset: name of the data set.
+        wrong, lend: whether wrong answers are explained too, and whether images are lent, see `wherelook.evaluate`.
+        prompt_template: of the model, where one was given.
+        seed: of everything random.
+    """
+    return {
+        "model": name,
+        "revision": model.description["revision"],
+        "dtype": model.description["dtype"],
+        "prompt_template": prompt_template,
+        "dataset": dataset,
+        "wrong": wrong,
+        "lend": lend,
+        "seed": seed,
+    }
+
+
+def read_verdicts(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """Rows of `to_rows` by the run's name, as `write_verdicts` wrote them, of those runs whose settings are the same.
+
+    Args:
+        path: of the file; there need be none.
+        about: see `conditions`.
+        runs: whose verdicts are wanted.
 
     Raises:
         InputError: the file is about something else, or broken.
     """
+    rows = _read_rows(path, about)
+    return {run.name: rows[run.name] for run in runs if rows.get(run.name, {}).get("settings") == asdict(run.settings)}
+
+
+def write_verdicts(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Adds rows of `to_rows` to the file, in place of earlier ones of the same runs.
+
+    An earlier one with the same settings stays if more answers were asked for. See `read_verdicts` for the errors.
+    """
+    kept = _read_rows(path, about)
+    for row in rows:
+        before = kept.get(row["method"])
+        if before is None or before["settings"] != row["settings"] or before["asked"] <= row["asked"]:
+            kept[row["method"]] = dict(row)
+    text = json.dumps({"about": dict(about), "methods": list(kept.values())}, indent=2, allow_nan=False) + "\n"
+    whole = path.with_name(f"{path.name}.new")  # an interruption leaves the old file or the new one, never half of one
+    whole.write_text(text, encoding="utf-8")
+    os.replace(whole, path)
+
+
+def _read_rows(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        rows = {row["method"]: row for row in record["methods"] if {"verdict", "answers"} <= row.keys()}
-        same = record["about"] == dict(about)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        same = False
+        same = dict(record["about"]) == dict(about)
+        rows = {row["method"]: row for row in record["methods"]} if same else {}
+        if not all(row.keys() >= ROW_KEYS and isinstance(row["asked"], int) for row in rows.values()):
+            raise KeyError
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{str(path)!r} is broken: remove it, and the checks are made again") from error
     if not same:
         raise InputError(f"{path.parent} holds sanity checks of something else ({path.name}): name a new folder")
     return rows
-
-
-def write_verdicts(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Adds rows of `to_rows` to the file, in place of earlier ones of the same runs. See `read_verdicts`."""
-    kept = read_verdicts(path, about) | {row["method"]: dict(row) for row in rows}
-    record = {"about": dict(about), "methods": list(kept.values())}
-    path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from PIL import Image
 
 from wherelook import __version__
 from wherelook.attribution import METHODS
+from wherelook.data.samples import read_samples
 
 KEYS = {
     "schema_version", "status", "reason", "model", "image", "question", "answer", "tokens", "reliance", "method",
@@ -219,7 +224,68 @@ def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp
     (tmp_path / "sanity.json").write_text("{}")
     code, _, errors = command(*options, "--methods", "center")
     assert (code, errors.count("\n")) == (2, 1)
-    assert "holds sanity checks of something else" in errors
+    assert "sanity.json' is broken: remove it" in errors
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """A data set of three questions; the gray image has no baseline of its own."""
+    rows = []
+    for number, sample in enumerate(itertools.islice(read_samples("scenes-tuning"), 2)):
+        Image.fromarray(sample.image.pixels).save(tmp_path / f"{number}.png")
+        rows.append({"image": f"{number}.png", "question": sample.question, "paraphrase": sample.paraphrase})
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(tmp_path / "gray.png")
+    rows.insert(0, rows[0] | {"image": "gray.png"})
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "data.jsonl"
+
+
+def test_checks_are_not_made_again_where_fewer_could_be_made_than_asked(command, lines, tmp_path, monkeypatch):
+    options = (
+        "evaluate",
+        "--dataset",
+        lines,
+        "--methods",
+        "center",
+        "--lend",
+        "--sanity",
+        3,
+        "--out",
+        tmp_path / "out",
+    )
+    assert command(*options)[0] == 0
+    (row,) = json.loads((tmp_path / "out" / "sanity.json").read_text())["methods"]
+    assert (row["answers"], row["asked"]) == (2, 3)
+    monkeypatch.setattr("wherelook.sanity.check_sanity", None)
+    code, output, errors = command(*options)
+    assert (code, errors) == (0, "")
+    assert "center:best (fails sanity)" in output
+
+
+def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path):
+    options = ("--methods", "random", "--n", 3, "--stability", 1, "--lend", "--wrong", "--sanity", 2, "--seed", 5)
+    template = "<|user|>{image}{question}<|assistant|>"
+    code, _, errors = command(
+        "evaluate", "--dataset", lines, *options, "--dtype", "float32", "--prompt-template", template, "--out", "first"
+    )
+    assert (code, errors) == (0, "")
+    page = (tmp_path / "first" / "report.html").read_text()
+    words = shlex.split(html.unescape(re.search('<pre class="command"[^>]*><code>(.*?)</code>', page)[1]))
+    assert words[0] == "wherelook"
+    assert words[-2:] == ["--out", "NEW_FOLDER"]
+    assert template in words
+    assert command(*words[1:])[0] == 0
+    rows = [
+        [
+            json.loads(line) | {"seconds": 0, "peak_bytes": 0}
+            for line in (tmp_path / folder / "rows.jsonl").read_text().splitlines()
+        ]
+        for folder in ("first", "NEW_FOLDER")
+    ]
+    assert [row["status"] for row in rows[0]] == ["ok"] * 3
+    assert rows[0] == rows[1]
+    for name in ("sanity.json", "evaluation.json"):
+        assert (tmp_path / "first" / name).read_text() == (tmp_path / "NEW_FOLDER" / name).read_text()
 
 
 def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path):

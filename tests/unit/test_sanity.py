@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import pytest
 import torch
 
+from wherelook.attribution import METHODS
 from wherelook.data.samples import read_samples
 from wherelook.evaluate import parse_runs
 from wherelook.models import VisionLanguageModel
@@ -14,6 +18,7 @@ from wherelook.sanity import (
     WEIGHT_STAGES,
     Check,
     check_sanity,
+    conditions,
     read_verdicts,
     shuffled_weights,
     summarize,
@@ -26,6 +31,11 @@ from wherelook.types import InputError, WherelookError
 @pytest.fixture(scope="module")
 def model():
     return VisionLanguageModel.from_pretrained("embedded", device="cpu")
+
+
+def checked(run: str, *values: float) -> list[Check]:
+    """Every stage of a run with these correlations."""
+    return [Check(str(index), run, stage, value) for index, value in enumerate(values) for stage in STAGES]
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -65,6 +75,19 @@ def test_one_answer_is_not_enough(model):
         list(check_sanity(model, [next(read_samples("scenes-tuning"))], parse_runs("center"), count=5))
 
 
+def test_wrong_answers_are_left_out_on_demand(model):
+    first, *others = itertools.islice(read_samples("scenes-tuning"), 3)
+    samples = [replace(first, reference="The moon."), *others]
+
+    def used(**options) -> list[str]:
+        return sorted(
+            {check.sample for check in check_sanity(model, samples, parse_runs("center"), count=2, **options)}
+        )
+
+    assert used() == sorted([first.id, others[0].id])
+    assert used(only_right=True) == sorted(sample.id for sample in others)
+
+
 def test_a_verdict():
     def verdict(*values: float | None) -> str:
         checks = [Check("1", "a", stage, 1.0) for stage in STAGES if stage != "all weights"]
@@ -79,28 +102,79 @@ def test_a_verdict():
 
 def test_verdicts_are_kept_by_run_and_added_to(tmp_path):
     path, about = tmp_path / "sanity.json", {"model": "m", "seed": 0}
-    assert read_verdicts(path, about) == {}
-
-    def checked(run: str, *values: float) -> list[Check]:
-        return [Check(str(index), run, stage, value) for index, value in enumerate(values) for stage in STAGES]
-
     runs = parse_runs("center,random")
-    first = to_rows([*checked("center:best", 1.0, 1.0), *checked("random:best", 0.1, 0.0)], runs)
+    assert read_verdicts(path, about, runs) == {}
+    first = to_rows([*checked("center:best", 1.0, 1.0), *checked("random:best", 0.1, 0.0)], runs, asked=2)
     assert [(row["verdict"], row["answers"]) for row in first] == [("fails", 2), ("passes", 2)]
     assert first[0]["all weights"]["mean"] == 1
     write_verdicts(path, about, first)
-    write_verdicts(path, about, to_rows(checked("random:best", 0.9, 0.8, 0.7), runs[1:]))
-    kept = read_verdicts(path, about)
+    write_verdicts(path, about, to_rows(checked("random:best", 0.9, 0.8, 0.7), runs[1:], asked=3))
+    kept = read_verdicts(path, about, runs)
     assert kept["center:best"] == first[0]
     assert (kept["random:best"]["verdict"], kept["random:best"]["answers"]) == ("fails", 3)
     assert len(kept) == 2
+    assert list(read_verdicts(path, about, runs[:1])) == ["center:best"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"about": {"model": "other"}, "methods": []}', '{"methods": [3]}'])
-def test_verdicts_on_something_else_are_refused(tmp_path, text):
+def test_a_verdict_on_fewer_answers_does_not_replace_one_on_more(tmp_path):
+    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_runs("center")
+    for values, asked, kept in (((0.0, 0.1, 0.2), 9, 9), ((1.0, 1.0), 2, 9), ((1.0, 1.0, 1.0), 10, 10)):
+        write_verdicts(path, about, to_rows(checked(run.name, *values), [run], asked=asked))
+        assert read_verdicts(path, about, [run])[run.name]["asked"] == kept
+
+
+def test_a_verdict_holds_for_its_settings_alone(tmp_path, monkeypatch):
+    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_runs("rise:fast")
+    write_verdicts(path, about, to_rows(checked(run.name, 0.0, 0.1, 0.2), [run], asked=3))
+    assert read_verdicts(path, about, [run])[run.name]["verdict"] == "passes"
+    presets = METHODS["rise"].presets
+    monkeypatch.setitem(presets, "fast", replace(presets["fast"], masks=7))
+    assert read_verdicts(path, about, [run]) == {}
+    write_verdicts(path, about, to_rows(checked(run.name, 1.0, 1.0), [run], asked=2))
+    assert read_verdicts(path, about, [run])[run.name]["verdict"] == "fails"
+
+
+def test_verdicts_are_kept_apart_by_all_that_changes_them(model, tmp_path):
+    usual = conditions(model, "embedded", "scenes")
+    assert (usual["dtype"], usual["revision"]) == ("float32", model.description["revision"])
+    others = [
+        conditions(model, "embedded", "scenes", **change)
+        for change in ({"wrong": True}, {"lend": True}, {"seed": 1}, {"prompt_template": "{image}{question}"})
+    ]
+    write_verdicts(tmp_path / "sanity.json", usual, [])
+    for other in (*others, usual | {"dtype": "bfloat16"}, usual | {"revision": "b"}, usual | {"dataset": "d"}):
+        with pytest.raises(InputError, match=r"holds sanity checks of something else .*: name a new folder"):
+            read_verdicts(tmp_path / "sanity.json", other, [])
+
+
+def test_an_interruption_leaves_the_earlier_verdicts(tmp_path, monkeypatch):
+    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_runs("center")
+    write_verdicts(path, about, to_rows(checked(run.name, 1.0, 1.0), [run], asked=2))
+    before = path.read_bytes()
+
+    def interrupted(*names: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_verdicts(path, about, to_rows(checked(run.name, 1.0, 1.0, 1.0), [run], asked=3))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"about": {"model": "other"}, "methods": []}', "holds sanity checks of something else"),
+        *((text, r"sanity.json' is broken: remove it") for text in (
+            "", "{", "[]", "{}", '{"methods": [3]}', '{"about": {"model": "m"}, "methods": [3]}',
+            '{"about": {"model": "m"}, "methods": [{"method": "center:best", "verdict": "fails"}]}',
+        )),
+    ],
+)  # fmt: skip
+def test_verdicts_on_something_else_or_broken_are_refused(tmp_path, text, message):
     path = tmp_path / "sanity.json"
     path.write_text(text)
-    for use in (lambda: read_verdicts(path, {"model": "m"}), lambda: write_verdicts(path, {"model": "m"}, [])):
-        with pytest.raises(InputError, match="holds sanity checks of something else"):
+    for use in (lambda: read_verdicts(path, {"model": "m"}, []), lambda: write_verdicts(path, {"model": "m"}, [])):
+        with pytest.raises(InputError, match=message):
             use()
     assert path.read_text() == text

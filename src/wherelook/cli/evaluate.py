@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from wherelook.cli import options
 from wherelook.types import InputError, WherelookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from wherelook.data.samples import Sample
     from wherelook.evaluate import Run
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 ROWS_FILE = "rows.jsonl"
 CONFIGURATION_FILE = "evaluation.json"
 GALLERY = 12
+NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
 
@@ -54,8 +54,8 @@ def evaluate(
         bool,
         typer.Option(
             "--lend",
-            help="Where no word rests on what blur and mean colour remove, try the data set's next image as the "
-            "baseline.",
+            help="Where no word rests on what blur, mean colour and strong blur remove, try the data set's next other "
+            "image as the baseline.",
         ),
     ] = False,
     sanity: Annotated[
@@ -89,17 +89,17 @@ def evaluate(
     from wherelook.evaluate import evaluate as evaluate_rows
     from wherelook.evaluate import parse_runs, read_rows
     from wherelook.report import evaluation, summary
-    from wherelook.sanity import VERDICTS_FILE, read_verdicts
+    from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
 
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_runs(methods)
     samples = read_samples(dataset)
     options.make_folder(out)
-    about = {"model": model, "revision": revision, "dataset": dataset, "seed": seed}
-    read_verdicts(out / VERDICTS_FILE, about)  # what is wrong with it is found before the work
     lending = {"lend": True} if lend else {}  # folders from before there was the option have none
-    _keep_apart(out / CONFIGURATION_FILE, **about, wrong=wrong, **lending)
+    _keep_apart(
+        out / CONFIGURATION_FILE, model=model, revision=revision, dataset=dataset, seed=seed, wrong=wrong, **lending
+    )
     rows = read_rows(out / ROWS_FILE)
     explainer = options.load_explainer(
         model,
@@ -111,6 +111,10 @@ def evaluate(
         memory_limit=memory_limit,
         prompt_template=prompt_template,
     )
+    about = conditions(
+        explainer.model, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed
+    )
+    read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
         for row in evaluate_rows(
             explainer.model,
@@ -140,16 +144,35 @@ def evaluate(
     try:
         if sanity:
             with options.progress_bar() as progress:
-                _check(explainer.model, explained(sanity), runs, out / VERDICTS_FILE, about, progress)
+                # All that have a map: where another image was lent there is nothing to check, and the next one counts.
+                count = min(sanity, len(answers))
+                _check(explainer.model, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
     except WherelookError as error:  # of the check alone: the rest is still shown
         failure = error
-    verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about).items()}
+    verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}
     summaries = summary.summarize(rows, names, verdicts)
     page = evaluation.render(
         rows,
         names,
         title=f"{model} on {dataset}",
-        command=shlex.join(["wherelook", "evaluate", "--model", model, "--dataset", dataset, "--methods", methods]),
+        command=_command(
+            {
+                "--model": model,
+                "--revision": revision,
+                "--dtype": dtype,
+                "--trust-remote-code": trust_remote_code,
+                "--prompt-template": prompt_template,
+                "--dataset": dataset,
+                "--methods": methods,
+                "--n": n,
+                "--wrong": wrong,
+                "--stability": stability or None,
+                "--lend": lend,
+                "--sanity": sanity or None,
+                "--seed": seed,
+                "--out": NEW_FOLDER,
+            }
+        ),
         gallery=[
             (sample.id, sample.question, answers[sample.id], sample.image.pixels) for sample in explained(GALLERY)
         ],
@@ -170,19 +193,33 @@ def evaluate(
 def _check(
     model: VisionLanguageModel,
     samples: Iterable[Sample],
+    count: int,
     runs: Sequence[Run],
     path: Path,
     about: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    """Adds verdicts to the file on those of the runs that were not checked on so many answers yet."""
+    """Adds verdicts to the file on those of the runs that were not to be checked on so many answers yet."""
     from wherelook.sanity import check_sanity, read_verdicts, to_rows, write_verdicts
 
-    chosen, known = list(samples), read_verdicts(path, about)
-    missing = [run for run in runs if run.name not in known or known[run.name]["answers"] < len(chosen)]
+    known = read_verdicts(path, about, runs)
+    missing = [run for run in runs if run.name not in known or known[run.name]["asked"] < count]
     if missing:
-        checks = list(check_sanity(model, chosen, missing, count=len(chosen), seed=about["seed"], progress=progress))
-        write_verdicts(path, about, to_rows(checks, missing))
+        checks = list(check_sanity(model, samples, missing, count=count, seed=about["seed"], progress=progress))
+        write_verdicts(path, about, to_rows(checks, missing, asked=count))
+
+
+def _command(values: Mapping[str, Any]) -> str:
+    """The command line with these options: True is a flag, None and False are left out."""
+    from wherelook.explanation.command_line import shell_quote
+
+    words = ["wherelook", "evaluate"]
+    for name, value in values.items():
+        if value is True:
+            words.append(name)
+        elif value is not None and value is not False:
+            words += [name, str(value)]
+    return " ".join(shell_quote(word) for word in words)
 
 
 def _keep_apart(path: Path, **configuration: Any) -> None:

@@ -19,12 +19,14 @@ def sanity(
     ] = "igos+,random,center,edges",
     dataset: Annotated[str, typer.Option("--dataset", help="See `wherelook evaluate`.")] = "scenes",
     n: Annotated[int, typer.Option("--n", min=2, help="Answers to check on.")] = 10,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Check on wrong answers too.")] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where sanity.json goes; `wherelook evaluate` with the same folder shows its verdicts.",
+            help="Where sanity.json goes; `wherelook evaluate` with the same folder shows its verdicts. Those on more "
+            "answers stay.",
         ),
     ] = None,
     device: options.Device = None,
@@ -44,13 +46,12 @@ def sanity(
     """
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import parse_runs
-    from wherelook.sanity import STAGES, VERDICTS_FILE, check_sanity, read_verdicts, to_rows, write_verdicts
+    from wherelook.sanity import STAGES, VERDICTS_FILE, check_sanity, conditions, read_verdicts, to_rows, write_verdicts
 
     runs = parse_runs(methods)
     samples = read_samples(dataset)
-    about = {"model": model, "revision": revision, "dataset": dataset, "seed": seed}
     if out is not None:
-        read_verdicts(options.make_folder(out) / VERDICTS_FILE, about)  # what is wrong with it is found before the work
+        options.make_folder(out)
     explainer = options.load_explainer(
         model,
         device=device,
@@ -61,9 +62,14 @@ def sanity(
         memory_limit=memory_limit,
         prompt_template=prompt_template,
     )
+    about = conditions(explainer.model, model, dataset, wrong=wrong, prompt_template=prompt_template, seed=seed)
+    if out is not None:
+        read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress:
-        checks = list(check_sanity(explainer.model, samples, runs, count=n, seed=seed, progress=progress))
-    rows = to_rows(checks, runs)
+        checks = list(
+            check_sanity(explainer.model, samples, runs, count=n, only_right=not wrong, seed=seed, progress=progress)
+        )
+    rows = to_rows(checks, runs, asked=n)
     if out is not None:
         write_verdicts(out / VERDICTS_FILE, about, rows)
     if as_json:

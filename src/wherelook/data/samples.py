@@ -150,4 +150,6 @@ def _text(values: Mapping[str, Any], place: str, name: str) -> str | None:
     value = values.get(name)
     if value is not None and not isinstance(value, str):
         raise WherelookError(f"{place}: {name} must be text, not {value!r}")
+    if value is not None and name in ("question", "paraphrase") and not value.strip():
+        raise WherelookError(f"{place}: the {name} is empty")
     return value

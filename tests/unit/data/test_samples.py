@@ -78,6 +78,8 @@ def test_lines_of_a_file(lines):
         ({"image": "a.png"}, "line 1: image or question is missing"),
         ({"image": "a.png", "question": 3}, "line 1: question must be text, not 3"),
         ({"image": "a.png", "question": "?", "paraphrase": 3}, "line 1: paraphrase must be text, not 3"),
+        ({"image": "a.png", "question": " "}, "line 1: the question is empty"),
+        ({"image": "a.png", "question": "?", "paraphrase": ""}, "line 1: the paraphrase is empty"),
         ({"image": "../a.png", "question": "?"}, "line 1: '../a.png' is not a file inside the folder"),
         ({"image": "/etc/hostname", "question": "?"}, "line 1: '/etc/hostname' is not a file inside"),
         ({"image": "a.png", "question": "?", "mask": "b.png"}, "line 1: 'b.png' is not a file inside"),

@@ -171,6 +171,9 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
             raise WherelookError(f"{place}: {name} must be text, not {values[name]!r}")
     if not isinstance(values.get("paraphrase"), str | None):
         raise WherelookError(f"{place}: paraphrase must be text or null, not {values['paraphrase']!r}")
+    for name in ("question", "paraphrase"):
+        if values.get(name) is not None and not values[name].strip():
+            raise WherelookError(f"{place}: the {name} is empty")
     for name in ("evidence_objects", "width", "height", "seed"):
         if not isinstance(values[name], int):
             raise WherelookError(f"{place}: {name} must be a whole number, not {values[name]!r}")
