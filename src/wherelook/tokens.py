@@ -169,7 +169,7 @@ def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Sta
         return "not_visual", (
             f"no word of the answer rests on the image: with the {reliance.baseline} baseline the strongest, "
             f"{reliance.strongest_word!r}, loses {max(reliance.largest, 0):.2f} nats of log-likelihood; "
-            f"it takes {reliance.alpha:g}"
+            f"it takes {reliance.alpha:g}{_contradicted(tokens, reliance.alpha)}"
         )
     if reliance.gap < FLIP_FLOOR:
         return "weak_gap", (
@@ -183,6 +183,17 @@ def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Sta
         f"{reliance.relevant_words} of {reliance.words} {rest} on the image: together they lose "
         f"{reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline"
     )
+
+
+def _contradicted(tokens: Sequence[Token], alpha: float) -> str:
+    """The word that the image speaks against most, if by `alpha` nats or more: a given answer may be wrong."""
+    words = [token.word for token in tokens]
+    totals = _word_totals(words, [token.llr for token in tokens])
+    lowest = min(totals, key=lambda word: totals[word], default=None)
+    if lowest is None or totals[lowest] > -alpha:
+        return ""
+    word = _text_of(lowest, words, [token.text for token in tokens])
+    return f"; the image speaks against {word!r}, which is {-totals[lowest]:.2f} nats likelier without it"
 
 
 def selected_words(tokens: Sequence[Token]) -> list[str]:

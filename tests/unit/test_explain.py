@@ -212,7 +212,7 @@ def test_another_image_is_the_baseline_where_no_other_shows_a_word(explainer):
     assert result.status == "ok"
     assert result.reliance["baseline"] == result.method["baseline"] == "image"
     assert result.method["baseline_image"] == {"path": None, "sha256": load_image(PICTURE).sha256}
-    assert [curve.baseline for curve in result.curves] == ["image", "mean"]
+    assert [curve.baseline for curve in result.curves] == ["image", "noise"]
     assert "--baseline image --baseline-image BASELINE_IMAGE" in " ".join(command_line.words(result))
     named = explainer.explain(PLAIN, QUESTION, **options, baseline="image", baseline_image=PICTURE)
     np.testing.assert_allclose(result.heatmap, named.heatmap, atol=1e-5)  # one batch holds two images, one a single one

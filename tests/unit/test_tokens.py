@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherelook.tokens import measure_reliance, select, word_indices
+from wherelook.tokens import judge, measure_reliance, select, word_indices
 from wherelook.types import InputError, Token
 
 # ---- words ----
@@ -168,6 +168,14 @@ def test_tokens_carry_their_numbers():
     assert token == Token(
         text="Red", id=42, log_prob=-0.25, log_prob_baseline=-2.0, llr=1.75, selected=True, word=0, flips=True
     )
+
+
+def test_an_answer_that_the_image_contradicts_is_told_as_such():
+    tokens = select(["The", " heart", " is", " red"], [1, 2, 3, 4], [-0.1, -0.1, -0.1, -10.2],
+                    [-0.1, -0.1, -0.1, -3.2], [False] * 4)  # fmt: skip
+    status, reason = judge(tokens, measure_reliance(tokens, alpha=1.0, baseline="blur"), "auto")
+    assert status == "not_visual"
+    assert reason.endswith("; the image speaks against 'red', which is 7.00 nats likelier without it")
 
 
 # ---- reliance ----

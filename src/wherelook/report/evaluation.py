@@ -38,7 +38,7 @@ from wherelook.report.summary import (
     sorted_by,
     summarize,
 )
-from wherelook.types import InputError, WherelookError
+from wherelook.types import WherelookError
 
 PACKAGE = "wherelook.report"  # where the template is
 GALLERY = 12  # samples at most
@@ -237,14 +237,11 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Writes the rows as Parquet: one per answer and run, a column for whatever any row has, maps as nested lists.
 
     Raises:
-        InputError: pyarrow is not installed.
         WherelookError: the disk refuses.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise InputError('a Parquet file needs pyarrow; install it with: pip install "wherelook[study]"') from None
+    import pyarrow
+    from pyarrow import parquet
+
     types = {name: getattr(pyarrow, kind + "_" * (kind == "bool"))() for name, kind in COLUMNS.items()}
     types["mask"] = pyarrow.list_(pyarrow.list_(pyarrow.float32()))
     present = {name for row in rows for name in row}

@@ -6,14 +6,13 @@ import base64
 import hashlib
 import itertools
 import re
-import sys
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 
 from wherelook.report import evaluation, summary
-from wherelook.types import InputError, WherelookError
+from wherelook.types import WherelookError
 
 EVIL = "<script>alert(1)</script>"
 
@@ -137,12 +136,6 @@ def test_parquet_has_a_column_for_what_any_row_has_in_a_stable_order(rows, tmp_p
     assert table["question"][0].as_py() == "lone \\ud800"
     evaluation.write_table(path, rows[-1:])  # columns without a value keep their type
     assert str(pyarrow.parquet.read_schema(path).field("error").type) == "string"
-
-
-def test_parquet_without_pyarrow_says_what_to_install(rows, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r'pip install "wherelook\[study\]"'):
-        evaluation.write_table(tmp_path / "rows.parquet", rows)
 
 
 def test_parquet_that_cannot_be_written_is_one_clear_line(rows, tmp_path):
