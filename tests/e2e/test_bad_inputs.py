@@ -65,6 +65,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("device-absent", (*EXPLAIN, "--device", "cuda:99"), 2, "'cuda:99' is not available here: this machine has cpu"),
     ("device-not-ours", (*EXPLAIN, "--device", "meta"), 2, "'meta' is not available here"),
     # ---- numbers ----
+    ("method-with-preset", (*EXPLAIN, "--method", "igos+:fast"), 2, "use --method igos+ --preset fast"),
     ("set-without-equals", (*EXPLAIN, "--set", "iterations"), 2, "expected KEY=VALUE, for example --set iterations=8"),
     ("set-without-key", (*EXPLAIN, "--set", "=8"), 2, "expected KEY=VALUE"),
     ("set-unknown", (*EXPLAIN, "--set", "speed=9"), 2, "unknown setting of igos+ 'speed'; valid: cells,"),

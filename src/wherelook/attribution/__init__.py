@@ -197,6 +197,9 @@ def make_settings(method: str, preset: str = "best", overrides: Mapping[str, str
         InputError: an unknown method, preset or setting, or a value of the wrong type or out of range.
     """
     if method not in METHODS:
+        name, _, wanted = method.partition(":")
+        if name in METHODS and wanted in PRESET_NAMES:
+            raise InputError(f"a method has no preset in its name here: use --method {name} --preset {wanted}")
         raise unknown_name("method", method, list(METHODS))
     presets = METHODS[method].presets
     if preset not in presets:
