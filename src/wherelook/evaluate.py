@@ -56,6 +56,10 @@ class Run:
         overrides: (name, value) of settings to change.
         alpha: of the choice of words; None for that of the other runs.
         seed: added to the seed of the evaluation.
+
+    Raises:
+        InputError: an unknown method, preset or setting, or a value out of range; see
+            `wherelook.attribution.make_settings`.
     """
 
     method: str
@@ -63,6 +67,9 @@ class Run:
     overrides: tuple[tuple[str, str], ...] = ()
     alpha: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        make_settings(self.method, self.preset, dict(self.overrides))
 
     @property
     def name(self) -> str:
@@ -74,11 +81,7 @@ class Run:
 
     @property
     def settings(self) -> Any:
-        """The method's settings.
-
-        Raises:
-            InputError: see `wherelook.attribution.make_settings`.
-        """
+        """The method's settings."""
         return make_settings(self.method, self.preset, dict(self.overrides))
 
 
@@ -92,7 +95,6 @@ def parse_runs(text: str) -> list[Run]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         method, _, preset = part.partition(":")
         runs.append(Run(method, preset or "best"))
-        runs[-1].settings  # noqa: B018 - an unknown name is found here
     if not runs:
         raise InputError(f"no methods in {text!r}; valid: {', '.join(METHODS)}")
     return list(dict.fromkeys(runs))
@@ -119,8 +121,6 @@ def sweep_runs(method: str, preset: str, values: Mapping[str, str]) -> list[Run]
                     runs.append(Run(method, preset, ((name, text.strip()),)))
             except ValueError:
                 raise InputError(f"{name}={text!r} is not a number") from None
-    for run in runs:
-        run.settings  # noqa: B018 - a bad name or value is found here
     return list(dict.fromkeys(runs))
 
 
