@@ -2,7 +2,7 @@
 
 The logits of a selected token come from the last layer's output at the place before it. What the last layer puts out
 at all other places is thrown away, so its feed-forward part, which treats every place by itself, need not run there. In
-a small model of five layers that is a tenth of all arithmetic, in one of 32 layers two per cent.
+a small model of five layers (the embedded one) that is 9 % of all multiplications, in LLaVA-1.5-7B 2 %.
 """
 
 from __future__ import annotations

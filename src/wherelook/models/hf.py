@@ -20,9 +20,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.geometry import BlendError, Geometry, blend_error, probe
+from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
-from wherelook.models.scoring import Conversation, HuggingFaceScore
+from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
 
 GEOMETRIES_KEPT = 8

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wherelook.models.scoring import HuggingFaceScore, frozen, teacher_forced_inputs
+from wherelook.models.conversation import teacher_forced_inputs
+from wherelook.models.scoring import HuggingFaceScore, frozen
 from wherelook.types import Noise
 
 

@@ -19,28 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.geometry import Geometry, TensorGeometry, sample
+from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import last_feed_forward_at
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """Everything the model reads but the pixels: the prompt, then the answer's tokens, teacher-forced.
-
-    Attributes:
-        inputs: the processor's tensors for the prompt that do not follow the image's pixels, `input_ids` of shape
-            (1, length) among them.
-        answer: token ids of the answer.
-    """
-
-    inputs: Mapping[str, Tensor]
-    answer: tuple[int, ...]
-
-    @property
-    def prompt_length(self) -> int:
-        return self.inputs["input_ids"].shape[1]
 
 
 @dataclass(frozen=True)
@@ -350,26 +333,6 @@ class HuggingFaceScore:
         return blended
 
 
-def teacher_forced_inputs(conversation: Conversation, selected: Sequence[int]) -> dict[str, Tensor]:
-    """The prompt's tensors extended by the answer's tokens, up to but without the last selected one.
-
-    A tensor with a value per prompt token grows with the answer: the attention mask by ones, others as `_answer_values`
-    says.
-    """
-    length = conversation.prompt_length
-    forced = conversation.answer[: max(selected)]
-    inputs = {}
-    for name, value in conversation.inputs.items():
-        if name == "input_ids":
-            extension = torch.tensor([forced], dtype=value.dtype, device=value.device)
-            inputs[name] = torch.cat([value, extension], dim=1)
-        elif value.dim() >= 2 and value.shape[:2] == (1, length):
-            inputs[name] = torch.cat([value, _answer_values(name, value, len(forced))], dim=1)
-        else:
-            inputs[name] = value
-    return inputs
-
-
 @contextlib.contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
     """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
@@ -381,16 +344,6 @@ def frozen(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
-
-
-def _answer_values(name: str, value: Tensor, count: int) -> Tensor:
-    """What a per-token input says about `count` answer tokens that follow the prompt."""
-    if value.dim() > 2:  # a cross-attention mask: the answer sees the images that the prompt's last token sees
-        return value[:, -1:].expand(-1, count, *value.shape[2:])
-    # Types of tokens: where the prompt is all of type 0 the answer is type 1 (prefix and suffix); where they tell
-    # image tokens (1) from text (0) the answer is text.
-    ones = name == "attention_mask" or (name == "token_type_ids" and not value.any())
-    return torch.full((1, count), int(ones), dtype=value.dtype, device=value.device)
 
 
 def _repeat(value: Tensor, count: int) -> Tensor:

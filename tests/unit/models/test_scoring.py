@@ -17,8 +17,9 @@ from families import Pair, build
 from wherelook.baselines import make_baseline
 from wherelook.geometry import Geometry, TensorGeometry, sample
 from wherelook.models import VisionLanguageModel
+from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.memory import BatchPlan
-from wherelook.models.scoring import Conversation, HuggingFaceScore, frozen, teacher_forced_inputs
+from wherelook.models.scoring import HuggingFaceScore, frozen
 from wherelook.types import Cost, Noise, PixelGradient, WherelookError
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
