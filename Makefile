@@ -19,9 +19,10 @@ lint: $(VENV)/testable
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The figures of docs/quality.md and docs/performance.md.
+# The first table of docs/quality.md, and what the status tells; `make bench`: docs/performance.md.
+QUALITY_METHODS := igos+,igos+:fast,greedy-window,rise,relevancy,gradient-x-input,igos+:paper,edges,center,random
 quality: $(VENV)/installed
-	$(BIN)/wherelook evaluate --n 200 --out $(or $(OUT),wherelook-evaluation)
+	$(BIN)/wherelook evaluate --n 204 --methods $(QUALITY_METHODS) --out $(or $(OUT),wherelook-evaluation)
 	$(BIN)/python benchmarks/statuses.py
 
 bench: $(VENV)/installed
