@@ -14,8 +14,9 @@ from wherelook.attribution import METHODS
 from wherelook.case import open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
-from wherelook.evaluate import LEND_AHEAD, NO_RUN, Run, evaluate, parse_runs, read_rows, sweep_runs
+from wherelook.evaluate import LEND_AHEAD, NO_RUN, evaluate, read_rows
 from wherelook.models import VisionLanguageModel
+from wherelook.study.runs import Run, parse_runs
 from wherelook.types import InputError, WherelookError
 
 RUNS = parse_runs("igos+:fast,center")
@@ -42,7 +43,7 @@ def test_every_answer_has_a_row_for_every_run(rows, samples):
     ]
     for row in rows:
         assert row["status"] == "ok"
-        assert row["right"] is True
+        assert row["correct"] is True
         assert np.array(row["mask"]).max() == 1
         for name in ("pointing", "deletion", "insertion_unseen", "deletion_superpixels", "flip", "keep", "compactness"):
             assert 0 <= row[name] <= 1
@@ -88,7 +89,7 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
 
 def plain(samples, name: str):
     """The first question about an image that is all gray."""
-    return replace(samples[0], id=name, image=load_image(np.full((64, 64, 3), 128, np.uint8)), reference=None)
+    return replace(samples[0], id=name, source=load_image(np.full((64, 64, 3), 128, np.uint8)), references=())
 
 
 def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
@@ -152,13 +153,13 @@ def test_what_is_done_is_not_done_again(model, samples, rows):
 
 
 def test_a_wrong_answer_has_a_row_and_does_not_count(model, samples):
-    wrong = replace(samples[0], reference="The moon.")
+    wrong = replace(samples[0], references=("The moon.",))
     found = list(evaluate(model, [wrong, samples[1]], [Run("center")], count=1))
-    assert [(row["status"], row["run"], row["right"]) for row in found] == [
+    assert [(row["status"], row["run"], row["correct"]) for row in found] == [
         ("wrong_answer", NO_RUN, False), ("ok", "center:best", True),
     ]  # fmt: skip
     (kept,) = evaluate(model, [wrong], [Run("center")], count=1, only_right=False)
-    assert (kept["status"], kept["right"]) == ("ok", False)
+    assert (kept["status"], kept["correct"]) == ("ok", False)
 
 
 def test_an_answer_that_fails_has_a_row_with_the_error(model, samples):
