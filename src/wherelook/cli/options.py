@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 FILE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""
+
+ENTRY_WIDTH = 80
+"""Columns of text about a named thing that does not go to a terminal."""
 
 Model = Annotated[
     str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
@@ -156,6 +161,15 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
         table.add_row(*(_escape(value) for value in row.values()))
     width = None if sys.stdout.isatty() else FILE_WIDTH
     Console(markup=False, highlight=False, soft_wrap=False, width=width).print(table)
+
+
+def print_entries(entries: Sequence[Sequence[str]]) -> None:
+    """Entries of a name and lines about it, indented under it and wrapped: readable at 80 columns, and in a file."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else ENTRY_WIDTH
+    for name, *lines in entries:
+        print(name)
+        for line in lines:
+            print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _escape(value: Any) -> str:
