@@ -1,4 +1,4 @@
-"""`wherelook models`, `methods` and `metrics`: what exists, what it costs and what it needs."""
+"""`wherelook models`, `methods`, `metrics` and `datasets`: what exists, what it costs and what it needs."""
 
 from __future__ import annotations
 
@@ -83,3 +83,24 @@ def metrics(as_json: options.Json = False) -> None:
             for row in rows
         ]
     )
+
+
+def datasets(as_json: options.Json = False) -> None:
+    """Lists the data sets that can be read: write NAME:PATH, with the named files in a folder or zip at the path."""
+    from wherelook.data.samples import DATASETS
+
+    rows = [
+        {
+            "name": name,
+            "what": dataset.summary,
+            "files at the path": dataset.files,
+            "evidence": dataset.evidence,
+            "license": dataset.license,
+            "source": dataset.source,
+        }
+        for name, dataset in DATASETS.items()
+    ]
+    if as_json:
+        options.print_json(rows)
+    else:
+        options.print_table(rows)
