@@ -91,7 +91,11 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
 def plain(samples, name: str):
     """The first question about an image that is all gray."""
     return replace(
-        samples[0], id=name, source=ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8))), references=()
+        samples[0],
+        id=name,
+        source=ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8))),
+        references=(),
+        evidence=None,
     )
 
 

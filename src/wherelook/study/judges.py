@@ -85,8 +85,8 @@ def check_judge(name: str) -> None:
 
 def words(text: str) -> list[str]:
     """Its words in lower case without articles, number words as digits."""
-    found = (word.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") for word in _WORD.findall(text.casefold()))
-    return [NUMBERS.get(word, word) for word in found if word not in ARTICLES]
+    plain = text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return [NUMBERS.get(word, word) for word in _WORD.findall(plain) if word not in ARTICLES]
 
 
 def chosen_option(answer: str, choices: tuple[str, ...]) -> int | None:

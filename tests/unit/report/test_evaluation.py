@@ -26,7 +26,8 @@ def rows() -> list[dict]:
                 {
                     "sample": sample, "run": run, "status": "ok", "question": EVIL, "answer": EVIL, "error": None,
                     "insertion": height, "deletion": 1 - height, "pointing": 1.0, "forward": 5, "backward": 5,
-                    "seconds": 0.1, "peak_bytes": 1e8, "mask": mask.flatten().tolist(), "mask_height": 7, "mask_width": 7,
+                    "seconds": 0.1, "peak_bytes": 1e8, "mask": mask.flatten().tolist(),
+                    "mask_height": 7, "mask_width": 7,
                 }
             )  # fmt: skip
     found.append({"sample": "3", "run": "-", "status": "wrong_answer", "error": None})
