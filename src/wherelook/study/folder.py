@@ -31,7 +31,8 @@ SCHEMA_VERSION = 1
 BLOCK = 1000
 """Samples in one file when they are all there."""
 
-CHANGES_SHOWN = 3
+CHANGES_SHOWN, VALUE_SHOWN = 3, 100
+"""Of what has changed: how much, and how many characters of a value, an error tells."""
 
 
 class RunFolder:
@@ -293,7 +294,7 @@ def _changes(before: Any, now: Any, name: str) -> Iterator[str]:
         for key in [*before, *(key for key in now if key not in before)]:
             yield from _changes(before.get(key), now.get(key), f"{name}.{key}")
     elif before != now:
-        yield f"{name} was {json.dumps(before)} and is now {json.dumps(now)}"
+        yield f"{name} was {json.dumps(before)[:VALUE_SHOWN]} and is now {json.dumps(now)[:VALUE_SHOWN]}"
 
 
 def _without(table: pyarrow.Table, positions: set[int]) -> pyarrow.Table:

@@ -200,7 +200,7 @@ def explanation_row(explanation: Explanation) -> Row:
     return row
 
 
-def stored_mask(heatmap: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+def stored_mask(heatmap: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "height width"]:
     """The map as it is stored: at most 56 x 56 cells, 1 = most salient, four decimals."""
     rows, columns = heatmap.shape
     size = min(rows, MASK_SIDE), min(columns, MASK_SIDE)

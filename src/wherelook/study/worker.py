@@ -71,8 +71,8 @@ class Procedure:
     @property
     def record(self) -> dict[str, Any]:
         """As plain values, the settings of every method written out: defaults may change with the version."""
-        runs = [{"name": run.name, "settings": asdict(run.settings)} for run in self.runs]
-        return asdict(self) | {"runs": runs}
+        names = [run.name for run in self.runs]
+        return asdict(self) | {"runs": names, "settings": {run.name: asdict(run.settings) for run in self.runs}}
 
 
 def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:

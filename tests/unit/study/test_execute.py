@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import time
 import tracemalloc
 import warnings
@@ -65,6 +66,13 @@ def test_killed_at_any_moment_a_run_goes_on_as_if_nothing_had_happened(tmp_path,
     )
 
 
+@pytest.fixture
+def spawned(monkeypatch):
+    """New processes cannot do with the torchvision that only the tests see: tests/torchvision_stub.py."""
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder).name != "test-only"])
+
+
+@pytest.mark.usefixtures("spawned")
 def test_two_processes_give_the_rows_of_one(tmp_path):
     run(tmp_path / "one", count=20)
     with open_run(tmp_path / "two", {"seed": 0}, VERSIONS) as opened:
@@ -76,6 +84,7 @@ def test_two_processes_give_the_rows_of_one(tmp_path):
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.usefixtures("spawned")
 def test_a_process_that_dies_is_one_clear_line_and_loses_its_sample_only(tmp_path):
     with (
         pytest.raises(WherelookError, match=r"a worker process ended with exit code 3 .*the same command goes on"),
@@ -113,7 +122,7 @@ def test_another_model_is_refused_before_its_first_row(tmp_path):
     run(tmp_path, count=1)
     with (
         open_run(tmp_path, {"seed": 0}, VERSIONS) as opened,
-        pytest.raises(InputError, match='model.weights was "1" and is now "2"'),
+        pytest.raises(InputError, match=r'model.weights was "1" and is now "2"'),
     ):
         execute(make_samples(3), opened, partial(StubWorker, about=ABOUT | {"weights": "2"}, dies_at=1))
 

@@ -149,7 +149,7 @@ def test_leftovers_of_an_interruption(tmp_path, blocks_of_four):
         (records / name).write_bytes(data)
     (records / "sample-00000003.parquet").touch()
     (records / ".sample-00000004.parquet.unfinished").write_bytes(b"PAR1")
-    with pytest.raises(WherelookError, match="sample-00000003.parquet is not a readable file of records"):
+    with pytest.raises(WherelookError, match=r"sample-00000003.parquet is not a readable file of records"):
         read_run(path)
     log = tmp_path / "log"
     run(path, 7, log=log)
@@ -210,7 +210,7 @@ def test_damaged_or_foreign_records_of_many_samples_are_not_thrown_away(tmp_path
     part = tmp_path / "records" / "part-00000000.parquet"
     whole = part.read_bytes()
     part.write_bytes(whole[:-100])
-    with pytest.raises(WherelookError, match="part-00000000.parquet is not a readable file of records"):
+    with pytest.raises(WherelookError, match=r"part-00000000.parquet is not a readable file of records"):
         run(tmp_path, 2)
     parquet.write_table(pyarrow.table({"position": [0]}), part)
     with pytest.raises(WherelookError, match="of another version: it has no column 'fingerprint'"):
