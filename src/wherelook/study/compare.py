@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from wherelook.study.comparison import Comparison, Coverage, Skipped
-from wherelook.study.findings import CORRECTIONS, Outcome, correct
+from wherelook.study.findings import CORRECTIONS, Outcome, Precision, correct, enough_resamples
 from wherelook.study.questions import compare_figures, evidence_matters, rely_on_image
 from wherelook.study.similarity import SIMILARITIES, compare_focus
 from wherelook.study.together import Benchmark, Label, put_together
@@ -53,22 +53,26 @@ def compare_runs(
     if not runs:
         raise InputError("nothing to compare: expected at least one folder of `wherelook run`")
     together = put_together(runs, labels or {}, method)
-    tables: dict[str, list] = {name: [] for name in ("reliance", "relations", "pairs", "trees", "evidence", "ece")}
+    resamples = enough_resamples([len(benchmark.rows) for benchmark in together.benchmarks])
+    precision = Precision(level, seed, resamples)
+    tables: dict[str, list] = {
+        name: [] for name in ("reliance", "relations", "pairs", "trees", "evidence", "calibrations")
+    }
     outcomes: list[Outcome] = []
     for number, benchmark in enumerate(together.benchmarks, start=1):
         models = [model for model in together.models if model.name in benchmark.rows]
-        reliance, relying = rely_on_image(benchmark, models, level=level, seed=seed)
-        figures = compare_figures(benchmark, models, level=level, seed=seed)
+        reliance, relying = rely_on_image(benchmark, models, precision)
+        figures = compare_figures(benchmark, models, precision)
         relations, pairs, tree, looking = compare_focus(
-            benchmark, models, method=together.method, measure=measure, level=level, seed=seed
+            benchmark, models, method=together.method, measure=measure, precision=precision
         )
-        evidence, calibrations, mattering = evidence_matters(benchmark, models, level=level, seed=seed)
+        evidence, calibrations, mattering = evidence_matters(benchmark, models, precision)
         tables["reliance"] += reliance
         tables["relations"] += relations
         tables["pairs"] += pairs
         tables["trees"] += [] if tree is None else [tree]
         tables["evidence"] += evidence
-        tables["ece"] += calibrations
+        tables["calibrations"] += calibrations
         outcomes += [relying, figures, looking, mattering]
         if progress is not None:
             progress("benchmarks", number, len(together.benchmarks))
@@ -86,7 +90,7 @@ def compare_runs(
         pairs=tuple(tables["pairs"]),
         trees=tuple(tables["trees"]),
         evidence=tuple(tables["evidence"]),
-        calibrations=tuple(tables["ece"]),
+        calibrations=tuple(tables["calibrations"]),
         findings=correct([asked for outcome in outcomes for asked in outcome.asked], correction),
         notes=(*together.notes, *(note for outcome in outcomes for note in outcome.notes)),
     )

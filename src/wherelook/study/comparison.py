@@ -77,7 +77,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class RelianceLine:
-    """Do answers rest on the image? Samples with an error have no answer and do not count.
+    """Do answers rest on the image? Samples without an answer do not count.
 
     Attributes:
         task: kind of question; None: all of them.

@@ -15,6 +15,35 @@ CORRECTIONS: Mapping[str, Callable[[Sequence[float]], list[float]]] = {
 """By name: no false finding, or few among the findings."""
 
 
+TESTS_PER_MODEL, TESTS_PER_BENCHMARK = 3, 9
+"""At most."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How exact figures and tests are.
+
+    Attributes:
+        level: of the intervals.
+        seed: of permutations and resamples.
+        resamples: permutations of a test.
+    """
+
+    level: float = 0.95
+    seed: int = 0
+    resamples: int = 9999
+
+
+def enough_resamples(models: Sequence[int]) -> int:
+    """Permutations that let a finding be significant after correction: the smallest p they give is 1 / (they + 1).
+
+    Args:
+        models: how many there are on each benchmark.
+    """
+    tests = sum(TESTS_PER_MODEL * count + TESTS_PER_BENCHMARK for count in models)
+    return max(9999, 200 * tests)
+
+
 @dataclass(frozen=True)
 class Asked:
     """A test that is not corrected yet; see `Finding`."""

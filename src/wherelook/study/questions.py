@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from wherelook.stats import (
     Estimate,
@@ -23,7 +24,7 @@ from wherelook.study.comparison import (
     RelianceLine,
     StudyModel,
 )
-from wherelook.study.findings import Asked, Outcome
+from wherelook.study.findings import Asked, Outcome, Precision
 from wherelook.study.rows import Row
 from wherelook.study.together import Benchmark
 
@@ -63,7 +64,7 @@ class Rows:
 
 
 def rely_on_image(
-    benchmark: Benchmark, models: Sequence[StudyModel], *, level: float, seed: int
+    benchmark: Benchmark, models: Sequence[StudyModel], precision: Precision
 ) -> tuple[tuple[RelianceLine, ...], Outcome]:
     """Shares of answers and of tokens that rest on the image, and accuracy with and without it, by model and task.
 
@@ -77,24 +78,22 @@ def rely_on_image(
             notes.append(f"{benchmark.name}: {model.name} gave no answer.")
             continue
         for task in (None, *tasks(answered)):
-            lines.append(_reliance_line(benchmark.name, task, model.name, answered.those(kind=task), level))
+            lines.append(_reliance_line(benchmark.name, task, model.name, answered.those(kind=task), precision.level))
         both = answered.those("correct", "blind_correct")
         if len(both.rows) < LEAST_ITEMS:
             continue
         test: Test
         if both.clusters is None:
-            test = mcnemar_test(both.column("correct"), both.column("blind_correct"), level=level)
+            test = mcnemar_test(both.column("correct"), both.column("blind_correct"), level=precision.level)
         else:
-            test = paired_test(
-                both.column("correct"), both.column("blind_correct"), clusters=both.clusters, level=level, seed=seed
-            )
+            test = paired_test(both.column("correct"), both.column("blind_correct"), **_permuted(both, precision))
         question = "Is it right more often with the image than without?"
         asked.append(Asked("reliance", benchmark.name, model.name, question, test))
     return tuple(lines), Outcome(tuple(asked), tuple(notes))
 
 
 def evidence_matters(
-    benchmark: Benchmark, models: Sequence[StudyModel], *, level: float, seed: int
+    benchmark: Benchmark, models: Sequence[StudyModel], precision: Precision
 ) -> tuple[tuple[EvidenceLine, ...], tuple[CalibrationLine, ...], Outcome]:
     """The four cells of right place and right answer, and reliance against correctness, by model and task.
 
@@ -109,7 +108,7 @@ def evidence_matters(
             some = judged.those(kind=task)
             if some.rows:
                 found = calibration(
-                    some.column("reliance"), some.column("correct"), clusters=some.clusters, level=level
+                    some.column("reliance"), some.column("correct"), clusters=some.clusters, level=precision.level
                 )
                 calibrations.append(CalibrationLine(benchmark.name, task, model.name, found))
         placed = rows.those("pointing", status="ok")
@@ -117,9 +116,7 @@ def evidence_matters(
             test = paired_test(
                 placed.column("pointing"),
                 placed.column("evidence_share"),
-                clusters=placed.clusters,
-                level=level,
-                seed=seed,
+                **_permuted(placed, precision),
             )
             question = "Does its focus lie on the evidence more often than a random place would?"
             asked.append(Asked("evidence", benchmark.name, model.name, question, test))
@@ -127,13 +124,13 @@ def evidence_matters(
         for task in (None, *tasks(known)):
             some = known.those(kind=task)
             if some.rows:
-                lines.append(_evidence_line(benchmark.name, task, model.name, some, level))
+                lines.append(_evidence_line(benchmark.name, task, model.name, some, precision.level))
         if len(known.rows) < LEAST_ITEMS:
             notes.append(
                 f"{benchmark.name}: whether {model.name} is right where it looks at the evidence is not tested: "
                 f"{len(known.rows)} samples have a map, known evidence and a verdict."
             )
-        elif (association := _association(known, level)) is None:
+        elif (association := _association(known, precision.level)) is None:
             notes.append(
                 f"{benchmark.name}: whether {model.name} is right where it looks at the evidence is not tested: its "
                 "answers are all right or all wrong, or its focus is always or never on the evidence."
@@ -144,7 +141,7 @@ def evidence_matters(
     return tuple(lines), tuple(calibrations), Outcome(tuple(asked), tuple(notes))
 
 
-def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], *, level: float, seed: int) -> Outcome:
+def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], precision: Precision) -> Outcome:
     """Do the means of `FIGURES` depend on architecture and scale? A mixed model with a random intercept by item.
 
     Where architecture and scale cannot be told apart, or both are the same, models are compared one by one. Samples of
@@ -162,7 +159,7 @@ def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], *, level
         if len(dict.fromkeys(model.name for model in owners)) < 2 or len(set(items)) < LEAST_ITEMS:
             continue
         try:
-            tests = mixed_model(values, _factors(owners), items, level=level, seed=seed).tests
+            tests = mixed_model(values, _factors(owners), items, level=precision.level, seed=precision.seed).tests
         except ValueError as error:
             notes.append(f"{benchmark.name}: whether {meaning} depends on the model is not tested: {error}.")
             continue
@@ -196,14 +193,15 @@ def _factors(owners: Sequence[StudyModel]) -> dict[str, list[str]]:
 
 
 def _connected(places: set[tuple[str, str]]) -> bool:
-    reached = {next(iter(places))}
-    while more := {other for other in places - reached if any(set_shares(other, place) for place in reached)}:
+    """Whether every (architecture, scale) is reached from any other by changing one of the two at a time."""
+    reached = {min(places)}
+    while more := {
+        (one, other)
+        for one, other in places - reached
+        if any(one == architecture or other == scale for architecture, scale in reached)
+    }:
         reached |= more
     return reached == places
-
-
-def set_shares(first: tuple[str, str], second: tuple[str, str]) -> bool:
-    return first[0] == second[0] or first[1] == second[1]
 
 
 def _reliance_line(benchmark: str, task: str | None, model: str, rows: Rows, level: float) -> RelianceLine:
@@ -265,3 +263,8 @@ def _association(rows: Rows, level: float) -> Test | None:
 
 def _share(rows: Rows, column: str, level: float) -> Estimate | None:
     return share_interval(rows.column(column), clusters=rows.clusters, level=level) if rows.rows else None
+
+
+def _permuted(rows: Rows, precision: Precision) -> dict[str, Any]:
+    """Options of a permutation test of these rows."""
+    return {"clusters": rows.clusters, **asdict(precision)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from itertools import combinations
 
 import numpy as np
@@ -10,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.metrics import rank_correlation
-from wherelook.stats import cluster_models, mean_interval, paired_test
+from wherelook.stats import Test, cluster_models, mean_interval, paired_test
 from wherelook.study.comparison import PairLine, Relation, RelationLine, StudyModel, Tree
-from wherelook.study.findings import Asked, Outcome
+from wherelook.study.findings import Asked, Outcome, Precision
 from wherelook.study.together import Benchmark, read_maps
 
 Similarity = Callable[[Tensor, Tensor], float | None]
@@ -34,7 +35,7 @@ Array = Float[np.ndarray, "items pairs"]
 
 
 def compare_focus(
-    benchmark: Benchmark, models: Sequence[StudyModel], *, method: str, measure: str, level: float, seed: int
+    benchmark: Benchmark, models: Sequence[StudyModel], *, method: str, measure: str, precision: Precision
 ) -> tuple[tuple[RelationLine, ...], tuple[PairLine, ...], Tree | None, Outcome]:
     """Similarity of focus between all models that have maps, on the samples where all of these have one.
 
@@ -46,8 +47,7 @@ def compare_focus(
         models: that have rows for them.
         method: whose maps.
         measure: one of `SIMILARITIES`.
-        level: of the intervals.
-        seed: of permutations and resamples.
+        precision: of figures and tests.
     """
     taking_part, items, notes = _with_maps(benchmark, models)
     if len(taking_part) < 2 or not items:
@@ -76,13 +76,13 @@ def compare_focus(
                 second.name,
                 relations[column],
                 len(whole),
-                mean_interval(values[:, column], clusters=clusters, level=level),
-                mean_interval(chance, level=level) if len(chance) else None,
+                mean_interval(values[:, column], clusters=clusters, level=precision.level),
+                mean_interval(chance, level=precision.level) if len(chance) else None,
             )
         )
-    lines = tuple(_relation_lines(benchmark.name, pairs, values, clusters, level))
-    asked, untested = _contrasts(benchmark.name, relations, values, clusters, level=level, seed=seed)
-    tree = _tree(benchmark.name, [model.name for model in taking_part], values, clusters, seed)
+    lines = tuple(_relation_lines(benchmark.name, pairs, values, clusters, precision.level))
+    asked, untested = _contrasts(benchmark.name, relations, values, clusters, precision)
+    tree = _tree(benchmark.name, [model.name for model in taking_part], values, clusters, precision.seed)
     return lines, tuple(pair_lines), tree, Outcome(tuple(asked), (*notes, *untested))
 
 
@@ -171,9 +171,7 @@ def _contrasts(
     relations: Sequence[Relation],
     values: Array,
     clusters: Sequence[int] | None,
-    *,
-    level: float,
-    seed: int,
+    precision: Precision,
 ) -> tuple[list[Asked], list[str]]:
     """Tests of pairs that share an architecture, or a scale, against pairs that do not, by sample."""
     means = {kind: values[:, [other == kind for other in relations]].mean(axis=1) for kind in set(relations)}
@@ -182,6 +180,11 @@ def _contrasts(
         "architecture": (("other scale", "both differ"), ("neither differs", "other architecture")),
         "scale": (("other architecture", "both differ"), ("neither differs", "other scale")),
     }
+
+    def tested(first: Float[np.ndarray, " items"], second: Float[np.ndarray, " items"]) -> Test:
+        test = paired_test(first, second, clusters=clusters, **asdict(precision))
+        return replace(test, assumptions=f"{test.assumptions} Speaks of these models, not of others.")
+
     asked, notes = [], []
     for factor, kinds in strata.items():
         usable = [(same, other) for same, other in kinds if same in means and other in means]
@@ -191,11 +194,11 @@ def _contrasts(
             continue
         shared = np.mean([means[same] for same, _ in usable], axis=0)
         apart = np.mean([means[other] for _, other in usable], axis=0)
-        test = paired_test(shared, apart, clusters=clusters, level=level, seed=seed)
-        asked.append(Asked("focus", benchmark, factor, f"Is focus more alike within one {factor} than across?", test))
+        question = f"Is focus more alike within one {factor} than across?"
+        asked.append(Asked("focus", benchmark, factor, question, tested(shared, apart)))
     if {"other scale", "other architecture"} <= set(means) and len(values) >= LEAST_ITEMS:
-        test = paired_test(means["other scale"], means["other architecture"], clusters=clusters, level=level, seed=seed)
         question = "Is focus more alike across scales than across architectures?"
+        test = tested(means["other scale"], means["other architecture"])
         asked.append(Asked("focus", benchmark, "architecture or scale", question, test))
     return asked, notes
 

@@ -1,4 +1,4 @@
-"""Several runs put together: which of them are one model's, which samples they have in common, which belong together."""
+"""Several runs put together: which are of one model, which samples they share, which samples belong together."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ COLUMNS = (
     *("tokens_words", "tokens_selected", "pointing", "energy", "compactness"),
 )
 """Of the records, all that a comparison reads beside the maps."""
+
+Keyed = dict[tuple[str, str], Row]
+"""Rows by sample id and fingerprint: a sample that has changed is another one."""
 
 MODEL_COLUMNS = ("run", "architecture", "scale", "name")
 """Of a table of models; the name may be missing."""
@@ -134,11 +137,11 @@ def put_together(runs: Sequence[Path], labels: Mapping[str, Label], method: str 
     method = _common_method([about["configuration"].get("runs", []) for _, about, _ in found], method)
     models = _models([(run, about, known.get(_plain(run))) for run, about, _ in found])
     owner = {run: model.name for model in models for run in model.runs}
-    rows: dict[str, dict[str, dict[tuple[str, str], Row]]] = {}
+    rows: dict[str, dict[str, Keyed]] = {}
     for run, about, table in found:
         chosen = table.filter(pyarrow.compute.equal(table["run"], method)).to_pylist()
-        benchmark = benchmark_name(str(about["configuration"].get("dataset", "")))
-        own = rows.setdefault(benchmark, {}).setdefault(owner[run], {})
+        name = benchmark_name(str(about["configuration"].get("dataset", "")))
+        own = rows.setdefault(name, {}).setdefault(owner[run], {})
         for row in chosen:
             key = row["sample"], row["fingerprint"]
             if key in own:
@@ -195,13 +198,12 @@ def _models(runs: Sequence[tuple[str, Mapping[str, Any], Label | None]]) -> tupl
         identifier, parameters = str(same[0]), model.get("parameters")
         name = Path(identifier).name if short[Path(identifier).name] == 1 else identifier
         model_class = str(model.get("class"))
+        own = label or Label(model_class.removesuffix("ForConditionalGeneration"), _size(parameters))
         models.append(
             StudyModel(
-                name=name if label is None or label.name is None else label.name,
-                architecture=model_class.removesuffix("ForConditionalGeneration")
-                if label is None
-                else label.architecture,
-                scale=_size(parameters) if label is None else label.scale,
+                name=own.name or name,
+                architecture=own.architecture,
+                scale=own.scale,
                 id=identifier,
                 revision=model.get("revision"),
                 model_class=model_class,
@@ -212,9 +214,9 @@ def _models(runs: Sequence[tuple[str, Mapping[str, Any], Label | None]]) -> tupl
         )
     for name, count in Counter(model.name for model in models).items():
         if count > 1:
-            folders = ", ".join(run for model in models if model.name == name for run in model.runs)
+            runs_of_it = ", ".join(run for model in models if model.name == name for run in model.runs)
             raise InputError(
-                f"the runs {folders} are of different models named {name!r}; "
+                f"the runs {runs_of_it} are of different models named {name!r}; "
                 "give them names with --label RUN=ARCHITECTURE:SCALE:NAME"
             )
     return tuple(models)
@@ -247,33 +249,36 @@ def _plain(run: str) -> str:
 # ---- samples ----
 
 
-def _common_samples(name: str, rows: Mapping[str, Mapping[tuple[str, str], Row]]) -> Benchmark:
+def _common_samples(name: str, rows: Mapping[str, Keyed]) -> Benchmark:
     first = next(iter(rows.values()))
     common = [key for key in first if all(key in of_model for of_model in rows.values())]
     aligned = {model: tuple(of_model[key] for key in common) for model, of_model in rows.items()}
     return Benchmark(
         name=name,
         samples=tuple(sample for sample, _ in common),
-        clusters=_clusters([first[key] for key in common]),
+        clusters=_clusters([[of_model[key] for of_model in rows.values()] for key in common]),
         rows=aligned,
         counts={model: len(of_model) for model, of_model in rows.items()},
     )
 
 
-def _clusters(rows: Sequence[Row]) -> tuple[int, ...] | None:
-    """Samples that share an image or a group, or are joined by others that do, are one cluster."""
+def _clusters(rows: Sequence[Sequence[Row]]) -> tuple[int, ...] | None:
+    """Samples that share an image or a group, or are joined by others that do, are one cluster.
+
+    Args:
+        rows: of each sample, one per model: a model that failed does not know the image.
+    """
     names: dict[tuple[str, str], int] = {}
-    pairs = [
-        (place, names.setdefault((column, row[column]), len(rows) + len(names)))
-        for place, row in enumerate(rows)
+    pairs = {
+        (place, names.setdefault((column, row[column]), len(names)))
+        for place, of_sample in enumerate(rows)
+        for row in of_sample
         for column in ("image_sha256", "group")
         if row[column]
-    ]
+    }
     size = len(rows) + len(names)
-    if not pairs:
-        return None
-    places, shared = zip(*pairs, strict=True)
-    count, found = connected_components(coo_array((np.ones(len(pairs)), (places, shared)), shape=(size, size)))
+    places, shared = np.array(sorted(pairs), dtype=np.intp).reshape(-1, 2).T
+    _, found = connected_components(coo_array((np.ones(len(pairs)), (places, len(rows) + shared)), shape=(size, size)))
     clusters = tuple(int(number) for number in found[: len(rows)])
     return None if len(set(clusters)) == len(rows) else clusters
 
