@@ -114,3 +114,16 @@ def simulate_run(
     }
     (path / RUN_FILE).write_text(json.dumps(about))
     return path
+
+
+NOTHING = Simulated("nothing", accuracy=0.5, elsewhere=0.5, blind_accuracy=0.5, on_evidence=EVIDENCE_SHARE)
+"""A model without any effect: it looks at the evidence by chance, and is right as often without the image."""
+
+
+def four_models() -> list[dict[str, Any]]:
+    """Names, architectures and scales of two architectures at two scales, to be planted something."""
+    return [
+        {"name": f"{architecture} {billions}B", "architecture": architecture, "scale": billions * 10**9}
+        for architecture in ("One", "Two")
+        for billions in (7, 13)
+    ]
