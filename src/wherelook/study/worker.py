@@ -22,9 +22,9 @@ from wherelook.study.runs import Run
 from wherelook.types import InputError, WherelookError, unknown_name
 
 MEASURED: Mapping[str, str] = {
-    "map": "what needs no pass of the model: pointing, energy and ROC area where the evidence is known, compactness",
+    "map": "what needs no pass of the model: where the map lies, against the evidence and people where these are known",
     "replay": "deletion and insertion with both baselines too",
-    "all": "superpixels, flip and keep too",
+    "all": "superpixels, flip, keep and the sufficient area too",
 }
 """How much is measured of each map, and what that is."""
 
