@@ -55,22 +55,19 @@ def align(texts: Sequence[str], answer: str) -> list[str] | None:
 def answer_length(texts: Sequence[str], answer: str) -> int | None:
     """How many tokens at the end of `texts` make up the answer; None if none do.
 
-    A prompt's tokens stand before. Where some of them are parts of characters too they are taken for the answer's: a
-    prompt ends with words.
+    A prompt's tokens stand before. Where several counts fit, since parts of characters stand for anything, it is the
+    largest: a shorter one would take a part for more than its character.
     """
     wanted = len(squeeze(answer))
-    letters = 0
+    letters, count = 0, None
     for start in range(len(texts) - 1, -1, -1):
         piece = squeeze(texts[start])
         letters += len(piece.replace(PART, ""))
         if letters > wanted:
-            return None
+            break
         if piece and align(texts[start:], answer) is not None:
-            first = start
-            while first > 0 and PART in texts[first] and PART in texts[first - 1]:
-                first -= 1
-            return len(texts) - first
-    return None
+            count = len(texts) - start
+    return count
 
 
 def squeeze(text: str) -> str:

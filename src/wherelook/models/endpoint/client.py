@@ -212,6 +212,8 @@ def _read(reply: Any, deadline: float, address: str) -> bytes:
             raise WherelookError(f"the reply of {address} is longer than {REPLY_LIMIT // 2**20} MiB")
         if time.monotonic() > deadline:  # a server that trickles
             raise TimeoutError
+    if reply.length:  # what is left of the announced length
+        raise http.client.IncompleteRead(b"", reply.length)
     return b"".join(parts)
 
 
