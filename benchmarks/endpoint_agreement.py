@@ -26,7 +26,7 @@ from wherelook.models.endpoint import EndpointScore
 from wherelook.models.endpoint.protocols import ScoredToken
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from serve_endpoint import Endpoint, make_server  # noqa: E402
+from serve_endpoint import Endpoint, make_server
 
 SCENES = 4
 CASES = (

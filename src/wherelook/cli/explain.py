@@ -107,7 +107,7 @@ def explain(
     if is_address(model):
         endpoint = options.connect(
             model,
-            name=model_name,
+            model_name=model_name,
             concurrency=concurrency,
             timeout=timeout,
             device=device,

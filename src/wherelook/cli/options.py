@@ -96,22 +96,24 @@ def load_model(
     return VisionLanguageModel.from_pretrained(model, **options)
 
 
-def connect(address: str, *, name: str | None, concurrency: int, timeout: float, **unusable: object) -> EndpointModel:
+def connect(
+    address: str, *, model_name: str | None, concurrency: int, timeout: float, **unusable: object
+) -> EndpointModel:
     """The model behind an address.
 
     Args:
         address: of an endpoint.
-        name, concurrency, timeout: see `EndpointModel`.
+        model_name, concurrency, timeout: see `EndpointModel`.
         unusable: options for models in this process; those that are given are at fault.
     """
     given = [option for option, value in unusable.items() if value]
     if given:
         raise InputError(
-            f"--{given[0].replace('_', '-')} is for models in this process; {address[:200]!r} is the address of one elsewhere"
+            f"--{given[0].replace('_', '-')} is for a model in this process; --model names the address of one elsewhere"
         )
     from wherelook.models import EndpointModel
 
-    return EndpointModel(address, name=name, concurrency=concurrency, timeout=timeout)
+    return EndpointModel(address, model_name=model_name, concurrency=concurrency, timeout=timeout)
 
 
 def check_prompt_template(template: str) -> None:

@@ -39,7 +39,7 @@ class EndpointModel:
 
     Args:
         address: such as http://localhost:8000/v1.
-        name: of the model there; None if the server has one only.
+        model_name: of the model there; None if the server has one only.
         concurrency: requests under way at once, from 1 to 256.
         options: timeout and retries; see `Client`.
 
@@ -50,13 +50,13 @@ class EndpointModel:
 
     device = torch.device("cpu")
 
-    def __init__(self, address: str, *, name: str | None = None, concurrency: int = 4, **options: Any) -> None:
+    def __init__(self, address: str, *, model_name: str | None = None, concurrency: int = 4, **options: Any) -> None:
         if not 1 <= concurrency <= MOST_AT_ONCE:
             raise InputError(f"the concurrency is from 1 to {MOST_AT_ONCE}; got {concurrency}")
         self.client = Client(address, **options)
         self.concurrency = concurrency
         self.identifier = self.client.address
-        self.name = self._only_name() if name is None else name
+        self.name = self._only_name() if model_name is None else model_name
         self.cost = Cost()
         self._protocol: Protocol | None = None
         self._answers: dict[tuple[int, ...], tuple[str, ...]] = {}

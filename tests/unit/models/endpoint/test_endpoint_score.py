@@ -94,7 +94,7 @@ def test_what_an_endpoint_does_not_show_is_refused_before_anything_is_sent():
         lambda: score.gradient(torch.ones(1, 4, 4)),
         lambda: one.gradient(torch.ones(1, 4, 4)),
         lambda: one.pixel_gradient((4, 4)),
-        lambda: one.inside(),
+        one.inside,
     ):
         with pytest.raises(InputError, match="no gradient and nothing inside its model"):
             ask()
