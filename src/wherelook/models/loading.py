@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
+from wherelook.address import is_address
 from wherelook.types import InputError, WherelookError
 
 EMBEDDED = "embedded"
@@ -205,6 +206,8 @@ def locate(name: str) -> str:
         if not (path / "config.json").is_file():
             raise InputError(f"model folder {name!r} has no config.json; expected a save_pretrained folder")
         return str(path)
+    if is_address(name):
+        raise InputError(f"{name[:200]!r} is the address of an endpoint, which only `wherelook explain` can ask")
     if not HUB_ID.fullmatch(name):
         raise InputError(f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'")
     return name
