@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import Protocol, runtime_checkable
 
 from wherelook.data.images import MAXIMUM_BYTES, LoadedImage, decode_image
 from wherelook.data.sources import ImageFile, ImageSource
@@ -17,10 +19,14 @@ from wherelook.types import InputError, WherelookError
 MOST_COMPRESSION = 200
 """A member that grows by more than this is no image or table, but a bomb."""
 
+READ_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a file, or a damaged member of an archive, can raise."""
+
 SMALL_MEMBER = 10_000_000
 """Bytes up to which compression does not matter: a black image compresses without end."""
 
 
+@runtime_checkable
 class Files(Protocol):
     """Names are relative, with "/" between the parts."""
 
@@ -32,7 +38,7 @@ class Files(Protocol):
         """Whether there is a file of this name."""
         ...
 
-    def open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> BufferedIOBase:
         """The file, to be read.
 
         Raises:
@@ -71,7 +77,7 @@ class Folder:
         check_name(name, str(self.root))
         return (self.root / name).is_file()
 
-    def open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> BufferedIOBase:
         check_name(name, str(self.root))
         try:
             return (self.root / name).open("rb")
@@ -103,8 +109,11 @@ class Archive:
     def holds(self, name: str) -> bool:
         return self.prefix + name in self._zip.NameToInfo
 
-    def open(self, name: str) -> IO[bytes]:
-        return self._zip.open(self._checked(name))
+    def open(self, name: str) -> BufferedIOBase:
+        try:
+            return self._zip.open(self._checked(name))
+        except READ_ERRORS as error:
+            raise WherelookError(f"{self.describe(name)} cannot be unpacked: {error}") from error
 
     def image(self, name: str) -> ImageSource:
         check_name(name, str(self.path))
@@ -123,7 +132,7 @@ class Archive:
             raise WherelookError(f"{self.describe(name)} has more than {MAXIMUM_BYTES // 10**6} MB")
         try:
             return self._zip.read(member)
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        except READ_ERRORS as error:
             raise WherelookError(f"{self.describe(name)} cannot be unpacked: {error}") from error
 
     def fingerprint(self, name: str) -> str:
@@ -143,8 +152,8 @@ class Archive:
         member = self._zip.NameToInfo.get(self.prefix + name)
         if member is None or member.is_dir():
             raise WherelookError(f"{self.path} has no member {self.prefix + name!r}")
-        if member.flag_bits & 1:
-            raise WherelookError(f"{self.describe(name)} is encrypted; expected a plain zip archive")
+        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise WherelookError(f"{self.describe(name)} is encrypted, or not stored or deflated; expected a plain zip")
         if member.file_size > SMALL_MEMBER and member.file_size > MOST_COMPRESSION * member.compress_size:
             raise WherelookError(
                 f"{self.describe(name)} grows from {member.compress_size} to {member.file_size} bytes: refused as a "

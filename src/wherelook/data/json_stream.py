@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
-from typing import IO, Any
+from io import BufferedIOBase
+from typing import Any
 
+from wherelook.data.files import READ_ERRORS
 from wherelook.types import WherelookError
 
 CHUNK = 1 << 20
@@ -18,7 +20,7 @@ LONGEST_ENTRY = 64_000_000
 SPACE = " \t\r\n"
 
 
-def entries(stream: IO[bytes], place: str, key: str | None = None) -> Iterator[tuple[str, Any, str]]:
+def entries(stream: BufferedIOBase, place: str, key: str | None = None) -> Iterator[tuple[str, Any, str]]:
     """The entries of a list or of an object, in the order of the file.
 
     Args:
@@ -53,7 +55,7 @@ def entries(stream: IO[bytes], place: str, key: str | None = None) -> Iterator[t
 class _Document:
     """What is left of a document, from a position on; read as it is needed."""
 
-    def __init__(self, stream: IO[bytes], place: str) -> None:
+    def __init__(self, stream: BufferedIOBase, place: str) -> None:
         self.stream = stream
         self.place = place
         self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
@@ -74,7 +76,10 @@ class _Document:
         """Reads on; whether there was anything."""
         if self.ended:
             return False
-        data = self.stream.read(CHUNK)
+        try:
+            data = self.stream.read(CHUNK)
+        except READ_ERRORS as error:
+            raise WherelookError(f"cannot read {self.here}: {error}") from error
         self.ended = not data
         try:
             text = self.decoder.decode(data, final=self.ended)

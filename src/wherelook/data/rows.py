@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import PurePosixPath
 from string import ascii_uppercase
-from typing import IO, Any
+from typing import Any
 
-from wherelook.data.files import Files
+from wherelook.data.files import READ_ERRORS, Files
 from wherelook.data.json_stream import entries
 from wherelook.data.sources import Box, ImageBytes, ImageSource
 from wherelook.types import InputError, WherelookError
 
 LONGEST_ROW = 64_000_000
 """Bytes of a row of text; an image in base64 fits."""
+
+LONGEST_HEADER = 100_000
+"""Bytes of the row with the names of columns."""
 
 PARQUET_BATCH = 64
 """Rows of a Parquet file that are held at a time."""
@@ -149,8 +152,8 @@ def read_rows(files: Files, name: str) -> Iterator[Row]:
                 with files.open(name) as beginning:
                     header = _header(beginning, place, "\t" if suffix == ".tsv" else ",")
                 yield from _separated(stream, place, header, "\t" if suffix == ".tsv" else ",")
-    except OSError as error:
-        raise WherelookError(f"cannot read {place}: {error.strerror or error}") from error
+    except READ_ERRORS as error:
+        raise WherelookError(f"cannot read {place}: {_first_line(error)}") from error
 
 
 def row(place: str, value: Any) -> Row:
@@ -164,7 +167,7 @@ def row(place: str, value: Any) -> Row:
     return Row(place, value)
 
 
-def _lines(stream: IO[bytes], place: str) -> Iterator[Row]:
+def _lines(stream: BufferedIOBase, place: str) -> Iterator[Row]:
     number = 0
     while line := stream.readline(LONGEST_ROW + 1):
         number += 1
@@ -184,17 +187,18 @@ def _is_list(files: Files, name: str) -> bool:
         return stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
 
 
-def _header(stream: IO[bytes], place: str, delimiter: str) -> list[str]:
+def _header(stream: BufferedIOBase, place: str, delimiter: str) -> list[str]:
+    line = stream.readline(LONGEST_HEADER)
     try:
-        names = next(csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), delimiter=delimiter), [])
+        names = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], delimiter=delimiter), [])
     except (csv.Error, ValueError) as error:
         raise WherelookError(f"{place}: the first row, with the names of the columns, is broken: {error}") from error
-    if not names or len(set(names)) < len(names) or any("\n" in name for name in names):
+    if not names or len(set(names)) < len(names):
         raise WherelookError(f"{place}: the first row must name the columns, each another; it is {_shown(names)}")
     return names
 
 
-def _separated(stream: IO[bytes], place: str, header: list[str], delimiter: str) -> Iterator[Row]:
+def _separated(stream: BufferedIOBase, place: str, header: list[str], delimiter: str) -> Iterator[Row]:
     # Arrow reads block by block and bounds a row by the block; the csv module's bound is one setting for all programs.
     from pyarrow import ArrowException, string
     from pyarrow import csv as tables
@@ -219,7 +223,7 @@ def _separated(stream: IO[bytes], place: str, header: list[str], delimiter: str)
         raise WherelookError(f"{place} is broken: {_first_line(error)}") from error
 
 
-def _parquet(stream: IO[bytes], place: str) -> Iterator[Row]:
+def _parquet(stream: BufferedIOBase, place: str) -> Iterator[Row]:
     from pyarrow import ArrowException, parquet
 
     try:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -24,12 +24,13 @@ Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels of the image, x1 and y1 exclusive."""
 
 
+@runtime_checkable
 class ImageSource(Protocol):
     """An image that is read when it is needed."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the image does; cheap, and never an error."""
+        """Changes when the image does; cheap. A file that is missing has one too."""
         ...
 
     def load(self) -> LoadedImage:
@@ -108,12 +109,13 @@ class ImageInMemory:
         return self.image
 
 
+@runtime_checkable
 class Evidence(Protocol):
     """The region of an image that an answer should come from."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the region does; cheap, and never an error."""
+        """Changes when the region does; cheap."""
         ...
 
     def mask(self, size: Size) -> Bool[np.ndarray, "height width"]:

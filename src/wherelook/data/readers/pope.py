@@ -1,7 +1,8 @@
 """POPE (Li et al. 2023, arXiv 2305.10355): is an object in the image? Yes or no.
 
 coco_pope_random.json, coco_pope_popular.json, coco_pope_adversarial.json: an object on every line, with question_id,
-image, text and label; the files differ in how the objects that are not there were chosen. Images of COCO's 2014 validation set, in val2014, images or beside the files.
+image, text and label. They differ in how the objects that are not there were chosen. Images of COCO's 2014 validation
+set, in val2014, images or beside the files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """RefCOCO, RefCOCO+ and RefCOCOg (Yu et al. 2016, arXiv 1608.00272): phrases for one object of an image, and its box.
 
-refs(unc).json      the published refs(unc).p as JSON: [{ref_id, ann_id, file_name, split, sentences: [{sent_id, sent}]}]
-instances.json      COCO's: {"annotations": [{id, bbox: [x, y, width, height]}]}
+refs(unc).json  the published refs(unc).p as JSON: [{ref_id, ann_id, file_name, split, sentences: [{sent_id, sent}]}]
+instances.json  COCO's: {"annotations": [{id, bbox: [x, y, width, height]}]}
 Images in train2014, images or beside. Or the Parquet form: question_id, image, answer (the phrases), bbox (as above).
 """
 
