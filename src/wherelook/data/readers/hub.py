@@ -39,6 +39,7 @@ def read(name: str, columns: Mapping[str, str]) -> Iterator[Sample]:
     try:
         for values in rows:
             number += 1
+            values = {column: _in_folder(value, name) for column, value in values.items()}
             yield sample(Row(f"{name}, row {number}", values), Folder(Path(name)), fields)
     except (WherelookError, GeneratorExit):
         raise
@@ -71,6 +72,14 @@ def _load(datasets: Any, name: str, options: Mapping[str, str]) -> Any:
         if isinstance(feature, datasets.Image):
             rows = rows.cast_column(column, datasets.Image(decode=False))
     return rows
+
+
+def _in_folder(value: Any, folder: str) -> Any:
+    """An image file of a folder by its path in it; `datasets` gives the whole path. Anything else as it is."""
+    path = value.get("path") if isinstance(value, dict) and value.get("bytes") is None else None
+    if not isinstance(path, str) or not Path(path).is_relative_to(Path(folder).absolute()):
+        return value
+    return Path(path).relative_to(Path(folder).absolute()).as_posix()
 
 
 def _first_line(error: Exception) -> str:
