@@ -90,7 +90,7 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
 
 def plain(samples, name: str):
     """The first question about an image that is all gray."""
-    return replace(samples[0], id=name, source=GRAY, references=())
+    return replace(samples[0], id=name, source=GRAY, references=(), evidence=None)
 
 
 def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
