@@ -150,6 +150,9 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("scenes-out-file", ("scenes", "--out", "{good}", "--n", "1"), 2, "is a file; expected a folder"),
     # ---- evaluate, sanity, sweep ----
     ("evaluate-data-set", ("evaluate", "--dataset", "nothing"), 2, "no data set 'nothing'; valid: scenes"),
+    ("evaluate-data-set-path", ("evaluate", "--dataset", "mmvp"), 2, "expected mmvp:PATH, with Questions.csv"),
+    ("evaluate-data-set-missing", ("evaluate", "--dataset", "mmvp:nothing"), 2, "there is no 'nothing'; MMVP needs"),
+    ("evaluate-data-set-other", ("evaluate", "--dataset", "pope:{images}"), 2, "does not hold POPE"),
     ("evaluate-method", ("evaluate", "--methods", "igos+,lime"), 2, "unknown method 'lime'; valid: igos+"),
     ("evaluate-preset", ("evaluate", "--methods", "igos+:slow"), 2, "unknown preset 'slow'"),
     ("evaluate-no-methods", ("evaluate", "--methods", ","), 2, "no methods in ','"),

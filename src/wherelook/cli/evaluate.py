@@ -32,8 +32,9 @@ def evaluate(
         str,
         typer.Option(
             "--dataset",
-            help="scenes (drawn, never used for choosing anything), scenes-tuning, a folder of `wherelook scenes`, "
-            "or a .jsonl file with image and question on every line (and answer, mask, paraphrase if known).",
+            help="scenes (drawn, never used for choosing anything), scenes-tuning, NAME:PATH (see `wherelook "
+            "datasets`), a folder of `wherelook scenes`, or a table with image and question (and answer, mask, "
+            "paraphrase if known).",
         ),
     ] = "scenes",
     methods: Annotated[

@@ -1,4 +1,4 @@
-"""`wherelook models`, `methods` and `metrics`: what exists, what it costs and what it needs."""
+"""`wherelook models`, `methods`, `metrics` and `datasets`: what exists, what it costs and what it needs."""
 
 from __future__ import annotations
 
@@ -79,6 +79,38 @@ def metrics(as_json: options.Json = False) -> None:
                 row["summary"],
                 f"{row['values']}, {row['better']} is better; cost: {row['cost']}",
                 _needs_and_source(row),
+            ]
+            for row in rows
+        ]
+    )
+
+
+def datasets(as_json: options.Json = False) -> None:
+    """Lists the data sets that can be read: write NAME:PATH, with the files in a folder or zip archive at the path."""
+    from wherelook.data.samples import DATASETS
+
+    rows = [
+        {
+            "name": name,
+            "what": dataset.summary,
+            "files": dataset.files,
+            "evidence": dataset.evidence,
+            "license": dataset.license,
+            "source": dataset.source,
+        }
+        for name, dataset in DATASETS.items()
+    ]
+    if as_json:
+        options.print_json(rows)
+        return
+    options.print_entries(
+        [
+            [
+                row["name"],
+                row["what"],
+                f"files: {row['files']}",
+                f"evidence: {row['evidence']}; license: {row['license']}",
+                row["source"],
             ]
             for row in rows
         ]
