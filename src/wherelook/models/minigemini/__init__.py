@@ -1,0 +1,15 @@
+"""Mini-Gemini (arXiv 2403.18814), which Transformers does not have: two encoders, and patch info mining between them."""
+
+
+def register() -> None:
+    """Makes Transformers' Auto classes know Mini-Gemini; calling it again changes nothing."""
+    from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+
+    from wherelook.models.minigemini.configuration import MiniGeminiConfig
+    from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
+    from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
+
+    AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig, exist_ok=True)
+    AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor}, exist_ok=True)
+    AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor, exist_ok=True)
+    AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration, exist_ok=True)
