@@ -3,7 +3,8 @@
 
 def register() -> None:
     """Makes Transformers' Auto classes know Mini-Gemini; calling it again changes nothing."""
-    from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor  # some versions hide it at the top
 
     from wherelook.models.minigemini.configuration import MiniGeminiConfig
     from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration

@@ -1,5 +1,6 @@
 """Mini-Gemini's image processor and processor: one image at high resolution, and its views at low resolution."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,6 @@ class MiniGeminiProcessor(ProcessorMixin):
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
-    def replace_image_token(self, image_inputs: dict, image_idx: int, **_: Any) -> str:
+    def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         views, _, height, width = np.shape(image_inputs["pixel_values"][image_idx])
         return self.image_token * (views * (height // self.patch_size) * (width // self.patch_size))
