@@ -1,4 +1,4 @@
-"""Mini-Gemini (arXiv 2403.18814), which Transformers does not have: two encoders, and patch info mining between them."""
+"""Mini-Gemini (arXiv 2403.18814), which Transformers does not have: two encoders and patch info mining."""
 
 
 def register() -> None:
@@ -11,6 +11,8 @@ def register() -> None:
     from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
 
     AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig, exist_ok=True)
-    AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor}, exist_ok=True)
+    AutoImageProcessor.register(
+        MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor}, exist_ok=True
+    )
     AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor, exist_ok=True)
     AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration, exist_ok=True)

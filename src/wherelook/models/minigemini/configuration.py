@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import CONFIG_MAPPING, AutoConfig, CLIPVisionConfig, ConvNextConfig, PreTrainedConfig
 
@@ -39,11 +39,15 @@ class MiniGeminiConfig(PreTrainedConfig):
     """
 
     model_type = "mini_gemini"
-    sub_configs = {"vision_config": CLIPVisionConfig, "high_resolution_config": ConvNextConfig, "text_config": AutoConfig}  # noqa: RUF012
+    sub_configs: ClassVar[dict[str, Any]] = {
+        "vision_config": CLIPVisionConfig,
+        "high_resolution_config": ConvNextConfig,
+        "text_config": AutoConfig,
+    }
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
-    high_resolution_config: dict[str, Any] | PreTrainedConfig | None = None
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    vision_config: Any = None
+    high_resolution_config: Any = None
+    text_config: Any = None
     image_token_id: int = 32000
     image_grid: int = 1
     image_global: bool = False

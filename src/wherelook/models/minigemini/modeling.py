@@ -24,7 +24,7 @@ class HighResolutionTower(ConvNextModel):
 
     def __init__(self, config: ConvNextConfig) -> None:
         super().__init__(config)
-        self.layernorm = nn.Identity()  # belongs to the pooled output, which nobody reads
+        self.layernorm = nn.Identity()  # type: ignore[assignment] # of the pooled output, which nobody reads
 
     def forward(
         self, pixel_values: Float[Tensor, "images 3 height width"], **_: Any
@@ -87,7 +87,7 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
 
     config_class = MiniGeminiConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ("image", "text")  # type: ignore[assignment]
     supports_gradient_checkpointing = True
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _supports_flash_attn = True
@@ -160,11 +160,11 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             raise ValueError("expected either input_ids or inputs_embeds")
         if (pixel_values is None) != (high_res_pixel_values is None):
             raise ValueError("expected both pixel_values and high_res_pixel_values, or neither")
-        image_features = None
-        if inputs_embeds is None:
+        image_features: Any = None
+        if input_ids is not None:
             is_image = input_ids == self.config.image_token_id
             inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
-            if pixel_values is not None:
+            if pixel_values is not None and high_res_pixel_values is not None:
                 image_features = self.get_image_features(pixel_values, high_res_pixel_values).pooler_output
                 image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
                 placeholders, tokens = int(is_image.sum()), image_features.shape[0] * image_features.shape[1]

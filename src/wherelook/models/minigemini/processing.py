@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 from transformers import BatchFeature, CLIPImageProcessorPil, PreTrainedTokenizerBase, ProcessorMixin
-from transformers.image_utils import PILImageResampling, SizeDict
+from transformers.image_utils import SizeDict
 from transformers.processing_utils import ImagesKwargs
 
 
@@ -35,13 +35,16 @@ class MiniGeminiImageProcessor(CLIPImageProcessorPil):
     image_global = False
     model_input_names = ["pixel_values", "high_res_pixel_values"]  # noqa: RUF012
 
-    def _preprocess(
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def _preprocess(  # type: ignore[override]
         self,
         images: list[np.ndarray],
         *,
         size: SizeDict,
         crop_size: SizeDict,
-        resample: PILImageResampling | int | None,
+        resample: Any,
         do_rescale: bool,
         rescale_factor: float,
         do_normalize: bool,
