@@ -11,8 +11,7 @@ def register() -> None:
     from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
 
     AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig, exist_ok=True)
-    AutoImageProcessor.register(
-        MiniGeminiConfig, image_processor_classes={"pil": MiniGeminiImageProcessor}, exist_ok=True
-    )
+    backends = dict.fromkeys(("pil", "torchvision"), MiniGeminiImageProcessor)  # the same with and without torchvision
+    AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor, exist_ok=True)
     AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration, exist_ok=True)

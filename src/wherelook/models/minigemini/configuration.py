@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, no_type_check
 
 from transformers import CONFIG_MAPPING, AutoConfig, CLIPVisionConfig, ConvNextConfig, PreTrainedConfig
 
@@ -21,6 +21,7 @@ CONVNEXT_LARGE: dict[str, Any] = {"hidden_sizes": [192, 384, 768, 1536], "depths
 """OpenCLIP's ConvNeXt-L, the high-resolution tower of every published model."""
 
 
+@no_type_check  # Transformers lets __init__ take more than its signature says
 class MiniGeminiConfig(PreTrainedConfig):
     """Configuration of a Mini-Gemini model.
 

@@ -1,7 +1,7 @@
 """Mini-Gemini's image processor and processor: one image at high resolution, and its views at low resolution."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 import torch
@@ -104,6 +104,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         image_token: the placeholder.
     """
 
+    @no_type_check  # Transformers reads the names of the settings to load from this very function
     def __init__(
         self,
         image_processor: MiniGeminiImageProcessor,
