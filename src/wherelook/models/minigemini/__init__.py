@@ -11,7 +11,8 @@ def register() -> None:
     from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
 
     AutoConfig.register(MiniGeminiConfig.model_type, MiniGeminiConfig, exist_ok=True)
-    backends = dict.fromkeys(("pil", "torchvision"), MiniGeminiImageProcessor)  # the same with and without torchvision
+    # The same class with torchvision and without: it runs on Pillow.
+    backends: dict[str, type] = {"pil": MiniGeminiImageProcessor, "torchvision": MiniGeminiImageProcessor}
     AutoImageProcessor.register(MiniGeminiConfig, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(MiniGeminiConfig, MiniGeminiProcessor, exist_ok=True)
     AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration, exist_ok=True)

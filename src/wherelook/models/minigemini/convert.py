@@ -81,10 +81,10 @@ def convert(
         raise InputError(f"unknown conversation {conversation!r}; valid: {', '.join(CONVERSATIONS)}")
     published = read_published_config(checkpoint)
     config = translate_config(published, vision_config=vision_config, high_resolution_config=high_resolution_config)
-    tokenizer = _read_tokenizer(checkpoint)
+    text = config.text_config
+    tokenizer = _read_tokenizer(checkpoint, text)
     tokenizer.add_tokens([AddedToken("<image>", special=True, normalized=False)], special_tokens=True)
     config.image_token_id = tokenizer.convert_tokens_to_ids("<image>")
-    text = config.text_config
     style = CONVERSATIONS[conversation or conversation_for(text.model_type, text.vocab_size)]
     processor = MiniGeminiProcessor(
         image_processor=_image_processor(published, config),
@@ -183,9 +183,9 @@ def _image_processor(published: Mapping[str, Any], config: MiniGeminiConfig) -> 
     )
 
 
-def _read_tokenizer(checkpoint: Path) -> Any:
+def _read_tokenizer(checkpoint: Path, text: PreTrainedConfig) -> Any:
     try:
-        return AutoTokenizer.from_pretrained(str(checkpoint), local_files_only=True)
+        return AutoTokenizer.from_pretrained(str(checkpoint), config=text, local_files_only=True)
     except Exception as error:  # every type, as in wherelook.models.loading
         raise InputError(
             f"the tokenizer in {str(checkpoint)!r} cannot be read ({' '.join(str(error).split())[:200]}): expected "

@@ -104,6 +104,9 @@ class MiniGeminiProcessor(ProcessorMixin):
         image_token: the placeholder.
     """
 
+    patch_size: int
+    image_token: str
+
     @no_type_check  # Transformers reads the names of the settings to load from this very function
     def __init__(
         self,
