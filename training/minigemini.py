@@ -16,7 +16,7 @@ from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, Min
 HIGH_SIDE, LOW_SIDE, PATCH = 128, 64, 8
 GRID = LOW_SIDE // PATCH
 WIDTH, HEADS = 128, 4
-VISION_LAYERS, VISION_MLP = 4, 384
+VISION_LAYERS, VISION_MLP = 4, 256
 HIGH_WIDTHS, HIGH_DEPTHS = [24, 32, 48, 64], [1, 1, 1, 1]
 TEXT_LAYERS, TEXT_MLP = 5, 384
 
