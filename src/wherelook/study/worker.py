@@ -11,7 +11,6 @@ import torch
 
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
-from wherelook.explain import Explainer
 from wherelook.models import VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
@@ -76,10 +75,10 @@ class Procedure:
 
 
 def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:
-    """A worker with a model of its own; `options` are those of `Explainer.from_pretrained`."""
+    """A worker with a model of its own; `options` are those of `VisionLanguageModel.from_pretrained`."""
     if multiprocessing.parent_process() is not None:
         quiet()  # several processes would show their bars at once
-    return ModelWorker(procedure, Explainer.from_pretrained(model, **options).model)
+    return ModelWorker(procedure, VisionLanguageModel.from_pretrained(model, **options))
 
 
 class ModelWorker:
