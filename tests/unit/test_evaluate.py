@@ -202,11 +202,11 @@ def test_what_is_wrong_with_one_sample_is_its_own_row(model, samples, tmp_path):
         (samples[0].id, "ok"),
     ]
     assert "'missing.png' is not a file inside the folder" in rows[0]["error"]
-    assert (rows[0]["width"], rows[1]["width"]) == (None, 224)
+    assert (rows[0].get("image_width"), rows[1]["image_width"]) == (None, 224)
     assert "does not lie on the image of 224 x 224 pixels" in rows[1]["error"]
 
 
 def test_any_of_several_right_answers_is_right(model, samples):
     several = replace(samples[0], references=("Something else.", *samples[0].references))
     (row,) = evaluate(model, [several], parse_runs("center"), count=1)
-    assert (row["right"], row["reference"]) == (True, "Something else.")
+    assert (row["correct"], row["reference"]) == (True, "Something else.")

@@ -16,7 +16,17 @@ from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
 from wherelook.study.engine import Finished, Task
 from wherelook.study.judges import AUTOMATIC, JUDGES, check_judge, judge_for
-from wherelook.study.rows import Row, case_of, case_row, explain_run, image_row, model_row, run_row, sample_row
+from wherelook.study.rows import (
+    Row,
+    case_of,
+    case_row,
+    evidence_row,
+    explain_run,
+    image_row,
+    model_row,
+    run_row,
+    sample_row,
+)
 from wherelook.study.runs import Run
 from wherelook.types import InputError, WherelookError, unknown_name
 
@@ -102,6 +112,7 @@ class ModelWorker:
         with self.model.evaluation():
             try:
                 shared |= image_row(sample)
+                shared |= evidence_row(sample)
                 case = self._ask(sample)
                 shared |= case_row(case) | self._judged(case, sample)
             except Exception as error:
