@@ -75,18 +75,22 @@ def sample_row(sample: Sample) -> Row:
 
 
 def image_row(sample: Sample) -> Row:
-    """What is known of its image and of the evidence in it.
+    """What is known of its image.
 
     Raises:
-        WherelookError: the image, or the mask of the evidence, cannot be read.
+        WherelookError: the image cannot be read.
     """
     height, width = sample.image.size
-    return {
-        "image_width": width,
-        "image_height": height,
-        "image_sha256": sample.image.sha256,
-        "evidence_share": None if sample.truth is None else float(sample.truth.mean()),
-    }
+    return {"image_width": width, "image_height": height, "image_sha256": sample.image.sha256}
+
+
+def evidence_row(sample: Sample) -> Row:
+    """What is known of the evidence in its image.
+
+    Raises:
+        WherelookError: it lies nowhere in the image, or the file of its mask cannot be read.
+    """
+    return {"evidence_share": None if sample.truth is None else float(sample.truth.mean())}
 
 
 def model_row(description: Mapping[str, Any]) -> Row:
