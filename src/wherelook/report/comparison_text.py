@@ -47,15 +47,15 @@ CELLS = ("both right", "place only", "answer only", "neither")
 
 
 def to_text(comparison: Comparison) -> str:
-    """All tables, tests, assumptions and notes. Models are named as in the first table; long names are cut."""
+    """All tables, tests, assumptions and notes. Long names are cut in tables."""
     level = f"{comparison.level:.0%}"
-    models = _table(
-        ["model", "architecture", "scale", "id", "runs"],
-        [[model.name, model.architecture, model.scale, model.id, str(len(model.runs))] for model in comparison.models],
-    )
+    models = [
+        _wrap(f"{model.name}: {model.architecture}, {model.scale}; {model.id}, {model.dtype}", rest="  ")
+        for model in comparison.models
+    ]
     parts = [
         _wrap(f"Maps of {comparison.method}; intervals in brackets hold {level}; seed {comparison.seed}."),
-        _titled("Models", models),
+        _titled("Models", "\n".join(models)),
         *_per_benchmark("Coverage: samples by status", comparison.coverage, _coverage),
         *_skipped(comparison.skipped),
         _heading(QUESTIONS["reliance"]),

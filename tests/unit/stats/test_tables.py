@@ -89,3 +89,13 @@ def test_tables_that_tell_nothing():
         count_table([1, 2], [0, 1])
     with pytest.raises(ValueError, match="1 and 2 outcomes are not pairs"):
         count_table([1], [0, 1])
+
+
+def test_a_rare_condition_in_clusters_does_not_pass_for_certain():
+    # All three with the condition are right, in three clusters of their own: an empty cell has no influence to show.
+    clusters = [place // 3 for place in range(60)]
+    condition = [int(place in (0, 3, 6)) for place in range(60)]
+    outcome = [int(place in (0, 3, 6) or place % 2) for place in range(60)]
+    test = association_test(condition, outcome, clusters=clusters)
+    assert test.p > 0.1
+    assert test.effect.low < 1
