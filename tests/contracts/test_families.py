@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from families import FAMILIES, build, missing_package
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
@@ -21,6 +20,7 @@ from wherelook.check import Finding, check_model
 from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel, scoring
 from wherelook.models.economy import last_feed_forward
+from wherelook.models.families import FAMILIES, build, missing_package
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 QUESTION = "What color is the star?"
 ANSWER = "The green star is left of the ring."
 SIZE = (70, 130)
-PADDED = {"llava-next", "llava-onevision", "mllama", "deepseek-vl-hybrid"}
+PADDED = {"llava_next", "llava_onevision", "mllama", "deepseek_vl_hybrid"}
 """Families whose processors add a border to a wide image."""
 
 

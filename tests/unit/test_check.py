@@ -7,9 +7,9 @@ import functools
 import pytest
 import torch
 
-from families import build
 from wherelook.check import check_model
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build
 
 NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "gradient", "batching", "memory"]
 

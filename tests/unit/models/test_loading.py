@@ -9,9 +9,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-import families
 from wherelook import check
-from wherelook.models import loading
+from wherelook.models import families, loading
 from wherelook.models.loading import check_complete, check_device, explain_failure, load, load_processor, locate
 from wherelook.models.requirements import check_torchvision
 from wherelook.types import InputError, WherelookError
