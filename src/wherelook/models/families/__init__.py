@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import torch
 
-from .flattened import glm4v, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_vl
+from .glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from .llava import llava, llava_next, llava_onevision
 from .parts import Pair, only_generate_words, spread_weights
+from .qwen import ernie4_5_vl_moe, exaone4_5, paddleocr_vl, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_5_moe, qwen3_vl, qwen3_vl_moe, video_llama_3
 from .single import deepseek_vl_hybrid, gemma3, mistral3, paligemma, pixtral
 from .tiled import aya_vision, idefics3, internvl, mllama, ovis2, smolvlm
 
@@ -26,7 +27,17 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "qwen2_5_vl": qwen2_5_vl,
     "qwen3_vl": qwen3_vl,
     "qwen3_5": qwen3_5,
+    "qwen3_vl_moe": qwen3_vl_moe,
+    "qwen3_5_moe": qwen3_5_moe,
+    "exaone4_5": exaone4_5,
+    "video_llama_3": video_llama_3,
+    "paddleocr_vl": paddleocr_vl,
+    "ernie4_5_vl_moe": ernie4_5_vl_moe,
     "glm4v": glm4v,
+    "glm4v_moe": glm4v_moe,
+    "glm46v": glm46v,
+    "glmga": glmga,
+    "glm_ocr": glm_ocr,
     "idefics3": idefics3,
     "smolvlm": smolvlm,
     "internvl": internvl,
