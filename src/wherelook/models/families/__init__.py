@@ -13,11 +13,11 @@ from collections.abc import Callable
 import torch
 
 from .glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
-from .llava import llava, llava_next, llava_onevision
+from .llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
 from .parts import Pair, only_generate_words, spread_weights
 from .qwen import ernie4_5_vl_moe, exaone4_5, paddleocr_vl, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_5_moe, qwen3_vl, qwen3_vl_moe, video_llama_3
-from .single import deepseek_vl_hybrid, gemma3, mistral3, paligemma, pixtral
-from .tiled import aya_vision, idefics3, internvl, mllama, ovis2, smolvlm
+from .single import aria, deepseek_vl, deepseek_vl_hybrid, fuyu, gemma3, gemma4, idefics2, janus, lighton_ocr, mistral3, paligemma, pixtral
+from .tiled import aya_vision, cohere2_vision, got_ocr2, idefics3, lfm2_vl, llama4, internvl, mllama, ovis2, smolvlm
 
 FAMILIES: dict[str, Callable[[], Pair]] = {
     "llava": llava,
@@ -49,6 +49,20 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "deepseek_vl_hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
+    "vipllava": vipllava,
+    "llava_next_video": llava_next_video,
+    "video_llava": video_llava,
+    "lighton_ocr": lighton_ocr,
+    "deepseek_vl": deepseek_vl,
+    "janus": janus,
+    "idefics2": idefics2,
+    "aria": aria,
+    "gemma4": gemma4,
+    "fuyu": fuyu,
+    "cohere2_vision": cohere2_vision,
+    "llama4": llama4,
+    "lfm2_vl": lfm2_vl,
+    "got_ocr2": got_ocr2,
 }
 
 # Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)

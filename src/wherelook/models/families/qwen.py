@@ -156,7 +156,7 @@ def exaone4_5() -> Pair:
     """As Qwen2.5-VL, with fewer heads for keys than for queries in the vision tower, and one axis of positions."""
     processor = _qwen_processor(transformers.Exaone4_5_Processor, "Qwen2VLVideoProcessor")
     config = transformers.Exaone4_5_Config(
-        text_config={**text_settings(processor.tokenizer), "model_type": "exaone4", "sliding_window": None},
+        text_config={**text_settings(processor.tokenizer), "model_type": "exaone4", "layer_types": ["full_attention", "full_attention"]},
         vision_config=vision_tower(window_size=32, fullatt_block_indexes=[1], num_key_value_heads=1),
         **token_ids(processor.tokenizer, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
     )
@@ -232,7 +232,7 @@ def ernie4_5_vl_moe() -> Pair:
     config = transformers.Ernie4_5_VLMoeConfig(
         text_config={
             **text_settings(tokenizer),
-            "rope_parameters": dict(ROTARY_SECTIONS),
+            "rope_parameters": {**ROTARY_SECTIONS, "mrope_section": [3, 3, 2]},
             "moe_intermediate_size": [WIDTH, WIDTH],
             "moe_k": 2,
             "moe_num_experts": 4,

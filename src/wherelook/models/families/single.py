@@ -11,6 +11,7 @@ from .parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_processor,
     make_tokenizer,
     square,
     text_settings,
@@ -135,3 +136,192 @@ def mistral3() -> Pair:
         spatial_merge_size=2,
     )
     return transformers.Mistral3ForConditionalGeneration(config), processor
+
+
+def lighton_ocr() -> Pair:
+    """As Mistral 3, with one token per merged patch and none between rows."""
+    tokenizer = make_tokenizer(
+        named={
+            "image_break_token": "<|vision_pad|>",
+            "image_end_token": "<|vision_end|>",
+            "image_token": "<|image_pad|>",
+        }
+    )
+    processor = transformers.LightOnOcrProcessor(
+        image_processor=transformers.PixtralImageProcessorPil(
+            size={"longest_edge": 96}, patch_size=square(2 * PATCH_SIDE)
+        ),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        spatial_merge_size=2,
+        chat_template=make_chat_template("<|image_pad|>"),
+    )
+    config = transformers.LightOnOcrConfig(
+        vision_config=transformers.PixtralVisionConfig(**vision_settings(image_side=96)),
+        text_config=transformers.Qwen3Config(**text_settings(tokenizer), head_dim=16),
+        image_token_id=processor.image_token_id,
+        spatial_merge_size=2,
+    )
+    return transformers.LightOnOcrForConditionalGeneration(config), processor
+
+
+def deepseek_vl() -> Pair:
+    """One image padded to a square."""
+    tokenizer = make_tokenizer(named={"image_token": "<image_placeholder>"}, adds_begin=True)
+    processor = transformers.DeepseekVLProcessor(
+        image_processor=transformers.DeepseekVLImageProcessorPil(size=square(TILE_SIDE)),
+        tokenizer=tokenizer,
+        num_image_tokens=16,
+        chat_template=make_chat_template("<image_placeholder>"),
+    )
+    config = transformers.DeepseekVLConfig(
+        vision_config=transformers.SiglipVisionConfig(**vision_settings(), vision_use_head=False),
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        image_token_id=processor.image_token_id,
+    )
+    return transformers.DeepseekVLForConditionalGeneration(config), processor
+
+
+def janus() -> Pair:
+    """One image padded to a square; a second, discrete encoder that only makes images."""
+    named = {"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"}
+    tokenizer = make_tokenizer(named=named, adds_begin=True)
+    processor = transformers.JanusProcessor(
+        image_processor=transformers.JanusImageProcessorPil(size=square(TILE_SIDE)),
+        tokenizer=tokenizer,
+        num_image_tokens=16,
+        chat_template=make_chat_template("<image_placeholder>\n"),
+    )
+    vision = {key: value for key, value in vision_settings().items() if key != "intermediate_size"}
+    config = transformers.JanusConfig(
+        vision_config={**vision, "mlp_ratio": 2.0, "projection_dim": WIDTH, "num_image_tokens": 16},
+        vq_config={
+            "embed_dim": 4,
+            "num_embeddings": 16,
+            "latent_channels": 8,
+            "base_channels": 32,
+            "channel_multiplier": [1],
+            "num_res_blocks": 1,
+            "projection_dim": WIDTH,
+            "image_token_embed_dim": WIDTH,
+        },
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        image_token_id=tokenizer.image_token_id,
+    )
+    return transformers.JanusForConditionalGeneration(config), processor
+
+
+def idefics2() -> Pair:
+    """The image's own shape with a pixel mask; a fixed number of tokens asked for by learned queries."""
+    tokenizer = make_tokenizer(extra=["<fake_token_around_image>", "<image>", "<end_of_utterance>"], adds_begin=True)
+    processor = transformers.Idefics2Processor(
+        image_processor=transformers.Idefics2ImageProcessorPil(
+            size={"shortest_edge": 32, "longest_edge": 96}, do_image_splitting=False
+        ),
+        tokenizer=tokenizer,
+        image_seq_len=4,
+        chat_template=make_chat_template("<image>"),
+    )
+    config = transformers.Idefics2Config(
+        vision_config=vision_settings(image_side=96),
+        perceiver_config={
+            "hidden_size": WIDTH,
+            "resampler_n_latents": 4,
+            "resampler_depth": 1,
+            "resampler_n_heads": 2,
+            "resampler_head_dim": 16,
+            "num_key_value_heads": 1,
+        },
+        text_config=transformers.MistralConfig(**text_settings(tokenizer)),
+        image_token_id=processor.image_token_id,
+    )
+    return transformers.Idefics2ForConditionalGeneration(config), processor
+
+
+def aria() -> Pair:
+    """One image padded to a square of 490 pixels (it takes no smaller one); experts; learned queries."""
+    side, patch, queries = 490, 70, 8
+    tokenizer = make_tokenizer(named={"image_token": "<|img|>"})
+    processor = transformers.AriaProcessor(
+        image_processor=transformers.AriaImageProcessorPil(max_image_size=side, min_image_size=98),
+        tokenizer=tokenizer,
+        size_conversion={side: queries},
+        chat_template=make_chat_template("<|img|>"),
+    )
+    processor.images_kwargs = {**processor.images_kwargs, "max_image_size": side}
+    config = transformers.AriaConfig(
+        vision_config={**vision_settings(image_side=side), "patch_size": patch, "model_type": "idefics3_vision"},
+        text_config={
+            **text_settings(tokenizer),
+            "moe_num_experts": 4,
+            "moe_topk": 2,
+            "moe_num_shared_experts": 1,
+        },
+        projector_patch_to_query_dict={(side // patch) ** 2: queries},
+        image_token_index=tokenizer.image_token_id,
+    )
+    return transformers.AriaForConditionalGeneration(config), processor
+
+
+def gemma4() -> Pair:
+    """Flattened patches with their positions, pooled three by three; padding to a fixed number of patches."""
+    named = {
+        "boi_token": "<|image>",
+        "eoi_token": "<image|>",
+        "image_token": "<|image|>",
+    }
+    tokenizer = make_tokenizer(named=named, extra=["<|video|>"], adds_begin=True)
+    processor = make_processor(
+        transformers.Gemma4Processor,
+        video_processor="Gemma4VideoProcessor",
+        feature_extractor=transformers.Gemma4AudioFeatureExtractor(),
+        image_processor=transformers.Gemma4ImageProcessorPil(
+            patch_size=PATCH_SIDE, max_soft_tokens=70, pooling_kernel_size=3
+        ),
+        tokenizer=tokenizer,
+        chat_template=make_chat_template("<|image|>", begin=BEGIN_OF_TEXT),
+    )
+    config = transformers.Gemma4Config(
+        text_config={
+            **text_settings(tokenizer, layers=3),
+            "head_dim": 16,
+            "global_head_dim": 16,
+            "sliding_window": 24,
+            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+            "vocab_size_per_layer_input": len(tokenizer),
+            "hidden_size_per_layer_input": 8,
+        },
+        vision_config={
+            **{key: value for key, value in vision_settings().items() if key != "image_size"},
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "pooling_kernel_size": 3,
+            "position_embedding_size": 256,
+        },
+        audio_config=None,
+        boi_token_id=tokenizer.boi_token_id,
+        eoi_token_id=tokenizer.eoi_token_id,
+        image_token_id=tokenizer.image_token_id,
+        video_token_id=processor.video_token_id,
+    )
+    return transformers.Gemma4ForConditionalGeneration(config), processor
+
+
+def fuyu() -> Pair:
+    """Flattened patches straight into the decoder, of the image padded to a rectangle; no vision tower."""
+    tokenizer = make_tokenizer(extra=["|SPEAKER|", "|NEWLINE|", "<0x04>"])
+    processor = transformers.FuyuProcessor(
+        image_processor=transformers.FuyuImageProcessorPil(
+            size=square(2 * TILE_SIDE), patch_size=square(2 * PATCH_SIDE)
+        ),
+        tokenizer=tokenizer,
+    )
+    config = transformers.FuyuConfig(
+        text_config={**text_settings(tokenizer), "model_type": "persimmon"},
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        patch_size=2 * PATCH_SIDE,
+        image_size=2 * TILE_SIDE,
+        image_token_id=processor.image_token_id,
+    )
+    return transformers.FuyuForCausalLM(config), processor
