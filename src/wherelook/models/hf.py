@@ -7,6 +7,7 @@ are pixels, and where their elements lie in the image, is measured (wherelook.ge
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from wherelook.geometry import BlendError, Geometry, blend_error, probe
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
+from wherelook.models.placeholder import find_placeholder
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
 
@@ -138,7 +140,11 @@ class VisionLanguageModel:
                 content = f"{self._image_token()}\n{question}"
             messages = [{"role": "user", "content": content}]
             return owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return f"{self._image_token()}{question}"
+        return f"{self._placeholder}{question}"
+
+    @functools.cached_property
+    def _placeholder(self) -> str:
+        return find_placeholder(self._process, self.tokenizer, self._image_token())
 
     def _image_token(self) -> str:
         for owner in (self.processor, self.tokenizer):

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.geometry import Geometry, TensorGeometry, sample
+from wherelook.geometry import Geometry, pool, sample
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import last_feed_forward_at
 from wherelook.models.inside import Inside
@@ -211,6 +211,21 @@ class HuggingFaceScore:
 
     def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
         """See `PixelGradient`."""
+        pooled = torch.zeros(grid, device=self.device)
+        for name, gradient in self.pixel_gradients(noise=noise).items():
+            place = self.geometry.tensors[name]
+            pooled += pool(gradient.abs() * place.value_range * place.pixel, place, grid)
+        if not torch.isfinite(pooled).all():
+            raise WherelookError(
+                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
+            )
+        return pooled
+
+    def pixel_gradients(self, *, noise: Noise | None = None) -> dict[str, Tensor]:
+        """Gradient of the summed log-probabilities with respect to every pixel tensor of the image, by input name.
+
+        With `noise` the mean over its draws; zero where the model does not read a tensor.
+        """
         # One seed stands for the untouched image: without noise it draws nothing.
         seeds = (0,) if noise is None else noise.seeds
         totals = {
@@ -231,15 +246,7 @@ class HuggingFaceScore:
             self.cost.backward += count
 
         self.plan.run(len(seeds), step, with_graph=True)
-        pooled = torch.zeros(grid, device=self.device)
-        for name, total in totals.items():
-            place = self.geometry.tensors[name]
-            pooled += _pool(total.abs() * place.value_range * place.pixel / len(seeds), place, grid)
-        if not torch.isfinite(pooled).all():
-            raise WherelookError(
-                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
-            )
-        return pooled
+        return {name: total / len(seeds) for name, total in totals.items()}
 
     def inside(self) -> Inside:
         """See `OpensInside`."""
@@ -349,17 +356,6 @@ def frozen(model: torch.nn.Module) -> Iterator[None]:
 def _repeat(value: Tensor, count: int) -> Tensor:
     """`count` copies along the first dimension."""
     return value.repeat(count, *[1] * (value.dim() - 1))
-
-
-def _pool(values: Tensor, place: TensorGeometry, grid: Size) -> Tensor:
-    """(height, width) sums of `values`, one for each element of a pixel tensor, over the cells of a grid.
-
-    The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
-    """
-    with torch.enable_grad():
-        cells = torch.zeros(1, *grid, device=values.device, requires_grad=True)
-        (pooled,) = torch.autograd.grad((sample(cells, place)[0] * values).sum(), cells)
-    return pooled[0]
 
 
 def _draw(noise: Noise, shape: torch.Size, device: torch.device) -> Tensor:

@@ -16,7 +16,7 @@ from .glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from .llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
 from .parts import Pair, only_generate_words, spread_weights
 from .qwen import ernie4_5_vl_moe, exaone4_5, paddleocr_vl, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_5_moe, qwen3_vl, qwen3_vl_moe, video_llama_3
-from .single import aria, deepseek_vl, deepseek_vl_hybrid, fuyu, gemma3, gemma4, idefics2, janus, lighton_ocr, mistral3, paligemma, pixtral
+from .single import aria, blip_2, chameleon, deepseek_vl, deepseek_vl_hybrid, fuyu, gemma3, gemma4, git, idefics2, instructblip, janus, lighton_ocr, mistral3, paligemma, pixtral
 from .tiled import aya_vision, cohere2_vision, got_ocr2, idefics3, lfm2_vl, llama4, internvl, mllama, ovis2, smolvlm
 
 FAMILIES: dict[str, Callable[[], Pair]] = {
@@ -63,6 +63,10 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "llama4": llama4,
     "lfm2_vl": lfm2_vl,
     "got_ocr2": got_ocr2,
+    "blip-2": blip_2,
+    "instructblip": instructblip,
+    "git": git,
+    "chameleon": chameleon,
 }
 
 # Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)

@@ -269,6 +269,9 @@ def gemma4() -> Pair:
         "boi_token": "<|image>",
         "eoi_token": "<image|>",
         "image_token": "<|image|>",
+        "boa_token": "<|audio>",
+        "eoa_token": "<audio|>",
+        "audio_token": "<|audio|>",
     }
     tokenizer = make_tokenizer(named=named, extra=["<|video|>"], adds_begin=True)
     processor = make_processor(
@@ -325,3 +328,117 @@ def fuyu() -> Pair:
         image_token_id=processor.image_token_id,
     )
     return transformers.FuyuForCausalLM(config), processor
+
+
+def _query_tower() -> dict[str, object]:
+    """A Q-Former: learned queries that ask the vision tower."""
+    return {
+        "vocab_size": 512,
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "encoder_hidden_size": WIDTH,
+        "cross_attention_frequency": 1,
+    }
+
+
+def _opt(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, object]:
+    return {
+        "model_type": "opt",
+        "vocab_size": len(tokenizer),
+        "hidden_size": WIDTH,
+        "word_embed_proj_dim": WIDTH,
+        "ffn_dim": 2 * WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 512,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+def blip_2() -> Pair:
+    """One stretched square; learned queries; the processor puts the image tokens before the text by itself."""
+    queries = 8
+    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
+    processor = transformers.Blip2Processor(
+        image_processor=transformers.BlipImageProcessorPil(size=square(TILE_SIDE)),
+        tokenizer=tokenizer,
+        num_query_tokens=queries,
+    )
+    config = transformers.Blip2Config(
+        vision_config=vision_settings(),
+        qformer_config=_query_tower(),
+        text_config=_opt(tokenizer),
+        num_query_tokens=queries,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    return transformers.Blip2ForConditionalGeneration(config), processor
+
+
+def instructblip() -> Pair:
+    """As BLIP-2, and the queries read the question too."""
+    queries = 8
+    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
+    processor = transformers.InstructBlipProcessor(
+        image_processor=transformers.BlipImageProcessorPil(size=square(TILE_SIDE)),
+        tokenizer=tokenizer,
+        qformer_tokenizer=make_tokenizer(),
+        num_query_tokens=queries,
+    )
+    config = transformers.InstructBlipConfig(
+        vision_config=vision_settings(),
+        qformer_config=_query_tower(),
+        text_config=_opt(tokenizer),
+        num_query_tokens=queries,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    return transformers.InstructBlipForConditionalGeneration(config), processor
+
+
+def git() -> Pair:
+    """One square crop, read before the text and beside it: there is no image token."""
+    tokenizer = make_tokenizer()
+    processor = transformers.GitProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square(TILE_SIDE)),
+        tokenizer=tokenizer,
+    )
+    settings = {key: value for key, value in text_settings(tokenizer).items() if key != "num_key_value_heads"}
+    config = transformers.GitConfig(vision_config=vision_settings(), **settings)
+    return transformers.GitForCausalLM(config), processor
+
+
+def chameleon() -> Pair:
+    """One square crop whose cells become words of a codebook."""
+    named = {
+        "image_token": "<image>",
+        "boi_token": "<racm3:break>",
+        "eoi_token": "<eoss>",
+        "sep_token": "<reserved08706>",
+    }
+    words = [f"IMGIMG{letter}Z" for letter in "ABCDEFGHIJKLMNOP"]
+    tokenizer = make_tokenizer(named=named, extra=words)
+    processor = transformers.ChameleonProcessor(
+        image_processor=transformers.ChameleonImageProcessorPil(
+            size={"shortest_edge": TILE_SIDE}, crop_size=square(TILE_SIDE)
+        ),
+        tokenizer=tokenizer,
+        image_seq_length=16,
+        chat_template=make_chat_template("<image>"),
+    )
+    config = transformers.ChameleonConfig(
+        **text_settings(tokenizer),
+        vq_config={
+            "embed_dim": 8,
+            "num_embeddings": len(words),
+            "latent_channels": 8,
+            "resolution": TILE_SIDE,
+            "base_channels": 32,
+            "channel_multiplier": [1, 1, 1, 1],
+            "num_res_blocks": 1,
+        },
+        vocabulary_map=tokenizer.get_vocab(),
+    )
+    return transformers.ChameleonForConditionalGeneration(config), processor
