@@ -195,7 +195,7 @@ class HuggingFaceScore:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
             part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
             with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(len(leaf)):
-                log_probabilities = self._log_probabilities(leaf, part)
+                log_probabilities = _differentiable(self._log_probabilities(leaf, part))
                 totals = log_probabilities.sum(dim=0) if each else log_probabilities.sum()[None]
                 for index, total in enumerate(totals):
                     (gradients[rows, index],) = torch.autograd.grad(total, leaf, retain_graph=index < sums - 1)
@@ -238,7 +238,7 @@ class HuggingFaceScore:
             pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
             with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(count):
-                log_probabilities = self._gather(self._predict(pixels | leaves, count))
+                log_probabilities = _differentiable(self._gather(self._predict(pixels | leaves, count)))
                 gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
                 if gradient is not None:  # a tensor that the model does not read with this answer
@@ -313,12 +313,12 @@ class HuggingFaceScore:
         inputs |= pixels
         options: dict[str, Any] = dict(self._options)
         if self._keeps_logits:
-            options["logits_to_keep"] = self._positions
+            # From the end, where the answer is: a model may put its image tokens in itself.
+            options["logits_to_keep"] = self._positions - self._inputs["input_ids"].shape[1]
         logits = self.model(**inputs, **options).logits
         self.cost.forward += count  # after the call: one that ran out of memory is repeated in parts
         if self._keeps_logits:
             return logits
-        # A model may put its image tokens in itself: count from the end, where the answer is.
         from_end = inputs["input_ids"].shape[1] - self._positions
         return logits[:, logits.shape[1] - from_end]
 
@@ -351,6 +351,16 @@ def frozen(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def _differentiable(log_probabilities: Tensor) -> Tensor:
+    """Refuses scores without a graph back to the pixels."""
+    if not log_probabilities.requires_grad:
+        raise WherelookError(
+            "the answer has no gradient with respect to the image: the model turns it into discrete codes; "
+            "use a method without gradients, for example --method occlusion"
+        )
+    return log_probabilities
 
 
 def _repeat(value: Tensor, count: int) -> Tensor:

@@ -1,8 +1,8 @@
 """Tiny vision-language models with random weights and their own working processors, made from configurations.
 
 Nothing is downloaded. A forward takes a few milliseconds, yet each image processor keeps what makes its family
-special: tiles and thumbnails, flattened patches, padding, several pixel tensors. ``build(name)`` seeds a builder,
-spreads the weights and leaves the global random state alone; ``NEEDS`` says what a family cannot be built without.
+special: tiles and thumbnails, flattened patches, padding, several pixel tensors. `build(name)` seeds a builder,
+spreads the weights and leaves the global random state alone; `NEEDS` says what a family cannot be built without.
 """
 
 from __future__ import annotations
@@ -12,12 +12,51 @@ from collections.abc import Callable
 
 import torch
 
-from .glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
-from .llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
-from .parts import Pair, only_generate_words, spread_weights
-from .qwen import ernie4_5_vl_moe, exaone4_5, paddleocr_vl, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_5_moe, qwen3_vl, qwen3_vl_moe, video_llama_3
-from .single import aria, blip_2, chameleon, deepseek_vl, deepseek_vl_hybrid, fuyu, gemma3, gemma4, git, idefics2, instructblip, janus, lighton_ocr, mistral3, paligemma, pixtral
-from .tiled import aya_vision, cohere2_vision, got_ocr2, idefics3, lfm2_vl, llama4, internvl, mllama, ovis2, smolvlm
+from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
+from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
+from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
+from wherelook.models.families.qwen import (
+    ernie4_5_vl_moe,
+    exaone4_5,
+    paddleocr_vl,
+    qwen2_5_vl,
+    qwen2_vl,
+    qwen3_5,
+    qwen3_5_moe,
+    qwen3_vl,
+    qwen3_vl_moe,
+    video_llama_3,
+)
+from wherelook.models.families.single import (
+    aria,
+    blip_2,
+    chameleon,
+    deepseek_vl,
+    deepseek_vl_hybrid,
+    fuyu,
+    gemma3,
+    gemma4,
+    git,
+    idefics2,
+    instructblip,
+    janus,
+    lighton_ocr,
+    mistral3,
+    paligemma,
+    pixtral,
+)
+from wherelook.models.families.tiled import (
+    aya_vision,
+    cohere2_vision,
+    got_ocr2,
+    idefics3,
+    internvl,
+    lfm2_vl,
+    llama4,
+    mllama,
+    ovis2,
+    smolvlm,
+)
 
 FAMILIES: dict[str, Callable[[], Pair]] = {
     "llava": llava,
@@ -69,9 +108,23 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "chameleon": chameleon,
 }
 
+VARIANTS: dict[str, str] = {"pixtral": "LlavaForConditionalGeneration"}
+"""Families that share another one's model class and `model_type`, with a vision tower and a processor of their own."""
+
+REFUSED: dict[str, str] = {"chameleon": "the image becomes discrete codes, through which no gradient passes"}
+"""Families that can be built and do not work. `wherelook models --verify` measures it again."""
+
 # Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)
-NEEDS: dict[str, str] = {"smolvlm": "num2words", "pixtral": "torchvision", "mistral3": "torchvision"}
-# Families whose saved processor ``AutoProcessor`` cannot load without torchvision, most for its video processor.
+NEEDS: dict[str, str] = {
+    "smolvlm": "num2words",
+    "pixtral": "torchvision",
+    "mistral3": "torchvision",
+    "cohere2_vision": "torchvision",
+    "llama4": "torchvision",
+    "lfm2_vl": "torchvision",
+    "fuyu": "torchvision",
+}
+# Families whose saved processor `AutoProcessor` cannot load without torchvision, most for its video processor.
 LOADS_WITH_TORCHVISION: frozenset[str] = frozenset(
     {
         "llava_onevision",
@@ -99,7 +152,7 @@ def build(name: str, *, seed: int = 0) -> Pair:
 
     Raises:
         KeyError: no such family.
-        ImportError: see :func:`missing_package`.
+        ImportError: see `missing_package`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,16 +1,27 @@
-"""GLM's families: flattened patches as in Qwen2-VL with another resizing rule; one token for images and video frames."""
+"""GLM-4V and its successors: flattened patches as in Qwen2-VL, resized by another rule."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
 
-from .parts import PATCH_SIDE, WIDTH, Pair, make_chat_template, make_processor, make_tokenizer, text_settings, token_ids
-from .qwen import ROTARY_SECTIONS, vision_tower
+from wherelook.models.families.parts import (
+    PATCH_SIDE,
+    WIDTH,
+    Pair,
+    make_chat_template,
+    make_processor,
+    make_tokenizer,
+    text_settings,
+    token_ids,
+)
+from wherelook.models.families.qwen import ROTARY_SECTIONS, vision_tower
 
 # Glm4v's pixel counts include the two frames that a still image is repeated to.
-FLATTENED_SIZE = {"shortest_edge": 32 * 32, "longest_edge": 2 * 96 * 96}
-ROTARY = {**ROTARY_SECTIONS, "mrope_section": [2, 1, 1], "partial_rotary_factor": 0.5}
-TOKENS = {
+FLATTENED_SIZE: dict[str, int] = {"shortest_edge": 32 * 32, "longest_edge": 2 * 96 * 96}
+ROTARY: dict[str, Any] = {**ROTARY_SECTIONS, "mrope_section": [2, 1, 1], "partial_rotary_factor": 0.5}
+TOKENS: dict[str, str] = {
     "image_start_token_id": "<|begin_of_image|>",
     "image_end_token_id": "<|end_of_image|>",
     "video_start_token_id": "<|begin_of_video|>",
@@ -20,7 +31,7 @@ TOKENS = {
 }
 
 
-def _glm_processor(generation: str) -> transformers.ProcessorMixin:
+def _glm_processor(generation: str) -> Any:
     """The processor of generation "Glm4v" or "Glm46V"."""
     return make_processor(
         getattr(transformers, f"{generation}Processor"),

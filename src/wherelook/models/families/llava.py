@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import transformers
 
-from .parts import (
+from wherelook.models.families.parts import (
     PATCH_SIDE,
     TILE_GRIDS,
     TILE_SIDE,
@@ -138,7 +138,7 @@ def llava_next_video() -> Pair:
 
 
 def video_llava() -> Pair:
-    """One centre crop under another name, ``pixel_values_images``; a second tower for videos."""
+    """One centre crop under another name, `pixel_values_images`; a second tower for videos."""
     side = 48
     tokenizer = make_tokenizer(extra=["<video>", "<image>"], adds_begin=True)
     processor = make_processor(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
 
-from .parts import (
+from wherelook.models.families.parts import (
     PATCH_SIDE,
     WIDTH,
     Pair,
@@ -17,12 +19,12 @@ from .parts import (
 )
 
 # At most 36 merged cells of 16 x 16 pixels.
-FLATTENED_SIZE = {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
+FLATTENED_SIZE: dict[str, int] = {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
 # A head of 16 channels has 8 rotary frequency pairs: for time, height and width.
-ROTARY_SECTIONS = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+ROTARY_SECTIONS: dict[str, Any] = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
 
 
-def _qwen_processor(processor_class: type, video_processor: str) -> transformers.ProcessorMixin:
+def _qwen_processor(processor_class: type, video_processor: str) -> Any:
     return make_processor(
         processor_class,
         video_processor=video_processor,
@@ -32,7 +34,7 @@ def _qwen_processor(processor_class: type, video_processor: str) -> transformers
     )
 
 
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": WIDTH}
+EXPERTS: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": WIDTH}
 """A feed-forward part of four experts, of which two are asked."""
 
 
@@ -46,7 +48,7 @@ def _qwen_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str
     )
 
 
-def vision_tower(**settings: object) -> dict[str, object]:
+def vision_tower(**settings: Any) -> dict[str, Any]:
     return {
         "depth": 2,
         "hidden_size": WIDTH,
@@ -87,7 +89,7 @@ def qwen2_5_vl() -> Pair:
     return transformers.Qwen2_5_VLForConditionalGeneration(config), processor
 
 
-def _qwen3_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, object]:
+def _qwen3_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         **text_settings(tokenizer),
         "head_dim": 16,
@@ -117,7 +119,7 @@ def qwen3_vl_moe() -> Pair:
     return transformers.Qwen3VLMoeForConditionalGeneration(config), processor
 
 
-def _qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, object]:
+def _qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         **text_settings(tokenizer),
         "head_dim": 16,
@@ -156,7 +158,11 @@ def exaone4_5() -> Pair:
     """As Qwen2.5-VL, with fewer heads for keys than for queries in the vision tower, and one axis of positions."""
     processor = _qwen_processor(transformers.Exaone4_5_Processor, "Qwen2VLVideoProcessor")
     config = transformers.Exaone4_5_Config(
-        text_config={**text_settings(processor.tokenizer), "model_type": "exaone4", "layer_types": ["full_attention", "full_attention"]},
+        text_config={
+            **text_settings(processor.tokenizer),
+            "model_type": "exaone4",
+            "layer_types": ["full_attention", "full_attention"],
+        },
         vision_config=vision_tower(window_size=32, fullatt_block_indexes=[1], num_key_value_heads=1),
         **token_ids(processor.tokenizer, image_token_id="<|image_pad|>", video_token_id="<|video_pad|>"),
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
 
-from .parts import (
+from wherelook.models.families.parts import (
     BEGIN_OF_TEXT,
     PATCH_SIDE,
     TILE_SIDE,
@@ -99,7 +101,7 @@ def deepseek_vl_hybrid() -> Pair:
     return transformers.DeepseekVLHybridForConditionalGeneration(config), processor
 
 
-def _pixtral_processor(spatial_merge_size: int) -> transformers.ProcessorMixin:
+def _pixtral_processor(spatial_merge_size: int) -> Any:
     return transformers.PixtralProcessor(
         image_processor=transformers.PixtralImageProcessorPil(
             size={"longest_edge": 96}, patch_size=square(2 * PATCH_SIDE)
@@ -314,9 +316,7 @@ def fuyu() -> Pair:
     """Flattened patches straight into the decoder, of the image padded to a rectangle; no vision tower."""
     tokenizer = make_tokenizer(extra=["|SPEAKER|", "|NEWLINE|", "<0x04>"])
     processor = transformers.FuyuProcessor(
-        image_processor=transformers.FuyuImageProcessorPil(
-            size=square(2 * TILE_SIDE), patch_size=square(2 * PATCH_SIDE)
-        ),
+        image_processor=transformers.FuyuImageProcessor(size=square(2 * TILE_SIDE), patch_size=square(2 * PATCH_SIDE)),
         tokenizer=tokenizer,
     )
     config = transformers.FuyuConfig(
@@ -330,7 +330,7 @@ def fuyu() -> Pair:
     return transformers.FuyuForCausalLM(config), processor
 
 
-def _query_tower() -> dict[str, object]:
+def _query_tower() -> dict[str, Any]:
     """A Q-Former: learned queries that ask the vision tower."""
     return {
         "vocab_size": 512,
@@ -343,7 +343,7 @@ def _query_tower() -> dict[str, object]:
     }
 
 
-def _opt(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, object]:
+def _opt(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         "model_type": "opt",
         "vocab_size": len(tokenizer),
@@ -418,7 +418,7 @@ def chameleon() -> Pair:
         "eoi_token": "<eoss>",
         "sep_token": "<reserved08706>",
     }
-    words = [f"IMGIMG{letter}Z" for letter in "ABCDEFGHIJKLMNOP"]
+    words = [f"IMGIMG{tens}{ones}Z" for tens in "ABCD" for ones in "ABCD"]
     tokenizer = make_tokenizer(named=named, extra=words)
     processor = transformers.ChameleonProcessor(
         image_processor=transformers.ChameleonImageProcessorPil(
@@ -426,7 +426,6 @@ def chameleon() -> Pair:
         ),
         tokenizer=tokenizer,
         image_seq_length=16,
-        chat_template=make_chat_template("<image>"),
     )
     config = transformers.ChameleonConfig(
         **text_settings(tokenizer),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import transformers
 
-from .parts import (
+from wherelook.models.families.parts import (
     BEGIN_OF_TEXT,
     PATCH_SIDE,
     TILE_SIDE,
@@ -269,7 +269,7 @@ def got_ocr2() -> Pair:
     )
     processor.num_image_tokens = 4
     processor.images_kwargs = {"crop_to_patches": True, "min_patches": 1, "max_patches": 6}
-    settings = {key: value for key, value in vision_settings(image_side=2 * TILE_SIDE).items()}
+    settings = vision_settings(image_side=2 * TILE_SIDE)
     del settings["intermediate_size"]
     config = transformers.GotOcr2Config(
         vision_config={
