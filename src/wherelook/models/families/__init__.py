@@ -12,9 +12,11 @@ from collections.abc import Callable
 
 import torch
 
+from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
 from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
+from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
 from wherelook.models.families.qwen import (
     ernie4_5_vl_moe,
     exaone4_5,
@@ -28,21 +30,13 @@ from wherelook.models.families.qwen import (
     video_llama_3,
 )
 from wherelook.models.families.single import (
-    aria,
-    blip_2,
     chameleon,
     deepseek_vl,
     deepseek_vl_hybrid,
-    fuyu,
-    gemma3,
-    gemma4,
     git,
-    idefics2,
-    instructblip,
     janus,
     lighton_ocr,
     mistral3,
-    paligemma,
     pixtral,
 )
 from wherelook.models.families.tiled import (
@@ -55,6 +49,8 @@ from wherelook.models.families.tiled import (
     llama4,
     mllama,
     ovis2,
+    pp_chart2table,
+    qianfan_ocr,
     smolvlm,
 )
 
@@ -62,6 +58,21 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "llava": llava,
     "llava_next": llava_next,
     "llava_onevision": llava_onevision,
+    "vipllava": vipllava,
+    "llava_next_video": llava_next_video,
+    "video_llava": video_llava,
+    "idefics3": idefics3,
+    "smolvlm": smolvlm,
+    "internvl": internvl,
+    "aya_vision": aya_vision,
+    "ovis2": ovis2,
+    "mllama": mllama,
+    "cohere2_vision": cohere2_vision,
+    "llama4": llama4,
+    "lfm2_vl": lfm2_vl,
+    "got_ocr2": got_ocr2,
+    "pp_chart2table": pp_chart2table,
+    "qianfan_ocr": qianfan_ocr,
     "qwen2_vl": qwen2_vl,
     "qwen2_5_vl": qwen2_5_vl,
     "qwen3_vl": qwen3_vl,
@@ -77,33 +88,20 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "glm46v": glm46v,
     "glmga": glmga,
     "glm_ocr": glm_ocr,
-    "idefics3": idefics3,
-    "smolvlm": smolvlm,
-    "internvl": internvl,
-    "aya_vision": aya_vision,
-    "ovis2": ovis2,
-    "mllama": mllama,
     "gemma3": gemma3,
     "paligemma": paligemma,
+    "gemma4": gemma4,
+    "shieldgemma2": shieldgemma2,
+    "idefics2": idefics2,
+    "aria": aria,
+    "blip-2": blip_2,
+    "instructblip": instructblip,
     "deepseek_vl_hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
-    "vipllava": vipllava,
-    "llava_next_video": llava_next_video,
-    "video_llava": video_llava,
     "lighton_ocr": lighton_ocr,
     "deepseek_vl": deepseek_vl,
     "janus": janus,
-    "idefics2": idefics2,
-    "aria": aria,
-    "gemma4": gemma4,
-    "fuyu": fuyu,
-    "cohere2_vision": cohere2_vision,
-    "llama4": llama4,
-    "lfm2_vl": lfm2_vl,
-    "got_ocr2": got_ocr2,
-    "blip-2": blip_2,
-    "instructblip": instructblip,
     "git": git,
     "chameleon": chameleon,
 }
@@ -122,7 +120,6 @@ NEEDS: dict[str, str] = {
     "cohere2_vision": "torchvision",
     "llama4": "torchvision",
     "lfm2_vl": "torchvision",
-    "fuyu": "torchvision",
 }
 # Families whose saved processor `AutoProcessor` cannot load without torchvision, most for its video processor.
 LOADS_WITH_TORCHVISION: frozenset[str] = frozenset(

@@ -41,7 +41,7 @@ def _byte_level_model() -> str:
 
 def make_tokenizer(
     *, named: dict[str, str] | None = None, extra: list[str] | None = None, adds_begin: bool = False
-) -> transformers.PreTrainedTokenizerFast:
+) -> Any:
     """A byte-level tokenizer with the special tokens of a family.
 
     Args:

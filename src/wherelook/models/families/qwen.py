@@ -38,7 +38,7 @@ EXPERTS: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_inte
 """A feed-forward part of four experts, of which two are asked."""
 
 
-def _qwen_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, int]:
+def _qwen_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return token_ids(
         tokenizer,
         image_token_id="<|image_pad|>",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
 
 from wherelook.models.families.parts import (
@@ -19,7 +21,7 @@ from wherelook.models.families.parts import (
 )
 
 
-def _tile_marker_tokenizer() -> transformers.PreTrainedTokenizerFast:
+def _tile_marker_tokenizer() -> Any:
     cells = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
     extra = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", "<video>", *cells]
     return make_tokenizer(extra=extra, adds_begin=True)
@@ -184,9 +186,10 @@ def cohere2_vision() -> Pair:
         "image_token": "<|IMG_PATCH|>",
     }
     tokenizer = make_tokenizer(named=named, adds_begin=True)
+    image_processor: Any = transformers.Cohere2VisionImageProcessor(size=square(TILE_SIDE), max_patches=6)
+    image_processor.patch_size = 2  # the side of a tile in tokens
     processor = transformers.Cohere2VisionProcessor(
-        # Its patch size is the side of a tile in tokens.
-        image_processor=transformers.Cohere2VisionImageProcessor(size=square(TILE_SIDE), max_patches=6, patch_size=2),
+        image_processor=image_processor,
         tokenizer=tokenizer,
         chat_template=make_chat_template("<|IMG_PATCH|>"),
     )
@@ -261,8 +264,17 @@ def lfm2_vl() -> Pair:
 
 def got_ocr2() -> Pair:
     """Tiles and a thumbnail through a SAM encoder whose neck keeps a sixteenth of the patches."""
+    return _got_ocr2(transformers.GotOcr2Config)
+
+
+def pp_chart2table() -> Pair:
+    """GOT-OCR 2 under another name."""
+    return _got_ocr2(transformers.PPChart2TableConfig)
+
+
+def _got_ocr2(config_class: type) -> Pair:
     tokenizer = make_tokenizer(extra=["<|im_start|>", "<|im_end|>", "<img>", "</img>", "<imgpad>"])
-    processor = transformers.GotOcr2Processor(
+    processor: Any = transformers.GotOcr2Processor(
         image_processor=transformers.GotOcr2ImageProcessorPil(size=square(2 * TILE_SIDE)),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<img><imgpad></img>"),
@@ -271,7 +283,7 @@ def got_ocr2() -> Pair:
     processor.images_kwargs = {"crop_to_patches": True, "min_patches": 1, "max_patches": 6}
     settings = vision_settings(image_side=2 * TILE_SIDE)
     del settings["intermediate_size"]
-    config = transformers.GotOcr2Config(
+    config = config_class(
         vision_config={
             **settings,
             "mlp_dim": 2 * WIDTH,
@@ -284,3 +296,25 @@ def got_ocr2() -> Pair:
         image_seq_length=4,
     )
     return transformers.GotOcr2ForConditionalGeneration(config), processor
+
+
+def qianfan_ocr() -> Pair:
+    """As InternVL, with Qwen3 as its language model."""
+    named = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+    tokenizer = make_tokenizer(named=named, extra=["<image>"])
+    processor = transformers.QianfanOCRProcessor(
+        image_processor=transformers.GotOcr2ImageProcessorPil(
+            size=square(TILE_SIDE), crop_to_patches=True, max_patches=6
+        ),
+        tokenizer=tokenizer,
+        image_seq_length=4,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    settings = vision_settings()
+    config = transformers.QianfanOCRConfig(
+        vision_config={**settings, "image_size": [TILE_SIDE, TILE_SIDE], "patch_size": [PATCH_SIDE, PATCH_SIDE]},
+        text_config=transformers.Qwen3Config(**text_settings(tokenizer), head_dim=16),
+        image_token_id=processor.image_token_id,
+        image_seq_length=4,
+    )
+    return transformers.QianfanOCRForConditionalGeneration(config), processor
