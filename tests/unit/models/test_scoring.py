@@ -145,7 +145,7 @@ def test_nothing_after_the_last_selected_token_is_computed(score, answer, watche
     prompt = score.conversation.prompt_length
     call = watched.calls[-1]
     assert call["input_ids"].shape == call["attention_mask"].shape == (1, prompt + 2)
-    assert call["logits_to_keep"].tolist() == [prompt - 1, prompt + 1]
+    assert call["logits_to_keep"].tolist() == [-3, -1]
     score.select([0])(masks(1))
     assert watched.calls[-1]["input_ids"].shape == (1, prompt)
 

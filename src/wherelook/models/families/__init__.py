@@ -112,7 +112,6 @@ VARIANTS: dict[str, str] = {"pixtral": "LlavaForConditionalGeneration"}
 REFUSED: dict[str, str] = {"chameleon": "the image becomes discrete codes, through which no gradient passes"}
 """Families that can be built and do not work. `wherelook models --verify` measures it again."""
 
-# Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)
 NEEDS: dict[str, str] = {
     "smolvlm": "num2words",
     "pixtral": "torchvision",
@@ -121,21 +120,7 @@ NEEDS: dict[str, str] = {
     "llama4": "torchvision",
     "lfm2_vl": "torchvision",
 }
-# Families whose saved processor `AutoProcessor` cannot load without torchvision, most for its video processor.
-LOADS_WITH_TORCHVISION: frozenset[str] = frozenset(
-    {
-        "llava_onevision",
-        "qwen2_vl",
-        "qwen2_5_vl",
-        "qwen3_vl",
-        "qwen3_5",
-        "glm4v",
-        "smolvlm",
-        "internvl",
-        "pixtral",
-        "mistral3",
-    }
-)
+"""Packages that the processor class itself asks for. A video processor is left out where torchvision is missing."""
 
 
 def missing_package(name: str) -> str | None:
