@@ -143,7 +143,7 @@ def _views(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, s
                 if alone.max() < SEEN:
                     continue
                 response = pool(alone, place, RESPONSE)
-                peak = np.unravel_index(int(response.argmax()), RESPONSE)
+                peak = divmod(int(response.argmax()), RESPONSE[1])
                 if not all(5 * first <= cell < 5 * first + 5 for first, cell in zip((row, column), peak, strict=True)):
                     return False, f"a patch at {box} is mapped to cell {peak} of {RESPONSE} by {name}{list(view)}"
                 found[name, view] += 1

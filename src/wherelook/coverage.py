@@ -19,7 +19,7 @@ from wherelook.models import VisionLanguageModel
 from wherelook.models.catalogue import model_families, obstacle
 from wherelook.models.families import build
 from wherelook.models.memory import PeakMemory
-from wherelook.types import InputError, Progress
+from wherelook.types import InputError, Progress, WherelookError
 
 ANSWER = "The green star is left of the ring."
 SECONDS = 120.0
@@ -61,6 +61,7 @@ def verify_families(
 
     Raises:
         InputError: a name that is no family.
+        WherelookError: the other process cannot be started.
     """
     classes = {row["family"]: row["class"] for row in model_families()}
     names = list(classes) if names is None else list(names)
@@ -76,11 +77,7 @@ def verify_families(
             if reason:
                 yield FamilyReport(name, classes[name], False, reason)
                 continue
-            if pool is None:
-                # Not forked: a copy of a process with threads may wait forever for a lock that one of them held.
-                context = multiprocessing.get_context("spawn")
-                pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit_memory)
-                pool.submit(_limit_memory).result()  # the process is up, its imports done, before the clock starts
+            pool = _start() if pool is None else pool
             try:
                 yield pool.submit(verify_family, name, classes[name]).result(timeout=seconds)
                 continue
@@ -98,6 +95,17 @@ def verify_families(
     finally:
         if pool is not None:
             pool.shutdown()
+
+
+def _start() -> ProcessPoolExecutor:
+    """A process that is up, its imports done, before the first family's clock starts."""
+    # Not forked: a copy of a process with threads may wait forever for a lock that one of them held.
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        pool.submit(_limit_memory).result()
+    except BrokenProcessPool as error:
+        raise WherelookError("the process that measures the families could not be started") from error
+    return pool
 
 
 def verify_family(name: str, model_class: str) -> FamilyReport:

@@ -133,7 +133,8 @@ def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
     text = "The red circle is left of it."
     ids = model.tokenize_answer(prompt, f"  {text}\n")
     with torch.no_grad():
-        next_token = model.model(**prompt.inputs).logits[0, -1]
+        inputs = {name: model._cast(value) for name, value in prompt.inputs.items()}
+        next_token = model.model(**inputs).logits[0, -1]
     before = model.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
     ways = [model.tokenizer(prompt.text + gap + text, add_special_tokens=False)["input_ids"] for gap in ("", " ")]
     starts = [way[len(before)] for way in ways]

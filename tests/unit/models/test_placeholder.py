@@ -45,6 +45,7 @@ def test_a_placeholder_is_written_where_the_processor_wants_one(process, token, 
     assert find_placeholder(process, Tokenizer(), token) == expected
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")  # Pillow on NumPy 2
 @pytest.mark.parametrize(("name", "prompt"), [("paligemma", "<image>What?"), ("blip-2", "What?"), ("git", "What?")])
 def test_prompts_of_families_without_a_chat_template(name, prompt):
     assert VisionLanguageModel(*build(name)).render("What?") == prompt
