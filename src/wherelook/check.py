@@ -23,7 +23,7 @@ GRADIENT_STEP = 1e-3
 PLACES: Size = (3, 4)
 """Rows and columns of places where a patch is planted, one at a time."""
 RESPONSE: Size = (15, 20)
-"""Cells in which a planted patch is looked for: five to a place in each direction."""
+"""Cells in which a planted patch is looked for: five to a place in each direction. It may peak one beside the place."""
 SEEN = 0.25  # of the tensor's range: a view in which a white patch changes less is cropped there
 
 # By whether the model's dtype is float32: half precision keeps about three digits of a logit.
@@ -144,7 +144,7 @@ def _views(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, s
                     continue
                 response = pool(alone, place, RESPONSE)
                 peak = divmod(int(response.argmax()), RESPONSE[1])
-                if not all(5 * first <= cell < 5 * first + 5 for first, cell in zip((row, column), peak, strict=True)):
+                if not all(-1 <= cell - 5 * first <= 5 for first, cell in zip((row, column), peak, strict=True)):
                     return False, f"a patch at {box} is mapped to cell {peak} of {RESPONSE} by {name}{list(view)}"
                 found[name, view] += 1
     blind = [f"{name}{list(view)}" for (name, view), seen in found.items() if not seen]
@@ -157,10 +157,10 @@ def _views(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, s
 
 
 def planted_box(row: int, column: int) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1) of the middle three fifths of a place."""
-    height, width = (side / count for side, count in zip(PICTURE_SIZE, PLACES, strict=True))
-    edges = ((column + 0.2) * width, (row + 0.2) * height, (column + 0.8) * width, (row + 0.8) * height)
-    x0, y0, x1, y1 = (round(edge) for edge in edges)
+    """(x0, y0, x1, y1) of a place. Places leave no gap, so that a view of the picture's edge alone sees one too."""
+    (height, width), (rows, columns) = PICTURE_SIZE, PLACES
+    x0, x1 = (round(index * width / columns) for index in (column, column + 1))
+    y0, y1 = (round(index * height / rows) for index in (row, row + 1))
     return x0, y0, x1, y1
 
 

@@ -100,6 +100,8 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("model-name-too-long", (*EXPLAIN[:3], "--model", "x" * 5000), 2, "no model folder"),
     ("model-offline", (*EXPLAIN[:3], "--model", "owner/name"), 2, "neither a local folder nor to be had from the"),
     ("model-revision-offline", (*EXPLAIN[:3], "--model", "owner/name", "--revision", "x"), 2, "the revision"),
+    ("models-only", ("models", "--only", "llava"), 2, "add --verify"),
+    ("models-unknown", ("models", "--verify", "--only", "lava"), 2, "no model family 'lava'"),
     ("model-revision-of-folder", (*EXPLAIN, "--revision", "main"), 2, "is for models on the hub"),
     ("model-file", ("check", "{broken}/file"), 2, "is a file; expected a model folder"),
     ("model-empty-folder", ("check", "{broken}/empty"), 2, "has no config.json"),

@@ -28,7 +28,7 @@ def test_a_family_that_does_not_work_says_why():
 
 
 def test_a_family_that_cannot_be_built_says_why(monkeypatch):
-    monkeypatch.setattr(coverage, "build", lambda name: int(name))
+    monkeypatch.setattr(coverage, "build", int)
     reason = "ValueError: invalid literal for int() with base 10: 'llava'"
     assert verify_family("llava", "x") == FamilyReport("llava", "x", False, reason)
 
