@@ -46,6 +46,8 @@ PADDED = {
     "deepseek_vl",
     "deepseek_vl_hybrid",
     "janus",
+    "mini_gemini",
+    "mini_gemini_hd",
 }
 """Families whose processors add a border to a wide image, or patches to a short sequence."""
 COMPUTED_WHOLE = {"llama4", "lfm2_vl", "ernie4_5_vl_moe", "blip-2", "instructblip", "git"}

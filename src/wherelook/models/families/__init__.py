@@ -15,6 +15,7 @@ import torch
 from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
+from wherelook.models.families.native import mini_gemini, mini_gemini_hd
 from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
 from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
 from wherelook.models.families.qwen import (
@@ -104,10 +105,16 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "janus": janus,
     "git": git,
     "chameleon": chameleon,
+    "mini_gemini": mini_gemini,
+    "mini_gemini_hd": mini_gemini_hd,
 }
 
-VARIANTS: dict[str, str] = {"pixtral": "LlavaForConditionalGeneration"}
-"""Families that share another one's model class and `model_type`, with a vision tower and a processor of their own."""
+VARIANTS: dict[str, str] = {
+    "pixtral": "LlavaForConditionalGeneration",
+    "mini_gemini": "MiniGeminiForConditionalGeneration",
+    "mini_gemini_hd": "MiniGeminiForConditionalGeneration",
+}
+"""Families that Transformers' list lacks, and their classes: its own under another processor, and this package's."""
 
 REFUSED: dict[str, str] = {"chameleon": "the image becomes discrete codes, through which no gradient passes"}
 """Families that can be built and do not work. `wherelook models --verify` measures it again."""
