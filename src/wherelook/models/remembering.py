@@ -78,6 +78,7 @@ class RememberingScore:
     def __init__(self, memory: ScoreMemory, selected: Sequence[int]) -> None:
         self.own = memory.score.select(selected)
         self.image_size: Size = self.own.image_size
+        self.image_widths = self.own.image_widths
         self.cost: Cost = self.own.cost
         self._memory = memory
         self._columns = [memory.score.selected.index(position) for position in selected]

@@ -228,8 +228,8 @@ def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeyp
 
 
 def test_the_geometry_is_the_images_not_the_questions(model):
-    first = model.geometry((33, 47), "?").tensors["pixel_values"].grid
-    second = VisionLanguageModel(model.model, model.processor).geometry((33, 47), "A longer question, on what?")
+    first = model.geometry((33, 47)).tensors["pixel_values"].grid
+    second = VisionLanguageModel(model.model, model.processor).geometry((33, 47), question="A longer question, on what?")
     assert torch.equal(first, second.tensors["pixel_values"].grid)
 
 
