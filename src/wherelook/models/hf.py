@@ -155,18 +155,18 @@ class VisionLanguageModel:
         Raises:
             InputError: the processor refuses the image (for example an extreme aspect ratio), or several.
         """
-        text = self.render(question, len(_listed(image)))
-        return Prompt(text, self._process(image, text))
+        images = _listed(image)
+        text = self.render(question, len(images))
+        return Prompt(text, self._process(images, text))
 
-    def _process(self, image: Pictures, text: str) -> dict[str, Tensor]:
+    def _process(self, images: Sequence[Image.Image], text: str) -> dict[str, Tensor]:
         options: dict[str, Any] = {"return_tensors": "pt"}
         begin = self.tokenizer.bos_token
         if begin and text.startswith(begin):  # the chat template has written it: once is enough
             options["add_special_tokens"] = False
-        images = _listed(image)
         # Some processors want a list of images per text. To those that take either, a plain list of several images may
         # mean one for each of several texts.
-        forms = (images, [images]) if len(images) == 1 else ([images], images)
+        forms = ([*images], [[*images]]) if len(images) == 1 else ([[*images]], [*images])
         try:
             try:
                 output = self.processor(text=[text], images=forms[0], **options)
@@ -313,7 +313,7 @@ class VisionLanguageModel:
         """
         if sizes not in self._geometries:
             text = self.render(question, len(sizes))
-            geometry = probe(lambda *images: self._process(_alone(images), text), *sizes)
+            geometry = probe(lambda *images: self._process(images, text), *sizes)
             self._geometries[sizes] = geometry.to(self.device)
             while len(self._geometries) > GEOMETRIES_KEPT:
                 self._geometries.popitem(last=False)
@@ -324,7 +324,7 @@ class VisionLanguageModel:
         """The geometry's self-check on a prompt's images and as many baselines of their sizes; three processor calls."""
         text = self.render(question, len(_listed(image)))
         geometry = self.geometry(*_sizes(image), question=question).to("cpu")
-        return blend_error(lambda *pictures: self._process(_alone(pictures), text), geometry, image, baseline)
+        return blend_error(lambda *pictures: self._process(pictures, text), geometry, image, baseline)
 
     def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
         """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size."""
@@ -352,7 +352,7 @@ class VisionLanguageModel:
 
     def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:
         """The pixel tensors of other images of the same sizes in the same prompt."""
-        processed = self._process(image, prompt.text)
+        processed = self._process(_listed(image), prompt.text)
         names = self.geometry(*_sizes(image)).tensors.keys()
         for name in names:
             if processed[name].shape != prompt.inputs[name].shape:
@@ -376,11 +376,6 @@ class VisionLanguageModel:
 
 def _listed(image: Pictures) -> list[Image.Image]:
     return [image] if isinstance(image, Image.Image) else list(image)
-
-
-def _alone(images: Sequence[Image.Image]) -> Pictures:
-    """The image itself where there is one."""
-    return images[0] if len(images) == 1 else images
 
 
 def _sizes(image: Pictures) -> tuple[Size, ...]:

@@ -213,7 +213,7 @@ def test_word_start_marks_become_spaces(model, monkeypatch):
 def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeypatch):
     calls = []
     process = model._process
-    monkeypatch.setattr(model, "_process", lambda image, text: calls.append(image.size) or process(image, text))
+    monkeypatch.setattr(model, "_process", lambda images, text: calls.append(images[0].size) or process(images, text))
     model.geometry((20, 30))
     assert calls == [(30, 20)] * 14
     model.geometry((20, 30))
