@@ -39,6 +39,7 @@ FINEST_WAVELENGTH = 10.0  # source pixels; shorter waves do not survive resampli
 LIGHT_LEVEL, LIGHT_SWING = 127.5, 120.0
 PHASES = (0.0, 2 * math.pi / 3, 4 * math.pi / 3)
 AMPLITUDE_FLOOR = 0.05  # of the tensor's strongest response: weaker is padding
+MIXED_SHARE = 0.1  # of an element's range from black to white: an image that moves it more is one of its sources
 SAME_COORDINATE = 2e-4  # of the side: closer than any two neighbouring pixels need to be told apart
 WARN_ERROR, REFUSE_ERROR = 1.5, 4.0  # of 255, mean over pixels
 
@@ -175,7 +176,7 @@ def _images_of(
     images = {}
     for name, values in brightness.items():
         shares = torch.stack(values)
-        if not ((shares > 0.5).sum(dim=0) == 1)[lit[name]].all():
+        if not ((shares.abs() > MIXED_SHARE).sum(dim=0) == 1)[lit[name]].all():
             raise InputError(f"the processor's tensor {name!r} mixes images: a mask cannot be mapped through it")
         images[name] = torch.where(lit[name], shares.argmax(dim=0), 0)
     return images

@@ -17,7 +17,7 @@ from wherelook.attribution import METHODS
 from wherelook.data.samples import read_samples
 
 KEYS = {
-    "schema_version", "status", "reason", "model", "image", "question", "answer", "tokens", "reliance", "method",
+    "schema_version", "status", "reason", "model", "image", "images", "question", "answer", "tokens", "reliance", "method",
     "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
 }  # fmt: skip
 CONTRACT = {  # DESIGN: what readers of explanation.json may rely on

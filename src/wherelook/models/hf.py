@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.conversation import Conversation
-from wherelook.models.loading import load
+from wherelook.models.loading import EMBEDDED, load
 from wherelook.models.memory import BatchPlan
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
@@ -54,6 +54,7 @@ class VisionLanguageModel:
             chat template gets "{image}{question}" unless one is given. Several images come where {image} is.
         batch_size: the most images per forward; memory decides below that.
         memory_limit: bytes that one batch may use; None takes most of what is free.
+        most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class VisionLanguageModel:
         prompt_template: str | None = None,
         batch_size: int = 16,
         memory_limit: int | None = None,
+        most_images: int | None = None,
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
@@ -76,6 +78,7 @@ class VisionLanguageModel:
         self.identifier = identifier or model.name_or_path or type(model).__name__
         self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.prompt_template = prompt_template
+        self.most_images = most_images
         self.device: torch.device = next(model.get_input_embeddings().parameters()).device
         self.plan = BatchPlan(
             self.device, largest=batch_size, memory_limit=memory_limit, weights=_weight_storages(model)
@@ -100,6 +103,8 @@ class VisionLanguageModel:
         model, processor = load(
             name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
         )
+        if name == EMBEDDED:  # its scenes come one at a time
+            options.setdefault("most_images", 1)
         return cls(model, processor, identifier=name, revision=revision, **options)
 
     @property
@@ -156,6 +161,11 @@ class VisionLanguageModel:
             InputError: the processor refuses the image (for example an extreme aspect ratio), or several.
         """
         images = _listed(image)
+        if self.most_images is not None and len(images) > self.most_images:
+            raise InputError(
+                f"{self.identifier!r} was trained on prompts of {self.most_images} image(s), not {len(images)}: "
+                "choose a model that takes several"
+            )
         text = self.render(question, len(images))
         return Prompt(text, self._process(images, text))
 
