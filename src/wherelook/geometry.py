@@ -220,7 +220,8 @@ def blend_error(process: Process, geometry: Geometry, image: Pictures, baseline:
     rows, across = (max(1, min(6, min(sides) // 8)) for sides in zip(*(_size(one) for one in images), strict=True))
     mask = torch.rand(1, rows, len(images) * across, generator=generator)
     composites = [
-        _blended(one, other, part) for one, other, part in zip(images, baselines, split(mask, geometry.widths), strict=True)
+        _blended(one, other, part)
+        for one, other, part in zip(images, baselines, split(mask, geometry.widths), strict=True)
     ]
     expected, of_image, of_baseline = (_floating(process(*shown)) for shown in (composites, images, baselines))
     total, count, worst = 0.0, 0, 0.0

@@ -13,6 +13,7 @@ only, at least one to each.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -63,7 +64,7 @@ def columns(count: int, widths: Sequence[int]) -> tuple[slice, ...]:
         reached += width
         ideal = round(count * reached / sum(widths))
         borders.append(min(max(ideal, borders[-1] + 1), count - (images - index)))
-    return tuple(slice(start, stop) for start, stop in zip(borders, borders[1:], strict=False))
+    return tuple(slice(start, stop) for start, stop in pairwise(borders))
 
 
 def split(values: Float[Tensor, "*batch height width"], widths: Sequence[int]) -> list[Tensor]:

@@ -38,7 +38,7 @@ def test_one_image_has_all_columns(widths):
 
 
 def test_fewer_columns_than_images_are_refused():
-    with pytest.raises(InputError, match="^a map of 2 columns cannot tell 3 images apart: give it more cells$"):
+    with pytest.raises(InputError, match=r"^a map of 2 columns cannot tell 3 images apart: give it more cells$"):
         columns(2, (5, 5, 5))
 
 

@@ -148,11 +148,17 @@ def _frames(image: str, count: int, others: list[str] | None) -> tuple[LoadedIma
 
 def _image_line(part: ImagePart) -> str:
     """The share of one of several images, and where its map points."""
-    shares = "" if part.share is None else (
-        f"{part.share:.0%} of the loss (alone: {part.lost:.0%} lost without it, {part.restored:.0%} restored by it)"
+    shares = (
+        ""
+        if part.share is None
+        else (
+            f"{part.share:.0%} of the loss (alone: {part.lost:.0%} lost without it, {part.restored:.0%} restored by it)"
+        )
     )
-    looked = "no focus" if part.focus is None else "box ({}, {}) to ({}, {}), peak ({:.0f}, {:.0f})".format(
-        *part.focus.box, *part.focus.peak
+    looked = (
+        "no focus"
+        if part.focus is None
+        else "box ({}, {}) to ({}, {}), peak ({:.0f}, {:.0f})".format(*part.focus.box, *part.focus.peak)
     )
     return "; ".join(text for text in (shares, looked) if text)
 

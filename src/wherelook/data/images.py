@@ -129,7 +129,9 @@ def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
 
     data = _read(path, name)
     (frames, chosen, total), digest = _decode(data, name, read), _sha256(data)
-    loaded = [LoadedImage(pixels, str(path), digest, (), index + 1) for pixels, index in zip(frames, chosen, strict=True)]
+    loaded = [
+        LoadedImage(pixels, str(path), digest, (), index + 1) for pixels, index in zip(frames, chosen, strict=True)
+    ]
     note = f"frames {', '.join(str(index + 1) for index in chosen)} of {total}"
     return (replace(loaded[0], notes=(note,)), *loaded[1:])
 

@@ -331,7 +331,7 @@ class VisionLanguageModel:
         return self._geometries[sizes]
 
     def check_blend(self, image: Pictures, baseline: Pictures, question: str = "?") -> BlendError:
-        """The geometry's self-check on a prompt's images and as many baselines of their sizes; three processor calls."""
+        """The geometry's self-check on a prompt's images and a baseline for each; three processor calls."""
         text = self.render(question, len(_listed(image)))
         geometry = self.geometry(*_sizes(image), question=question).to("cpu")
         return blend_error(lambda *pictures: self._process(pictures, text), geometry, image, baseline)

@@ -41,7 +41,7 @@ def test_effects_that_add_up_are_shared_as_they_are():
 
 
 def test_an_answer_that_needs_both_images_and_one_that_either_is_enough_for():
-    """Both: each alone restores nothing, either loss is whole. Either: the reverse. The shares are halves both times."""
+    """Both: each alone restores nothing, either loss is whole. Either: the reverse. The shares are halves each time."""
     for function, lost, restored in ((Tensor.prod, 1, 0), (lambda kept, dim: kept.amax(dim), 0, 1)):
         shares = image_shares(score_of(lambda kept, f=function: 5 * f(kept, dim=1), 2))
         for share in shares:
