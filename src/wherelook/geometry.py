@@ -318,7 +318,7 @@ def _collapse(grid: Tensor, pixel: Tensor, image: Tensor | None) -> tuple[Tensor
         first_grid, first_pixel = grid.narrow(dimension, 0, 1), pixel.narrow(dimension, 0, 1)
         same_source = (grid - first_grid).abs().max() <= 2 * SAME_COORDINATE
         first_image = None if image is None else image.narrow(dimension, 0, 1)
-        same_image = image is None or bool((image == first_image).all())
+        same_image = image is None or first_image is None or bool(torch.all(image == first_image))
         if same_source and same_image and bool((pixel == first_pixel).all()):
             grid, pixel, image = grid.mean(dimension, keepdim=True), first_pixel, first_image
     return grid, pixel, None if image is None else image.contiguous()

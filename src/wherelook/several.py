@@ -29,6 +29,7 @@ def image_parts(
     if len(images) == 1:
         return ()
     parts = split(saliency, sheet_widths([image.size for image in images]))
+    known: Sequence[ImageShare | None] = shares or [None] * len(images)
     return tuple(
         ImagePart(
             path=image.path,
@@ -41,7 +42,7 @@ def image_parts(
             lost=share.lost if share else None,
             restored=share.restored if share else None,
         )
-        for image, part, share in zip(images, parts, shares or [None] * len(images), strict=True)
+        for image, part, share in zip(images, parts, known, strict=True)
     )
 
 

@@ -80,7 +80,7 @@ def load_images(source: ImageSource | Sequence[ImageSource]) -> tuple[LoadedImag
     Raises:
         InputError: none, more than 32, or one that `load_image` refuses.
     """
-    sources = source if isinstance(source, list | tuple) else [source]
+    sources: Sequence[ImageSource] = source if isinstance(source, list | tuple) else [source]  # type: ignore[list-item]
     if not 1 <= len(sources) <= MAXIMUM_IMAGES:
         raise InputError(f"a prompt takes from 1 to {MAXIMUM_IMAGES} images; got {len(sources)}")
     return tuple(load_image(one) for one in sources)

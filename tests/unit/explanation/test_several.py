@@ -51,9 +51,9 @@ def test_each_image_has_its_files_beside_those_of_the_sheet(several, tmp_path):
           for name, kind in (("mask", "npy"), ("heatmap", "png"), ("overlay", "png"))),
     }  # fmt: skip
     assert np.array_equal(np.load(tmp_path / "mask-2.npy"), np.ones((4, 3)))
-    assert Image.open(tmp_path / "overlay-1.png").size == (60, 40)
-    assert Image.open(tmp_path / "heatmap-2.png").size == (60, 80)
-    assert Image.open(tmp_path / "overlay.png").size == (90, 40)
+    for name, size in (("overlay-1.png", (60, 40)), ("heatmap-2.png", (60, 80)), ("overlay.png", (90, 40))):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == size
     record = json.loads((tmp_path / "explanation.json").read_text())
     assert record["images"] == [
         {"path": "a.png", "frame": None, "width": 60, "height": 40, "sha256": "cd" * 32, "share": 0.25, "lost": 0.5,
