@@ -14,6 +14,7 @@ from families import FAMILIES, build, missing_package
 from toy import PixelScore
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
+from wherelook.attribution.verification import FLOOR, verify_peaks
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
 from wherelook.metrics import peak, replay
@@ -230,3 +231,15 @@ def test_the_replay_keeps_a_map_within_its_images():
     beyond[:, second] = torch.linspace(1, 0.1, second.stop - second.start)  # highest next to the border
     curve = replay(score, beyond, steps=20).deletion_curve
     assert curve[:6].tolist() == pytest.approx([result.deletion_curve[0]] * 6)
+
+
+def test_a_hill_ends_at_the_border():
+    """A peak next to the border, and beyond it a slope down from it: verified apart, the slope does nothing alone."""
+    score = SheetScore(0, slice(0, 8), slice(4, 8))
+    first, second, _ = columns(52, WIDTHS)
+    saliency = torch.zeros(16, 52)
+    saliency[:, first.stop - 8 : first.stop] = torch.linspace(0.3, 1, 8)
+    saliency[:, second.start : second.start + 8] = torch.linspace(0.9, 0.3, 8)
+    verified = verify_peaks(score, saliency, peaks=4)
+    assert verified[:, first].max() > 0.9
+    assert verified[:, second].max() == pytest.approx(0.9 * FLOOR, abs=1e-3)
