@@ -157,15 +157,27 @@ def load_image(source: ImageSource) -> LoadedImage:
         pixels, notes = _to_rgb(_from_array(source), "the array")
         return LoadedImage(pixels, None, _sha256(pixels.tobytes()), notes)
     if isinstance(source, str | Path):
-        return _from_file(Path(source))
+        path = Path(source)
+        name = _shown(path)
+        return decode_image(_read(path, name), name, str(path))
     raise InputError(f"an image is a file name, a PIL image or a numpy array; got {type(source).__name__}")
 
 
-def _from_file(path: Path) -> LoadedImage:
-    name = _shown(path)
-    data = _read(path, name)
+def decode_image(data: bytes, name: str, path: str | None = None) -> LoadedImage:
+    """Reads the bytes of an image file, as `load_image` does.
+
+    Args:
+        data: the bytes.
+        name: what errors call the image.
+        path: of the result.
+
+    Raises:
+        InputError: see `load_image`.
+    """
+    if not data:
+        raise InputError(f"{name} is empty; expected an image file")
     pixels, notes = _decode(data, name, lambda image: _to_rgb(image, name))
-    return LoadedImage(pixels, str(path), _sha256(data), notes)
+    return LoadedImage(pixels, path, _sha256(data), notes)
 
 
 def _decode(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read:
@@ -208,8 +220,6 @@ def _read(path: Path, name: str) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read image file {name}: {reason}") from error
-    if not data:
-        raise InputError(f"{name} is empty; expected an image file")
     return data
 
 

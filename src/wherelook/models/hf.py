@@ -158,7 +158,8 @@ class VisionLanguageModel:
         """Renders the prompt and processes it with the image, or with several.
 
         Raises:
-            InputError: the processor refuses the image (for example an extreme aspect ratio), or several.
+            InputError: the processor refuses the image (for example an extreme aspect ratio), or several, or it drops
+                one of them.
         """
         images = _listed(image)
         if self.most_images is not None and len(images) > self.most_images:
@@ -167,6 +168,8 @@ class VisionLanguageModel:
                 "choose a model that takes several"
             )
         text = self.render(question, len(images))
+        if len(images) > 1:
+            self.geometry(*_sizes(images))  # here, and not after it has answered, it shows that one is dropped
         return Prompt(text, self._process(images, text))
 
     def _process(self, images: Sequence[Image.Image], text: str) -> dict[str, Tensor]:
