@@ -76,8 +76,8 @@ def test_showing_one_image_is_pasting_the_baseline_for_the_other(case):
         direct = case.model.score(case.model.encode(mixed, QUESTION), BASELINES, case.score.conversation.answer)
         mask = torch.tensor([[1.0 - shown, float(shown)]])
         effect = (direct.original - case.score.original).abs().max()
-        # A little of what a resampling kernel smears into the padding is not masked.
-        assert (case.score(mask[None])[0] - direct.original).abs().max() < 0.02 * effect + 1e-3
+        # A little of what a resampling kernel smears into the padding is not masked: the bound of one image's test.
+        assert (case.score(mask[None])[0] - direct.original).abs().max() < 0.1 * effect + 1e-3
         assert effect > 0.02
 
 
