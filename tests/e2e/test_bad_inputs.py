@@ -249,7 +249,7 @@ def test_a_defect_of_ours_is_one_line_too(command, monkeypatch):
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("line one\nline two")
 
-    monkeypatch.setattr("wherelook.cli.options.print_table", fail)
+    monkeypatch.setattr("wherelook.cli.options.print_entries", fail)
     code, _, errors = command("methods")
     assert errors == "wherelook: ZeroDivisionError: line one line two (run again with --debug for the traceback)\n"
     assert code == 1
@@ -267,7 +267,7 @@ def test_interruption_is_said(command, monkeypatch, error):
     def stop(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("wherelook.cli.options.print_table", stop)
+    monkeypatch.setattr("wherelook.cli.options.print_entries", stop)
     code, _, errors = command("methods")
     assert errors.strip() == "wherelook: interrupted"
     assert code == 130
