@@ -49,3 +49,9 @@ def test_a_placeholder_is_written_where_the_processor_wants_one(process, token, 
 @pytest.mark.parametrize(("name", "prompt"), [("paligemma", "<image>What?"), ("blip-2", "What?"), ("git", "What?")])
 def test_prompts_of_families_without_a_chat_template(name, prompt):
     assert VisionLanguageModel(*build(name)).render("What?") == prompt
+
+
+@pytest.mark.parametrize("name", ["blip-2", "instructblip", "git"])
+def test_a_model_that_reads_its_image_beside_the_text_takes_one(name):
+    with pytest.raises(InputError, match=f"'{name}' reads one image beside the text, not 2: choose another model"):
+        VisionLanguageModel(*build(name), identifier=name).render("What?", 2)
