@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from .cambrian import cambrian, cambrian_phi3
 from .flattened import glm4v, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_vl
 from .llava import llava, llava_next, llava_onevision
 from .parts import Pair, only_generate_words, spread_weights
@@ -38,6 +39,8 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "deepseek-vl-hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
+    "cambrian": cambrian,
+    "cambrian-phi3": cambrian_phi3,
 }
 
 # Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)

@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
+from wherelook.models import cambrian
 from wherelook.types import InputError, WherelookError
 
 EMBEDDED = "embedded"
@@ -65,6 +66,7 @@ def load(
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; valid: {', '.join(DTYPES)}")
     place = locate(name)
+    cambrian.register()
     if revision is not None and Path(place).is_dir():
         raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
     options = {"revision": revision, "trust_remote_code": trust_remote_code}

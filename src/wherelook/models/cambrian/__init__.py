@@ -1,0 +1,15 @@
+"""Cambrian-1 (arXiv 2406.16860), which Transformers does not have: four encoders and a spatial vision aggregator."""
+
+
+def register() -> None:
+    """Makes Transformers' Auto classes know Cambrian; calling it again changes nothing."""
+    from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+
+    from wherelook.models.cambrian.configuration import CambrianConfig
+    from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
+    from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
+
+    AutoConfig.register(CambrianConfig.model_type, CambrianConfig, exist_ok=True)
+    AutoImageProcessor.register(CambrianConfig, image_processor_classes={"pil": CambrianImageProcessor}, exist_ok=True)
+    AutoProcessor.register(CambrianConfig, CambrianProcessor, exist_ok=True)
+    AutoModelForImageTextToText.register(CambrianConfig, CambrianForConditionalGeneration, exist_ok=True)
