@@ -53,8 +53,8 @@ class CambrianConfig(PreTrainedConfig):
     """Configuration of a Cambrian-1 model; the defaults are those of the 8B size, but for the language model.
 
     Args:
-        siglip_config, clip_config, dinov2_config, convnext_config: the encoders, as configurations or dictionaries; None is
-            the published one.
+        siglip_config, clip_config, dinov2_config, convnext_config: the encoders, as configurations or dictionaries; None
+            is the published one.
         text_config: the language model, likewise; its layers must take further keyword arguments (as those of Llama
             and Phi-3 do). None is a Llama.
         image_token_id: what stands for an image token in `input_ids`. It may lie beyond the vocabulary: its row of the

@@ -60,7 +60,7 @@ class CambrianImageProcessor(PilBackend):
     image_grid = 24
     model_input_names = [*(f"pixel_values_{tower}" for tower in PUBLISHED_VIEWS), "image_sizes"]  # noqa: RUF012
 
-    def _preprocess(self, images: list[np.ndarray], *arguments: Any, **settings: Any) -> BatchFeature:
+    def _preprocess(self, images: list[np.ndarray], **settings: Any) -> BatchFeature:  # type: ignore[override]
         grid = settings["image_grid"]
         sizes = [image.shape[-2:] for image in images]
         for height, width in sizes:
