@@ -3,13 +3,15 @@
 
 def register() -> None:
     """Makes Transformers' Auto classes know Cambrian; calling it again changes nothing."""
-    from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor  # some versions hide it at the top
 
     from wherelook.models.cambrian.configuration import CambrianConfig
     from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
     from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
 
     AutoConfig.register(CambrianConfig.model_type, CambrianConfig, exist_ok=True)
-    AutoImageProcessor.register(CambrianConfig, image_processor_classes={"pil": CambrianImageProcessor}, exist_ok=True)
+    backends = dict.fromkeys(("pil", "torchvision"), CambrianImageProcessor)  # the same with and without torchvision
+    AutoImageProcessor.register(CambrianConfig, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(CambrianConfig, CambrianProcessor, exist_ok=True)
     AutoModelForImageTextToText.register(CambrianConfig, CambrianForConditionalGeneration, exist_ok=True)

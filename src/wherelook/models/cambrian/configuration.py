@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, no_type_check
 
 from transformers import (
     CONFIG_MAPPING,
@@ -49,12 +49,13 @@ PUBLISHED_TOWERS: dict[str, dict[str, Any]] = {
 """SigLIP SO400M/14 at 384 pixels, CLIP ViT-L/14 at 336, DINOv2-giant, and CLIP ConvNeXt-XXL."""
 
 
+@no_type_check  # Transformers lets __init__ take more than its signature says
 class CambrianConfig(PreTrainedConfig):
     """Configuration of a Cambrian-1 model; the defaults are those of the 8B size, but for the language model.
 
     Args:
-        siglip_config, clip_config, dinov2_config, convnext_config: the encoders, as configurations or dictionaries; None
-            is the published one.
+        siglip_config, clip_config, dinov2_config, convnext_config: the encoders, as configurations or dictionaries;
+            None is the published one.
         text_config: the language model, likewise; its layers must take further keyword arguments (as those of Llama
             and Phi-3 do). None is a Llama.
         image_token_id: what stands for an image token in `input_ids`. It may lie beyond the vocabulary: its row of the
@@ -75,7 +76,7 @@ class CambrianConfig(PreTrainedConfig):
     """
 
     model_type = "cambrian"
-    sub_configs = {  # noqa: RUF012
+    sub_configs: ClassVar[dict[str, Any]] = {
         "siglip_config": SiglipVisionConfig,
         "clip_config": CLIPVisionConfig,
         "dinov2_config": Dinov2Config,

@@ -111,18 +111,19 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
     parts = {tower: load_tower(tower, towers[tower]) for tower in TOWERS}
     config = make_config(
         published,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
         vision_configs={tower: config for tower, (config, _) in parts.items()},
     )
     weights = convert_weights(read_weights(checkpoint))
     for tower, (_, tensors) in parts.items():
-        weights |= {f"model.vision_towers.{tower}.{name}": value for name, value in tensors.items()}
+        weights |= {f"model.{tower}_tower.{name}": value for name, value in tensors.items()}
     with torch.device("meta"):
         model = CambrianForConditionalGeneration(config)
     fill(model, weights, getattr(torch, str(published.get("torch_dtype") or "bfloat16")))
     model.save_pretrained(out)
+    settings: Any = {"image_grid": config.image_grid}
     processor = CambrianProcessor(
-        CambrianImageProcessor(image_grid=config.image_grid),
+        CambrianImageProcessor(**settings),
         tokenizer,
         chat_template=tokenizer.chat_template or VICUNA_TEMPLATE,
         image_token=IMAGE,

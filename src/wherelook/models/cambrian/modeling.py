@@ -91,8 +91,8 @@ class CambrianModel(CambrianPreTrainedModel):
         width, text_width = config.vision_hidden_size, config.text_config.hidden_size
         window_sizes = [(side // config.image_grid) ** 2 for side in config.vision_grids]
         heads = config.aggregator_heads
-        towers = {tower: TOWER_CLASSES[tower](each) for tower, each in config.vision_configs.items()}
-        self.vision_towers = nn.ModuleDict(towers)
+        for tower, settings in config.vision_configs.items():
+            setattr(self, f"{tower}_tower", TOWER_CLASSES[tower](settings))
         self.vision_projectors = nn.ModuleList(VisionProjector(each, width) for each in config.vision_widths)
         self.image_query = nn.Parameter(torch.empty(1, width))
         self.image_newline = nn.Parameter(torch.empty(text_width))
@@ -132,7 +132,7 @@ class CambrianModel(CambrianPreTrainedModel):
             raise ValueError(f"expected image_sizes and the pixel values of all of {', '.join(TOWERS)}")
         sizes = [(int(height), int(width)) for height, width in image_sizes.tolist()]
         maps = [
-            project(join_maps(self.vision_towers[tower](values), side))
+            project(join_maps(getattr(self, f"{tower}_tower")(values), side))
             for tower, values, side, project in zip(
                 TOWERS, pixels, self.config.vision_grids, self.vision_projectors, strict=True
             )
