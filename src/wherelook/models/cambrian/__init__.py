@@ -11,7 +11,8 @@ def register() -> None:
     from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
 
     AutoConfig.register(CambrianConfig.model_type, CambrianConfig, exist_ok=True)
-    backends = dict.fromkeys(("pil", "torchvision"), CambrianImageProcessor)  # the same with and without torchvision
+    # The same with and without torchvision.
+    backends: dict[str, type] = {"pil": CambrianImageProcessor, "torchvision": CambrianImageProcessor}
     AutoImageProcessor.register(CambrianConfig, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(CambrianConfig, CambrianProcessor, exist_ok=True)
     AutoModelForImageTextToText.register(CambrianConfig, CambrianForConditionalGeneration, exist_ok=True)

@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from transformers import CONFIG_MAPPING, AutoTokenizer, CLIPVisionModel, Dinov2M
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
+from wherelook.models.loading import explain_failure
 from wherelook.types import InputError, WherelookError
 
 KEYS = {
@@ -93,6 +95,42 @@ VICUNA_TEMPLATE = (
 
 IMAGE = "<image>"
 
+REQUIRED = (
+    "model_type",
+    "mm_projector_type",
+    "mm_vision_tower_aux_token_len_list",
+    "image_token_len",
+    "query_num_list",
+    "vision_hidden_size",
+    "connector_depth",
+    "connector_only",
+)
+"""What a published config.json says about everything but the language model."""
+
+TEXT_SETTINGS = (
+    "attention_bias",
+    "attention_dropout",
+    "bos_token_id",
+    "eos_token_id",
+    "hidden_act",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "original_max_position_embeddings",
+    "pad_token_id",
+    "rms_norm_eps",
+    "rope_scaling",
+    "rope_theta",
+    "sliding_window",
+    "tie_word_embeddings",
+    "vocab_size",
+)
+"""What a published config.json says about the language model."""
+
 
 def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
     """Writes configuration, weights and processor to `out`.
@@ -106,12 +144,23 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
         InputError: a file that is missing, damaged or of another model, or weights that do not fit.
     """
     published = read_config(checkpoint)
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    source, part = str(checkpoint), "tokenizer"
+    parts = {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        part = "weights"
+        for tower in TOWERS:
+            source = towers[tower]
+            parts[tower] = load_tower(tower, source)
+    except WherelookError:
+        raise
+    except Exception as error:  # libraries raise every type on damaged and missing files
+        raise explain_failure(source, part, error) from error
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
-    parts = {tower: load_tower(tower, towers[tower]) for tower in TOWERS}
+    image_token_id: Any = tokenizer.convert_tokens_to_ids(IMAGE)
     config = make_config(
         published,
-        image_token_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
+        image_token_id=image_token_id,
         vision_configs={tower: config for tower, (config, _) in parts.items()},
     )
     weights = convert_weights(read_weights(checkpoint))
@@ -144,12 +193,15 @@ def make_config(
     Raises:
         InputError: the file is not that of a Cambrian with an aggregator, or of one with several groups of queries.
     """
-    if published.get("mm_projector_type") != "sva":
+    missing = [name for name in REQUIRED if name not in published]
+    if missing:
+        raise InputError(f"config.json has no {', '.join(missing)}; expected that of a published Cambrian checkpoint")
+    if published["mm_projector_type"] != "sva":
         raise InputError(
-            f"config.json has mm_projector_type {published.get('mm_projector_type')!r}; expected 'sva', Cambrian's"
+            f"config.json has mm_projector_type {published['mm_projector_type']!r}; expected 'sva', Cambrian's"
         )
-    groups = published.get("query_num_list")
-    if groups != [published.get("image_token_len")]:
+    groups = published["query_num_list"]
+    if groups != [published["image_token_len"]]:
         raise InputError(
             f"config.json has query_num_list {groups}; expected one group of as many queries as image_token_len"
         )
@@ -170,35 +222,10 @@ def make_config(
         image_grid=math.isqrt(published["image_token_len"]),
         vision_hidden_size=published["vision_hidden_size"],
         connector_layers=published["connector_depth"],
-        language_aggregators=0 if published["connector_only"] else published["num_of_vision_sampler_layers"],
+        language_aggregators=0 if published["connector_only"] else published.get("num_of_vision_sampler_layers", 0),
         language_start=published.get("start_of_vision_sampler_layers", 0),
         language_stride=published.get("stride_of_vision_sampler_layers", 1),
     )
-
-
-TEXT_SETTINGS = (
-    "attention_bias",
-    "attention_dropout",
-    "bos_token_id",
-    "eos_token_id",
-    "hidden_act",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "original_max_position_embeddings",
-    "pad_token_id",
-    "rms_norm_eps",
-    "rope_scaling",
-    "rope_theta",
-    "sliding_window",
-    "tie_word_embeddings",
-    "vocab_size",
-)
-"""What a published config.json says about the language model."""
 
 
 def convert_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -212,24 +239,25 @@ def convert_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith("rotary_emb.inv_freq"):  # computed, and stored by older versions of Transformers alone
             continue
         renamed = rename(name, KEYS)
-        inside = re.fullmatch(r"(model\.(?:connector|language_aggregators\.\d+)\.layers\.\d+)\.(.+)", renamed)
-        weights[f"{inside[1]}.{rename(inside[2], AGGREGATOR_KEYS)}" if inside else renamed] = value
+        inside = re.fullmatch(r"(model\.(?:connector|language_aggregators\.\d+)\.layers\.\d+\.)(.+)", renamed or "")
+        if inside:
+            part = rename(inside[2], AGGREGATOR_KEYS)
+            renamed = part and inside[1] + part
+        if renamed is None:
+            raise InputError(f"the checkpoint has a tensor {name!r}, which no Cambrian that wherelook knows has")
+        weights[renamed] = value
     return weights
 
 
-def rename(name: str, table: Mapping[str, str]) -> str:
-    """The name with its beginning replaced.
-
-    Raises:
-        InputError: no entry of the table is its beginning.
-    """
+def rename(name: str, table: Mapping[str, str]) -> str | None:
+    """The name with its beginning replaced; None where no entry of the table is its beginning."""
     for old, new in table.items():
         pattern = re.escape(old).replace(r"\{\}", r"(\d+)")
         found = re.fullmatch(rf"{pattern}(\..+)?", name)
         if found:
             *numbers, rest = found.groups()
             return new.format(*numbers) + (rest or "")
-    raise InputError(f"the checkpoint has a tensor {name!r}, which no Cambrian that wherelook knows has")
+    return None
 
 
 def fill(model: PreTrainedModel, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
@@ -256,20 +284,20 @@ def load_tower(tower: str, source: str) -> tuple[Any, dict[str, Tensor]]:
         tower: one of `TOWERS`.
         source: hub id or folder: of Transformers, or of OpenCLIP for "convnext".
     """
-    if tower == "convnext":
-        folder = Path(source)
-        if not folder.is_dir():
-            folder = Path(snapshot_download(source, allow_patterns=["open_clip_model.safetensors"]))
-        trunk = "visual.trunk."
-        named = {
-            name.removeprefix(trunk): value for name, value in read_weights(folder).items() if name.startswith(trunk)
-        }
-        # The trunk's own head belongs to the pooled output.
-        return None, {rename(n, CONVNEXT_KEYS): value for n, value in named.items() if not n.startswith("head.")}
-    classes: dict[str, Any] = {"siglip": SiglipVisionModel, "clip": CLIPVisionModel, "dinov2": Dinov2Model}
-    options = {"vision_use_head": False} if tower == "siglip" else {}
-    model = classes[tower].from_pretrained(source, dtype="auto", **options)
-    return model.config, model.state_dict()
+    if tower != "convnext":
+        classes: dict[str, Any] = {"siglip": SiglipVisionModel, "clip": CLIPVisionModel, "dinov2": Dinov2Model}
+        options = {"vision_use_head": False} if tower == "siglip" else {}
+        model = classes[tower].from_pretrained(source, dtype="auto", **options)
+        return model.config, model.state_dict()
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(source, allow_patterns=["open_clip_model.safetensors"]))
+    weights = {}
+    for name, value in read_weights(folder).items():
+        found = re.fullmatch(r"visual\.trunk\.(?!head\.)(.+)", name)  # the head belongs to the pooled output
+        if found:
+            weights[rename(found[1], CONVNEXT_KEYS) or name] = value
+    return None, weights
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -310,7 +338,7 @@ def _read_tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
             content = load_file(file)
         else:
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+    except (SafetensorError, UnpicklingError, OSError, RuntimeError, ValueError, EOFError) as error:
         raise InputError(f"{file} is damaged, or no file of weights: {' '.join(str(error).split())[:200]}") from None
     for name, value in content.items():
         if not isinstance(value, Tensor):
