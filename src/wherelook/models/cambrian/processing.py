@@ -1,7 +1,7 @@
 """Cambrian's image processor and processor: one padded square, resized and normalised for each encoder."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import UInt8
@@ -103,6 +103,7 @@ class CambrianProcessor(ProcessorMixin):
         image_token: the placeholder.
     """
 
+    @no_type_check  # Transformers reads the names of the arguments from the function's code
     def __init__(
         self,
         image_processor: CambrianImageProcessor,

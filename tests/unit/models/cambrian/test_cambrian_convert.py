@@ -20,9 +20,8 @@ from wherelook.models.cambrian.convert import (
     load_tower,
     main,
     make_config,
-    read_config,
-    read_weights,
 )
+from wherelook.models.cambrian.files import read_config, read_weights
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.loading import load
 from wherelook.types import InputError
