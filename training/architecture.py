@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
+
+
+def vision_layers(tower: torch.nn.Module) -> torch.nn.Module:
+    """The module of a SigLIP or CLIP tower that holds `embeddings` and `encoder`; some versions wrap it once more."""
+    return getattr(tower, "vision_model", tower)
+
+
+def vision_tower(model: PreTrainedModel) -> torch.nn.Module:
+    """Of a model that has one."""
+    return model.model.vision_tower
+
+
+def plain_towers(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The only tower."""
+    return [vision_tower(model)]
+
+
+def nothing_more(model: PreTrainedModel, features: torch.Tensor) -> dict[str, Any]:
+    """The image is among the embeddings alone."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,9 @@ class Architecture:
             each row by row.
         embed_image: (model, `image_features`) -> (batch, image_tokens, language model's width): projected and in the
             order of the prompt.
+        language_inputs: (model, `image_features`) -> what the language model is given beside the embeddings.
+        vision: model -> all that makes `image_features`; the first stage trains it, the last one at a slower rate.
+        towers: model -> those of SigLIP's or CLIP's kind, which get first weights (`initialise_vision`).
     """
 
     image_side: int
@@ -38,12 +62,9 @@ class Architecture:
     build_model: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
     image_features: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     embed_image: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
-
-
-def vision_layers(model: PreTrainedModel) -> torch.nn.Module:
-    """The tower's module that holds `embeddings` and `encoder`; some versions of Transformers wrap it once more."""
-    tower = model.model.vision_tower
-    return getattr(tower, "vision_model", tower)
+    language_inputs: Callable[[PreTrainedModel, torch.Tensor], dict[str, Any]] = nothing_more
+    vision: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
+    towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = plain_towers
 
 
 def tower_input(pixels: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ from wherelook.models.cambrian.aggregator import AggregatorLayer, FeedForward, S
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.grids import content_box, crop, cut_windows, window_masks
 from wherelook.models.cambrian.towers import TOWER_CLASSES, join_maps
+from wherelook.types import Size
 
 AGGREGATION = "image_aggregation"
 """The keyword under which decoder layers are given what the aggregators inside the language model read."""
@@ -131,48 +132,61 @@ class CambrianModel(CambrianPreTrainedModel):
         if image_sizes is None or any(each is None for each in pixels):
             raise ValueError(f"expected image_sizes and the pixel values of all of {', '.join(TOWERS)}")
         sizes = [(int(height), int(width)) for height, width in image_sizes.tolist()]
-        maps = [
-            project(join_maps(getattr(self, f"{tower}_tower")(values), side))
-            for tower, values, side, project in zip(
-                TOWERS, pixels, self.config.vision_grids, self.vision_projectors, strict=True
-            )
-        ]
-        return self.aggregate(maps, sizes)
+        maps = self.project(pixels)
+        rows = self.connect(maps, sizes)
+        newline = self.image_newline.to(rows[0].device, rows[0].dtype)
+        tokens = [torch.cat([each, newline.expand(len(each), 1, -1)], dim=1) for each in rows]
+        ends = [functional.pad(each.new_ones(each.shape[:2]), (0, 1)) for each in rows]
+        return CambrianImageOutput(
+            pooler_output=[each.flatten(0, 1) for each in tokens],
+            is_cell=torch.cat([each.flatten() for each in ends]) > 0,
+            aggregation=self.aggregation(maps, sizes),
+        )
 
-    def aggregate(
-        self, maps: Sequence[Float[Tensor, "images _ _ channels"]], sizes: Sequence[tuple[int, int]]
-    ) -> CambrianImageOutput:
-        """From projected feature maps to image tokens.
+    def project(self, pixels: Sequence[Any]) -> list[Float[Tensor, "images _ _ channels"]]:
+        """Each encoder's map, resized to `vision_grids` and projected to one width.
+
+        Args:
+            pixels: (images, 3, height, width) for each encoder.
+        """
+        maps = []
+        for tower, values, side, projector in zip(
+            TOWERS, pixels, self.config.vision_grids, self.vision_projectors, strict=True
+        ):
+            maps.append(projector(join_maps(getattr(self, f"{tower}_tower")(values), side)))
+        return maps
+
+    def connect(
+        self, maps: Sequence[Float[Tensor, "images _ _ channels"]], sizes: Sequence[Size]
+    ) -> list[Float[Tensor, "rows columns width"]]:
+        """From projected feature maps to image tokens: for each image those of its cells, padding left out.
 
         Args:
             maps: for each encoder the map of the padded images, of `vision_grids` rows and columns.
             sizes: (height, width) of each image in pixels before padding.
         """
         grid, device = self.config.image_grid, maps[0].device
-        windows = [cut_windows(each.to(device), grid) for each in maps]
-        masks = [window_masks(sizes, side, grid).to(device) for side in self.config.vision_grids]
-        context = maps[0].mean(dim=(1, 2))
         queries = self.image_query.to(device).expand(len(sizes) * grid**2, -1)
-        everywhere = context.repeat_interleave(grid**2, dim=0)
-        tokens = self.connector(
-            queries, everywhere, [each.flatten(0, 2) for each in windows], [each.flatten(0, 2) for each in masks]
-        )
-        cells = self.projector(tokens).unflatten(0, (len(sizes), grid, grid))
+        context = maps[0].mean(dim=(1, 2)).repeat_interleave(grid**2, dim=0)
+        windows = [cut_windows(each, grid).flatten(0, 2).to(device) for each in maps]
+        masks = [window_masks(sizes, side, grid).flatten(0, 2).to(device) for side in self.config.vision_grids]
+        cells = self.projector(self.connector(queries, context, windows, masks))
+        return crop(cells.unflatten(0, (len(sizes), grid, grid)), [content_box(size, grid) for size in sizes])
 
+    def aggregation(
+        self, maps: Sequence[Float[Tensor, "images _ _ channels"]], sizes: Sequence[Size]
+    ) -> dict[str, Any]:
+        """What the aggregators inside the language model read; see `CambrianImageOutput` and `connect`."""
+        grid, device = self.config.image_grid, maps[0].device
         boxes = [content_box(size, grid) for size in sizes]
-        newline = self.image_newline.to(cells.device, cells.dtype)
-        rows = [torch.cat([each, newline.expand(len(each), 1, -1)], dim=1) for each in crop(cells, boxes)]
-        ends = [functional.pad(each.new_ones(each.shape[0], each.shape[1] - 1), (0, 1)) for each in rows]
         counts = torch.tensor([(right - left) * (bottom - top) for left, top, right, bottom in boxes], device=device)
-        return CambrianImageOutput(
-            pooler_output=[each.flatten(0, 1) for each in rows],
-            is_cell=torch.cat([each.flatten() for each in ends]) > 0,
-            aggregation={
-                "context": context.repeat_interleave(counts, dim=0),
-                "windows": [torch.cat([each.flatten(0, 1) for each in crop(window, boxes)]) for window in windows],
-                "masks": [torch.cat([each.flatten(0, 1) for each in crop(mask, boxes)]) for mask in masks],
-            },
-        )
+        windows = [crop(cut_windows(each, grid), boxes) for each in maps]
+        masks = [crop(window_masks(sizes, side, grid), boxes) for side in self.config.vision_grids]
+        return {
+            "context": maps[0].mean(dim=(1, 2)).repeat_interleave(counts, dim=0),
+            "windows": [torch.cat([part.flatten(0, 1) for part in each]).to(device) for each in windows],
+            "masks": [torch.cat([part.flatten(0, 1) for part in each]).to(device) for each in masks],
+        }
 
     def forward(
         self,

@@ -103,6 +103,9 @@ class CambrianProcessor(ProcessorMixin):
         image_token: the placeholder.
     """
 
+    image_token: str
+    image_token_id: Any
+
     @no_type_check  # Transformers reads the names of the arguments from the function's code
     def __init__(
         self,

@@ -273,6 +273,7 @@ def test_saved_and_loaded_by_the_auto_classes(pair, tmp_path):
     processor.save_pretrained(tmp_path)
     loaded, its_processor = load(str(tmp_path), device="cpu")
     assert type(loaded) is type(model)
+    assert its_processor.chat_template == processor.chat_template
     image = noise((70, 130))
     inputs, its_inputs = encode(processor, [image]), encode(its_processor, [image])
     assert inputs.keys() == its_inputs.keys()
