@@ -236,7 +236,7 @@ def main() -> None:
     processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
     model = architecture.build_model(processor.tokenizer)
     set_attention(model, "packed", "eager")
-    blank = torch.from_numpy(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
+    blank = torch.tensor(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
     heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1])
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
     train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")

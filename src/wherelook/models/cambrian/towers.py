@@ -53,6 +53,10 @@ class ConvNextTower(ConvNextModel):
             if isinstance(module, nn.LayerNorm):
                 module.eps = config.layer_norm_eps
 
+    def get_correct_attn_implementation(self, *_: Any, **__: Any) -> str:
+        """Whatever is asked for, it has no attention; Transformers' class refuses all but this."""
+        return "eager"
+
     def forward(self, pixel_values: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
         features = self.embeddings(pixel_values)
         maps = []

@@ -178,7 +178,8 @@ def test_generation_with_and_without_a_cache(pair):
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_gradient_reaches_the_pixels_of_every_encoder(pair, attention):
     model, processor = pair
-    model.set_attn_implementation({"text_config": attention})
+    model.set_attn_implementation(attention)
+    assert model.model.siglip_tower.config._attn_implementation == attention
     inputs = dict(encode(processor, [noise((70, 130))]))
     for name in PIXELS:
         inputs[name].requires_grad_()
