@@ -12,18 +12,21 @@ from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
 
+def tower_input(pixels: torch.Tensor) -> torch.Tensor:
+    """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
+    return pixels.flatten(0, -4).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def vision_tower(model: PreTrainedModel) -> torch.nn.Module:
+    return model.model.vision_tower
+
+
 def vision_layers(tower: torch.nn.Module) -> torch.nn.Module:
     """The module of a SigLIP or CLIP tower that holds `embeddings` and `encoder`; some versions wrap it once more."""
     return getattr(tower, "vision_model", tower)
 
 
-def vision_tower(model: PreTrainedModel) -> torch.nn.Module:
-    """Of a model that has one."""
-    return model.model.vision_tower
-
-
-def plain_towers(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """The only tower."""
+def only_tower(model: PreTrainedModel) -> list[torch.nn.Module]:
     return [vision_tower(model)]
 
 
@@ -49,8 +52,9 @@ class Architecture:
         embed_image: (model, `image_features`) -> (batch, image_tokens, language model's width): projected and in the
             order of the prompt.
         language_inputs: (model, `image_features`) -> what the language model is given beside the embeddings.
-        vision: model -> all that makes `image_features`; the first stage trains it, the last one at a slower rate.
-        towers: model -> those of SigLIP's or CLIP's kind, which get first weights (`initialise_vision`).
+        encoder: model -> everything before `image_features`, which the first stage trains.
+        first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialise_vision`).
+        first_tower_input: uint8 pixels of a batch -> what these towers see of them.
     """
 
     image_side: int
@@ -63,10 +67,6 @@ class Architecture:
     image_features: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     embed_image: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     language_inputs: Callable[[PreTrainedModel, torch.Tensor], dict[str, Any]] = nothing_more
-    vision: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
-    towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = plain_towers
-
-
-def tower_input(pixels: torch.Tensor) -> torch.Tensor:
-    """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
-    return pixels.flatten(0, -4).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    encoder: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
+    first_towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = only_tower
+    first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input

@@ -122,14 +122,14 @@ def language_inputs(model: CambrianForConditionalGeneration, features: torch.Ten
     return {AGGREGATION: {"places": places, **model.model.aggregation(_maps(features), _sizes(features))}}
 
 
-def vision(model: CambrianForConditionalGeneration) -> torch.nn.ModuleList:
+def encoders(model: CambrianForConditionalGeneration) -> torch.nn.ModuleList:
     """The encoders and their projectors."""
     return torch.nn.ModuleList(
         [*(getattr(model.model, f"{tower}_tower") for tower in TOWERS), model.model.vision_projectors]
     )
 
 
-def towers(model: CambrianForConditionalGeneration) -> list[torch.nn.Module]:
+def first_towers(model: CambrianForConditionalGeneration) -> list[torch.nn.Module]:
     return [model.model.siglip_tower, model.model.clip_tower]
 
 
@@ -153,6 +153,6 @@ CAMBRIAN = Architecture(
     image_features=image_features,
     embed_image=embed_image,
     language_inputs=language_inputs,
-    vision=vision,
-    towers=towers,
+    encoder=encoders,
+    first_towers=first_towers,
 )

@@ -6,6 +6,7 @@ replay grid. Methods are compared where all of them made a map.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -165,14 +166,14 @@ def evaluate(
         if not missing:
             explained += 1
             continue
-        lent = source.other_image(sample.image) if lend else None
         with model.evaluation():
             try:
+                lent = source.other_image(sample.image) if lend else None
                 case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
             except WherelookError as error:
                 yield _row(sample, None) | {"status": "error", "error": str(error)}
                 continue
-            right = None if sample.reference is None else case.relevance.answer == sample.reference
+            right = case.relevance.answer in sample.references if sample.references else None
             shared = _row(sample, case) | {"right": right}
             if only_right and right is False:
                 yield shared | {"status": "wrong_answer"}
@@ -201,15 +202,19 @@ class _Samples:
         return self.ahead.popleft() if self.ahead else next(self.unread, None)
 
     def other_image(self, image: LoadedImage) -> LoadedImage | None:
-        """The first image to come that is not `image` (a picture may have several questions); None if none is near."""
+        """The first image to come that is not `image` (a picture may have several questions); None if none is near.
+
+        One that cannot be read is passed over: it is the error of its own sample.
+        """
         for index in range(LEND_AHEAD):
             if index == len(self.ahead):
                 sample = next(self.unread, None)
                 if sample is None:
                     return None
                 self.ahead.append(sample)
-            if not np.array_equal(self.ahead[index].image.pixels, image.pixels):
-                return self.ahead[index].image
+            with contextlib.suppress(WherelookError):
+                if not np.array_equal(self.ahead[index].image.pixels, image.pixels):
+                    return self.ahead[index].image
         return None
 
 
@@ -336,7 +341,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _row(sample: Sample, case: Case | None) -> Row:
-    height, width = sample.image.size
+    height, width = (None, None) if case is None else case.image.size
     row: Row = {
         "sample": sample.id,
         "kind": sample.kind,

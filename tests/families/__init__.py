@@ -15,6 +15,7 @@ import torch
 from .cambrian import cambrian, cambrian_phi3
 from .flattened import glm4v, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_vl
 from .llava import llava, llava_next, llava_onevision
+from .native import mini_gemini, mini_gemini_hd
 from .parts import Pair, only_generate_words, spread_weights
 from .single import deepseek_vl_hybrid, gemma3, mistral3, paligemma, pixtral
 from .tiled import aya_vision, idefics3, internvl, mllama, ovis2, smolvlm
@@ -39,6 +40,8 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "deepseek-vl-hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
+    "mini-gemini": mini_gemini,
+    "mini-gemini-hd": mini_gemini_hd,
     "cambrian": cambrian,
     "cambrian-phi3": cambrian_phi3,
 }

@@ -14,11 +14,13 @@ from wherelook.attribution import METHODS
 from wherelook.case import open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
+from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
 from wherelook.evaluate import LEND_AHEAD, NO_RUN, Run, evaluate, parse_runs, read_rows, sweep_runs
 from wherelook.models import VisionLanguageModel
 from wherelook.types import InputError, WherelookError
 
 RUNS = parse_runs("igos+:fast,center")
+GRAY = ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8)))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
 
 def plain(samples, name: str):
     """The first question about an image that is all gray."""
-    return replace(samples[0], id=name, image=load_image(np.full((64, 64, 3), 128, np.uint8)), reference=None)
+    return replace(samples[0], id=name, source=GRAY, references=(), evidence=None)
 
 
 def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
@@ -152,7 +154,7 @@ def test_what_is_done_is_not_done_again(model, samples, rows):
 
 
 def test_a_wrong_answer_has_a_row_and_does_not_count(model, samples):
-    wrong = replace(samples[0], reference="The moon.")
+    wrong = replace(samples[0], references=("The moon.",))
     found = list(evaluate(model, [wrong, samples[1]], [Run("center")], count=1))
     assert [(row["status"], row["run"], row["right"]) for row in found] == [
         ("wrong_answer", NO_RUN, False), ("ok", "center:best", True),
@@ -206,3 +208,23 @@ def test_rows_survive_an_interruption(tmp_path):
     path.write_text('{"a": 1\n{"a": 2}\n')
     with pytest.raises(WherelookError, match="line 1: not a line of JSON"):
         read_rows(path)
+
+
+def test_what_is_wrong_with_one_sample_is_its_own_row(model, samples, tmp_path):
+    unreadable = replace(samples[0], id="unreadable", source=ImageFile(tmp_path, "missing.png"))
+    elsewhere = replace(samples[0], id="elsewhere", evidence=Boxes(((500.0, 0.0, 600.0, 9.0),)))
+    rows = list(evaluate(model, [unreadable, elsewhere, samples[0]], parse_runs("center"), count=2, lend=True))
+    assert [(row["sample"], row["status"]) for row in rows] == [
+        ("unreadable", "error"),
+        ("elsewhere", "error"),
+        (samples[0].id, "ok"),
+    ]
+    assert "'missing.png' is not a file inside the folder" in rows[0]["error"]
+    assert (rows[0]["width"], rows[1]["width"]) == (None, 224)
+    assert "does not lie on the image of 224 x 224 pixels" in rows[1]["error"]
+
+
+def test_any_of_several_right_answers_is_right(model, samples):
+    several = replace(samples[0], references=("Something else.", *samples[0].references))
+    (row,) = evaluate(model, [several], parse_runs("center"), count=1)
+    assert (row["right"], row["reference"]) == (True, "Something else.")

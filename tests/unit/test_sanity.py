@@ -77,7 +77,7 @@ def test_one_answer_is_not_enough(model):
 
 def test_wrong_answers_are_left_out_on_demand(model):
     first, *others = itertools.islice(read_samples("scenes-tuning"), 3)
-    samples = [replace(first, reference="The moon."), *others]
+    samples = [replace(first, references=("The moon.",)), *others]
 
     def used(**options) -> list[str]:
         return sorted(

@@ -32,8 +32,9 @@ def evaluate(
         str,
         typer.Option(
             "--dataset",
-            help="scenes (drawn, never used for choosing anything), scenes-tuning, a folder of `wherelook scenes`, "
-            "or a .jsonl file with image and question on every line (and answer, mask, paraphrase if known).",
+            help="scenes (drawn, never used for choosing anything), scenes-tuning, NAME:PATH (see `wherelook "
+            "datasets`), a folder of `wherelook scenes`, or a table with image and question (and answer, mask, "
+            "paraphrase if known).",
         ),
     ] = "scenes",
     methods: Annotated[
@@ -101,7 +102,7 @@ def evaluate(
         out / CONFIGURATION_FILE, model=model, revision=revision, dataset=dataset, seed=seed, wrong=wrong, **lending
     )
     rows = read_rows(out / ROWS_FILE)
-    explainer = options.load_explainer(
+    loaded = options.load_model(
         model,
         device=device,
         dtype=dtype,
@@ -111,13 +112,11 @@ def evaluate(
         memory_limit=memory_limit,
         prompt_template=prompt_template,
     )
-    about = conditions(
-        explainer.model, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed
-    )
+    about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
         for row in evaluate_rows(
-            explainer.model,
+            loaded,
             samples,
             runs,
             count=n,
@@ -146,7 +145,7 @@ def evaluate(
             with options.progress_bar() as progress:
                 # All that have a map: where another image was lent there is nothing to check, and the next one counts.
                 count = min(sanity, len(answers))
-                _check(explainer.model, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
+                _check(loaded, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
     except WherelookError as error:  # of the check alone: the rest is still shown
         failure = error
     verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}

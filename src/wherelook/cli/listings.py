@@ -1,7 +1,8 @@
-"""`wherelook models`, `methods` and `metrics`: what exists, what it costs and what it needs."""
+"""`wherelook models`, `methods`, `metrics` and `datasets`: what exists, what it costs and what it needs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -38,8 +39,22 @@ def methods(as_json: options.Json = False) -> None:
     ]
     if as_json:
         options.print_json(rows)
-    else:
-        options.print_table(rows)
+        return
+    options.print_entries(
+        [[row["method"], row["what"], f"passes: {_costs(row)}", _needs_and_source(row)] for row in rows]
+    )
+
+
+def _costs(row: Mapping[str, str]) -> str:
+    """The passes of every preset, told once where all cost the same."""
+    from wherelook.attribution import PRESET_NAMES
+
+    costs = {row[preset] for preset in PRESET_NAMES}
+    return costs.pop() if len(costs) == 1 else ", ".join(f"{preset} {row[preset]}" for preset in PRESET_NAMES)
+
+
+def _needs_and_source(row: Mapping[str, str]) -> str:
+    return f"needs {row['needs']}; {row['source']}" if row["needs"] not in ("", "-") else row["source"]
 
 
 def _passes(method: Any, settings: Any) -> str:
@@ -56,5 +71,47 @@ def metrics(as_json: options.Json = False) -> None:
     rows = [{"metric": name, **asdict(metric)} for name, metric in METRICS.items()]
     if as_json:
         options.print_json(rows)
-    else:
-        options.print_table(rows)
+        return
+    options.print_entries(
+        [
+            [
+                row["metric"],
+                row["summary"],
+                f"{row['values']}, {row['better']} is better; cost: {row['cost']}",
+                _needs_and_source(row),
+            ]
+            for row in rows
+        ]
+    )
+
+
+def datasets(as_json: options.Json = False) -> None:
+    """Lists the data sets that can be read: write NAME:PATH, with the files in a folder or zip archive at the path."""
+    from wherelook.data.samples import DATASETS
+
+    rows = [
+        {
+            "name": name,
+            "what": dataset.summary,
+            "files": dataset.files,
+            "evidence": dataset.evidence,
+            "license": dataset.license,
+            "source": dataset.source,
+        }
+        for name, dataset in DATASETS.items()
+    ]
+    if as_json:
+        options.print_json(rows)
+        return
+    options.print_entries(
+        [
+            [
+                row["name"],
+                row["what"],
+                f"files: {row['files']}",
+                f"evidence: {row['evidence']}; license: {row['license']}",
+                row["source"],
+            ]
+            for row in rows
+        ]
+    )

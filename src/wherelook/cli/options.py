@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +21,34 @@ from wherelook.types import InputError
 from wherelook.types import Progress as Report
 
 if TYPE_CHECKING:
-    from wherelook.explain import Explainer
+    from wherelook.models import EndpointModel, VisionLanguageModel
 
 FILE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""
 
+ENTRY_WIDTH = 80
+"""Columns of text about a named thing that does not go to a terminal."""
+
 Model = Annotated[
     str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
+]
+ModelOrAddress = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="ID, DIR or URL",
+        help="Hub id or local folder of an image-text-to-text model, or an endpoint such as http://localhost:8000/v1.",
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model-name", metavar="NAME", help="Model of the endpoint. [default: the only one that it has]"),
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", min=1, max=256, help="Requests to the endpoint under way at once.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds that a reply of the endpoint may take.")
 ]
 Device = Annotated[
     str | None,
@@ -56,19 +79,41 @@ Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of eve
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def load_explainer(model: str, *, memory_limit: float | None, prompt_template: str | None, **options: Any) -> Explainer:
-    """The explainer for the options above. Downloads and loading show their bars on a terminal only."""
+def load_model(
+    model: str, *, memory_limit: float | None, prompt_template: str | None, **options: Any
+) -> VisionLanguageModel:
+    """The model for the options above. Downloads and loading show their bars on a terminal only."""
     if prompt_template is not None:
         check_prompt_template(prompt_template)
         options["prompt_template"] = prompt_template
     if memory_limit is not None:
         options["memory_limit"] = int(memory_limit * 1e9)
-    from wherelook.explain import Explainer
+    from wherelook.models import VisionLanguageModel
     from wherelook.models.loading import quiet
 
     if not sys.stderr.isatty():
         quiet()
-    return Explainer.from_pretrained(model, **options)
+    return VisionLanguageModel.from_pretrained(model, **options)
+
+
+def connect(
+    address: str, *, model_name: str | None, concurrency: int, timeout: float, **unusable: object
+) -> EndpointModel:
+    """The model behind an address.
+
+    Args:
+        address: of an endpoint.
+        model_name, concurrency, timeout: see `EndpointModel`.
+        unusable: options for models in this process; those that are given are at fault.
+    """
+    given = [option for option, value in unusable.items() if value]
+    if given:
+        raise InputError(
+            f"--{given[0].replace('_', '-')} is for a model in this process; --model names the address of one elsewhere"
+        )
+    from wherelook.models import EndpointModel
+
+    return EndpointModel(address, model_name=model_name, concurrency=concurrency, timeout=timeout)
 
 
 def check_prompt_template(template: str) -> None:
@@ -147,6 +192,15 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
         table.add_row(*(_escape(value) for value in row.values()))
     width = None if sys.stdout.isatty() else FILE_WIDTH
     Console(markup=False, highlight=False, soft_wrap=False, width=width).print(table)
+
+
+def print_entries(entries: Sequence[Sequence[str]]) -> None:
+    """Entries of a name and lines about it, indented under it and wrapped: readable at 80 columns, and in a file."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else ENTRY_WIDTH
+    for name, *lines in entries:
+        print(name)
+        for line in lines:
+            print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _escape(value: Any) -> str:

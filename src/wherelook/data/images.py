@@ -80,13 +80,25 @@ def load_image(source: str | Path | Image.Image | NDArray) -> LoadedImage:
         pixels, notes = _to_rgb(_from_array(source), "the array")
         return LoadedImage(pixels, None, _sha256(pixels.tobytes()), notes)
     if isinstance(source, str | Path):
-        return _from_file(Path(source))
+        path = Path(source)
+        name = _shown(path)
+        return decode_image(_read(path, name), name, str(path))
     raise InputError(f"an image is a file name, a PIL image or a numpy array; got {type(source).__name__}")
 
 
-def _from_file(path: Path) -> LoadedImage:
-    name = _shown(path)
-    data = _read(path, name)
+def decode_image(data: bytes, name: str, path: str | None = None) -> LoadedImage:
+    """Reads the bytes of an image file, as `load_image` does.
+
+    Args:
+        data: the bytes.
+        name: what errors call the image.
+        path: of the result.
+
+    Raises:
+        InputError: see `load_image`.
+    """
+    if not data:
+        raise InputError(f"{name} is empty; expected an image file")
     # Truncated files must be refused, whatever the application around us has set.
     tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
@@ -106,7 +118,7 @@ def _from_file(path: Path) -> LoadedImage:
         raise InputError(f"{name} is damaged and cannot be decoded: {_first_line(error)}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
-    return LoadedImage(pixels, str(path), _sha256(data), notes)
+    return LoadedImage(pixels, path, _sha256(data), notes)
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -126,8 +138,6 @@ def _read(path: Path, name: str) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read image file {name}: {reason}") from error
-    if not data:
-        raise InputError(f"{name} is empty; expected an image file")
     return data
 
 

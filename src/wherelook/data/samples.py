@@ -1,155 +1,196 @@
-"""Questions about images to evaluate methods on: from the scenes, or from files of one's own."""
+"""The data sets that can be read, and `read_samples`: one sample after another of any of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
-from jaxtyping import Bool
-
-from wherelook.data.images import LoadedImage, load_image
-from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, load_mask, make_scene, read_scenes
-from wherelook.data.scenes.files import QUESTIONS_FILE, check_inside
+from wherelook.data.readers import (
+    cv_bench,
+    gqa,
+    hub,
+    llava_bench,
+    mmstar,
+    mmvp,
+    paper,
+    pope,
+    refcoco,
+    scenes,
+    table,
+    textvqa,
+    vqa_hat,
+)
+from wherelook.data.rows import TABLES
+from wherelook.data.sample import PROMPT_STYLES, PromptStyle, Sample, prompt_text
+from wherelook.data.scenes.files import QUESTIONS_FILE
 from wherelook.types import InputError, WherelookError
 
-GENERATED: Mapping[str, Sequence[int]] = {"scenes": REPORTING_SEEDS[10_000:], "scenes-tuning": TUNING_SEEDS}
-"""Seeds of the scenes that are drawn as they are needed: for reporting, and for choosing settings. The first reporting
-scenes have measured the embedded model and earlier settings; maps are reported on ones that measured nothing."""
+__all__ = ["DATASETS", "PROMPT_STYLES", "Dataset", "PromptStyle", "Sample", "prompt_text", "read_samples"]
 
-LOCAL_KINDS = ("color", "shape", "size", "relation", "existence")
-"""Questions whose evidence can be a single object."""
-
-SCENE_SIZE = (224, 224)
+Columns = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A question about an image.
+class Dataset:
+    """A data set or a format of them.
 
     Attributes:
-        id: unique in its data set.
-        image: the image.
-        question: the question.
-        reference: the right answer, where known.
-        kind: of the question, where known.
-        truth: (height, width) the region that holds the evidence, where known.
-        paraphrase: the same question in other words, where there are any.
+        read: samples of a path and named columns; for drawn scenes both are empty.
+        summary: what it asks about.
+        files: what is expected at the path; "-" where there is no path.
+        evidence: what is known about where to look.
+        license: of the data, as its publisher states it.
+        source: where it comes from.
+        columns: whether columns can be named.
+        path: whether it needs one.
     """
 
-    id: str
-    image: LoadedImage
-    question: str
-    reference: str | None = None
-    kind: str = ""
-    truth: Bool[np.ndarray, "height width"] | None = None
-    paraphrase: str | None = None
+    read: Callable[[str, Columns], Iterator[Sample]]
+    summary: str
+    files: str
+    evidence: str
+    license: str
+    source: str
+    columns: bool = False
+    path: Literal["needed", "optional", "none"] = "needed"
+
+
+def _plain(read: Callable[[str], Iterator[Sample]]) -> Callable[[str, Columns], Iterator[Sample]]:
+    """A reader of published files, whose columns are known."""
+    return lambda path, _: read(path)
+
+
+_COCO = "questions: see source; images: COCO's terms (Flickr)"
+
+DATASETS: Mapping[str, Dataset] = {
+    "scenes": Dataset(
+        lambda path, _: scenes.read(path) if path else scenes.draw_reporting(),
+        "drawn scenes with simple objects; alone: new ones as needed, never used for choosing anything",
+        "nothing, or a folder of `wherelook scenes`", "exact masks", "Apache-2.0, made by this package",
+        "wherelook.data.scenes", path="optional",
+    ),
+    "scenes-tuning": Dataset(
+        lambda _path, _: scenes.draw_tuning(), "drawn scenes for choosing settings",
+        "-", "exact masks", "Apache-2.0, made by this package", "wherelook.data.scenes", path="none",
+    ),
+    "mmvp": Dataset(
+        _plain(mmvp.read), "150 pairs of images that look alike to CLIP, two options",
+        "Questions.csv, MMVP Images/", "-", "MIT", "Tong et al. 2024, arXiv 2401.06209",
+    ),
+    "cv-bench": Dataset(
+        _plain(cv_bench.read), "counting, relations, depth and distance, with options",
+        "test*.parquet, or test*.jsonl and img/", "boxes for some tasks", "Apache-2.0; images: ADE20K, COCO, Omni3D",
+        "Tong et al. 2024, arXiv 2406.16860",
+    ),
+    "mmstar": Dataset(
+        _plain(mmstar.read), "1,500 questions that need the image, with options",
+        "mmstar.parquet or MMStar.tsv", "-", "see source; drawn from six benchmarks",
+        "Chen et al. 2024, arXiv 2403.20330",
+    ),
+    "llava-bench": Dataset(
+        _plain(llava_bench.read), "60 open questions about 24 images in the wild",
+        "questions.jsonl, answers_gpt4.jsonl, images/", "-", "see source", "Liu et al. 2023, arXiv 2304.08485",
+    ),
+    "paper": Dataset(
+        _plain(paper.read), "the question set of the paper on where LVLMs look",
+        "a .jsonl, .json, .csv or .parquet file", "-", "see source", "arXiv 2503.13891",
+    ),
+    "pope": Dataset(
+        _plain(pope.read), "is an object there? yes or no; random, popular and adversarial absent ones",
+        "coco_pope_*.json, val2014/", "-", _COCO, "Li et al. 2023, arXiv 2305.10355",
+    ),
+    "textvqa": Dataset(
+        _plain(textvqa.read), "questions that need the text in an image, ten answers each",
+        "TextVQA_0.5.1_*.json, train_images/", "-", "CC BY 4.0; images: OpenImages",
+        "Singh et al. 2019, arXiv 1904.08920",
+    ),
+    "gqa": Dataset(
+        _plain(gqa.read), "questions made from scene graphs",
+        "*_balanced_questions.json, *sceneGraphs.json, images/", "boxes", "CC BY 4.0; images: Visual Genome",
+        "Hudson and Manning 2019, arXiv 1902.09506",
+    ),
+    "refcoco": Dataset(
+        _plain(refcoco.read), "phrases for one object of an image; also RefCOCO+ and RefCOCOg",
+        "refs(unc).json, instances.json, train2014/; or *.parquet", "a box", _COCO, "Yu et al. 2016, arXiv 1608.00272",
+    ),
+    "vqa-hat": Dataset(
+        _plain(vqa_hat.read), "questions of VQA v1 with maps of where people looked",
+        "vqahat_*/*.png, *questions.json, *annotations.json, val2014/", "human maps", _COCO,
+        "Das et al. 2016, arXiv 1606.05589",
+    ),
+    "table": Dataset(
+        table.read, "your own: image, question and what else you know",
+        "a .csv, .tsv, .jsonl, .json or .parquet file", "masks, boxes or human maps, if given", "-", "you", True,
+    ),
+    "hub": Dataset(
+        hub.read, "a data set of the Hugging Face hub, by name or folder; needs the package datasets",
+        "a name, or a folder that datasets reads", "masks, boxes or human maps, if given", "see its card",
+        "Hugging Face datasets", True,
+    ),
+}  # fmt: skip
+"""By the name in NAME:PATH."""
+
+COLUMN = re.compile(r",(\w+)=([^,]*)$")
 
 
 def read_samples(dataset: str) -> Iterator[Sample]:
-    """The samples of a data set, one after another; only one image is held at a time.
+    """The samples of a data set, one after another; no image is read before it is asked for.
 
     Args:
-        dataset: "scenes" (drawn from `REPORTING_SEEDS`: of each scene one question whose evidence is a single object
-            that nothing else in the scene shares, the kinds in turn) or "scenes-tuning"; a folder that
-            `wherelook scenes` wrote (all such questions); or a JSONL file with `image` (a path relative to it),
-            `question` and, if known, `answer`, `id`, `mask` (an image, not black where the evidence is) and
-            `paraphrase` (of the question).
+        dataset: "scenes" or "scenes-tuning" (drawn as needed); or NAME:PATH with a name of `DATASETS`; or the path of
+            a table or of a folder of scenes alone. After a table or a data set of the hub columns can be named:
+            "table:my.csv,image=picture,question=text".
 
     Raises:
         InputError: there is no such data set.
-        WherelookError: a line of a file is broken, or leads out of its folder.
+        WherelookError: while reading: a row is broken, leads out of its folder, or has the id of another.
     """
-    if dataset in GENERATED:
-        return _generated(GENERATED[dataset])
-    path = Path(dataset)
-    if (path / QUESTIONS_FILE).is_file():
-        return _folder(path)
-    if path.is_file() and path.suffix == ".jsonl":
-        return _lines(path)
+    name, path, columns = _parse(dataset)
+    samples = DATASETS[name].read(path, columns)
+    first = next(samples, None)  # what is wrong with the files is found before any work
+    if first is None:
+        raise InputError(f"data set {dataset!r} is empty")
+    return _distinct(itertools.chain([first], samples), dataset)
+
+
+def _parse(dataset: str) -> tuple[str, str, dict[str, str]]:
+    """The name, the path and the columns by field."""
+    rest, columns = dataset, {}
+    while found := COLUMN.search(rest):
+        columns[found[1]] = found[2]
+        rest = rest[: found.start()]
+    name, colon, path = rest.partition(":")
+    if name not in DATASETS:
+        name, path = _recognise(rest, dataset), rest
+    elif DATASETS[name].path == ("none" if colon else "needed") or (colon and not path):
+        expected = name if DATASETS[name].path == "none" else f"{name}:PATH"
+        raise InputError(f"data set {dataset!r}: expected {expected}, with {DATASETS[name].files} at the path")
+    if columns and not DATASETS[name].columns:
+        raise InputError(f"data set {dataset!r}: only columns of table and hub can be named")
+    return name, path, columns
+
+
+def _recognise(path: str, dataset: str) -> str:
+    """What lies at a path without a name."""
+    if path and (Path(path) / QUESTIONS_FILE).is_file():
+        return "scenes"
+    if Path(path).suffix in TABLES and Path(path).is_file():
+        return "table"
     raise InputError(
-        f"no data set {dataset!r}; valid: {', '.join(GENERATED)}, a folder written by `wherelook scenes`, "
-        "or a .jsonl file with image and question on every line"
+        f"no data set {dataset!r}; valid: scenes, scenes-tuning, a folder of `wherelook scenes`, a table with image "
+        f"and question ({', '.join(TABLES)}), or NAME:PATH with {', '.join(list(DATASETS)[2:])}"
     )
 
 
-def _generated(seeds: Sequence[int]) -> Iterator[Sample]:
-    for turn, seed in enumerate(seeds):
-        scene = make_scene(seed, size=SCENE_SIZE)
-        kinds = LOCAL_KINDS[turn % len(LOCAL_KINDS) :] + LOCAL_KINDS[: turn % len(LOCAL_KINDS)]
-        local = [question for question in scene.questions if question.kind in kinds and question.exclusive]
-        if local:
-            yield _of_scene(scene, min(local, key=lambda question: kinds.index(question.kind)))
-
-
-def _of_scene(scene: Scene, question: Question) -> Sample:
-    image = load_image(np.asarray(scene.image))
-    return Sample(
-        str(scene.seed),
-        image,
-        question.text,
-        question.answer,
-        question.kind,
-        question.evidence,
-        question.paraphrase,
-    )
-
-
-def _folder(folder: Path) -> Iterator[Sample]:
-    for record in read_scenes(folder):
-        if record.exclusive and record.evidence is not None:
-            image = load_image(folder / record.image)
-            yield Sample(
-                record.id,
-                image,
-                record.question,
-                record.answer,
-                record.kind,
-                load_mask(folder, record),
-                record.paraphrase,
-            )
-
-
-def _lines(path: Path) -> Iterator[Sample]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _parse(path.parent, line, f"{path}, line {number}", str(number))
-
-
-def _parse(root: Path, line: str, place: str, number: str) -> Sample:
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise WherelookError(f"{place}: not a line of JSON") from error
-    if not isinstance(values, dict):
-        raise WherelookError(f"{place}: expected an object with image and question")
-    text = partial(_text, values, place)
-    name, question = text("image"), text("question")
-    if name is None or question is None:
-        raise WherelookError(f"{place}: image or question is missing")
-    check_inside(root, name, place)
-    image = load_image(root / name)
-    truth = None
-    mask = text("mask")
-    if mask is not None:
-        check_inside(root, mask, place)
-        truth = np.asarray(load_image(root / mask).pixels.any(axis=2))
-        if truth.shape != image.size or not truth.any():
-            raise WherelookError(
-                f"{place}: the mask must have the image's size, {image.size}, and be somewhere not black"
-            )
-    return Sample(text("id") or number, image, question, text("answer"), text("kind") or "", truth, text("paraphrase"))
-
-
-def _text(values: Mapping[str, Any], place: str, name: str) -> str | None:
-    value = values.get(name)
-    if value is not None and not isinstance(value, str):
-        raise WherelookError(f"{place}: {name} must be text, not {value!r}")
-    if value is not None and name in ("question", "paraphrase") and not value.strip():
-        raise WherelookError(f"{place}: the {name} is empty")
-    return value
+def _distinct(samples: Iterable[Sample], dataset: str) -> Iterator[Sample]:
+    """The same samples; an id that comes twice is an error, for results are kept by it."""
+    seen = set()
+    for sample in samples:
+        if hash(sample.id) in seen:
+            raise WherelookError(f"{dataset}: two samples have the id {sample.id!r}; ids must differ")
+        seen.add(hash(sample.id))
+        yield sample

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from wherelook.data.scenes.scene import SCENES_VERSION, Question, Scene, check_scene_size, make_scene, mask_box
+from wherelook.data.sources import check_inside
 from wherelook.types import InputError, Progress, WherelookError
 
 QUESTIONS_FILE = "questions.jsonl"
@@ -183,13 +184,6 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
     if values["box"] is not None:
         values["box"] = tuple(values["box"])
     return SceneRecord(**values)
-
-
-def check_inside(root: Path, path: object, place: str) -> None:
-    """Folders come from strangers: a path may lead nowhere but to a file inside, links followed."""
-    target = (root / path).resolve() if isinstance(path, str) else root
-    if not target.is_relative_to(root.resolve()) or not target.is_file():
-        raise WherelookError(f"{place}: {path!r} is not a file inside the folder")
 
 
 def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int]) -> str:

@@ -19,7 +19,15 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor
-from transformers import CONFIG_MAPPING, AutoTokenizer, CLIPVisionModel, Dinov2Model, PreTrainedModel, SiglipVisionModel
+from transformers import (
+    CONFIG_MAPPING,
+    AutoTokenizer,
+    CLIPVisionModel,
+    Dinov2Model,
+    GenerationConfig,
+    PreTrainedModel,
+    SiglipVisionModel,
+)
 
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.files import read_config, read_weights
@@ -134,12 +142,14 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
 
     Args:
         checkpoint: folder of the published checkpoint.
-        out: folder to write; it is made if need be.
+        out: folder to write; it must not exist.
         towers: hub id or folder of each encoder; see `SOURCES`.
 
     Raises:
         InputError: a file that is missing, damaged or of another model, or weights that do not fit.
     """
+    if out.exists():
+        raise InputError(f"{str(out)!r} exists already: name a folder to make")
     published = read_config(checkpoint)
     source, part = str(checkpoint), "tokenizer"
     parts = {}
@@ -166,6 +176,8 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
     with torch.device("meta"):
         model = CambrianForConditionalGeneration(config)
     fill(model, weights, getattr(torch, str(published.get("torch_dtype") or "bfloat16")))
+    stops = stop_tokens(checkpoint) | {tokenizer.eos_token_id}
+    model.generation_config = GenerationConfig(eos_token_id=sorted(stops), pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(out)
     settings: Any = {"image_grid": config.image_grid}
     processor = CambrianProcessor(
@@ -295,6 +307,15 @@ def load_tower(tower: str, source: str) -> tuple[Any, dict[str, Tensor]]:
         if found:
             weights[rename(found[1], CONVNEXT_KEYS) or name] = value
     return None, weights
+
+
+def stop_tokens(checkpoint: Path) -> set[int]:
+    """Ids that end an answer, as far as a checkpoint's generation_config.json names them."""
+    try:
+        ends = GenerationConfig.from_pretrained(checkpoint).eos_token_id
+    except OSError:  # there is no such file
+        return set()
+    return set(ends) if isinstance(ends, list) else {ends} - {None}
 
 
 def main() -> None:

@@ -217,6 +217,7 @@ def checkpoint(tiny, tmp_path):
     (folder / "config.json").write_text(json.dumps(content))
     tokenizer = copy.deepcopy(processor.tokenizer)
     tokenizer.save_pretrained(folder)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 6], "temperature": 0.6}))
     sources = {}
     for tower in TOWERS:
         sources[tower] = str(tmp_path / tower)
@@ -251,6 +252,9 @@ def test_a_converted_checkpoint_has_every_tensor_in_its_place(tiny, checkpoint, 
         assert torch.equal(value, model.state_dict()[name]), name
     assert processor.image_token_id == model.config.image_token_id == tiny[0].config.image_token_id
     assert processor.image_processor.image_grid == model.config.image_grid
+    assert model.generation_config.eos_token_id == sorted({5, 6, processor.tokenizer.eos_token_id})
+    with pytest.raises(InputError, match="out' exists already: name a folder to make"):
+        convert(folder, tmp_path / "out", sources)
     messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Why?"}]}]
     assert processor.apply_chat_template(messages, add_generation_prompt=True) == "USER: <image>\nWhy? ASSISTANT:"
 

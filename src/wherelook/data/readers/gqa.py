@@ -1,0 +1,87 @@
+"""GQA (Hudson and Manning 2019, arXiv 1902.09506): questions made from scene graphs, whose objects have boxes.
+
+val_balanced_questions.json     {id: {question, imageId, answer, annotations, types, ...}}
+val_sceneGraphs.json            {image: {objects: {id: {x, y, w, h, name, ...}}}}; without it there is no evidence
+images/IMAGE.jpg
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wherelook.data.files import Files, find_image, locate
+from wherelook.data.json_stream import entries
+from wherelook.data.rows import Row, row
+from wherelook.data.sample import Sample
+from wherelook.data.sources import Box, Boxes
+
+TABLES = (
+    "val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json", "*_questions.json",
+    "questions1.2/val_balanced_questions.json",
+)  # fmt: skip
+GRAPHS = ("*sceneGraphs.json", "sceneGraphs/*sceneGraphs.json")
+NAMED_BY = ("answer", "question", "fullAnswer")
+
+
+def read(path: str) -> Iterator[Sample]:
+    """The samples of GQA, of the balanced validation split where it is there; `kind` is the structural type.
+
+    The evidence are the boxes of the objects that the answer names, or else of those that the question names. The boxes
+    of all scene graphs are read first and kept in memory, four numbers an object; the questions are not.
+
+    Raises:
+        InputError: the files are not there.
+        WherelookError: an entry is broken.
+    """
+    files, names = locate(path, "GQA", TABLES, "val_balanced_questions.json and the folder images")
+    graphs = [name for pattern in GRAPHS for name in files.find(pattern)]
+    # Of the same split, where names tell: the training split's graphs are large.
+    own = [
+        name for name in graphs if name.split("/")[-1].split("_")[0] in {n.split("/")[-1].split("_")[0] for n in names}
+    ]
+    objects = _objects(files, own or graphs)
+    for name in names:
+        with files.open(name) as stream:
+            for number, value, place in entries(stream, files.describe(name)):
+                record = row(place, value)
+                image = record.required_name("imageId")
+                boxes = _named(record, objects.get(image, {}))
+                types = record.values.get("types")
+                answer = record.name("answer")
+                yield Sample(
+                    id=number,
+                    source=find_image(files, ["images", ""], f"{image}.jpg"),
+                    question=record.required("question"),
+                    references=() if answer is None else (answer,),
+                    kind=str(types.get("structural") or "") if isinstance(types, dict) else "",
+                    evidence=Boxes(boxes) if boxes else None,
+                )
+
+
+def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box]]:
+    """Boxes by image and object."""
+    found: dict[str, dict[str, Box]] = {}
+    for name in names:
+        with files.open(name) as stream:
+            for image, graph, place in entries(stream, files.describe(name)):
+                objects = row(place, row(place, graph).values.get("objects", {})).values
+                found[image] = {number: _box(row(place, value)) for number, value in objects.items()}
+    return found
+
+
+def _box(record: Row) -> Box:
+    corner = {"box": [record.values.get(side) for side in ("x", "y", "w", "h")]}
+    ((x, y, width, height),) = Row(record.place, corner).boxes("box")
+    return x, y, x + width, y + height
+
+
+def _named(record: Row, objects: Mapping[str, Box]) -> tuple[Box, ...]:
+    annotations: Any = record.values.get("annotations")
+    for part in NAMED_BY:
+        words = annotations.get(part) if isinstance(annotations, dict) else None
+        named = list(words.values()) if isinstance(words, dict) else []
+        boxes = [objects[name] for name in dict.fromkeys(map(str, named)) if name in objects]
+        if boxes:
+            return tuple(boxes)
+    return ()

@@ -1,0 +1,75 @@
+"""Scenes as samples: drawn as they are needed, or from a folder that `wherelook scenes` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wherelook.data.images import load_image
+from wherelook.data.sample import Sample
+from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, make_scene, read_scenes
+from wherelook.data.sources import ImageFile, ImageInMemory, MaskImage, MaskInMemory
+
+NEW_SEEDS = REPORTING_SEEDS[10_000:]
+"""The first reporting scenes have measured the embedded model and earlier settings; maps are reported on ones that
+measured nothing."""
+
+LOCAL_KINDS = ("color", "shape", "size", "relation", "existence")
+"""Questions whose evidence can be a single object."""
+
+SCENE_SIZE = (224, 224)
+
+
+def draw(seeds: Sequence[int]) -> Iterator[Sample]:
+    """Of each scene one question whose evidence is a single object that no other is like, the kinds in turn."""
+    for turn, seed in enumerate(seeds):
+        scene = make_scene(seed, size=SCENE_SIZE)
+        kinds = LOCAL_KINDS[turn % len(LOCAL_KINDS) :] + LOCAL_KINDS[: turn % len(LOCAL_KINDS)]
+        local = [question for question in scene.questions if question.kind in kinds and question.exclusive]
+        if local:
+            yield _sample(scene, min(local, key=lambda question: kinds.index(question.kind)))
+
+
+def draw_reporting() -> Iterator[Sample]:
+    """Scenes that measured nothing before."""
+    return draw(NEW_SEEDS)
+
+
+def draw_tuning() -> Iterator[Sample]:
+    """Scenes for choosing settings."""
+    return draw(TUNING_SEEDS)
+
+
+def read(path: str) -> Iterator[Sample]:
+    """All questions of a folder whose evidence is a single object that nothing else in the scene shares.
+
+    Raises:
+        InputError: the folder holds no scenes.
+        WherelookError: a line is broken, or a path leads out of the folder.
+    """
+    folder = Path(path)
+    for record in read_scenes(folder):
+        if record.exclusive and record.evidence is not None:
+            yield Sample(
+                id=record.id,
+                source=ImageFile(folder, record.image),
+                question=record.question,
+                references=(record.answer,),
+                kind=record.kind,
+                evidence=MaskImage(ImageFile(folder, record.evidence)),
+                paraphrase=record.paraphrase,
+            )
+
+
+def _sample(scene: Scene, question: Question) -> Sample:
+    return Sample(
+        id=str(scene.seed),
+        source=ImageInMemory(load_image(np.asarray(scene.image))),
+        question=question.text,
+        references=(question.answer,),
+        kind=question.kind,
+        evidence=MaskInMemory(question.evidence),
+        paraphrase=question.paraphrase,
+    )
