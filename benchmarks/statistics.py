@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import f as f_distribution
+from scipy.stats import ncf
 
 from wherelook import stats
 
 Random = np.random.Generator
 LEVEL = 0.05
-RESAMPLES = 999
+RESAMPLES = 499
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ def flags_paired(rng: Random, n: int, discordant: float, effect: float) -> tuple
     return both | first_only, both | second_only
 
 
-def clustered_paired(rng: Random, clusters: int) -> stats.Test:
+def clustered_paired(rng: Random, clusters: int, effect: float = 0.0) -> stats.Test:
     values, index = by_cluster(rng, clusters, 5)
-    return stats.paired_test(values, np.zeros_like(values), clusters=index.tolist(), resamples=RESAMPLES)
+    return stats.paired_test(values + effect, np.zeros_like(values), clusters=index.tolist(), resamples=RESAMPLES)
 
 
 def uneven_paired(rng: Random, clusters: int) -> stats.Test:
@@ -310,6 +312,41 @@ def power_cases() -> list[Case]:
             cases.append(Case(test, f"effect {effect:g}, {size.samples} items",
                               lambda rng, n=size.samples, trial=trial: significant(lambda: trial(rng, n)),
                               size.power))  # fmt: skip
+    # Planted in clusters of 5, half of the variance between them: the mean of a cluster has variance 0.5 + 0.5 / 5.
+    for clusters in (20, 50):
+        predicted = stats.plan("paired", 0.5 / 0.6**0.5, samples=clusters).power
+        cases.append(Case("paired permutation test", f"effect 0.5, {clusters} clusters of 5",
+                          lambda rng, c=clusters: significant(lambda: clustered_paired(rng, c, 0.5)), predicted))  # fmt: skip
+        # One of four models is 0.5 higher: noncentrality 0.5^2 (1/4) (3/4) 4 n within a variance of 1.
+        critical = f_distribution.isf(LEVEL, 3, 3 * (clusters - 1))
+        predicted = float(ncf.sf(critical, 3, 3 * (clusters - 1), 0.1875 * clusters))
+        cases.append(Case("mixed model", f"effect 0.5, {clusters} items, 4 models",
+                          lambda rng, c=clusters: mixed(rng, c, 4, 0.5), predicted))  # fmt: skip
+    return cases
+
+
+def exposed(rng: Random, n: int, ratio: float, baseline: float, share: float) -> stats.Test:
+    condition = rng.random(n) < share
+    odds = ratio * baseline / (1 - baseline)
+    return stats.association_test(condition, rng.random(n) < np.where(condition, odds / (1 + odds), baseline))
+
+
+POWERED:
+        full = stats.plan(test, effect, **settings)
+        for size in (full, stats.plan(test, effect, samples=max(6, full.samples // 2), **settings)):
+            cases.append(Case(test, f"effect {effect:g}, {size.samples} items",
+                              lambda rng, n=size.samples, trial=trial: significant(lambda: trial(rng, n)),
+                              size.power))  # fmt: skip
+    # Planted in clusters of 5, half of the variance between them: the mean of a cluster has variance 0.5 + 0.5 / 5.
+    for clusters in (20, 50):
+        predicted = stats.plan("paired", 0.5 / 0.6**0.5, samples=clusters).power
+        cases.append(Case("paired permutation test", f"effect 0.5, {clusters} clusters of 5",
+                          lambda rng, c=clusters: significant(lambda: clustered_paired(rng, c, 0.5)), predicted))  # fmt: skip
+        # One of four models is 0.5 higher: noncentrality 0.5^2 (1/4) (3/4) 4 n within a variance of 1.
+        critical = f_distribution.isf(LEVEL, 3, 3 * (clusters - 1))
+        predicted = float(ncf.sf(critical, 3, 3 * (clusters - 1), 0.1875 * clusters))
+        cases.append(Case("mixed model", f"effect 0.5, {clusters} items, 4 models",
+                          lambda rng, c=clusters: mixed(rng, c, 4, 0.5), predicted))  # fmt: skip
     return cases
 
 
@@ -341,9 +378,10 @@ POWERED: Sequence[tuple[str, float, dict[str, float], Callable[[Random, int], st
 # ---- tables ----
 
 
-def share(case: Case, simulations: int, seed: int = 0) -> float:
+def share(case: Case, simulations: int) -> float:
     """Share of the simulations that say yes; every one has a seed of its own."""
-    return float(np.mean([case.trial(np.random.default_rng((seed, run))) for run in range(simulations)]))
+    line = list(f"{case.name}, {case.data}".encode())
+    return float(np.mean([case.trial(np.random.default_rng([run, *line])) for run in range(simulations)]))
 
 
 def main() -> None:

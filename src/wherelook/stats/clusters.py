@@ -32,9 +32,6 @@ class Link:
 IDENTITY = Link(lambda x: x, lambda x: x, lambda x: 1.0)
 FISHER = Link(math.atanh, math.tanh, lambda x: 1 / (1 - x * x))
 """For what lies in (-1, 1)."""
-STANDARDIZED = Link(lambda x: math.asinh(x / math.sqrt(2)), lambda y: math.sqrt(2) * math.sinh(y),
-                    lambda x: 1 / math.sqrt(2 + x * x))  # fmt: skip
-"""For a mean in standard deviations, whose variance grows as 1 + d^2 / 2."""
 
 
 def finite(values: Sequence[float], *, least: int = 1) -> Array:
@@ -68,7 +65,7 @@ def number_clusters(clusters: Clusters, count: int) -> tuple[NDArray[np.intp], i
 
 def cluster_sums(values: Array, index: NDArray[np.intp], count: int) -> Array:
     """Sum of the values of each cluster, shape (count,)."""
-    return np.bincount(index, weights=values, minlength=count)
+    return np.bincount(index, weights=values, minlength=count).astype(np.float64)
 
 
 def standard_error(influence: Array, clusters: Clusters = None) -> tuple[float, int]:

@@ -13,6 +13,8 @@ from scipy.stats import t as student
 from wherelook.stats.clusters import CHUNK, Array, Clusters, bootstrap_weights, finite, number_clusters
 from wherelook.stats.result import Estimate, Test
 
+SHAPE = "says nothing about relations that rise and fall."
+
 
 def spearman_test(
     first: Sequence[float],
@@ -25,9 +27,9 @@ def spearman_test(
 ) -> Test:
     """Spearman's rank correlation of two figures of the same items (Spearman 1904), seeded.
 
-    Without clusters a permutation test: `second` is shuffled. With them items are not exchangeable, and the test is
-    Student's of atanh(rho) by its bootstrap standard error, G - 1 degrees of freedom. The interval is made the same way
-    on the scale atanh(rho), from items or whole clusters drawn with replacement.
+    Without clusters a permutation test: `second` is shuffled; the interval is the percentile bootstrap's. With them
+    items cannot change places: test and interval are Student's on the scale atanh(rho), with G - 1 degrees of freedom
+    and the standard error that drawing whole clusters with replacement gives.
 
     Raises:
         ValueError: not the same number, fewer than 4 values or 3 clusters, not finite, or all the same.
@@ -40,29 +42,29 @@ def spearman_test(
     index, count = number_clusters(clusters, len(x))
     if count < 3:
         raise ValueError(f"{count} clusters; expected 3 or more")
-    rho = _correlation(rankdata(x), rankdata(y))
-    z, error = _atanh(rho), _bootstrap_error(x, y, index, count, resamples, seed)
-    half = float(student.ppf((1 + level) / 2, count - 1)) * error
+    rho = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+    drawn = _drawn(x, y, index, count, resamples, seed)
     if clusters is None:
-        p = _shuffled(rankdata(x), rankdata(y), abs(rho), resamples, seed)
-    else:
-        p = float(2 * student.sf(abs(z) / error, count - 1)) if error > 0 else 1.0
+        low, high = (float(end) for end in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+        return Test(
+            name="Spearman permutation test",
+            statistic=rho,
+            p=_shuffled(rankdata(x), rankdata(y), abs(rho), resamples, seed),
+            n=len(x),
+            effect=Estimate("Spearman's rho", rho, low, high, "percentile bootstrap", level),
+            assumptions=f"Assumes that items are independent; {SHAPE}",
+        )
+    z, error = _atanh(rho), float(_atanh(drawn).std(ddof=1))
+    half = float(student.ppf((1 + level) / 2, count - 1)) * error
     return Test(
-        name="Spearman permutation test" if clusters is None else "Spearman bootstrap test with clusters",
+        name="Spearman bootstrap test with clusters",
         statistic=rho,
-        p=p,
+        p=float(2 * student.sf(abs(z) / error, count - 1)) if error > 0 else 1.0,
         n=len(x),
-        effect=Estimate(
-            "Spearman's rho", rho, math.tanh(z - half), math.tanh(z + half), "t, bootstrap of atanh(rho)", level
-        ),
-        assumptions=f"Assumes that {'items' if clusters is None else 'clusters'} are independent; says nothing about "
-        "relations that rise and fall.",
-        clusters=None if clusters is None else count,
+        effect=Estimate("Spearman's rho", rho, math.tanh(z - half), math.tanh(z + half), "t, clusters drawn", level),
+        assumptions=f"Assumes that clusters are independent, and more than about 20; {SHAPE}",
+        clusters=count,
     )
-
-
-def _correlation(x: Array, y: Array) -> float:
-    return float(np.corrcoef(x, y)[0, 1])
 
 
 def _atanh(rho: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -77,12 +79,12 @@ def _shuffled(x: Array, y: Array, observed: float, resamples: int, seed: int) ->
     portion = max(1, CHUNK // len(x))
     for done in range(0, resamples, portion):
         shuffled = rng.permuted(np.tile(y, (min(portion, resamples - done), 1)), axis=1)
-        extreme += np.count_nonzero(np.abs(shuffled @ x) / scale >= observed - 1e-12)
+        extreme += int(np.count_nonzero(np.abs(shuffled @ x) / scale >= observed - 1e-12))
     return extreme / (resamples + 1)
 
 
-def _bootstrap_error(x: Array, y: Array, index: NDArray[np.intp], count: int, resamples: int, seed: int) -> float:
-    """Standard deviation of atanh(rho) over resamples."""
+def _drawn(x: Array, y: Array, index: NDArray[np.intp], count: int, resamples: int, seed: int) -> Array:
+    """rho of resamples of items, or of whole clusters, drawn with replacement."""
     drawn = []
     for portion in bootstrap_weights(count, resamples=resamples, seed=seed, items=len(x)):
         weights = portion[:, index]
@@ -93,7 +95,7 @@ def _bootstrap_error(x: Array, y: Array, index: NDArray[np.intp], count: int, re
         scale = np.sqrt((weights * a * a).sum(axis=1) * (weights * b * b).sum(axis=1))
         varied = scale > 1e-9  # a resample of one value only has no correlation
         drawn.append((weights * a * b).sum(axis=1)[varied] / scale[varied])
-    return float(_atanh(np.concatenate(drawn)).std(ddof=1))
+    return np.concatenate(drawn)
 
 
 def _weighted_ranks(values: Array, weights: Array) -> Array:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from wherelook.stats.clusters import (
     FISHER,
-    STANDARDIZED,
     Array,
     Clusters,
+    cluster_sums,
     finite,
     influence_estimate,
+    number_clusters,
 )
 from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate
@@ -22,8 +25,9 @@ from wherelook.stats.result import Estimate
 def cohens_dz(differences: Sequence[float], *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
     """Mean of paired differences in units of their standard deviation (Cohen 1988).
 
-    The interval is made on the scale asinh(d / sqrt 2), on which the variance does not depend on d, from the influence
-    z - d (z^2 - 1) / 2 of each difference, z being its distance from the mean in standard deviations.
+    The interval is made on the scale asinh(d / sqrt 2), on which the variance hardly depends on d, by the jackknife
+    (Tukey 1958): each difference, or each cluster, is left out in turn. Student's t with one degree of freedom fewer
+    than there are of them.
 
     Raises:
         ValueError: fewer than 2 differences, or all the same.
@@ -32,11 +36,22 @@ def cohens_dz(differences: Sequence[float], *, clusters: Clusters = None, level:
     deviation = float(array.std(ddof=1))
     if deviation <= 1e-12 * float(np.abs(array).max()):
         raise ValueError("all differences are the same: no standard deviation to measure them by")
-    value = float(array.mean()) / deviation
-    z = (array - array.mean()) / deviation
-    return influence_estimate(
-        "Cohen's d_z", value, z - value * (z * z - 1) / 2, clusters, level=level, link=STANDARDIZED
-    )
+    mean = float(array.mean())
+    index, count = number_clusters(clusters, len(array))
+    z = (array - mean) / deviation
+    sizes = np.bincount(index).astype(np.float64)
+    left, moments = len(array) - sizes, [-cluster_sums(z**power, index, count) for power in (1, 2)]
+    method = "t, jackknife of items" if clusters is None else "t, jackknife of clusters"
+    spread = len(array) - 1 + moments[1] - np.divide(moments[0] ** 2, left, out=np.zeros(count), where=left > 0)
+    if count < 2 or left.min() < 2 or spread.min() <= 1e-9:  # without one of them no spread is left
+        return Estimate("Cohen's d_z", mean / deviation, -math.inf, math.inf, method, level)
+    without = (mean / deviation + moments[0] / left) / np.sqrt(spread / (left - 1))
+    scaled = np.arcsinh(without / math.sqrt(2))
+    error = math.sqrt((count - 1) / count * float(((scaled - scaled.mean()) ** 2).sum()))
+    centre, half = math.asinh(mean / deviation / math.sqrt(2)), float(student.ppf((1 + level) / 2, count - 1)) * error
+    low, high = (math.sqrt(2) * math.sinh(end) if abs(end) < 700 else math.copysign(math.inf, end)
+                 for end in (centre - half, centre + half))  # fmt: skip
+    return Estimate("Cohen's d_z", mean / deviation, low, high, method, level)
 
 
 def cliffs_delta(

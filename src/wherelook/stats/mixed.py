@@ -1,23 +1,24 @@
-"""Do models differ, where each item is seen by all of them? A linear model with a random intercept for every item."""
+"""Do models differ, where each item is seen by several? A linear model with a random intercept for every item."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import f as fisher
 from scipy.stats import ncf
 from scipy.stats import t as student
 
 from wherelook.stats.clusters import Array, bootstrap_weights, finite, number_clusters
 from wherelook.stats.result import Estimate, Test
-from wherelook.types import WherelookError
+
+LARGEST_SHARE = 1 - 1e-6
+"""Of the variance between items: beyond it nothing is left within them."""
 
 
 @dataclass(frozen=True)
@@ -29,37 +30,38 @@ class MixedModel:
         differences: for each factor and level but the first, its mean minus that of the first level, given the others;
             names are "factor: level - first level".
         bootstrap: the same differences by least squares, with intervals from items drawn with replacement. They assume
-            neither normal values nor equal spread: differences that disagree with them are not to be trusted.
-        item_share: share of the residual variance that is between items, in [0, 1]; None with a fallback.
-        fallback: why the mixed model could not be fitted and least squares stand in for it; None where it was fitted.
+            neither normal errors nor equal spread: where the two disagree, trust these.
+        item_share: share of the variance that the factors leave which is between items, in [0, 1].
     """
 
     tests: Mapping[str, Test]
     differences: Mapping[str, Estimate]
     bootstrap: Mapping[str, Estimate]
-    item_share: float | None
-    fallback: str | None
+    item_share: float
 
 
 @dataclass(frozen=True)
 class _Design:
-    """The data as matrices: values (n,), columns (n, c) with the intercept first, item numbers (n,)."""
+    """The data as matrices: values (n,), columns (n, c) with the intercept first, item numbers (n,), items' sizes."""
 
     values: Array
     columns: Array
     names: tuple[str, ...]
     factors: Mapping[str, slice]
     item: NDArray[np.intp]
-    items: int
+    sizes: Array
+
+    def item_sums(self, column: Array) -> Array:
+        return np.bincount(self.item, weights=column).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Coefficients and their covariance, with the variances within and between items that they came from."""
+    """Coefficients (c,), their covariance (c, c), and -2 log of the restricted likelihood but for a constant."""
 
     coefficients: Array
     covariance: Array
-    item_share: float | None
+    deviance: float
 
 
 def mixed_model(
@@ -74,15 +76,16 @@ def mixed_model(
     """Tests whether the mean depends on each of several factors, such as architecture and scale, given the others.
 
     value = intercept + effects of the factors' levels + an intercept of the item + error, the last two normal; fitted
-    by restricted maximum likelihood (Laird and Ware 1982). Each factor has a Wald F-test. Its denominator degrees of
-    freedom are those within items, or between items for a factor that never varies within one (Pinheiro and Bates
-    2000, section 2.4): for complete data this is the analysis of variance for repeated measures.
+    by restricted maximum likelihood (Laird and Ware 1982). With one random intercept the likelihood has one unknown
+    beside what least squares gives, the share of the variance between items, and its maximum is searched over the whole
+    of [0, 1): there is nothing that could fail to converge.
 
-    Where the fit fails, `fallback` says why. Least squares with a covariance that adds up residuals within items
-    then take its place, with Hotelling's F.
+    Each factor has a Wald F-test. Its denominator degrees of freedom are those within items, or between items for a
+    factor that never varies within one (Pinheiro and Bates 2000, section 2.4). For complete data this is the analysis
+    of variance for repeated measures.
 
     Args:
-        values: one per item and combination of levels.
+        values: one per item and combination of levels; combinations may be missing.
         factors: the level of each value, by the factor's name.
         items: the item of each value.
         resamples: for the bootstrap.
@@ -90,31 +93,23 @@ def mixed_model(
         level: of the intervals.
 
     Raises:
-        ValueError: lengths differ, a factor with one level, factors that cannot be told apart, or too few items.
-        WherelookError: statsmodels is not installed.
+        ValueError: lengths differ, a factor with one level, factors that cannot be told apart, too few items, or no
+            variance within items.
     """
     design = _make_design(values, factors, items)
-    fallback = None
-    try:
-        fit = _restricted_likelihood(design)
-    except _NotFittedError as error:
-        fallback, fit = str(error), _least_squares(design)
+    share = _share_between(design)
+    fit = _generalized_least_squares(design, share)
     tests, differences = {}, {}
     for factor, place in design.factors.items():
-        degrees = _degrees(design, place) if fallback is None else design.items - 1
-        tests[factor], found = _test_factor(design, fit, factor, place, degrees, fallback is not None, level)
-        differences.update(found)
+        found = _differences(design, fit, place, level)
+        tests[factor] = _test_factor(design, fit, factor, place, found, level)
+        differences.update({estimate.name: estimate for estimate in found})
     return MixedModel(
         tests=MappingProxyType(tests),
         differences=MappingProxyType(differences),
         bootstrap=MappingProxyType(_bootstrap(design, resamples, seed, level)),
-        item_share=fit.item_share,
-        fallback=fallback,
+        item_share=share,
     )
-
-
-class _NotFittedError(Exception):
-    """The mixed model could not be fitted; the text says why."""
 
 
 def _make_design(
@@ -125,9 +120,7 @@ def _make_design(
     columns, names, places = [np.ones(len(array))], ["intercept"], {}
     for factor, levels in factors.items():
         if len(levels) != len(array):
-            raise ValueError(
-                f"factor {factor!r} has {len(levels)} levels for {len(array)} values; expected one for each"
-            )
+            raise ValueError(f"factor {factor!r} has {len(levels)} levels for {len(array)} values; expected as many")
         known = list(dict.fromkeys(levels))
         if len(known) < 2:
             raise ValueError(f"factor {factor!r} has one level only: nothing to compare")
@@ -140,153 +133,132 @@ def _make_design(
         raise ValueError("no factors: nothing to compare")
     matrix = np.stack(columns, axis=1)
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        raise ValueError(
-            f"factors {', '.join(map(repr, factors))} cannot be told apart: their levels always go together"
-        )
-    widest = max(place.stop - place.start for place in places.values())
-    if count < widest + 2 or count == len(array):
-        raise ValueError(f"{len(array)} values of {count} items; expected several of each item, and {widest + 2} items")
-    return _Design(array, matrix, tuple(names), places, item, count)
+        raise ValueError(f"factors {', '.join(map(repr, factors))} cannot be told apart: their levels go together")
+    if not 2 <= count < len(array):
+        raise ValueError(f"{len(array)} values of {count} items; expected 2 items or more, and several values of some")
+    sizes = np.bincount(item).astype(np.float64)
+    return _Design(array - array.mean(), matrix, tuple(names), places, item, sizes)
 
 
-def _restricted_likelihood(design: _Design) -> _Fit:
-    try:
-        from statsmodels.regression.mixed_linear_model import MixedLM
-    except ImportError as error:
-        raise WherelookError(
-            "mixed models need statsmodels; install it with: pip install 'wherelook[study]'"
-        ) from error
-    scale = float(design.values.std())
-    if scale == 0:
-        raise _NotFittedError("all values are the same")
-    with warnings.catch_warnings():  # what matters of them is read from the result
-        warnings.simplefilter("ignore")
-        try:
-            result = MixedLM(design.values / scale, design.columns, design.item).fit(reml=True)
-        except (np.linalg.LinAlgError, ValueError, FloatingPointError) as error:
-            raise _NotFittedError(f"statsmodels: {error}") from error
-    within, between = float(result.scale) * scale**2, float(result.cov_re[0, 0]) * scale**2
-    if not result.converged:
-        raise _NotFittedError("the optimiser did not converge")
-    if not (math.isfinite(within) and math.isfinite(between) and within > 1e-12 * scale**2):
-        raise _NotFittedError("no variance is left within items")
-    return _generalized_least_squares(design, within, max(between, 0.0))
+def _share_between(design: _Design) -> float:
+    """The share of the variance between items that has the largest restricted likelihood, in [0, LARGEST_SHARE]."""
+
+    def deviance(share: float) -> float:
+        return _generalized_least_squares(design, share).deviance
+
+    # Steps that are finer towards the end, where a share means the most; then the best place between two neighbours.
+    steps = [0.0, *(1 - np.geomspace(1, 1 - LARGEST_SHARE, 25)[1:])]
+    best = int(np.argmin([deviance(share) for share in steps]))
+    around = steps[max(best - 1, 0)], steps[min(best + 1, len(steps) - 1)]
+    found = float(minimize_scalar(deviance, bounds=around, method="bounded", options={"xatol": 1e-9}).x)
+    return found if deviance(found) < deviance(steps[best]) else float(steps[best])
 
 
-def _generalized_least_squares(design: _Design, within: float, between: float) -> _Fit:
-    """Coefficients and covariance for given variances within and between items.
+def _generalized_least_squares(design: _Design, share: float) -> _Fit:
+    """Fit for a known share of the variance between items.
 
-    The inverse covariance of an item with n values is (I - between / (within + n between) 11') / within.
+    With r = share / (1 - share) the inverse covariance of an item of n values is (I - r / (1 + n r) 11') / within.
     """
-    columns = design.columns
-    sizes = np.bincount(design.item)
-    shrink = between / (within + sizes * between)
-    column_sums = np.stack([np.bincount(design.item, weights=column) for column in columns.T], axis=1)
-    value_sums = np.bincount(design.item, weights=design.values)
-    information = (columns.T @ columns - column_sums.T @ (shrink[:, None] * column_sums)) / within
-    projected = (columns.T @ design.values - column_sums.T @ (shrink * value_sums)) / within
-    covariance = np.linalg.inv(information)
-    return _Fit(covariance @ projected, covariance, between / (within + between))
-
-
-def _least_squares(design: _Design) -> _Fit:
-    """Least squares with residuals added up within items (Liang and Zeger 1986)."""
-    columns = design.columns
-    inverse = np.linalg.inv(columns.T @ columns)
-    coefficients = inverse @ columns.T @ design.values
+    ratio = share / (1 - share)
+    columns, shrink = design.columns, ratio / (1 + ratio * design.sizes)
+    sums = np.stack([design.item_sums(column) for column in columns.T], axis=1)
+    information = columns.T @ columns - sums.T @ (shrink[:, None] * sums)
+    projected = columns.T @ design.values - sums.T @ (shrink * design.item_sums(design.values))
+    coefficients: Array = np.asarray(np.linalg.solve(information, projected), dtype=np.float64)
     residuals = design.values - columns @ coefficients
-    scores = np.stack([np.bincount(design.item, weights=column * residuals) for column in columns.T], axis=1)
-    factor = design.items / (design.items - 1)
-    return _Fit(coefficients, factor * inverse @ scores.T @ scores @ inverse, None)
+    squares = float(residuals @ residuals - shrink @ design.item_sums(residuals) ** 2)
+    if squares <= 1e-12 * (1 - share) * float(design.values @ design.values):
+        raise ValueError("no variance is left within items: there is nothing to compare a difference with")
+    degrees = len(columns) - columns.shape[1]
+    deviance = (
+        degrees * math.log(squares) + np.log1p(ratio * design.sizes).sum() + float(np.linalg.slogdet(information)[1])
+    )
+    covariance = np.asarray(np.linalg.inv(information) * (squares / degrees), dtype=np.float64)
+    return _Fit(coefficients, covariance, float(deviance))
 
 
 def _degrees(design: _Design, place: slice) -> int:
     """Denominator degrees of freedom: within items, or between them for a factor constant within every item."""
     columns = design.columns
-    means = np.stack([np.bincount(design.item, weights=column) for column in columns.T], axis=1)
-    means /= np.bincount(design.item)[:, None]
+    means = np.stack([design.item_sums(column) / design.sizes for column in columns.T], axis=1)
     inside = columns - means[design.item]
     if np.abs(inside[:, place]).max() > 1e-12:
-        degrees = len(columns) - design.items - int(np.linalg.matrix_rank(inside))
+        degrees = len(columns) - len(design.sizes) - int(np.linalg.matrix_rank(inside))
     else:
         constant = np.abs(inside).max(axis=0) <= 1e-12
-        degrees = design.items - int(np.linalg.matrix_rank(columns[:, constant]))
+        degrees = len(design.sizes) - int(np.linalg.matrix_rank(columns[:, constant]))
     if degrees < 1:
         raise ValueError("too few values for so many levels: no degrees of freedom are left")
     return degrees
 
 
-def _test_factor(
-    design: _Design, fit: _Fit, factor: str, place: slice, degrees: int, fallback: bool, level: float
-) -> tuple[Test, dict[str, Estimate]]:
-    coefficients, covariance = fit.coefficients[place], fit.covariance[place, place]
-    count = len(coefficients)
-    wald = float(coefficients @ np.linalg.pinv(covariance, hermitian=True) @ coefficients)
-    residual = degrees - count + 1 if fallback else degrees  # Hotelling's T squared as an F
-    statistic = wald / count * residual / degrees
-    half = float(student.ppf((1 + level) / 2, degrees))
-    method = "t, residuals by item" if fallback else "t, restricted maximum likelihood"
-    differences = {}
+def _differences(design: _Design, fit: _Fit, place: slice, level: float) -> list[Estimate]:
+    half = float(student.ppf((1 + level) / 2, _degrees(design, place)))
+    found = []
     for position in range(place.start, place.stop):
-        name, value = design.names[position], float(fit.coefficients[position])
-        reach = half * math.sqrt(fit.covariance[position, position])
-        differences[name] = Estimate(name, value, value - reach, value + reach, method, level)
-    effect = _explained(statistic, count, residual, level) if count > 1 else next(iter(differences.values()))
-    test = Test(
-        name="F-test of least squares, residuals by item" if fallback else "F-test of a mixed model, intercept by item",
+        value, reach = float(fit.coefficients[position]), half * math.sqrt(fit.covariance[position, position])
+        found.append(
+            Estimate(design.names[position], value, value - reach, value + reach, "t, restricted likelihood", level)
+        )
+    return found
+
+
+def _test_factor(
+    design: _Design, fit: _Fit, factor: str, place: slice, differences: Sequence[Estimate], level: float
+) -> Test:
+    coefficients, degrees = fit.coefficients[place], _degrees(design, place)
+    count = len(coefficients)
+    statistic = float(coefficients @ np.linalg.solve(fit.covariance[place, place], coefficients)) / count
+    return Test(
+        name="F-test of a mixed model, random intercept by item",
         statistic=statistic,
-        p=float(fisher.sf(statistic, count, residual)),
+        p=float(fisher.sf(statistic, count, degrees)),
         n=len(design.values),
-        effect=effect,
-        assumptions=f"Assumes independent items{'' if fallback else ', normal errors of one spread'}; speaks of these "
-        f"levels of {factor}, not of others.",
-        clusters=design.items,
+        effect=differences[0] if count == 1 else _explained(statistic, count, degrees, level),
+        assumptions=f"Assumes independent items and normal errors of one spread; speaks of these levels of {factor}, "
+        "not of others.",
+        clusters=len(design.sizes),
     )
-    return test, differences
 
 
-def _explained(statistic: float, count: int, residual: int, level: float) -> Estimate:
+def _explained(statistic: float, count: int, degrees: int, level: float) -> Estimate:
     """Partial eta squared with the interval of the noncentral F distribution (Steiger 2004)."""
-    total = count + residual + 1
 
     def bound(probability: float) -> float:
-        """The share of the noncentrality with which a smaller F has this probability."""
+        """The effect for which a smaller F than the observed one has this probability."""
 
         def excess(noncentrality: float) -> float:
-            return float(ncf.cdf(statistic, count, residual, noncentrality)) - probability
+            return float(ncf.cdf(statistic, count, degrees, noncentrality)) - probability
 
-        if fisher.cdf(statistic, count, residual) <= probability:
+        if fisher.cdf(statistic, count, degrees) <= probability:
             return 0.0
-        top = 1.0
-        while excess(top) > 0 and top < 1e7:
-            top *= 2
+        # Far above the largest noncentrality that could still be meant.
+        top = 4 * count * statistic + 100
         noncentrality = brentq(excess, 0, top) if excess(top) < 0 else top
-        return noncentrality / (noncentrality + total)
+        return noncentrality / (noncentrality + count + degrees + 1)
 
-    value = count * statistic / (count * statistic + residual)
+    value = count * statistic / (count * statistic + degrees)
     low, high = bound((1 + level) / 2), bound((1 - level) / 2)
     return Estimate("partial eta squared", value, low, high, "noncentral F", level)
 
 
 def _bootstrap(design: _Design, resamples: int, seed: int, level: float) -> dict[str, Estimate]:
     """Least squares with items drawn with replacement; bootstrap standard error and Student's t."""
-    columns, width = design.columns, design.columns.shape[1]
-    products = np.zeros((design.items, width, width))
+    columns, width, items = design.columns, design.columns.shape[1], len(design.sizes)
+    products = np.zeros((items, width, width))
     np.add.at(products, design.item, columns[:, :, None] * columns[:, None, :])
-    projected = np.zeros((design.items, width))
+    projected = np.zeros((items, width))
     np.add.at(projected, design.item, columns * design.values[:, None])
     drawn = []
-    for weights in bootstrap_weights(design.items, resamples=resamples, seed=seed, items=design.items * width):
-        moments = np.einsum("rg,gij->rij", weights, products)
+    for weights in bootstrap_weights(items, resamples=resamples, seed=seed):
+        moments = (weights @ products.reshape(items, -1)).reshape(-1, width, width)
         usable = np.linalg.matrix_rank(moments, hermitian=True) == width  # a level can be missing from a resample
         drawn.append(np.linalg.solve(moments[usable], (weights @ projected)[usable][..., None])[..., 0])
-    deviations = np.concatenate(drawn).std(axis=0, ddof=1)
     values = np.linalg.solve(products.sum(axis=0), projected.sum(axis=0))
     # A resample of G items has too little spread, by (G - 1) / G.
-    half = float(student.ppf((1 + level) / 2, design.items - 1)) * math.sqrt(design.items / (design.items - 1))
+    half = float(student.ppf((1 + level) / 2, items - 1)) * math.sqrt(items / (items - 1))
+    reaches = half * np.concatenate(drawn).std(axis=0, ddof=1)
     return {
-        name: Estimate(
-            name, float(value), float(value - half * error), float(value + half * error), "t, items drawn", level
-        )
-        for name, value, error in zip(design.names[1:], values[1:], deviations[1:], strict=True)
+        name: Estimate(name, float(value), float(value - reach), float(value + reach), "t, items drawn", level)
+        for name, value, reach in zip(design.names[1:], values[1:], reaches[1:], strict=True)
     }

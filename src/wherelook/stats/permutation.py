@@ -132,7 +132,7 @@ def _flip_signs(sums: Array, resamples: int, seed: int) -> float:
     portion = max(4, CHUNK // count // 4 * 4)
     for start in range(0, resamples, portion):
         signs = rng.integers(0, 2, (min(portion, resamples - start), count), dtype=np.int8) * 2 - 1
-        extreme += np.count_nonzero(np.abs(signs @ sums) >= limit)
+        extreme += int(np.count_nonzero(np.abs(signs @ sums) >= limit))
     return extreme / (resamples + 1)
 
 
@@ -149,7 +149,7 @@ def _move_between_groups(observed: float, sums: Array, sizes: Array, first: int,
     portion = max(1, CHUNK // count)
     for done in range(0, resamples, portion):
         members = rng.permuted(np.tile(start, (min(portion, resamples - done), 1)), axis=1).astype(np.float64)
-        extreme += np.count_nonzero(_statistics(members, sums, sizes) >= observed * (1 - 1e-9))
+        extreme += int(np.count_nonzero(_statistics(members, sums, sizes) >= observed * (1 - 1e-9)))
     return extreme / (resamples + 1)
 
 

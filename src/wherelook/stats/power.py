@@ -119,7 +119,10 @@ def odds_ratio_power(n: int, effect: float, level: float, *, baseline: float, ex
 
 
 def spearman_power(n: int, effect: float, level: float) -> float:
-    """Power of the test of Spearman's rho: atanh(rho) has variance (1 + rho^2 / 2) / (n - 3) (Bonett and Wright 2000)."""
+    """Power of the test of Spearman's rho.
+
+    The variance of atanh(rho) is (1 + rho^2 / 2) / (n - 3) (Bonett and Wright 2000).
+    """
     if n < 5:
         return 0.0
     rho = abs(effect)
@@ -254,7 +257,7 @@ def _check(
         _check_between("null + effect", settings["null"] + effect, 0, 1)
     if test == "mcnemar" and abs(effect) > settings["discordant"]:
         raise InputError(
-            f"effect {effect:g} is more than the discordant share {settings['discordant']:g}; expected no more than that"
+            f"effect {effect:g} is more than the discordant share {settings['discordant']:g}; expected at most that"
         )
 
 

@@ -200,7 +200,7 @@ def _paired_newcombe(both: int, only_first: int, only_second: int, neither: int,
     low, high = wilson_interval(first, total, level=level)
     other_low, other_high = wilson_interval(second, total, level=level)
     margins = first * (total - first) * second * (total - second)
-    excess = both * neither - only_first * only_second
+    excess: float = both * neither - only_first * only_second
     if excess > 0:  # continuity correction, for positive correlation only
         excess = max(excess - total / 2, 0.0)
     phi = excess / math.sqrt(margins) if margins else 0.0
