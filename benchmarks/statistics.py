@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f as f_distribution
-from scipy.stats import ncf
+from scipy.stats import f, ncf
 
 from wherelook import stats
 
@@ -304,61 +303,34 @@ def mixed_holds(rng: Random, items: int, *, bootstrap: bool) -> bool:
 
 
 def power_cases() -> list[Case]:
-    """An effect at the size that is planned for 80 %, and at half of it."""
+    """An effect at the size that is planned for 80 %, and at half of it; and effects planted in clusters."""
     cases = []
     for test, effect, settings, trial in POWERED:
         full = stats.plan(test, effect, **settings)
         for size in (full, stats.plan(test, effect, samples=max(6, full.samples // 2), **settings)):
-            cases.append(Case(test, f"effect {effect:g}, {size.samples} items",
-                              lambda rng, n=size.samples, trial=trial: significant(lambda: trial(rng, n)),
-                              size.power))  # fmt: skip
-    # Planted in clusters of 5, half of the variance between them: the mean of a cluster has variance 0.5 + 0.5 / 5.
-    for clusters in (20, 50):
-        predicted = stats.plan("paired", 0.5 / 0.6**0.5, samples=clusters).power
-        cases.append(Case("paired permutation test", f"effect 0.5, {clusters} clusters of 5",
-                          lambda rng, c=clusters: significant(lambda: clustered_paired(rng, c, 0.5)), predicted))  # fmt: skip
-        # One of four models is 0.5 higher: noncentrality 0.5^2 (1/4) (3/4) 4 n within a variance of 1.
-        critical = f_distribution.isf(LEVEL, 3, 3 * (clusters - 1))
-        predicted = float(ncf.sf(critical, 3, 3 * (clusters - 1), 0.1875 * clusters))
-        cases.append(Case("mixed model", f"effect 0.5, {clusters} items, 4 models",
-                          lambda rng, c=clusters: mixed(rng, c, 4, 0.5), predicted))  # fmt: skip
+            find = planted(trial, size.samples)
+            cases.append(Case(test, f"effect {effect:g}, {size.samples} items", find, size.power))
+    for count in (20, 50):
+        # Half of the variance is between clusters of 5: their means have variance 0.5 + 0.5 / 5.
+        predicted = stats.plan("paired", 0.5 / 0.6**0.5, samples=count).power
+        find = planted(lambda rng, n: clustered_paired(rng, n, 0.5), count)
+        cases.append(Case("paired permutation test", f"effect 0.5, {count} clusters of 5", find, predicted))
+        # One of four models is 0.5 higher: noncentrality 4 n (1 / 4) (3 / 4) 0.5^2, for a variance of 1 within items.
+        degrees = 3, 3 * (count - 1)
+        predicted = float(ncf.sf(f.isf(LEVEL, *degrees), *degrees, 0.1875 * count))
+        find = planted(lambda rng, n: mixed_model(rng, n, 4, 0.5).tests["model"], count)
+        cases.append(Case("mixed model", f"effect 0.5, {count} items, 4 models", find, predicted))
     return cases
+
+
+def planted(test: Callable[[Random, int], stats.Test], n: int) -> Callable[[Random], bool]:
+    return lambda rng: significant(lambda: test(rng, n))
 
 
 def exposed(rng: Random, n: int, ratio: float, baseline: float, share: float) -> stats.Test:
     condition = rng.random(n) < share
     odds = ratio * baseline / (1 - baseline)
     return stats.association_test(condition, rng.random(n) < np.where(condition, odds / (1 + odds), baseline))
-
-
-POWERED:
-        full = stats.plan(test, effect, **settings)
-        for size in (full, stats.plan(test, effect, samples=max(6, full.samples // 2), **settings)):
-            cases.append(Case(test, f"effect {effect:g}, {size.samples} items",
-                              lambda rng, n=size.samples, trial=trial: significant(lambda: trial(rng, n)),
-                              size.power))  # fmt: skip
-    # Planted in clusters of 5, half of the variance between them: the mean of a cluster has variance 0.5 + 0.5 / 5.
-    for clusters in (20, 50):
-        predicted = stats.plan("paired", 0.5 / 0.6**0.5, samples=clusters).power
-        cases.append(Case("paired permutation test", f"effect 0.5, {clusters} clusters of 5",
-                          lambda rng, c=clusters: significant(lambda: clustered_paired(rng, c, 0.5)), predicted))  # fmt: skip
-        # One of four models is 0.5 higher: noncentrality 0.5^2 (1/4) (3/4) 4 n within a variance of 1.
-        critical = f_distribution.isf(LEVEL, 3, 3 * (clusters - 1))
-        predicted = float(ncf.sf(critical, 3, 3 * (clusters - 1), 0.1875 * clusters))
-        cases.append(Case("mixed model", f"effect 0.5, {clusters} items, 4 models",
-                          lambda rng, c=clusters: mixed(rng, c, 4, 0.5), predicted))  # fmt: skip
-    return cases
-
-
-def exposed(rng: Random, n: int, ratio: float, baseline: float, share: float) -> stats.Test:
-    condition = rng.random(n) < share
-    odds = ratio * baseline / (1 - baseline)
-    return stats.association_test(condition, rng.random(n) < np.where(condition, odds / (1 + odds), baseline))
-
-
-def skewed(rng: Random, n: int, effect: float) -> np.ndarray:
-    """Differences of standard deviation 1 that are not normal."""
-    return rng.exponential(size=n) - 1 + effect
 
 
 POWERED: Sequence[tuple[str, float, dict[str, float], Callable[[Random, int], stats.Test]]] = (
