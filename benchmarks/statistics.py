@@ -1,7 +1,7 @@
 """Do the tests and intervals of `wherelook.stats` keep their word? Simulations with known truth.
 
-    python benchmarks/statistics.py                     # the tables of docs/statistics.md, about 8 minutes
-    python benchmarks/statistics.py --simulations 200   # a glance
+    python benchmarks/statistics.py                                # all three tables
+    python benchmarks/statistics.py null --simulations 2000       # one of them
 
 Three tables: how often each test is significant at 5 % where there is no effect, how often 95 % intervals hold the true
 value, and how often an effect is found beside the power that was predicted.
@@ -10,7 +10,7 @@ value, and how often an effect is found beside the power that was predicted.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -356,24 +356,27 @@ def share(case: Case, simulations: int) -> float:
     return float(np.mean([case.trial(np.random.default_rng([run, *line])) for run in range(simulations)]))
 
 
+TABLES: Mapping[str, tuple[str, Callable[[], list[Case]]]] = {
+    "null": ("| test | data | significant without an effect |\n| --- | --- | --- |", null_cases),
+    "intervals": ("| 95 % interval | data | holds the truth |\n| --- | --- | --- |", interval_cases),
+    "power": ("| test | data | power predicted | found |\n| --- | --- | --- | --- |", power_cases),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--simulations", type=int, default=2000)
-    parser.add_argument("--only", default="", help="lines whose name contains this")
+    parser.add_argument("table", nargs="*", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--simulations", type=int, default=1000)
     arguments = parser.parse_args()
-    print("| test | data | significant without an effect |\n| --- | --- | --- |")
-    for case in null_cases():
-        if arguments.only in case.name:
-            print(f"| {case.name} | {case.data} | {share(case, arguments.simulations):.1%} |", flush=True)
-    print("\n| 95 % interval | data | holds the truth |\n| --- | --- | --- |")
-    for case in interval_cases():
-        if arguments.only in case.name:
-            print(f"| {case.name} | {case.data} | {share(case, arguments.simulations):.1%} |", flush=True)
-    print("\n| test | data | power predicted | found |\n| --- | --- | --- | --- |")
-    for case in power_cases():
-        if arguments.only in case.name:
-            found = share(case, arguments.simulations)
-            print(f"| {case.name} | {case.data} | {case.predicted:.1%} | {found:.1%} |", flush=True)
+    for name in arguments.table:
+        head, cases = TABLES[name]
+        print(head)
+        for case in cases():
+            cells = [case.name, case.data]
+            if case.predicted is not None:
+                cells.append(f"{case.predicted:.1%}")
+            print(f"| {' | '.join([*cells, f'{share(case, arguments.simulations):.1%}'])} |", flush=True)
+        print()
 
 
 if __name__ == "__main__":

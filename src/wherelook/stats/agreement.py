@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 
-from wherelook.stats.clusters import FISHER, Clusters, influence_estimate, number_clusters
+from wherelook.stats.clusters import FISHER, Clusters, Names, influence_estimate, number_clusters
 from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate
 
 
-def cohens_kappa(
-    first: Sequence[Hashable], second: Sequence[Hashable], *, clusters: Clusters = None, level: float = 0.95
-) -> Estimate:
+def cohens_kappa(first: Names, second: Names, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
     """Agreement of two judges beyond that by chance (Cohen 1960): 1 always, 0 as by chance.
 
     The interval is made on the scale atanh(kappa) from the influence of each item (Fleiss et al. 1969 to first order).

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wherelook.stats.clusters import Clusters, finite, influence_estimate, number_clusters
+from wherelook.stats.clusters import Clusters, Outcomes, Values, finite, influence_estimate, number_clusters
 from wherelook.stats.effects import cliffs_delta
 from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate
@@ -46,8 +45,8 @@ class Calibration:
 
 
 def calibration(
-    scores: Sequence[float],
-    correct: Sequence[bool],
+    scores: Values,
+    correct: Outcomes,
     *,
     bins: int = 10,
     clusters: Clusters = None,
@@ -82,9 +81,7 @@ def calibration(
     )
 
 
-def roc_area(
-    scores: Sequence[float], correct: Sequence[bool], *, clusters: Clusters = None, level: float = 0.95
-) -> Estimate:
+def roc_area(scores: Values, correct: Outcomes, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
     """Area under the ROC curve: probability that a right answer scores above a wrong one, ties counting half.
 
     The interval comes from the placements of DeLong et al. (1988), added up within clusters (Obuchowski 1997).
@@ -103,7 +100,7 @@ def roc_area(
     return Estimate("area under the ROC curve", value, low, high, delta.method, level)
 
 
-def _pairs(scores: Sequence[float], correct: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(scores: Values, correct: Outcomes) -> tuple[np.ndarray, np.ndarray]:
     if len(scores) != len(correct):
         raise ValueError(f"{len(scores)} scores and {len(correct)} outcomes are not pairs")
     values, outcomes = finite(scores), finite(correct)

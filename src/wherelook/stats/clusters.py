@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,13 @@ from scipy.stats import t as student
 from wherelook.stats.result import Estimate
 
 Array = NDArray[np.float64]
-Clusters = Sequence[Hashable] | None
+Values = Sequence[float] | NDArray[Any]
+"""A number for every item, shape (items,)."""
+Outcomes = Sequence[float] | NDArray[Any]
+"""Yes or no for every item, as bool, 1 or 0."""
+Names = Sequence[Hashable] | NDArray[Any]
+"""Names of anything, one for every item."""
+Clusters = Names | None
 """For every item the name of its cluster; None where every item stands alone."""
 
 CHUNK = 4_000_000
@@ -34,7 +41,7 @@ FISHER = Link(math.atanh, math.tanh, lambda x: 1 / (1 - x * x))
 """For what lies in (-1, 1)."""
 
 
-def finite(values: Sequence[float], *, least: int = 1) -> Array:
+def finite(values: Values, *, least: int = 1) -> Array:
     """The values as float64.
 
     Raises:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import CHUNK, Array, Clusters, bootstrap_weights, finite, number_clusters
+from wherelook.stats.clusters import CHUNK, Array, Clusters, Values, bootstrap_weights, finite, number_clusters
 from wherelook.stats.result import Estimate, Test
 
 SHAPE = "says nothing about relations that rise and fall."
 
 
 def spearman_test(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Values,
+    second: Values,
     *,
     clusters: Clusters = None,
     resamples: int = 1999,
@@ -54,7 +53,7 @@ def spearman_test(
             effect=Estimate("Spearman's rho", rho, low, high, "percentile bootstrap", level),
             assumptions=f"Assumes that items are independent; {SHAPE}",
         )
-    z, error = _atanh(rho), float(_atanh(drawn).std(ddof=1))
+    z, error = float(_atanh(np.array([rho]))[0]), float(_atanh(drawn).std(ddof=1))
     half = float(student.ppf((1 + level) / 2, count - 1)) * error
     return Test(
         name="Spearman bootstrap test with clusters",
@@ -67,7 +66,7 @@ def spearman_test(
     )
 
 
-def _atanh(rho: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def _atanh(rho: Array) -> Array:
     """Fisher's scale; resamples without any disorder stay finite."""
     return np.arctanh(np.clip(rho, -0.9999, 0.9999))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import rankdata
@@ -13,6 +12,8 @@ from wherelook.stats.clusters import (
     FISHER,
     Array,
     Clusters,
+    Names,
+    Values,
     cluster_sums,
     finite,
     influence_estimate,
@@ -22,7 +23,7 @@ from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate
 
 
-def cohens_dz(differences: Sequence[float], *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
+def cohens_dz(differences: Values, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
     """Mean of paired differences in units of their standard deviation (Cohen 1988).
 
     The interval is made on the scale asinh(d / sqrt 2), on which the variance hardly depends on d, by the jackknife
@@ -55,10 +56,10 @@ def cohens_dz(differences: Sequence[float], *, clusters: Clusters = None, level:
 
 
 def cliffs_delta(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Values,
+    second: Values,
     *,
-    clusters: tuple[Sequence[object], Sequence[object]] | None = None,
+    clusters: tuple[Names, Names] | None = None,
     level: float = 0.95,
 ) -> Estimate:
     """P(first > second) - P(first < second) for a value of each, in [-1, 1] (Cliff 1993).

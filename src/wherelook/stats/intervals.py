@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
@@ -11,6 +9,8 @@ from scipy.stats import t as student
 from wherelook.stats.clusters import (
     CHUNK,
     Clusters,
+    Outcomes,
+    Values,
     cluster_sums,
     finite,
     influence_estimate,
@@ -30,7 +30,7 @@ def wilson_interval(successes: int, total: int, *, level: float = 0.95) -> tuple
     return _score_interval(successes / total, total, float(norm.ppf((1 + level) / 2)))
 
 
-def share_interval(outcomes: Sequence[bool], *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
+def share_interval(outcomes: Outcomes, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
     """A share of yes among yes and no.
 
     Without clusters Wilson's interval. With them Wilson's for the effective number of items, n divided by the design
@@ -58,7 +58,7 @@ def share_interval(outcomes: Sequence[bool], *, clusters: Clusters = None, level
     return Estimate("share", share, *bounds, "Wilson, effective number of items", level)
 
 
-def mean_interval(values: Sequence[float], *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
+def mean_interval(values: Values, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
     """A mean with Student's interval, from cluster sums where there are clusters.
 
     Covers less than it says where few values are very skewed, or few clusters very unequal in size.
@@ -68,7 +68,7 @@ def mean_interval(values: Sequence[float], *, clusters: Clusters = None, level: 
 
 
 def bootstrap_interval(
-    values: Sequence[float], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Values, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean (Efron 1979), seeded.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from scipy.stats import f as fisher
 from scipy.stats import ncf
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import Array, bootstrap_weights, finite, number_clusters
+from wherelook.stats.clusters import Array, Names, Values, bootstrap_weights, finite, number_clusters
 from wherelook.stats.result import Estimate, Test
 
 LARGEST_SHARE = 1 - 1e-6
@@ -65,9 +65,9 @@ class _Fit:
 
 
 def mixed_model(
-    values: Sequence[float],
-    factors: Mapping[str, Sequence[Hashable]],
-    items: Sequence[Hashable],
+    values: Values,
+    factors: Mapping[str, Names],
+    items: Names,
     *,
     resamples: int = 1999,
     seed: int = 0,
@@ -93,7 +93,7 @@ def mixed_model(
         level: of the intervals.
 
     Raises:
-        ValueError: lengths differ, a factor with one level, factors that cannot be told apart, too few items, or no
+        ValueError: lengths differ, a factor with one level, factors that cannot be told apart, too few items, no
             variance within items.
     """
     design = _make_design(values, factors, items)
@@ -112,10 +112,10 @@ def mixed_model(
     )
 
 
-def _make_design(
-    values: Sequence[float], factors: Mapping[str, Sequence[Hashable]], items: Sequence[Hashable]
-) -> _Design:
+def _make_design(values: Values, factors: Mapping[str, Names], items: Names) -> _Design:
     array = finite(values, least=3)
+    if np.ptp(array) == 0:
+        raise ValueError("all values are the same: nothing to compare")
     item, count = number_clusters(items, len(array))
     columns, names, places = [np.ones(len(array))], ["intercept"], {}
     for factor, levels in factors.items():
@@ -151,7 +151,10 @@ def _share_between(design: _Design) -> float:
     best = int(np.argmin([deviance(share) for share in steps]))
     around = steps[max(best - 1, 0)], steps[min(best + 1, len(steps) - 1)]
     found = float(minimize_scalar(deviance, bounds=around, method="bounded", options={"xatol": 1e-9}).x)
-    return found if deviance(found) < deviance(steps[best]) else float(steps[best])
+    share = found if deviance(found) < deviance(steps[best]) else float(steps[best])
+    if 1 - share < 2 * (1 - LARGEST_SHARE):
+        raise ValueError("no variance is left within items: there is nothing to compare a difference with")
+    return share
 
 
 def _generalized_least_squares(design: _Design, share: float) -> _Fit:
@@ -167,8 +170,6 @@ def _generalized_least_squares(design: _Design, share: float) -> _Fit:
     coefficients: Array = np.asarray(np.linalg.solve(information, projected), dtype=np.float64)
     residuals = design.values - columns @ coefficients
     squares = float(residuals @ residuals - shrink @ design.item_sums(residuals) ** 2)
-    if squares <= 1e-12 * (1 - share) * float(design.values @ design.values):
-        raise ValueError("no variance is left within items: there is nothing to compare a difference with")
     degrees = len(columns) - columns.shape[1]
     deviance = (
         degrees * math.log(squares) + np.log1p(ratio * design.sizes).sum() + float(np.linalg.slogdet(information)[1])

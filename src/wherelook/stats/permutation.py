@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import CHUNK, Array, Clusters, cluster_sums, finite, number_clusters
+from wherelook.stats.clusters import CHUNK, Array, Clusters, Names, Values, cluster_sums, finite, number_clusters
 from wherelook.stats.effects import cliffs_delta, cohens_dz
 from wherelook.stats.intervals import mean_interval
 from wherelook.stats.result import Estimate, Test
@@ -20,8 +19,8 @@ CLOSE = 1 - 1e-12
 
 
 def paired_test(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Values,
+    second: Values,
     *,
     clusters: Clusters = None,
     resamples: int = 9999,
@@ -64,10 +63,10 @@ def paired_test(
 
 
 def unpaired_test(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Values,
+    second: Values,
     *,
-    clusters: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    clusters: tuple[Names, Names] | None = None,
     resamples: int = 9999,
     seed: int = 0,
     level: float = 0.95,

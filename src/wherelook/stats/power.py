@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from wherelook.types import InputError, unknown_name
 
-MOST = 10**7
+MOST = 10**6
 """Samples; an effect that needs more is as good as none."""
 
 AHEAD = 10
@@ -95,7 +95,8 @@ def paired_power(n: int, effect: float, level: float) -> float:
     if n < 2:
         return 0.0
     critical, shift = float(student.isf(level / 2, n - 1)), abs(effect) * math.sqrt(n)
-    return float(nct.sf(critical, n - 1, shift) + nct.cdf(-critical, n - 1, shift))
+    other_tail = float(nct.cdf(-critical, n - 1, shift))  # SciPy gives up where it is next to nothing
+    return float(nct.sf(critical, n - 1, shift)) + (other_tail if other_tail > 0 else 0.0)
 
 
 def odds_ratio_power(n: int, effect: float, level: float, *, baseline: float, exposed: float) -> float:
@@ -142,10 +143,10 @@ POWER: Mapping[str, PowerAnalysis] = {
         {"discordant": Setting("share of items where only one of the two is right", 0, 1)},
     ),
     "paired": PowerAnalysis(
-        paired_power, "mean of paired differences in their standard deviations, d_z", -math.inf, math.inf, 0, {},
+        paired_power, "mean of paired differences in their standard deviations, d_z", -10, 10, 0, {},
     ),
     "odds-ratio": PowerAnalysis(
-        odds_ratio_power, "odds ratio", 0, math.inf, 1,
+        odds_ratio_power, "odds ratio", 0.001, 1000, 1,
         {
             "baseline": Setting("share with the outcome among items without the condition", 0, 1),
             "exposed": Setting("share of items with the condition", 0, 1),
@@ -205,10 +206,8 @@ def _fewest(reached: Callable[[int], float], power: float) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) >= power else (middle, high)
-    held = 0
-    while held < AHEAD:
-        held = held + 1 if reached(high + held) >= power else 0
-        high = high if held else high + 1
+    while not all(reached(high + ahead) >= power for ahead in range(AHEAD)):
+        high += 1
     return high
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, contingency, fisher_exact, norm
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import Clusters, finite, number_clusters, standard_error
+from wherelook.stats.clusters import Clusters, Outcomes, finite, number_clusters, standard_error
 from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate, Test
 
@@ -41,7 +40,7 @@ def share_test(successes: int, total: int, *, null: float = 0.5, level: float = 
     )
 
 
-def mcnemar_test(first: Sequence[bool], second: Sequence[bool], *, level: float = 0.95) -> Test:
+def mcnemar_test(first: Outcomes, second: Outcomes, *, level: float = 0.95) -> Test:
     """Exact McNemar test that two paired shares are equal (McNemar 1947): is `first` right as often as `second`?
 
     The statistic counts the items where only `first` is right. The effect is the difference of shares with Newcombe's
@@ -64,9 +63,7 @@ def mcnemar_test(first: Sequence[bool], second: Sequence[bool], *, level: float 
     )
 
 
-def association_test(
-    condition: Sequence[bool], outcome: Sequence[bool], *, clusters: Clusters = None, level: float = 0.95
-) -> Test:
+def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Clusters = None, level: float = 0.95) -> Test:
     """Does an outcome go with a condition, such as a right answer with a look at the right place?
 
     Without clusters Fisher's exact test and `odds_ratio`. With clusters a t-test of the logarithm of the odds ratio
@@ -162,7 +159,7 @@ def difference_of_shares(table: Table, *, level: float = 0.95) -> Estimate:
     return Estimate("difference of shares", gap, gap - below, gap + above, "Newcombe", level)
 
 
-def count_table(condition: Sequence[bool], outcome: Sequence[bool]) -> Table:
+def count_table(condition: Outcomes, outcome: Outcomes) -> Table:
     """The 2 x 2 table of two lists of yes and no.
 
     Raises:

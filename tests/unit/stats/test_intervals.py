@@ -1,11 +1,11 @@
-"""Intervals, paired tests and corrections against closed forms."""
+"""Intervals of shares and means against closed forms."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
+from wherelook.stats import bootstrap_interval, mean_interval, share_interval, wilson_interval
 
 
 def test_wilson_interval_of_a_known_share():
@@ -31,30 +31,28 @@ def test_bootstrap_interval_is_about_the_normal_one():
         bootstrap_interval([])
 
 
-def test_paired_test_counts_all_sign_flips():
-    """Three differences of one sign: of 8 ways to flip them 2 are as extreme."""
-    assert paired_test([2, 3, 4], [1, 1, 1]) == pytest.approx(2 / 8)
-    assert paired_test([1, 1, 1], [2, 3, 4]) == pytest.approx(2 / 8)
-    assert paired_test([1.0, 2.0], [1.0, 2.0]) == 1
-    assert paired_test([3.0], [1.0]) == 1
+def test_share_of_clusters():
+    outcomes = [1, 1, 0, 0, 1, 1, 0, 1]
+    alone = share_interval(outcomes)
+    assert (alone.low, alone.high) == wilson_interval(5, 8)
+    doubled = share_interval(outcomes * 2, clusters=[*range(8)] * 2)
+    assert doubled.high - doubled.low > alone.high - alone.low  # a copy is no news, and t is wider than the normal
+    constant = share_interval([1] * 12, clusters=[0, 1, 2, 3] * 3)
+    assert constant.high == 1
+    assert constant.low == pytest.approx(4 / (4 + 3.1824**2), abs=1e-4)  # four clusters count as four items
+    with pytest.raises(ValueError, match="yes or no"):
+        share_interval([0, 2])
+    with pytest.raises(ValueError, match="3 clusters for 2 values"):
+        share_interval([0, 1], clusters=[1, 2, 3])
 
 
-def test_paired_test_on_many_pairs():
-    rng = np.random.default_rng(1)
-    noise = rng.normal(0, 1, 60)
-    base = rng.normal(0, 5, 60)
-    assert paired_test(list(base + noise + 0.8), list(base)) < 0.001
-    assert paired_test(list(base + noise - noise.mean()), list(base)) > 0.9
-    assert paired_test(list(base + noise), list(base)) == paired_test(list(base + noise), list(base))
-
-
-@pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], [1.0, 2.0])])
-def test_what_is_not_paired(first, second):
-    with pytest.raises(ValueError, match="are not pairs"):
-        paired_test(first, second)
-
-
-def test_holm_steps_down():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+def test_mean_interval_is_students():
+    estimate = mean_interval([1.0, 2.0, 4.0])
+    half = 4.3027 * np.std([1, 2, 4], ddof=1) / 3**0.5
+    assert (estimate.value, estimate.low) == pytest.approx((7 / 3, 7 / 3 - half), abs=1e-3)
+    of_clusters = mean_interval([0.0, 2.0, 1.0, 3.0, 3.0, 5.0], clusters=["a", "a", "b", "b", "c", "c"])
+    of_means = mean_interval([1.0, 2.0, 4.0])
+    assert (of_clusters.low, of_clusters.high) == pytest.approx((of_means.low, of_means.high))
+    assert mean_interval([1.0]).high == np.inf
+    with pytest.raises(ValueError, match="value 1 is not a finite number"):
+        mean_interval([1.0, np.nan])
