@@ -14,7 +14,7 @@ from scipy.stats import f as fisher
 from scipy.stats import ncf
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import Array, Names, Values, bootstrap_weights, finite, number_clusters
+from wherelook.stats.clusters import Array, Names, Values, bootstrap_weights, cluster_sums, finite, number_clusters
 from wherelook.stats.result import Estimate, Test
 
 LARGEST_SHARE = 1 - 1e-6
@@ -42,7 +42,10 @@ class MixedModel:
 
 @dataclass(frozen=True)
 class _Design:
-    """The data as matrices: values (n,), columns (n, c) with the intercept first, item numbers (n,), items' sizes."""
+    """The data as matrices: values (n,), columns (n, c) with the intercept first, item numbers (n,).
+
+    Of each item its size, the sum of its values and the sums of its columns.
+    """
 
     values: Array
     columns: Array
@@ -50,9 +53,8 @@ class _Design:
     factors: Mapping[str, slice]
     item: NDArray[np.intp]
     sizes: Array
-
-    def item_sums(self, column: Array) -> Array:
-        return np.bincount(self.item, weights=column).astype(np.float64)
+    value_sums: Array
+    column_sums: Array
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,10 @@ def _make_design(values: Values, factors: Mapping[str, Names], items: Names) -> 
         raise ValueError(f"factors {', '.join(map(repr, factors))} cannot be told apart: their levels go together")
     if not 2 <= count < len(array):
         raise ValueError(f"{len(array)} values of {count} items; expected 2 items or more, and several values of some")
-    sizes = np.bincount(item).astype(np.float64)
-    return _Design(array - array.mean(), matrix, tuple(names), places, item, sizes)
+    centred, sizes = array - array.mean(), np.bincount(item).astype(np.float64)
+    column_sums = np.stack([cluster_sums(column, item, count) for column in columns], axis=1)
+    value_sums = cluster_sums(centred, item, count)
+    return _Design(centred, matrix, tuple(names), places, item, sizes, value_sums, column_sums)
 
 
 def _share_between(design: _Design) -> float:
@@ -147,7 +151,7 @@ def _share_between(design: _Design) -> float:
         return _generalized_least_squares(design, share).deviance
 
     # Steps that are finer towards the end, where a share means the most; then the best place between two neighbours.
-    steps = [0.0, *(1 - np.geomspace(1, 1 - LARGEST_SHARE, 25)[1:])]
+    steps = [0.0, *(1 - np.geomspace(1, 1 - LARGEST_SHARE, 13)[1:])]
     best = int(np.argmin([deviance(share) for share in steps]))
     around = steps[max(best - 1, 0)], steps[min(best + 1, len(steps) - 1)]
     found = float(minimize_scalar(deviance, bounds=around, method="bounded", options={"xatol": 1e-9}).x)
@@ -164,12 +168,12 @@ def _generalized_least_squares(design: _Design, share: float) -> _Fit:
     """
     ratio = share / (1 - share)
     columns, shrink = design.columns, ratio / (1 + ratio * design.sizes)
-    sums = np.stack([design.item_sums(column) for column in columns.T], axis=1)
+    sums = design.column_sums
     information = columns.T @ columns - sums.T @ (shrink[:, None] * sums)
-    projected = columns.T @ design.values - sums.T @ (shrink * design.item_sums(design.values))
+    projected = columns.T @ design.values - sums.T @ (shrink * design.value_sums)
     coefficients: Array = np.asarray(np.linalg.solve(information, projected), dtype=np.float64)
     residuals = design.values - columns @ coefficients
-    squares = float(residuals @ residuals - shrink @ design.item_sums(residuals) ** 2)
+    squares = float(residuals @ residuals - shrink @ (design.value_sums - sums @ coefficients) ** 2)
     degrees = len(columns) - columns.shape[1]
     deviance = (
         degrees * math.log(squares) + np.log1p(ratio * design.sizes).sum() + float(np.linalg.slogdet(information)[1])
@@ -181,8 +185,7 @@ def _generalized_least_squares(design: _Design, share: float) -> _Fit:
 def _degrees(design: _Design, place: slice) -> int:
     """Denominator degrees of freedom: within items, or between them for a factor constant within every item."""
     columns = design.columns
-    means = np.stack([design.item_sums(column) / design.sizes for column in columns.T], axis=1)
-    inside = columns - means[design.item]
+    inside = columns - (design.column_sums / design.sizes[:, None])[design.item]
     if np.abs(inside[:, place]).max() > 1e-12:
         degrees = len(columns) - len(design.sizes) - int(np.linalg.matrix_rank(inside))
     else:

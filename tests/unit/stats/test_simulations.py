@@ -1,7 +1,7 @@
 """The tables of docs/statistics.md with few simulations: a test that is plainly wrong shows here.
 
-Of 150 simulations a true 5 % gives more than 11 % in less than one case of a thousand; a true 95 % holds less than 88 %
-as rarely; and power is off by more than 14 points from the predicted one as rarely.
+Of 100 simulations a true 5 % gives more than 13 % in less than one case of a thousand; a true 95 % holds less than 87 %
+as rarely; and power is off by more than 17 points from the predicted one as rarely.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ benchmark = importlib.util.module_from_spec(SPECIFICATION)
 sys.modules["statistics_benchmark"] = benchmark
 SPECIFICATION.loader.exec_module(benchmark)
 
-SIMULATIONS = 150
+SIMULATIONS = 100
 SMALL = ("20 items", "10 clusters", "10 items", "20 clusters")
 
 
@@ -35,14 +35,14 @@ def few_resamples(monkeypatch):
 
 @pytest.mark.parametrize("case", small(benchmark.null_cases()))
 def test_no_effect_is_rarely_significant(case):
-    assert benchmark.share(case, SIMULATIONS) <= 0.11
+    assert benchmark.share(case, SIMULATIONS) <= 0.13
 
 
 @pytest.mark.parametrize("case", small(benchmark.interval_cases()))
 def test_intervals_hold_the_truth(case):
-    assert benchmark.share(case, SIMULATIONS) >= 0.88
+    assert benchmark.share(case, SIMULATIONS) >= 0.87
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=f"{c.name}: {c.data}") for c in benchmark.power_cases()[::3]])
 def test_planted_effects_are_found_as_often_as_predicted(case):
-    assert benchmark.share(case, SIMULATIONS) == pytest.approx(case.predicted, abs=0.14)
+    assert benchmark.share(case, SIMULATIONS) == pytest.approx(case.predicted, abs=0.17)
