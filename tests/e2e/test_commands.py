@@ -335,8 +335,8 @@ def test_power(command):
     code, output, errors = command(*question)
     assert (code, errors) == (0, "")
     match = re.fullmatch(
-        r"(\d+) samples: power (8\d\.\d)% to see difference of two paired shares = 0\.1 \(mcnemar, two-sided level 0\.05, "
-        r"Holm over 6 comparisons, discordant 0\.3\)\n",
+        r"(\d+) samples: power (8\d\.\d)% to see difference of two paired shares = 0\.1 "
+        r"\(mcnemar, two-sided level 0\.05, Holm over 6 comparisons, discordant 0\.3\)\n",
         output,
     )
     assert match

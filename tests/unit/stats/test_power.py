@@ -50,7 +50,7 @@ def test_odds_ratio_is_near_the_sum_over_all_tables(first, second, ratio, baseli
     )
     total = first + second
     expected = plan("odds-ratio", ratio, samples=total, baseline=baseline, exposed=first / total).power
-    assert expected == pytest.approx(found, abs=0.02)
+    assert expected == pytest.approx(found, abs=0.04)  # with fixed sizes the sum goes up and down by this much
 
 
 def test_spearman_for_certain_and_for_nothing():
