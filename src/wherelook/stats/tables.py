@@ -85,11 +85,13 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
             effect=odds_ratio(table, level=level),
             assumptions="Assumes that items are independent.",
         )
-    ratio, _ = _haldane(table)
+    ratio, woolf = _haldane(table)
     cells = np.array(table, dtype=np.float64) + 0.5
     rows, columns = 1 - finite(condition).astype(np.intp), 1 - finite(outcome).astype(np.intp)
     influence = np.where(rows == columns, 1.0, -1.0) * total / cells[rows, columns]
     error, degrees = standard_error(influence, clusters)
+    if cells.min() < SMALL_CELL:
+        error = max(error, woolf)
     count = number_clusters(clusters, total)[1]
     statistic = math.log(ratio) / error
     half = float(student.ppf((1 + level) / 2, degrees)) * error
