@@ -56,7 +56,7 @@ def spearman_test(
             assumptions=f"Assumes that items are independent; {SHAPE}",
         )
     z, error = float(_atanh(np.array([rho]))[0]), float(_atanh(drawn).std(ddof=1))
-    if error == 0:
+    if error < 1e-9:
         raise ValueError("every resample has the same order: no spread to judge it by")
     half = float(student.ppf((1 + level) / 2, count - 1)) * error
     return Test(

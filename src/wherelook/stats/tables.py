@@ -68,6 +68,7 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
 
     Without clusters Fisher's exact test and `odds_ratio`. With clusters a t-test of the logarithm of the odds ratio
     (one half added to every cell), whose standard error adds up influences within clusters, G - 1 degrees of freedom.
+    With a cell below 5 it is not taken to be less than Woolf's, which knows that empty cells could have been filled.
 
     Raises:
         ValueError: not the same number, none, neither yes nor no, or a condition or outcome that never varies.
