@@ -30,9 +30,9 @@ from transformers import (
 )
 
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
-from wherelook.models.cambrian.files import read_config, read_weights
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
+from wherelook.models.checkpoint import read_config, read_weights, weight_files
 from wherelook.models.loading import explain_failure
 from wherelook.types import InputError, WherelookError
 
@@ -170,7 +170,7 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
         image_token_id=image_token_id,
         vision_configs={tower: config for tower, (config, _) in parts.items()},
     )
-    weights = convert_weights(read_weights(checkpoint))
+    weights = convert_weights(_all_weights(checkpoint))
     for tower, (_, tensors) in parts.items():
         weights |= {f"model.{tower}_tower.{name}": value for name, value in tensors.items()}
     with torch.device("meta"):
@@ -302,11 +302,15 @@ def load_tower(tower: str, source: str) -> tuple[Any, dict[str, Tensor]]:
     if not folder.is_dir():
         folder = Path(snapshot_download(source, allow_patterns=["open_clip_model.safetensors"]))
     weights = {}
-    for name, value in read_weights(folder).items():
+    for name, value in _all_weights(folder).items():
         found = re.fullmatch(r"visual\.trunk\.(?!head\.)(.+)", name)  # the head belongs to the pooled output
         if found:
             weights[rename(found[1], CONVNEXT_KEYS) or name] = value
     return None, weights
+
+
+def _all_weights(folder: Path) -> dict[str, Tensor]:
+    return {name: weight for file in weight_files(folder) for name, weight in read_weights(file).items()}
 
 
 def stop_tokens(checkpoint: Path) -> set[int]:

@@ -21,8 +21,8 @@ from wherelook.models.cambrian.convert import (
     main,
     make_config,
 )
-from wherelook.models.cambrian.files import read_config, read_weights
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
+from wherelook.models.checkpoint import read_config, read_weights, weight_files
 from wherelook.models.loading import load
 from wherelook.types import InputError
 
@@ -298,11 +298,11 @@ def test_folders_that_are_no_checkpoint_are_refused(tmp_path):
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(InputError, match=r"config.json names no model_type"):
         read_config(tmp_path)
-    with pytest.raises(InputError, match="has no weights; expected"):
-        read_weights(tmp_path)
+    with pytest.raises(InputError, match="has no weights: expected"):
+        weight_files(tmp_path)
     (tmp_path / "model.bin").write_bytes(b"not weights")
-    with pytest.raises(InputError, match=r"model.bin is damaged, or no file of weights"):
-        read_weights(tmp_path)
+    with pytest.raises(InputError, match=r"model.bin' is damaged, or cannot be read as tensors"):
+        read_weights(tmp_path / "model.bin")
     with pytest.raises(InputError, match="damaged"):
         load_tower("convnext", str(tmp_path))
 
@@ -313,8 +313,8 @@ def test_pickled_code_is_not_run(tmp_path):
             return print, ("harm",)
 
     torch.save({"model.norm.weight": Harmful()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match="damaged, or no file of weights"):
-        read_weights(tmp_path)
+    with pytest.raises(InputError, match="damaged, or cannot be read as tensors"):
+        read_weights(tmp_path / "pytorch_model.bin")
 
 
 def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capsys):

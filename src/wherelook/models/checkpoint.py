@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -33,30 +32,32 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's weight files: safetensors, or else pickled ones, of which only tensors are read.
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files of a folder: safetensors, or else PyTorch's.
 
     Raises:
-        InputError: no weight files, or a damaged one.
+        InputError: there are none.
     """
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-    if not files:
-        raise InputError(f"{folder} has no weights; expected *.safetensors or *.bin files")
-    weights: dict[str, Tensor] = {}
-    for file in files:
-        weights |= dict(_read_tensors(file))
-    return weights
+    for pattern in ("*model*.safetensors", "*model*.bin"):  # not training_args.bin, mm_projector.bin
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found
+    raise InputError(f"{str(folder)!r} has no weights: expected *model*.safetensors or *model*.bin")
 
 
-def _read_tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The named tensors of one weight file; of a pickled one nothing but tensors is read.
+
+    Raises:
+        InputError: the file is damaged, or holds something else.
+    """
     try:
         if file.suffix == ".safetensors":
-            content = load_file(file)
-        else:
-            content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (SafetensorError, UnpicklingError, OSError, RuntimeError, ValueError, EOFError) as error:
-        raise InputError(f"{file} is damaged, or no file of weights: {' '.join(str(error).split())[:200]}") from None
-    for name, value in content.items():
-        if not isinstance(value, Tensor):
-            raise InputError(f"{file} holds something else than tensors at {name!r}")
-        yield name, value
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{str(file)!r} is damaged, or cannot be read as tensors alone: {reason}") from None
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{str(file)!r} holds something else than named tensors")
+    return content
