@@ -48,6 +48,8 @@ PADDED = {
     "janus",
     "mini_gemini",
     "mini_gemini_hd",
+    "cambrian",
+    "cambrian_phi3",
 }
 """Families whose processors add a border to a wide image, or patches to a short sequence."""
 COMPUTED_WHOLE = {"llama4", "lfm2_vl", "ernie4_5_vl_moe", "blip-2", "instructblip", "git"}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from wherelook.models.families.cambrian import cambrian, cambrian_phi3
 from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
@@ -107,12 +108,16 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "chameleon": chameleon,
     "mini_gemini": mini_gemini,
     "mini_gemini_hd": mini_gemini_hd,
+    "cambrian": cambrian,
+    "cambrian_phi3": cambrian_phi3,
 }
 
 VARIANTS: dict[str, str] = {
     "pixtral": "LlavaForConditionalGeneration",
     "mini_gemini": "MiniGeminiForConditionalGeneration",
     "mini_gemini_hd": "MiniGeminiForConditionalGeneration",
+    "cambrian": "CambrianForConditionalGeneration",
+    "cambrian_phi3": "CambrianForConditionalGeneration",
 }
 """Families that Transformers' list lacks, and their classes: its own under another processor, and this package's."""
 
