@@ -23,6 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from wherelook.geometry import Geometry, sample
 from wherelook.models.memory import BatchPlan
+from wherelook.sheet import resize
 from wherelook.types import Attention, Cost, ImageTokens, InputError, Readout, Size, States
 
 NOISE = 0.5  # standard deviation, as a share of the range from black to white
@@ -72,7 +73,10 @@ class Inside:
         if grid not in self.measured:
             rows, columns = grid
             finer = (rows * SUBCELLS, columns * SUBCELLS)
-            places = [torch.eye(side).repeat_interleave(SUBCELLS, dim=1) for side in grid]
+            places = [
+                torch.eye(rows).repeat_interleave(SUBCELLS, dim=1),
+                resize(torch.eye(columns)[:, None], (1, finer[1]), self.geometry.widths)[:, 0],
+            ]
             strips = torch.cat([places[0][:, :, None].expand(-1, *finer), places[1][:, None, :].expand(-1, *finer)])
             changes = self._changes(torch.cat([torch.ones(1, *finer), strips]))
             positions = self._moved(changes[0])
