@@ -157,6 +157,11 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("template-without-question", (*EXPLAIN, "--prompt-template", "{{image}}"), 2, "contain {image} and {question}"),
     ("template-other-braces", (*EXPLAIN, "--prompt-template", "{{image}}{{question}}{{x}}"), 2, "and no other braces"),
     ("template-attribute", (*EXPLAIN, "--prompt-template", "{{image}}{{question}}{{image.x}}"), 2, "no other braces"),
+    # ---- power ----
+    ("power-test", ("power", "--test", "anova", "--effect", "1"), 2, "unknown test 'anova'; valid: share, mcnemar"),
+    ("power-setting", ("power", "--test", "mcnemar", "--effect", "0.1"), 2, "needs 'discordant'"),
+    ("power-effect", ("power", "--test", "spearman", "--effect", "nan"), 2, "expected a number between -1 and 1"),
+    ("power-nothing", ("power", "--test", "paired", "--effect", "0"), 2, "effect 0 is no effect"),
     # ---- scenes ----
     ("scenes-without-out", ("scenes",), 2, "Missing option '--out'"),
     ("scenes-none", ("scenes", "--out", "new", "--n", "0"), 2, "Invalid value for '--n'"),

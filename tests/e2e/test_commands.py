@@ -360,6 +360,21 @@ def test_sweep(command):
         assert name in output
 
 
+def test_power(command):
+    question = "power", "--test", "mcnemar", "--effect", 0.1, "--discordant", 0.3, "--comparisons", 6
+    code, output, errors = command(*question)
+    assert (code, errors) == (0, "")
+    match = re.fullmatch(
+        r"(\d+) samples: power (8\d\.\d)% to see difference of two paired shares = 0\.1 "
+        r"\(mcnemar, two-sided level 0\.05, Holm over 6 comparisons, discordant 0\.3\)\n",
+        output,
+    )
+    assert match
+    record = json.loads(command(*question, "--samples", match[1], "--json")[1])
+    assert (record["samples"], record["settings"]) == (int(match[1]), {"discordant": 0.3})
+    assert f"{record['power']:.1%}" == f"{match[2]}%"
+
+
 def test_help_and_version(command):
     assert command("--version")[:2] == (0, f"wherelook {__version__}\n")
     code, output, errors = command()

@@ -130,7 +130,7 @@ class Inside:
         with removing([_watch_input(_at_depth(decoder, depth), seen.append)]):
             _, length = self._forward(decoder, with_gradient=False)
         hidden = seen[-1][0, positions.to(seen[-1].device)]
-        first = int(positions.max()) + 1  # of the text: what follows the image
+        first = self._end_of_image(int(positions.max()), length)  # of the text: what follows the image
         ids = [*self.ids[0].tolist()[len(self.ids[0]) - (length - first) :], self.targets[-1]]
         head = self.model.get_output_embeddings()  # type: ignore[operator]
         with torch.no_grad():
@@ -140,6 +140,13 @@ class Inside:
             logits = functional.linear(normed, head.weight[rows].float(), None if bias is None else bias[rows].float())
         selected = tuple((self._predicting(length) + 1 - first).tolist())
         return Readout(logits.T.cpu(), tuple(ids), selected)
+
+    def _end_of_image(self, last: int, length: int) -> int:
+        """The place after the image and its last cell: a newline of the image may follow under the same id."""
+        end, ids = last + 1, self.ids[0].tolist()
+        while len(ids) == length and end < length and ids[end] == ids[last]:
+            end += 1
+        return end
 
     def _predicting(self, length: int) -> Tensor:
         # A model may put its image tokens in itself: count from the end, where the answer is.
