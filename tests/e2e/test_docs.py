@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from wherelook.study.records import SCHEMA
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,3 +39,9 @@ def test_versions_in_the_constraints_satisfy_the_project_file():
     assert required
     for name, least in required:
         assert tuple(map(int, pinned[name].split("."))) >= tuple(map(int, least.split("."))), name
+
+
+def test_the_columns_of_records_are_those_of_the_schema():
+    text = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    columns = re.findall(r"^\| `(\w+)` \| ([\w<>:, ]+) \|", text[text.index("## Records") :], re.MULTILINE)
+    assert columns == [(field.name, re.sub(r"(element|item): ", "", str(field.type))) for field in SCHEMA]
