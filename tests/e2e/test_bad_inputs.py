@@ -59,6 +59,14 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("answer-no-text", (*EXPLAIN, "--answer", "\udcff"), 2, "is not text in UTF-8"),
     ("tokens-unknown", (*SHORT, "--answer", "red circle", "--tokens", "zebra"), 2, "or some of: circle red"),
     ("tokens-empty", (*SHORT, "--answer", "red circle", "--tokens", ""), 2, "or some of: circle red"),
+    # ---- a run ----
+    ("run-no-data", ("run", "nothing", "--out", "r"), 2, "nothing"),
+    ("run-no-folder", ("run", "scenes"), 2, "Missing option '--out'"),
+    ("run-engine", ("run", "scenes", "--out", "r", "--engine", "steam"), 2, "unknown engine 'steam'; valid: local"),
+    ("run-judge", ("run", "scenes", "--out", "r", "--judge", "jury"), 2, "unknown judge 'jury'; valid: auto, exact"),
+    ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: open"),
+    ("run-method", ("run", "scenes", "--out", "r", "--method", "x"), 2, "unknown method 'x'"),
+    ("run-file", ("run", "scenes", "--out", "{good}"), 2, "is a file; expected a folder"),
     # ---- names ----
     ("command-unknown", ("explian",), 2, "No such command 'explian'"),
     ("option-unknown", ("methods", "--colour"), 2, "No such option: --colour; try 'wherelook methods --help'"),

@@ -7,9 +7,11 @@ import itertools
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -390,3 +392,43 @@ def test_help_and_version(command):
     for name in (*names, "evaluate", "sanity", "sweep"):
         assert f"  {name} " in output
         assert command(name, "--help")[0] == 0
+
+
+def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with lines.open("a") as file:
+        file.write("\n" + json.dumps({"image": "broken.png", "question": "What?"}))
+    options = ("run", lines, "--out", tmp_path / "out", "--method", "center", "--measures", "map", "--blind")
+    code, output, errors = command(*options, "--limit", 2, "--json")
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["samples_now"] == 2
+    code, output, errors = command(*options, "--method", "random", "--json")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert 'holds a run with other settings: configuration.runs was ["center:best"] and is now' in errors
+    code, output, errors = command(*options, "--json")
+    assert (code, errors) == (0, "")
+    result = json.loads(output)
+    assert (result["samples"], result["samples_now"]) == (4, 2)
+    (line,) = result["runs"]
+    assert (line["rows"], line["ok"], line["not_visual"], line["error"]) == (4, 2, 1, 1)
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "records")
+    assert table["status"].to_pylist() == ["not_visual", "ok", "ok", "error"]
+    assert "broken.png" in table["error"][3].as_py()
+    assert None not in table["blind_answer"].to_pylist()[:3]
+    code, output, errors = command(*options)
+    assert (code, errors) == (0, "")
+    assert output.endswith(f"4 samples, 0 of them now, in {tmp_path / 'out'}\n")
+
+
+def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tmp_path):
+    line = json.loads(lines.read_text().splitlines()[0])
+    with (tmp_path / "large.jsonl").open("w") as file:
+        for number in range(100_000):
+            file.write(json.dumps(line | {"id": str(number)}) + "\n")
+    started = time.monotonic()
+    code, output, errors = command(
+        "run", tmp_path / "large.jsonl", "--out", "out", "--method", "center", "--limit", 2, "--json"
+    )
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["samples"] == 2
+    assert time.monotonic() - started < 10

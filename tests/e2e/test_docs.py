@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wherelook.models.families import FAMILIES, REFUSED
+from wherelook.study.records import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,3 +49,9 @@ def test_the_coverage_table_lists_the_families_that_the_code_knows():
     assert set(REFUSED) <= set(works)
     yes = sum(answer == "yes" for answer in works.values())
     assert f"{yes} of {len(works)} families work" in text
+
+
+def test_the_columns_of_records_are_those_of_the_schema():
+    text = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    columns = re.findall(r"^\| `(\w+)` \| ([\w<>:, ]+) \|", text[text.index("## Records") :], re.MULTILINE)
+    assert columns == [(field.name, re.sub(r"(element|item): ", "", str(field.type))) for field in SCHEMA]

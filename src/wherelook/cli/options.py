@@ -79,21 +79,28 @@ Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of eve
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def load_model(
-    model: str, *, memory_limit: float | None, prompt_template: str | None, **options: Any
-) -> VisionLanguageModel:
-    """The model for the options above. Downloads and loading show their bars on a terminal only."""
+def load_model(model: str, **options: Any) -> VisionLanguageModel:
+    """The model for the options above."""
+    from wherelook.models import VisionLanguageModel
+
+    return VisionLanguageModel.from_pretrained(model, **model_options(**options))
+
+
+def model_options(*, memory_limit: float | None, prompt_template: str | None, **options: Any) -> dict[str, Any]:
+    """The options above as `VisionLanguageModel.from_pretrained` takes them.
+
+    Downloads and loading show their bars on a terminal only.
+    """
     if prompt_template is not None:
         check_prompt_template(prompt_template)
         options["prompt_template"] = prompt_template
     if memory_limit is not None:
         options["memory_limit"] = int(memory_limit * 1e9)
-    from wherelook.models import VisionLanguageModel
     from wherelook.models.loading import quiet
 
     if not sys.stderr.isatty():
         quiet()
-    return VisionLanguageModel.from_pretrained(model, **options)
+    return options
 
 
 def connect(

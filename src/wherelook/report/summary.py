@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wherelook.evaluate import NO_RUN, Row
+from wherelook.evaluate import NO_RUN
 from wherelook.metrics import METRICS, Metric
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
+from wherelook.study.rows import Row
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Localisation": ("pointing", "energy", "roc_area"),
