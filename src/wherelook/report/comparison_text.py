@@ -74,7 +74,7 @@ def to_text(comparison: Comparison) -> str:
         *_per_benchmark("Reliance as a forecast of being right", comparison.calibrations, _calibrations),
         _findings(comparison, "evidence"),
         _assumptions(comparison),
-        "\n".join(_wrap(note, first="- ", rest="  ") for note in comparison.notes),
+        *_notes(comparison.notes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -224,6 +224,11 @@ def _assumptions(comparison: Comparison) -> str:
     return _titled("What the tests assume", "\n".join(lines)) if lines else ""
 
 
+def _notes(notes: Sequence[str]) -> list[str]:
+    lines = [_wrap(note, first="- ", rest="  ") for note in notes]
+    return [_titled("What could not be done", "\n".join(lines))] if lines else []
+
+
 # ---- words and figures ----
 
 
@@ -249,7 +254,7 @@ def _ratio(estimate: Estimate | None) -> str:
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return "∞" if value > 0 else "\N{MINUS SIGN}∞"
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _p(value: float) -> str:
