@@ -1,4 +1,4 @@
-"""What must hold for every model family of Transformers: 19 tiny ones with random weights and real processors."""
+"""What must hold for every model family: tiny ones with random weights and real processors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 QUESTION = "What color is the star?"
 ANSWER = "The green star is left of the ring."
 SIZE = (70, 130)
-PADDED = {"llava-next", "llava-onevision", "mllama", "deepseek-vl-hybrid", "mini-gemini", "mini-gemini-hd"}
+PADDED = {"llava-next", "llava-onevision", "mllama", "deepseek-vl-hybrid", "mini-gemini", "mini-gemini-hd", "cambrian"}
+PADDED |= {"cambrian-phi3"}
 """Families whose processors add a border to a wide image."""
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -19,8 +20,8 @@ from wherelook.attribution import METHODS
 from wherelook.data.samples import read_samples
 
 KEYS = {
-    "schema_version", "status", "reason", "model", "image", "question", "answer", "tokens", "reliance", "method",
-    "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
+    "schema_version", "status", "reason", "model", "image", "images", "question", "answer", "tokens", "reliance",
+    "method", "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
 }  # fmt: skip
 CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
     "model": {"id", "revision", "class", "dtype", "attention"},
@@ -105,6 +106,33 @@ def test_batch_size_does_not_matter(explain, preset):
     options = ("--preset", preset, "--set", "iterations=2", "--set", "steps=4")
     one, eight = (np.load(explain(*options, "--batch-size", n, out=f"{n}") / "mask.npy") for n in (1, 8))
     np.testing.assert_allclose(one, eight, atol=1e-4)
+
+
+def test_several_images_have_a_map_and_a_share_each(command, images, model_folder, tmp_path):
+    arguments = ("explain", images / "good.png", "What color?", "--image", images / "good.jpg", "--model", model_folder,
+                 "--answer", "a red circle", "--alpha", "0", "--preset", "fast", "--replay-steps", "4")  # fmt: skip
+    code, output, errors = command(*arguments, "--out", tmp_path / "out")
+    assert (code, errors) == (0, "")
+    assert "image 1" in output
+    assert "image 2" in output
+    assert "in pixels of the image\n" not in output
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert [Path(image["path"]).name for image in record["images"]] == ["good.png", "good.jpg"]
+    assert sum(image["share"] for image in record["images"]) == pytest.approx(1, abs=1e-4)
+    masks = [np.load(tmp_path / "out" / f"mask-{index}.npy") for index in (1, 2)]
+    assert np.array_equal(np.concatenate(masks, axis=1), np.load(tmp_path / "out" / "mask.npy"))
+
+
+def test_frames_of_an_animation_are_the_images_of_a_prompt(command, model_folder, tmp_path):
+    levels = [Image.new("RGB", (40, 40), color) for color in ("red", "green", "blue", "white")]
+    levels[0].save(tmp_path / "clip.gif", save_all=True, append_images=levels[1:])
+    arguments = ("explain", tmp_path / "clip.gif", "What color?", "--frames", 3, "--model", model_folder,
+                 "--answer", "a red circle", "--alpha", "0", "--preset", "fast", "--replay-steps", "0")  # fmt: skip
+    code, _, errors = command(*arguments, "--out", tmp_path / "out")
+    assert (code, errors) == (0, "")
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert [image["frame"] for image in record["images"]] == [1, 3, 4]
+    assert "frames 1, 3, 4 of 4" in record["notes"]
 
 
 def test_json_is_what_the_file_holds(command, images, model_folder, tmp_path):
@@ -330,6 +358,21 @@ def test_sweep(command):
     assert (code, errors) == (0, "")
     for name in ("igos+:fast ", "igos+:fast[smooth=1]", "igos+:fast[smooth=3]"):
         assert name in output
+
+
+def test_power(command):
+    question = "power", "--test", "mcnemar", "--effect", 0.1, "--discordant", 0.3, "--comparisons", 6
+    code, output, errors = command(*question)
+    assert (code, errors) == (0, "")
+    match = re.fullmatch(
+        r"(\d+) samples: power (8\d\.\d)% to see difference of two paired shares = 0\.1 "
+        r"\(mcnemar, two-sided level 0\.05, Holm over 6 comparisons, discordant 0\.3\)\n",
+        output,
+    )
+    assert match
+    record = json.loads(command(*question, "--samples", match[1], "--json")[1])
+    assert (record["samples"], record["settings"]) == (int(match[1]), {"discordant": 0.3})
+    assert f"{record['power']:.1%}" == f"{match[2]}%"
 
 
 def test_help_and_version(command):

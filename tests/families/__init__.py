@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from .cambrian import cambrian, cambrian_phi3
 from .flattened import glm4v, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_vl
 from .llava import llava, llava_next, llava_onevision
 from .native import mini_gemini, mini_gemini_hd
@@ -41,6 +42,8 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "mistral3": mistral3,
     "mini-gemini": mini_gemini,
     "mini-gemini-hd": mini_gemini_hd,
+    "cambrian": cambrian,
+    "cambrian-phi3": cambrian_phi3,
 }
 
 # Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)

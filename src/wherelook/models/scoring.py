@@ -38,7 +38,8 @@ class _Ends:
 
 
 class HuggingFaceScore:
-    """An `AnswerScore`, a `PixelGradient` and an `OpensInside` (see wherelook.types) on a Transformers model.
+    """An `AnswerScore`, a `PixelGradient`, an `OpensInside` and `SeveralImages` (see wherelook.types) on a Transformers
+    model.
 
     Args:
         model: the model, in evaluation mode.
@@ -72,6 +73,7 @@ class HuggingFaceScore:
         self.model = model
         self.conversation = conversation
         self.image_size: Size = geometry.size
+        self.image_widths = geometry.widths
         self.selected = tuple(selected)
         self.plan = plan
         self.cost = cost
