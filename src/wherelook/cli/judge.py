@@ -60,6 +60,8 @@ def judge(
     if (verdicts is None) == (model is None):
         raise InputError("expected either --model with the address of an endpoint, or --verdicts with a file")
     rows = _one_per_sample(read_run(folder, COLUMNS)[1].to_pylist())
+    if verdicts is not None and out is not None:
+        raise InputError("--out is where a model's verdicts go; those of --verdicts are in a file already")
     if verdicts is not None:
         path, found = verdicts, read_verdicts(verdicts)
     else:

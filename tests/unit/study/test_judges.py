@@ -103,7 +103,7 @@ def test_the_judge_that_fits_a_question():
 
 def test_a_judge_that_does_not_exist():
     check_judge("auto")
-    with pytest.raises(InputError, match="unknown judge 'jury'; valid: auto, exact, .*, yes-no, consensus"):
+    with pytest.raises(InputError, match=r"unknown judge 'jury'; valid: auto, exact, .*, yes-no, consensus"):
         check_judge("jury")
 
 
