@@ -41,6 +41,7 @@ PHASES = (0.0, 2 * math.pi / 3, 4 * math.pi / 3)
 AMPLITUDE_FLOOR = 0.05  # of the tensor's strongest response: weaker is padding
 MIXED_SHARE = 0.1  # of an element's range from black to white: an image that moves it more is one of its sources
 SAME_COORDINATE = 2e-4  # of the side: closer than any two neighbouring pixels need to be told apart
+SMALLEST_TILE = 32  # pixels: what is smaller is a patch (of 28 at most) and no picture by itself
 WARN_ERROR, REFUSE_ERROR = 1.5, 4.0  # of 255, mean over pixels
 
 
@@ -195,6 +196,29 @@ def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry)
     # All masks go in as channels of one image, so that the grid is not repeated per mask.
     values = functional.grid_sample(masks[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
     return values.reshape(masks.shape[0], *shape)
+
+
+def pool(values: Float[Tensor, "*shape"], geometry: TensorGeometry, grid: Size) -> Float[Tensor, "height width"]:
+    """Sums of `values`, one for each element of a pixel tensor, over the cells of a grid (height, width).
+
+    The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
+    """
+    with torch.enable_grad():
+        cells = torch.zeros(1, *grid, device=values.device, requires_grad=True)
+        (pooled,) = torch.autograd.grad((sample(cells, geometry)[0] * values).sum(), cells)
+    return pooled[0]
+
+
+def views(tensor: Tensor) -> list[tuple[int, ...]]:
+    """The leading indices of a pixel tensor under which one picture each lies: a tile, a thumbnail, a whole image.
+
+    A picture takes the last three dimensions (channels, height, width), or the last two (patches, numbers in a patch).
+    A packed sequence of patches is one picture under the empty index.
+    """
+    leading = {2: 0, 3: 1}.get(tensor.dim(), tensor.dim() - 3)
+    if tensor.dim() > 3 and max(tensor.shape[-2:]) < SMALLEST_TILE:
+        leading = 0
+    return list(np.ndindex(*tensor.shape[:leading]))
 
 
 def _on_sheet(geometry: TensorGeometry, count: int) -> Float[Tensor, "*shape 2"]:

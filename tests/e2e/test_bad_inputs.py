@@ -124,6 +124,8 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("model-name-too-long", (*EXPLAIN[:3], "--model", "x" * 5000), 2, "no model folder"),
     ("model-offline", (*EXPLAIN[:3], "--model", "owner/name"), 2, "neither a local folder nor to be had from the"),
     ("model-revision-offline", (*EXPLAIN[:3], "--model", "owner/name", "--revision", "x"), 2, "the revision"),
+    ("models-only", ("models", "--only", "llava"), 2, "add --verify"),
+    ("models-unknown", ("models", "--verify", "--only", "lava"), 2, "no model family 'lava'"),
     ("model-revision-of-folder", (*EXPLAIN, "--revision", "main"), 2, "is for models on the hub"),
     ("model-name-here", (*EXPLAIN, "--model-name", "x"), 2, "--model-name is for an endpoint"),
     ("endpoint-method", (*EXPLAIN[:3], "--model", "http://127.0.0.1:9/v1"), 2, "method 'igos+' needs gradients"),

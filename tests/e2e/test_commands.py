@@ -198,6 +198,14 @@ def test_listings(command, name):
         assert "igos++" in table
 
 
+def test_verifying_families(command):
+    code, output, errors = command("models", "--verify", "--only", "florence2", "--json")
+    assert (code, errors) == (0, "")
+    (row,) = json.loads(output)
+    assert (row["family"], row["works"], row["checks"]) == ("florence2", False, [])
+    assert command("models", "--verify", "--only", "florence2")[1].endswith("0 of 1 families work.\n")
+
+
 def test_scenes(command, tmp_path):
     options = ("--n", 2, "--seed", 7, "--size", "96x128", "--json")
     code, output, errors = command("scenes", "--out", tmp_path / "first", *options)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
-from wherelook.geometry import TensorGeometry, blend_error, probe, sample
+from wherelook.geometry import TensorGeometry, blend_error, pool, probe, sample, views
 from wherelook.sheet import columns
 from wherelook.types import InputError
 
@@ -280,6 +280,31 @@ def test_an_output_whose_shape_follows_the_content_is_refused():
 def test_a_processor_that_ignores_the_image_is_refused(process):
     with pytest.raises(InputError, match="does not depend on the image"):
         probe(process, (40, 40))
+
+
+def test_pool_is_the_adjoint_of_sample():
+    generator = torch.Generator().manual_seed(0)
+    place = TensorGeometry(torch.rand(3, 1, 5, 7, 2, generator=generator) * 2 - 1, torch.ones(3, 1, 5, 7).bool(), 1.0)
+    mask = torch.rand(4, 6, generator=generator)
+    values = torch.rand(3, 1, 5, 7, generator=generator)
+    pooled = pool(values, place, (4, 6))
+    assert pooled.shape == (4, 6)
+    assert float((pooled * mask).sum()) == pytest.approx(float((sample(mask[None], place)[0] * values).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1, 3, 48, 48), [(0,)]),
+        ((2, 3, 32, 40), [(0,), (1,)]),
+        ((1, 2, 3, 32, 32), [(0, 0), (0, 1)]),
+        ((144, 384), [()]),  # packed patches
+        ((144, 3, 14, 14), [()]),
+        ((2, 16, 192), [(0,), (1,)]),  # tiles of flattened patches
+    ],
+)
+def test_views_are_the_pictures_in_a_pixel_tensor(shape, expected):
+    assert views(torch.zeros(shape)) == expected
 
 
 # ---- several images ----

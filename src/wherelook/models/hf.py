@@ -7,6 +7,7 @@ are pixels, and where their elements lie in the image, is measured (wherelook.ge
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, prob
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import EMBEDDED, load
 from wherelook.models.memory import BatchPlan
+from wherelook.models.placeholder import find_placeholder
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
 
@@ -130,7 +132,7 @@ class VisionLanguageModel:
         The images come before the question.
 
         Raises:
-            InputError: the question contains the model's image placeholder.
+            InputError: the question contains the model's image placeholder, or the model has none and reads one image.
         """
         if self._image_token() in question:
             raise InputError(f"the question contains {self._image_token()!r}, which stands for the image: remove it")
@@ -145,7 +147,13 @@ class VisionLanguageModel:
                 content = f"{self._image_token()}\n" * images + question
             messages = [{"role": "user", "content": content}]
             return owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return f"{self._image_token() * images}{question}"
+        if images > 1 and not self._placeholder:
+            raise InputError(f"{self.identifier!r} reads one image beside the text, not {images}: choose another model")
+        return f"{self._placeholder * images}{question}"
+
+    @functools.cached_property
+    def _placeholder(self) -> str:
+        return find_placeholder(lambda image, text: self._process([image], text), self.tokenizer, self._image_token())
 
     def _image_token(self) -> str:
         for owner in (self.processor, self.tokenizer):

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from families import build
 from wherelook.models.cambrian.configuration import TOWERS
 from wherelook.models.cambrian.convert import (
     SOURCES,
@@ -23,6 +22,7 @@ from wherelook.models.cambrian.convert import (
 )
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.checkpoint import read_config, read_weights, weight_files
+from wherelook.models.families import build
 from wherelook.models.loading import load
 from wherelook.types import InputError
 

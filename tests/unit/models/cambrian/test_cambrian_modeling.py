@@ -11,10 +11,10 @@ import torch
 from cambrian_reference import aggregate, logits
 from PIL import Image
 
-from families import build
 from wherelook.models import VisionLanguageModel
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.grids import cut_windows, window_masks
+from wherelook.models.families import build
 from wherelook.models.loading import load
 
 SIZES = [(70, 130), (130, 70), (90, 90), (61, 64)]
@@ -26,7 +26,7 @@ def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8))
 
 
-@pytest.fixture(scope="module", params=["cambrian", "cambrian-phi3"])
+@pytest.fixture(scope="module", params=["cambrian", "cambrian_phi3"])
 def pair(request):
     return build(request.param)
 

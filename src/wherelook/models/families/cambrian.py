@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
 
 from wherelook.models.cambrian.configuration import CambrianConfig
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.cambrian.processing import PUBLISHED_VIEWS, CambrianImageProcessor, CambrianProcessor
-
-from .parts import WIDTH, Pair, make_chat_template, make_tokenizer, text_settings, vision_settings
+from wherelook.models.families.parts import (
+    WIDTH,
+    Pair,
+    make_chat_template,
+    make_tokenizer,
+    text_settings,
+    vision_settings,
+)
 
 SIDES = {"siglip": 48, "clip": 40, "dinov2": 40, "convnext": 64}
 """Of each encoder's square in pixels. In patches: 6 x 6, 5 x 5, 5 x 5; 16 x 16 down to 2 x 2 in ConvNeXt's stages."""
@@ -29,8 +37,9 @@ def cambrian_phi3() -> Pair:
 def _cambrian(text: type, *, language_start: int, language_aggregators: int) -> Pair:
     tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
     views = {tower: {**view, "side": SIDES[tower]} for tower, view in PUBLISHED_VIEWS.items()}
+    image_processor: Any = CambrianImageProcessor
     processor = CambrianProcessor(
-        image_processor=CambrianImageProcessor(views=views, image_grid=GRID),
+        image_processor=image_processor(views=views, image_grid=GRID),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<image>\n"),
     )
