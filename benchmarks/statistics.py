@@ -1,6 +1,6 @@
 """Do the tests and intervals of `wherelook.stats` keep their word? Simulations with known truth.
 
-    python benchmarks/statistics.py                         # the tables of docs/statistics.md: 8 minutes of one core
+    python benchmarks/statistics.py                         # the tables of docs/statistics.md, 6 minutes
     python benchmarks/statistics.py --simulations 200       # a glance
 
 Three tables: how often each test is significant at 5 % where there is no effect, how often 95 % intervals hold the true
