@@ -60,6 +60,11 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("tokens-unknown", (*SHORT, "--answer", "red circle", "--tokens", "zebra"), 2, "or some of: circle red"),
     ("tokens-empty", (*SHORT, "--answer", "red circle", "--tokens", ""), 2, "or some of: circle red"),
     # ---- a run ----
+    ("compare-nothing", ("compare",), 2, "Missing argument 'RUN...'"),
+    ("compare-no-run", ("compare", "nowhere"), 2, "nowhere holds no run"),
+    ("compare-label", ("compare", "r", "--label", "r"), 2, "label 'r': expected RUN=ARCHITECTURE:SCALE"),
+    ("compare-models", ("compare", "r", "--models", "none.csv"), 2, "none.csv cannot be read as a table of models"),
+    ("compare-measure", ("compare", "r", "--measure", "x"), 2, "unknown measure of similarity 'x'"),
     ("run-no-data", ("run", "nothing", "--out", "r"), 2, "nothing"),
     ("run-no-folder", ("run", "scenes"), 2, "Missing option '--out'"),
     ("run-engine", ("run", "scenes", "--out", "r", "--engine", "steam"), 2, "unknown engine 'steam'; valid: local"),

@@ -420,6 +420,30 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
     assert output.endswith(f"4 samples, 0 of them now, in {tmp_path / 'out'}\n")
 
 
+def test_compare_reads_what_run_writes(command, lines, tmp_path):
+    for seed in (0, 1):
+        code, _, errors = command(
+            "run", lines, "--out", tmp_path / f"seed{seed}", "--method", "random", "--measures", "map", "--seed", seed
+        )
+        assert (code, errors) == (0, "")
+    runs = [tmp_path / "seed0", tmp_path / "seed1"]
+    code, _, errors = command("compare", *runs)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "hold the same sample" in errors
+    labels = [f"--label={run}=Tiny:{run.name}:{run.name}" for run in runs]
+    code, output, errors = command("compare", *runs, *labels, "--out", tmp_path / "tables")
+    assert (code, errors) == (0, "")
+    assert re.search(r"^seed0 +seed1 +other scale ", output, re.MULTILINE)
+    assert output.endswith(f"tables     {tmp_path / 'tables'}\n")
+    record = json.loads((tmp_path / "tables" / "compare.json").read_text())
+    assert [model["parameters"] for model in record["models"]] == [record["models"][0]["parameters"]] * 2
+    assert record["models"][0]["parameters"] > 10**6
+    assert pyarrow.parquet.read_table(tmp_path / "tables" / "pairs.parquet")["items"].to_pylist() == [2]
+    code, output, errors = command("compare", *runs, *labels, "--json", "--measure", "transport")
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["measure"] == "transport"
+
+
 def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tmp_path):
     line = json.loads(lines.read_text().splitlines()[0])
     with (tmp_path / "large.jsonl").open("w") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ SAMPLED = 64
 """Numbers of every tensor that the fingerprint looks at, spread evenly: training moves all of them."""
 
 
-def identity(model: VisionLanguageModel) -> dict[str, str | None]:
-    """What results depend on: `model.description`, kind of device, the prompt around a question, and the weights.
+def identity(model: VisionLanguageModel) -> dict[str, Any]:
+    """What results depend on: `model.description`, kind of device, the prompt around a question, size and weights.
 
     The weights' fingerprint reads 64 numbers of every tensor, so it costs next to nothing; a change of a few numbers
     by hand can escape it.
@@ -22,6 +23,7 @@ def identity(model: VisionLanguageModel) -> dict[str, str | None]:
     return model.description | {
         "device": model.device.type,
         "prompt": model.render("{question}"),
+        "parameters": sum(parameter.numel() for parameter in model.model.parameters()),
         "weights": _weights_fingerprint(model.model),
     }
 

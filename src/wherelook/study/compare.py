@@ -1,0 +1,124 @@
+"""Puts the three questions to a set of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from wherelook.study.comparison import Comparison, Coverage, Skipped
+from wherelook.study.findings import CORRECTIONS, Outcome, Precision, correct, enough_resamples
+from wherelook.study.questions import compare_figures, evidence_matters, rely_on_image
+from wherelook.study.similarity import SIMILARITIES, compare_focus
+from wherelook.study.together import Benchmark, Label, put_together
+from wherelook.types import InputError, Status, unknown_name
+
+DEFAULT_MEASURE = "rank-correlation"
+
+
+def compare_runs(
+    runs: Sequence[Path],
+    *,
+    labels: Mapping[str, Label] | None = None,
+    method: str | None = None,
+    measure: str = DEFAULT_MEASURE,
+    correction: str = "holm",
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Comparison:
+    """The three questions over runs of one or several models and data sets.
+
+    Runs of one model over several data sets are one model. Only samples that all models of a data set have rows for
+    are compared.
+
+    Args:
+        runs: folders of `wherelook run`.
+        labels: by run as named in `runs`: what its model is compared by.
+        method: method:preset whose rows are compared; None: the first that all runs have.
+        measure: of similarity between maps, one of `wherelook.study.similarity.SIMILARITIES`.
+        correction: for all tests together, one of `wherelook.study.findings.CORRECTIONS`.
+        level: of the intervals.
+        seed: of permutations and resamples.
+        progress: called after each benchmark.
+
+    Raises:
+        InputError: see `wherelook.study.together.put_together`; an unknown name.
+        WherelookError: a file of records cannot be read.
+    """
+    if measure not in SIMILARITIES:
+        raise unknown_name("measure of similarity", measure, tuple(SIMILARITIES))
+    if correction not in CORRECTIONS:
+        raise unknown_name("correction", correction, tuple(CORRECTIONS))
+    if not runs:
+        raise InputError("nothing to compare: expected at least one folder of `wherelook run`")
+    together = put_together(runs, labels or {}, method)
+    resamples = enough_resamples([len(benchmark.rows) for benchmark in together.benchmarks])
+    precision = Precision(level, seed, resamples)
+    tables: dict[str, list] = {
+        name: [] for name in ("reliance", "relations", "pairs", "trees", "evidence", "calibrations")
+    }
+    outcomes: list[Outcome] = []
+    for number, benchmark in enumerate(together.benchmarks, start=1):
+        models = [model for model in together.models if model.name in benchmark.rows]
+        reliance, relying = rely_on_image(benchmark, models, precision)
+        figures = compare_figures(benchmark, models, precision)
+        relations, pairs, tree, looking = compare_focus(
+            benchmark, models, method=together.method, measure=measure, precision=precision
+        )
+        evidence, calibrations, mattering = evidence_matters(benchmark, models, precision)
+        tables["reliance"] += reliance
+        tables["relations"] += relations
+        tables["pairs"] += pairs
+        tables["trees"] += [] if tree is None else [tree]
+        tables["evidence"] += evidence
+        tables["calibrations"] += calibrations
+        outcomes += [relying, figures, looking, mattering]
+        if progress is not None:
+            progress("benchmarks", number, len(together.benchmarks))
+    return Comparison(
+        method=together.method,
+        measure=measure,
+        correction=correction,
+        level=level,
+        seed=seed,
+        models=together.models,
+        coverage=tuple(line for benchmark in together.benchmarks for line in _coverage(benchmark)),
+        skipped=tuple(line for benchmark in together.benchmarks for line in _skipped(benchmark)),
+        reliance=tuple(tables["reliance"]),
+        relations=tuple(tables["relations"]),
+        pairs=tuple(tables["pairs"]),
+        trees=tuple(tables["trees"]),
+        evidence=tuple(tables["evidence"]),
+        calibrations=tuple(tables["calibrations"]),
+        findings=correct([asked for outcome in outcomes for asked in outcome.asked], correction),
+        notes=(*together.notes, *(note for outcome in outcomes for note in outcome.notes)),
+    )
+
+
+def _coverage(benchmark: Benchmark) -> list[Coverage]:
+    statuses = (*get_args(Status), "error")
+    lines = []
+    for model, rows in benchmark.rows.items():
+        counts = {status: sum(row["status"] == status for row in rows) for status in statuses}
+        lines.append(
+            Coverage(
+                benchmark=benchmark.name,
+                model=model,
+                samples=benchmark.counts[model],
+                common=len(rows),
+                **counts,
+                judged=sum(row["correct"] is not None for row in rows),
+                evidence=sum(row["pointing"] is not None and row["status"] == "ok" for row in rows),
+            )
+        )
+    return lines
+
+
+def _skipped(benchmark: Benchmark) -> list[Skipped]:
+    return [
+        Skipped(benchmark.name, model, row["sample"], row["status"], row["error"] or row["reason"] or "")
+        for model, rows in benchmark.rows.items()
+        for row in rows
+        if row["status"] != "ok"
+    ]
