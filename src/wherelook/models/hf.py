@@ -23,6 +23,7 @@ from wherelook.geometry import BlendError, Geometry, blend_error, probe
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
+from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
 
@@ -94,11 +95,17 @@ class VisionLanguageModel:
         dtype: str | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
+        quantize: str | None = None,
         **options: Any,
     ) -> VisionLanguageModel:
         """Loads `name` (see `wherelook.models.loading.load`); `options` go to the constructor."""
         model, processor = load(
-            name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+            name,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            quantize=quantize,
         )
         return cls(model, processor, identifier=name, revision=revision, **options)
 
@@ -115,6 +122,7 @@ class VisionLanguageModel:
             "class": type(self.model).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": getattr(self.model.config, "_attn_implementation", None),
+            "quantization": quantization_of(self.model),
         }
 
     # ---- prompt and answer ----

@@ -1,0 +1,97 @@
+"""Models whose weights are kept in 8 or 4 bits (bitsandbytes). Gradients reach the pixels; weights never get any.
+
+Both formats give autograd nothing to keep: the backward pass decodes each weight anew. (Weight-only formats that decode
+in the forward pass leave every decoded weight in the graph, which is then as large as the model that did not fit.)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig, PreTrainedModel
+
+from wherelook.types import InputError, unknown_name
+
+DEVICES = ("cpu", "cuda", "auto")
+"""What `quantize` is offered for. bitsandbytes has kernels for more, which nobody has tried here."""
+
+
+def eight_bits(dtype: torch.dtype | None) -> BitsAndBytesConfig:
+    """LLM.int8() of Dettmers et al. (2022): weights per row, activations per token, outlying features in float16.
+
+    Activations are rounded too, and the gradient is the one that ignores this rounding.
+    """
+    return BitsAndBytesConfig(load_in_8bit=True)
+
+
+def four_bits(dtype: torch.dtype | None) -> BitsAndBytesConfig:
+    """NormalFloat4 of Dettmers et al. (2023, QLoRA): weights in blocks of 64; arithmetic in the model's dtype."""
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype or torch.bfloat16
+    )
+
+
+QUANTIZATIONS: dict[str, Callable[[torch.dtype | None], BitsAndBytesConfig]] = {
+    "int8": eight_bits,
+    "int4": four_bits,
+}
+
+BYTES_PER_WEIGHT = {"int8": 1.0, "int4": 0.5 + 4 / 64}
+"""Of a linear layer's weight; a block of 64 has a float32 scale."""
+
+
+def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dtype | None) -> BitsAndBytesConfig:
+    """What Transformers is told to load a model's linear layers, all but the head, in fewer bits.
+
+    Args:
+        name: one of `QUANTIZATIONS`.
+        config: the model's configuration.
+        device: as `wherelook.models.loading.load` takes it.
+        dtype: of everything else, and of the arithmetic; None where the checkpoint decides.
+
+    Raises:
+        InputError: unknown name, a checkpoint that is quantised already, a device without kernels, or bitsandbytes is
+            not installed.
+    """
+    if name not in QUANTIZATIONS:
+        raise unknown_name("quantization", name, list(QUANTIZATIONS))
+    own = getattr(config, "quantization_config", None)
+    if own is not None:
+        method = own["quant_method"] if isinstance(own, dict) else own.quant_method
+        raise InputError(f"this checkpoint is quantised already ({method}) and loads as it is: leave --quantize out")
+    if device.split(":")[0] not in DEVICES:
+        raise InputError(f"--quantize needs cpu or cuda, not {device}: use --dtype bfloat16 instead")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError("--quantize needs bitsandbytes: pip install 'wherelook[quantized]'")
+    # It says for every layer and call that float32 is cast, which is how the format works.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    # It names an optional package of faster kernels.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    return QUANTIZATIONS[name](dtype)
+
+
+def keep_differentiable(model: PreTrainedModel) -> None:
+    """Turns off a packing of 4-bit weights on CPUs, made at the first call without gradient, that has no backward."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+
+
+def quantization_of(model: torch.nn.Module) -> str | None:
+    """How a loaded model's weights are kept: "int8" or "int4" for bitsandbytes, else the method's name; None if whole.
+
+    It is read from the configuration, so that checkpoints which were quantised before are known too.
+    """
+    if not getattr(model, "is_quantized", False):
+        return None
+    own: Any = getattr(getattr(model, "config", None), "quantization_config", None)
+    settings = own if isinstance(own, dict) else getattr(own, "to_dict", dict)()
+    if settings.get("load_in_8bit"):
+        return "int8"
+    if settings.get("load_in_4bit"):
+        return "int4"
+    return str(getattr(settings.get("quant_method"), "value", settings.get("quant_method")))
