@@ -63,7 +63,7 @@ def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dty
     if own is not None:
         method = own["quant_method"] if isinstance(own, dict) else own.quant_method
         raise InputError(f"this checkpoint is quantised already ({method}) and loads as it is: leave --quantize out")
-    if device.split(":")[0] not in DEVICES:
+    if device.split(":", maxsplit=1)[0] not in DEVICES:
         raise InputError(f"--quantize needs cpu or cuda, not {device}: use --dtype bfloat16 instead")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError("--quantize needs bitsandbytes: pip install 'wherelook[quantized]'")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from torch import Tensor
 from wherelook.geometry import Geometry, TensorGeometry, sample
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import last_feed_forward_at
+from wherelook.models.finite import forward_error, gradient_error
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
@@ -203,10 +205,10 @@ class HuggingFaceScore:
             self.cost.backward += len(leaf) * sums
 
         self.plan.run(len(masks), step, with_graph=True)
-        if not torch.isfinite(gradients).all():
-            raise WherelookError(
-                "the gradient with respect to the mask is not finite: use --dtype float32 (or bfloat16, not float16)"
-            )
+        broken = (~gradients.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+        if broken:
+            rows = slice(broken[0], broken[0] + 1)
+            raise gradient_error(self.model, lambda: step(rows), of="mask")
         return values, gradients
 
     def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
@@ -236,9 +238,7 @@ class HuggingFaceScore:
             place = self.geometry.tensors[name]
             pooled += _pool(total.abs() * place.value_range * place.pixel / len(seeds), place, grid)
         if not torch.isfinite(pooled).all():
-            raise WherelookError(
-                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
-            )
+            raise gradient_error(self.model, lambda: step(slice(0, 1)), of="pixels")
         return pooled
 
     def inside(self) -> Inside:
@@ -309,6 +309,8 @@ class HuggingFaceScore:
             options["logits_to_keep"] = self._positions
         logits = self.model(**inputs, **options).logits
         self.cost.forward += count  # after the call: one that ran out of memory is repeated in parts
+        if not (logits < math.inf).all():  # false for what is not a number, too; minus infinity rules a token out
+            raise forward_error(self.model, lambda: self.model(**inputs, **options))
         if self._keeps_logits:
             return logits
         # A model may put its image tokens in itself: count from the end, where the answer is.
@@ -336,14 +338,14 @@ class HuggingFaceScore:
 @contextlib.contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
     """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for name in trainable:
+        model.get_parameter(name).requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
+        for name in trainable:  # by name: offloading makes new parameters while the model runs
+            model.get_parameter(name).requires_grad_(True)
 
 
 def _repeat(value: Tensor, count: int) -> Tensor:
