@@ -23,6 +23,7 @@ from wherelook.geometry import BlendError, Geometry, blend_error, probe
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
+from wherelook.models.placement import input_device
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
@@ -55,6 +56,7 @@ class VisionLanguageModel:
             chat template gets "{image}{question}" unless one is given.
         batch_size: the most images per forward; memory decides below that.
         memory_limit: bytes that one batch may use; None takes most of what is free.
+        checkpointing: whether gradients are made with less memory and more time (`wherelook.models.checkpointing`).
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class VisionLanguageModel:
         prompt_template: str | None = None,
         batch_size: int = 16,
         memory_limit: int | None = None,
+        checkpointing: bool = False,
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
@@ -77,9 +80,13 @@ class VisionLanguageModel:
         self.identifier = identifier or model.name_or_path or type(model).__name__
         self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.prompt_template = prompt_template
-        self.device: torch.device = next(model.get_input_embeddings().parameters()).device
+        self.device: torch.device = input_device(model)
         self.plan = BatchPlan(
-            self.device, largest=batch_size, memory_limit=memory_limit, weights=_weight_storages(model)
+            self.device,
+            largest=batch_size,
+            memory_limit=memory_limit,
+            weights=_weight_storages(model),
+            recompute=checkpointing,
         )
         self.cost = Cost()
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model

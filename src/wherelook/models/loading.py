@@ -63,8 +63,9 @@ def load(
             quantised before loads without it.
 
     Raises:
-        InputError: unknown device, dtype or quantisation, no such model, a broken folder, not an image-text-to-text model, weights
-            that are not safetensors or do not fit the model, or a package that the model's processor needs is missing.
+        InputError: unknown device, dtype or quantisation, no such model, a broken folder, not an image-text-to-text
+            model, weights that are not safetensors or do not fit the model, or a package that the model's processor or
+            its quantisation needs is missing.
     """
     device = check_device(device)
     if dtype is None:

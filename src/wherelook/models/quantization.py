@@ -12,12 +12,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from torch import nn
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
 from wherelook.types import InputError, unknown_name
 
 DEVICES = ("cpu", "cuda", "auto")
 """What `quantize` is offered for. bitsandbytes has kernels for more, which nobody has tried here."""
+
+
+BLOCK = 64
+"""Weights of NF4 that share a scale."""
 
 
 def eight_bits(dtype: torch.dtype | None) -> BitsAndBytesConfig:
@@ -40,8 +45,8 @@ QUANTIZATIONS: dict[str, Callable[[torch.dtype | None], BitsAndBytesConfig]] = {
     "int4": four_bits,
 }
 
-BYTES_PER_WEIGHT = {"int8": 1.0, "int4": 0.5 + 4 / 64}
-"""Of a linear layer's weight; a block of 64 has a float32 scale."""
+BYTES_PER_WEIGHT = {"int8": 1.0, "int4": 0.5 + 4 / BLOCK}
+"""Of a linear layer's weight; a block of NF4 has a float32 scale."""
 
 
 def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dtype | None) -> BitsAndBytesConfig:
@@ -71,7 +76,27 @@ def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dty
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     # It names an optional package of faster kernels.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    return QUANTIZATIONS[name](dtype)
+    found = QUANTIZATIONS[name](dtype)
+    if name == "int4" and device == "cpu":
+        found.llm_int8_skip_modules = _uneven(weightless(config)) or None
+    return found
+
+
+def weightless(config: Any, **options: Any) -> PreTrainedModel:
+    """The model of a configuration with the shapes of its weights and no memory for them (on the meta device)."""
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(config, **options)
+
+
+def _uneven(model: PreTrainedModel) -> list[str]:
+    """Linear layers whose rows are no whole blocks, and the head, which a list of exceptions must name as well.
+
+    On a CPU, bitsandbytes decodes such a layer wrongly: an error of 26 % where 9 % is right (version 0.50.2).
+    """
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    uneven = [name for name, module in layers.items() if module.in_features % BLOCK]
+    head = model.get_output_embeddings()
+    return [*uneven, *(name for name, module in layers.items() if module is head)] if uneven else []
 
 
 def keep_differentiable(model: PreTrainedModel) -> None:

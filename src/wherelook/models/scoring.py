@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.geometry import Geometry, TensorGeometry, sample
+from wherelook.models.checkpointing import recomputing
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import last_feed_forward_at
 from wherelook.models.finite import forward_error, gradient_error
@@ -196,7 +197,7 @@ class HuggingFaceScore:
         def step(rows: slice) -> None:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
             part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
-            with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(len(leaf)):
+            with torch.enable_grad(), self._for_gradient(), self.plan.measuring(len(leaf)):
                 log_probabilities = self._log_probabilities(leaf, part)
                 totals = log_probabilities.sum(dim=0) if each else log_probabilities.sum()[None]
                 for index, total in enumerate(totals):
@@ -224,7 +225,7 @@ class HuggingFaceScore:
             part = None if noise is None else replace(noise, seeds=seeds[rows])
             pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
-            with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(count):
+            with torch.enable_grad(), self._for_gradient(), self.plan.measuring(count):
                 log_probabilities = self._gather(self._predict(pixels | leaves, count))
                 gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
@@ -300,6 +301,16 @@ class HuggingFaceScore:
         """What the selected tokens do not read is not computed inside, backward passes included."""
         return last_feed_forward_at(self.model, self._inputs["input_ids"].shape[1] - self._positions)
 
+    @contextlib.contextmanager
+    def _for_gradient(self) -> Iterator[None]:
+        """No gradient for weights; what is not read is not computed, and what need not be kept is not."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(frozen(self.model))
+            stack.enter_context(self._leaving_out())
+            if self.plan.recompute:
+                stack.enter_context(recomputing(self.model))
+            yield
+
     def _predict(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
         """(count, tokens, vocabulary): one forward of `count` images, given as their pixel tensors."""
         inputs = {name: _repeat(value, count) for name, value in self._inputs.items()}
@@ -338,13 +349,14 @@ class HuggingFaceScore:
 @contextlib.contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
     """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
-    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    named = model.named_parameters(remove_duplicate=False)
+    trainable = [name for name, parameter in named if parameter.requires_grad]
     for name in trainable:
         model.get_parameter(name).requires_grad_(False)
     try:
         yield
     finally:
-        for name in trainable:  # by name: offloading makes new parameters while the model runs
+        for name in trainable:  # by name: offloading makes new parameters meanwhile, and one for each that is tied
             model.get_parameter(name).requires_grad_(True)
 
 
