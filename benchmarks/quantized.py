@@ -68,7 +68,8 @@ def main() -> None:
         known = sorted(value for value in values if value is not None)
         print(
             f"{method:22} {name:9} median {statistics.median(known):.3f}, lowest {known[0]:.3f}, "
-            f"at least 0.9 in {sum(value >= 0.9 for value in known)} of {len(values)}",
+            f"at least 0.9 in {sum(value >= 0.9 for value in known)} of {len(known)}; "
+            f"{len(values) - len(known)} flat",
             flush=True,
         )
 

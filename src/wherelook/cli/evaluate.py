@@ -76,6 +76,8 @@ def evaluate(
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    quantize: options.Quantize = None,
+    checkpointing: options.Checkpointing = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -110,6 +112,8 @@ def evaluate(
         trust_remote_code=trust_remote_code,
         batch_size=batch_size,
         memory_limit=memory_limit,
+        quantize=quantize,
+        checkpointing=checkpointing,
         prompt_template=prompt_template,
     )
     about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)

@@ -65,6 +65,8 @@ def explain(
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    quantize: options.Quantize = None,
+    checkpointing: options.Checkpointing = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -115,6 +117,8 @@ def explain(
             revision=revision,
             trust_remote_code=trust_remote_code,
             memory_limit=memory_limit,
+            quantize=quantize,
+            checkpointing=checkpointing,
             prompt_template=prompt_template,
         )
         explainer = Explainer(endpoint)
@@ -138,6 +142,8 @@ def explain(
                 trust_remote_code=trust_remote_code,
                 batch_size=batch_size,
                 memory_limit=memory_limit,
+                quantize=quantize,
+                checkpointing=checkpointing,
                 prompt_template=prompt_template,
             )
         )

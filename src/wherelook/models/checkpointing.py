@@ -1,6 +1,6 @@
 """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): layers are computed again in the backward pass.
 
-Memory for a gradient is then one input per layer and the inside of one layer, for about a third more time. Transformers'
+Memory for a gradient is then one input per layer and the inside of one layer, for one more forward pass. Transformers'
 own switch works in training mode only, which an explanation must not be in. Weights that wait on the CPU or the disk
 are also fetched again, and no longer held by the graph until the backward pass is over.
 """
@@ -22,7 +22,7 @@ _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyD
 
 @contextlib.contextmanager
 def recomputing(model: nn.Module) -> Iterator[None]:
-    """Inside, the layers of a Transformers model keep their inputs alone for the backward pass, which must be inside too.
+    """Inside, a Transformers model's layers keep only their inputs for the backward pass, which must be inside too.
 
     The model is left as it was, also after an error.
     """

@@ -79,7 +79,7 @@ def load(
     config = load_configuration(name, **options)
     quantization = None
     if quantize is not None:
-        own = getattr(config, "dtype", None) if dtype == "auto" else DTYPES[dtype]
+        own: Any = getattr(config, "dtype", None) if dtype == "auto" else DTYPES[dtype]
         quantization = quantization_config(quantize, config, device=device, dtype=own)
     part = "processor"
     try:

@@ -28,5 +28,3 @@ def _execution_device(hook: Any) -> torch.device | None:
         if device is not None:
             return torch.device(device)
     return None
-
-

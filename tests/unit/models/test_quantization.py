@@ -66,7 +66,7 @@ def test_a_checkpoint_that_was_quantised_loads_as_it_is(tmp_path):
     processor.save_pretrained(tmp_path)
     again, _ = load(str(tmp_path), device="cpu")
     assert quantization_of(again) == "int8"
-    with pytest.raises(InputError, match=r"quantised already \(bitsandbytes\) and loads as it is: leave --quantize out"):
+    with pytest.raises(InputError, match=r"quantised already \(bitsandbytes\) .*: leave --quantize out"):
         load(str(tmp_path), device="cpu", quantize="int4")
 
 
