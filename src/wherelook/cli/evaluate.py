@@ -78,6 +78,7 @@ def evaluate(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
+    compiled: options.Compile = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -114,6 +115,7 @@ def evaluate(
         memory_limit=memory_limit,
         quantize=quantize,
         checkpointing=checkpointing,
+        compiled=compiled,
         prompt_template=prompt_template,
     )
     about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
@@ -163,6 +165,7 @@ def evaluate(
                 "--model": model,
                 "--revision": revision,
                 "--dtype": dtype,
+                "--quantize": quantize,
                 "--trust-remote-code": trust_remote_code,
                 "--prompt-template": prompt_template,
                 "--dataset": dataset,

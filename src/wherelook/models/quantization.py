@@ -107,16 +107,17 @@ def keep_differentiable(model: PreTrainedModel) -> None:
 
 
 def quantization_of(model: torch.nn.Module) -> str | None:
-    """How a loaded model's weights are kept: "int8" or "int4" for bitsandbytes, else the method's name; None if whole.
+    """How a loaded model's weights are kept; None if whole.
 
-    It is read from the configuration, so that checkpoints which were quantised before are known too.
+    A name of `QUANTIZATIONS` if it was asked for; "int8 checkpoint" and the like if the checkpoint was so before.
     """
     if not getattr(model, "is_quantized", False):
         return None
     own: Any = getattr(getattr(model, "config", None), "quantization_config", None)
     settings = own if isinstance(own, dict) else getattr(own, "to_dict", dict)()
-    if settings.get("load_in_8bit"):
-        return "int8"
-    if settings.get("load_in_4bit"):
-        return "int4"
-    return str(getattr(settings.get("quant_method"), "value", settings.get("quant_method")))
+    method = settings.get("quant_method")
+    kept = {bool(settings.get("load_in_8bit")): "int8", bool(settings.get("load_in_4bit")): "int4"}.get(
+        True, str(getattr(method, "value", method))
+    )
+    quantizer = getattr(model, "hf_quantizer", None)
+    return f"{kept} checkpoint" if quantizer is None or quantizer.pre_quantized else kept

@@ -65,7 +65,7 @@ def test_a_checkpoint_that_was_quantised_loads_as_it_is(tmp_path):
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     again, _ = load(str(tmp_path), device="cpu")
-    assert quantization_of(again) == "int8"
+    assert quantization_of(again) == "int8 checkpoint"
     with pytest.raises(InputError, match=r"quantised already \(bitsandbytes\) .*: leave --quantize out"):
         load(str(tmp_path), device="cpu", quantize="int4")
 
