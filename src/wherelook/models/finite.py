@@ -85,10 +85,12 @@ def _where(names: Mapping[nn.Module, str], fault: Mapping[str, nn.Module]) -> st
 
 
 def _advice(model: nn.Module, fault: Mapping[str, nn.Module]) -> str:
+    dtype = getattr(model, "dtype", None)
     own = fault["first"].parameters(recurse=False) if fault else ()
     if any(not bool(torch.isfinite(weight).all()) for weight in own if weight.is_floating_point()):
+        if dtype == torch.float16:
+            return "its weights are not finite: use --dtype bfloat16; if that is no better, the checkpoint is damaged"
         return "its weights are not finite, so the checkpoint is damaged: download or convert it again"
-    dtype = getattr(model, "dtype", None)
     if dtype == torch.float16:
         return "float16 ends at 65,504: use --dtype bfloat16 or float32"
     if dtype == torch.bfloat16:

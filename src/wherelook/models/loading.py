@@ -112,8 +112,9 @@ def load_configuration(name: str, **options: Any) -> PreTrainedConfig:
         InputError: there is none, or it cannot be read.
     """
     minigemini.register()
+    place = locate(name)
     try:
-        return AutoConfig.from_pretrained(locate(name), **options)
+        return AutoConfig.from_pretrained(place, **options)
     except Exception as error:  # as above
         raise explain_failure(name, "config.json", error) from error
 

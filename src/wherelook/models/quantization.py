@@ -91,7 +91,7 @@ def weightless(config: Any, **options: Any) -> PreTrainedModel:
 def _uneven(model: PreTrainedModel) -> list[str]:
     """Linear layers whose rows are no whole blocks, and the head, which a list of exceptions must name as well.
 
-    On a CPU, bitsandbytes decodes such a layer wrongly: an error of 26 % where 9 % is right (version 0.50.2).
+    On a CPU, bitsandbytes 0.50.2 decodes such a layer wrongly: the weights come out in the wrong scales.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     uneven = [name for name, module in layers.items() if module.in_features % BLOCK]

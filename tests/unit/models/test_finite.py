@@ -86,6 +86,9 @@ def test_damaged_weights_are_told_from_overflow():
     model[1].second.weight.data[0, 0] = float("nan")
     text = forward_text(model, torch.ones(2, 4))
     assert "first in 1.second (Linear): its weights are not finite, so the checkpoint is damaged" in text
+    model.half().dtype = torch.float16  # where large weights become infinite, too
+    text = forward_text(model, torch.ones(2, 4, dtype=torch.float16))
+    assert "its weights are not finite: use --dtype bfloat16; if that is no better, the checkpoint is damaged" in text
 
 
 def test_a_mask_of_minus_infinity_is_no_fault():
