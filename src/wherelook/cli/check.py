@@ -17,7 +17,6 @@ def check(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
-    compiled: options.Compile = False,
     prompt_template: options.PromptTemplate = None,
     as_json: options.Json = False,
 ) -> None:
@@ -32,7 +31,6 @@ def check(
         trust_remote_code=trust_remote_code,
         quantize=quantize,
         checkpointing=checkpointing,
-        compiled=compiled,
         prompt_template=prompt_template,
         memory_limit=None,
     )

@@ -78,7 +78,6 @@ def evaluate(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
-    compiled: options.Compile = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -115,7 +114,6 @@ def evaluate(
         memory_limit=memory_limit,
         quantize=quantize,
         checkpointing=checkpointing,
-        compiled=compiled,
         prompt_template=prompt_template,
     )
     about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)

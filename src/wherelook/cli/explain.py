@@ -67,7 +67,6 @@ def explain(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
-    compiled: options.Compile = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -120,7 +119,6 @@ def explain(
             memory_limit=memory_limit,
             quantize=quantize,
             checkpointing=checkpointing,
-            compile=compiled,
             prompt_template=prompt_template,
         )
         explainer = Explainer(endpoint)
@@ -146,7 +144,6 @@ def explain(
                 memory_limit=memory_limit,
                 quantize=quantize,
                 checkpointing=checkpointing,
-                compiled=compiled,
                 prompt_template=prompt_template,
             )
         )

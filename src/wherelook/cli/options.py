@@ -81,9 +81,6 @@ Quantize = Annotated[
 Checkpointing = Annotated[
     bool, typer.Option("--checkpointing", help="Gradients with less memory, for one more forward pass each.")
 ]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Compile the model's layers: the first passes take a minute or more longer.")
-]
 PromptTemplate = Annotated[
     str | None,
     typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),

@@ -20,7 +20,6 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.geometry import BlendError, Geometry, blend_error, probe
-from wherelook.models.compiling import compile_layers
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
@@ -104,15 +103,9 @@ class VisionLanguageModel:
         revision: str | None = None,
         trust_remote_code: bool = False,
         quantize: str | None = None,
-        compiled: bool = False,
         **options: Any,
     ) -> VisionLanguageModel:
-        """Loads `name` (see `wherelook.models.loading.load`); `options` go to the constructor.
-
-        `compiled` compiles its layers (`wherelook.models.compiling`), which excludes checkpointing.
-        """
-        if compiled and options.get("checkpointing"):
-            raise InputError("--compile and --checkpointing exclude each other: leave one out")
+        """Loads `name` (see `wherelook.models.loading.load`); `options` go to the constructor."""
         model, processor = load(
             name,
             device=device,
@@ -121,8 +114,6 @@ class VisionLanguageModel:
             trust_remote_code=trust_remote_code,
             quantize=quantize,
         )
-        if compiled:
-            compile_layers(model)
         return cls(model, processor, identifier=name, revision=revision, **options)
 
     @property
