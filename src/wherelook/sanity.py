@@ -23,10 +23,10 @@ from wherelook.attribution import METHODS
 from wherelook.case import Case, open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
-from wherelook.evaluate import Run
 from wherelook.metrics import rank_correlation
 from wherelook.models import VisionLanguageModel
 from wherelook.stats import bootstrap_interval
+from wherelook.study.runs import Run
 from wherelook.types import InputError, Progress, WherelookError
 
 WEIGHT_STAGES = ("language, upper half", "language", "vision", "all weights")

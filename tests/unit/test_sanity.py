@@ -10,7 +10,6 @@ import torch
 
 from wherelook.attribution import METHODS
 from wherelook.data.samples import read_samples
-from wherelook.evaluate import parse_runs
 from wherelook.models import VisionLanguageModel
 from wherelook.sanity import (
     CONTROL,
@@ -25,6 +24,7 @@ from wherelook.sanity import (
     to_rows,
     write_verdicts,
 )
+from wherelook.study.runs import parse_runs
 from wherelook.types import InputError, WherelookError
 
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from wherelook import __version__
-from wherelook.cli import bench, check, demo, evaluate, explain, listings, sanity, scenes, sweep
+from wherelook.cli import bench, check, demo, evaluate, explain, listings, power, sanity, scenes, sweep
+from wherelook.cli.run import run as run_command
 from wherelook.types import WherelookError
 
 app = typer.Typer(
@@ -54,10 +55,12 @@ app.command("methods")(listings.methods)
 app.command("metrics")(listings.metrics)
 app.command("datasets")(listings.datasets)
 app.command("scenes")(scenes.scenes)
+app.command("run")(run_command)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sanity")(sanity.sanity)
 app.command("sweep")(sweep.sweep)
 app.command("bench")(bench.bench)
+app.command("power")(power.power)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wherelook.data.samples import Sample
-    from wherelook.evaluate import Run
     from wherelook.models import VisionLanguageModel
+    from wherelook.study.runs import Run
     from wherelook.types import Progress
 
 ROWS_FILE = "rows.jsonl"
 CONFIGURATION_FILE = "evaluation.json"
 GALLERY = 12
+SCHEMA_VERSION = 2
+"""Of the rows: a folder with older ones is not gone on with."""
 NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
@@ -90,9 +92,11 @@ def evaluate(
     """
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import evaluate as evaluate_rows
-    from wherelook.evaluate import parse_runs, read_rows
+    from wherelook.evaluate import read_rows
     from wherelook.report import evaluation, summary
     from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
+    from wherelook.study.records import write_records
+    from wherelook.study.runs import parse_runs
 
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
@@ -101,7 +105,14 @@ def evaluate(
     options.make_folder(out)
     lending = {"lend": True} if lend else {}  # folders from before there was the option have none
     _keep_apart(
-        out / CONFIGURATION_FILE, model=model, revision=revision, dataset=dataset, seed=seed, wrong=wrong, **lending
+        out / CONFIGURATION_FILE,
+        schema_version=SCHEMA_VERSION,
+        model=model,
+        revision=revision,
+        dataset=dataset,
+        seed=seed,
+        wrong=wrong,
+        **lending,
     )
     rows = read_rows(out / ROWS_FILE)
     loaded = options.load_model(
@@ -184,7 +195,7 @@ def evaluate(
     )
     (out / "report.html").write_text(page, encoding="utf-8")
     (out / "table.md").write_text(summary.to_markdown(summaries), encoding="utf-8")
-    evaluation.write_table(out / "rows.parquet", rows)
+    write_records(out / "rows.parquet", rows)
     if as_json:
         options.print_json(summary.to_records(summaries))
     else:

@@ -89,28 +89,36 @@ Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of eve
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def load_model(
-    model: str, *, memory_limit: float | None, prompt_template: str | None, **options: Any
-) -> VisionLanguageModel:
-    """The model for the options above. Downloads and loading show their bars on a terminal only.
+def load_model(model: str, **options: Any) -> VisionLanguageModel:
+    """The model for the options above.
 
     One line on standard error says, before weights are read, when they will not fit.
+    """
+    from wherelook.models import VisionLanguageModel
+    from wherelook.models.footprint import footprint
+
+    ready = model_options(**options)
+    needs = footprint(model, **{name: ready[name] for name in FOOTPRINT_OPTIONS if name in ready})
+    if needs is not None and needs.warning is not None:
+        typer.echo(f"memory     {needs.warning}", err=True)
+    return VisionLanguageModel.from_pretrained(model, **ready)
+
+
+def model_options(*, memory_limit: float | None, prompt_template: str | None, **options: Any) -> dict[str, Any]:
+    """The options above as `VisionLanguageModel.from_pretrained` takes them.
+
+    Downloads and loading show their bars on a terminal only.
     """
     if prompt_template is not None:
         check_prompt_template(prompt_template)
         options["prompt_template"] = prompt_template
     if memory_limit is not None:
         options["memory_limit"] = int(memory_limit * 1e9)
-    from wherelook.models import VisionLanguageModel
-    from wherelook.models.footprint import footprint
     from wherelook.models.loading import quiet
 
     if not sys.stderr.isatty():
         quiet()
-    needs = footprint(model, **{name: options[name] for name in FOOTPRINT_OPTIONS if name in options})
-    if needs is not None and needs.warning is not None:
-        typer.echo(f"memory     {needs.warning}", err=True)
-    return VisionLanguageModel.from_pretrained(model, **options)
+    return options
 
 
 def connect(

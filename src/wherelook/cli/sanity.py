@@ -45,8 +45,8 @@ def sanity(
     model. "no map" is a good answer too: nothing was left to explain.
     """
     from wherelook.data.samples import read_samples
-    from wherelook.evaluate import parse_runs
     from wherelook.sanity import STAGES, VERDICTS_FILE, check_sanity, conditions, read_verdicts, to_rows, write_verdicts
+    from wherelook.study.runs import parse_runs
 
     runs = parse_runs(methods)
     samples = read_samples(dataset)

@@ -37,8 +37,8 @@ def sweep(
     """Changes one setting of a method at a time: measures and cost. For choosing settings, not for reporting."""
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import evaluate as evaluate_rows
-    from wherelook.evaluate import sweep_runs
     from wherelook.report import summary
+    from wherelook.study.runs import sweep_runs
 
     runs = sweep_runs(method, preset, options.parse_settings(values))
     samples = read_samples(dataset)

@@ -8,15 +8,18 @@ from typing import Literal
 
 from wherelook.metrics.localization import energy, focus_box, peak, pointing, roc_area
 from wherelook.metrics.replay import Replay, replay, top_area
+from wherelook.metrics.shares import ImageShare, image_shares
 from wherelook.metrics.similarity import compactness, rank_correlation
 
 __all__ = [
     "METRICS",
+    "ImageShare",
     "Metric",
     "Replay",
     "compactness",
     "energy",
     "focus_box",
+    "image_shares",
     "peak",
     "pointing",
     "rank_correlation",

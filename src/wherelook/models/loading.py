@@ -24,7 +24,7 @@ from transformers import (
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from wherelook.address import is_address
-from wherelook.models import minigemini
+from wherelook.models import cambrian, minigemini
 from wherelook.models.quantization import keep_differentiable, quantization_config
 from wherelook.types import InputError, WherelookError
 
@@ -111,6 +111,7 @@ def load_configuration(name: str, **options: Any) -> PreTrainedConfig:
     Raises:
         InputError: there is none, or it cannot be read.
     """
+    cambrian.register()
     minigemini.register()
     place = locate(name)
     try:

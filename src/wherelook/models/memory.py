@@ -47,7 +47,12 @@ class BatchPlan:
     def begin(self, workload: Hashable) -> None:
         """Forgets what was learned from images and answers of another size."""
         if workload != self._workload:
-            self._workload, self.bytes_per_image, self.shrunk = workload, None, None
+            self.forget()
+            self._workload = workload
+
+    def forget(self) -> None:
+        """Forgets all that was learned: what comes then does not depend on what came before."""
+        self._workload, self.bytes_per_image, self.shrunk = None, None, None
 
     def size(self, *, with_graph: bool) -> int:
         """Images per batch now."""

@@ -1,4 +1,4 @@
-"""The page and the Parquet file of `wherelook evaluate`.
+"""The page of `wherelook evaluate`.
 
 The page is one HTML file without script that needs no network. How untrusted text gets onto it is in `wherelook.html`.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook import html
-from wherelook.evaluate import NO_RUN, Row
+from wherelook.evaluate import NO_RUN
 from wherelook.explanation import picture
 from wherelook.report import cost_plot
 from wherelook.report.summary import (
     FAILS,
     GROUPS,
     HOW_TO_READ,
-    MEASURES,
     Figure,
     RunSummary,
     cost_cells,
@@ -38,7 +36,7 @@ from wherelook.report.summary import (
     sorted_by,
     summarize,
 )
-from wherelook.types import WherelookError
+from wherelook.study.rows import Row, mask_of
 
 PACKAGE = "wherelook.report"  # where the template is
 GALLERY = 12  # samples at most
@@ -193,7 +191,7 @@ def _picture(run: str, row: Row | None, pixels: NDArray[np.uint8]) -> _Picture:
         return _Picture(run, "", "not run", "", None, "")
     if row["status"] != "ok":
         return _Picture(run, "", row["status"], row.get("error") or row.get("reason") or "", None, "")
-    shown = picture.overlay(pixels, np.asarray(row["mask"], np.float32))
+    shown = picture.overlay(pixels, mask_of(row))
     figures = [
         f"{sign} {row[name]:.2f}" for name, sign in (("insertion", "↑"), ("deletion", "↓")) if row.get(name) is not None
     ]
@@ -212,49 +210,3 @@ def _data_uri(image: Image.Image) -> Markup:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return html.data_uri(buffer.getvalue(), "jpeg")
-
-
-# ---- Parquet ----
-
-COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(("sample", "kind", "question", "reference", "answer"), "string"),
-    "right": "bool",
-    **dict.fromkeys(("width", "height"), "int64"),
-    **dict.fromkeys(("run", "status", "reason", "error"), "string"),
-    **dict.fromkeys(("reliance", "gap"), "float64"),
-    "baseline": "string",
-    **dict.fromkeys(MEASURES, "float64"),
-    **dict.fromkeys(("deletion_normalized", "insertion_normalized"), "float64"),
-    **dict.fromkeys(("deletion_normalized_unseen", "insertion_normalized_unseen"), "float64"),
-    **dict.fromkeys(("forward", "backward"), "int64"),
-    "seconds": "float64",
-    "peak_bytes": "int64",
-}
-"""Type by column, in the order of the file; columns that are not here follow in alphabetical order, `mask` is last."""
-
-
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Writes the rows as Parquet: one per answer and run, a column for whatever any row has, maps as nested lists.
-
-    Raises:
-        WherelookError: the disk refuses.
-    """
-    import pyarrow
-    from pyarrow import parquet
-
-    types = {name: getattr(pyarrow, kind + "_" * (kind == "bool"))() for name, kind in COLUMNS.items()}
-    types["mask"] = pyarrow.list_(pyarrow.list_(pyarrow.float32()))
-    present = {name for row in rows for name in row}
-    order = (
-        [name for name in COLUMNS if name in present] + sorted(present - set(types)) + ["mask"] * ("mask" in present)
-    )
-    columns = {name: pyarrow.array([_encodable(row.get(name)) for row in rows], type=types.get(name)) for name in order}
-    try:
-        parquet.write_table(pyarrow.table(columns), path, compression="zstd")
-    except OSError as error:
-        raise WherelookError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _encodable(value: Any) -> Any:
-    """Text that is not Unicode (lone surrogates) is escaped: Parquet holds UTF-8."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wherelook.evaluate import NO_RUN, Row
+from wherelook.evaluate import NO_RUN
 from wherelook.metrics import METRICS, Metric
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
+from wherelook.study.rows import Row
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Localisation": ("pointing", "energy", "roc_area"),
@@ -179,7 +180,7 @@ def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     means = {run: math.fsum(column) / len(column) for run, column in values.items()}
     best = max(means, key=lambda run: sign * means[run])
     others = [run for run in values if run != best]
-    p_values = dict(zip(others, holm([paired_test(values[run], values[best]) for run in others]), strict=True))
+    p_values = dict(zip(others, holm([paired_test(values[run], values[best]).p for run in others]), strict=True))
     interval = _share_interval if metric.values == "0 or 1" else bootstrap_interval
     return {
         run: Figure(means[run], *interval(column), len(column), means[run] == means[best], p_values.get(run))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from families import build
+from wherelook.models.families import build
 from wherelook.models.finite import forward_error, gradient_error
 
 

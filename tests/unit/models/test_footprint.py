@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-import families
+from wherelook.models import families
 from wherelook.models import footprint as module
 from wherelook.models.footprint import Footprint, footprint, weight_bytes
 from wherelook.models.loading import load

@@ -10,10 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-import families
 from wherelook import check
 from wherelook.metrics.similarity import rank_correlation
-from wherelook.models import VisionLanguageModel, quantization
+from wherelook.models import VisionLanguageModel, families, quantization
 from wherelook.models.loading import load
 from wherelook.models.quantization import quantization_config, quantization_of
 from wherelook.types import InputError

@@ -1,4 +1,4 @@
-"""The page and the Parquet file of an evaluation."""
+"""The page of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import itertools
 import re
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 
 from wherelook.report import evaluation, summary
-from wherelook.types import WherelookError
 
 EVIL = "<script>alert(1)</script>"
 
@@ -28,7 +26,8 @@ def rows() -> list[dict]:
                 {
                     "sample": sample, "run": run, "status": "ok", "question": EVIL, "answer": EVIL, "error": None,
                     "insertion": height, "deletion": 1 - height, "pointing": 1.0, "forward": 5, "backward": 5,
-                    "seconds": 0.1, "peak_bytes": 1e8, "mask": mask.tolist(),
+                    "seconds": 0.1, "peak_bytes": 1e8, "mask": mask.flatten().tolist(),
+                    "mask_height": 7, "mask_width": 7,
                 }
             )  # fmt: skip
     found.append({"sample": "3", "run": "-", "status": "wrong_answer", "error": None})
@@ -111,33 +110,3 @@ def test_characters_that_reorder_or_cannot_be_encoded_are_spelled_out(rows):
 def test_a_page_without_rows_says_that_nothing_can_be_compared():
     page = evaluation.render([], ["igos+:best"], title="t", command="c", gallery=[])
     assert "nothing can be compared" in page
-
-
-def test_parquet_keeps_every_row_and_every_map(rows, tmp_path):
-    path = tmp_path / "rows.parquet"
-    evaluation.write_table(path, rows)
-    table = pyarrow.parquet.read_table(path)
-    assert table.num_rows == len(rows)
-    read = table.to_pylist()
-    assert [one["run"] for one in read] == [one["run"] for one in rows]
-    assert np.array_equal(read[0]["mask"], rows[0]["mask"])
-    assert read[3]["mask"] is None
-    assert read[3]["error"] == EVIL
-
-
-def test_parquet_has_a_column_for_what_any_row_has_in_a_stable_order(rows, tmp_path):
-    rows[0] |= {"zeta": 1.5, "energy": 0.5, "question": "lone \ud800"}
-    path = tmp_path / "rows.parquet"
-    evaluation.write_table(path, rows)
-    table = pyarrow.parquet.read_table(path)
-    names = table.column_names
-    assert names == [name for name in evaluation.COLUMNS if name in names] + ["zeta", "mask"]
-    assert table["energy"].to_pylist() == [0.5, None, None, None, None]
-    assert table["question"][0].as_py() == "lone \\ud800"
-    evaluation.write_table(path, rows[-1:])  # columns without a value keep their type
-    assert str(pyarrow.parquet.read_schema(path).field("error").type) == "string"
-
-
-def test_parquet_that_cannot_be_written_is_one_clear_line(rows, tmp_path):
-    with pytest.raises(WherelookError, match="cannot write"):
-        evaluation.write_table(tmp_path / "missing" / "rows.parquet", rows)

@@ -46,7 +46,7 @@ def test_a_yes_or_no_has_wilsons_interval_and_the_test_is_paired(rows):
     hits = [float(index % 2) for index in range(1, 10)]
     assert second.figures["pointing"].mean == pytest.approx(5 / 9)
     assert (second.figures["pointing"].low, second.figures["pointing"].high) == wilson_interval(5, 9)
-    assert second.figures["pointing"].p == pytest.approx(holm([paired_test(hits, [1.0] * 9)])[0])
+    assert second.figures["pointing"].p == pytest.approx(holm([paired_test(hits, [1.0] * 9).p])[0])
     assert first.figures["pointing"].p is None
     assert second.figures["pointing"].tied == (second.figures["pointing"].p >= 0.05)
 

@@ -1,0 +1,206 @@
+"""`wherelook run`: a whole data set, with a row for every sample and method."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wherelook.cli import options
+from wherelook.types import Status, unknown_name
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from wherelook.study.execute import Tally
+
+DEFAULT_METHOD = "igos+:fast"
+
+SUMMARISED = ("run", "status", "correct", "blind_correct", "reliance", "seconds")
+"""Columns that the summary is made from; of those from the third on it gives the mean."""
+
+LINE_EVERY = 60.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As for `wherelook evaluate --dataset`.")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder, new or to be gone on with.")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="METHOD[:PRESET]",
+            help=f"See `wherelook methods`. Repeatable. [default: {DEFAULT_METHOD}]",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Samples from the beginning. [default: all]")
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="open: the question alone; choices: with its lettered options, if any.")
+    ] = "open",
+    judge: Annotated[
+        str,
+        typer.Option(
+            "--judge",
+            help="exact, normalised, option-letter or yes-no; auto takes the one that fits the question.",
+        ),
+    ] = "auto",
+    blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean colour.")] = False,
+    measures: Annotated[
+        str,
+        typer.Option(
+            "--measures",
+            help="map: what costs no pass; replay: deletion and insertion too; all: superpixels, flip and keep too.",
+        ),
+    ] = "replay",
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 64,
+    engine: Annotated[str, typer.Option("--engine", help="local: this machine.")] = "local",
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=256, help="Processes, each with a model of its own.")
+    ] = 1,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Do samples again whose rows have an error.")
+    ] = False,
+    model: options.Model = "embedded",
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    prompt_template: options.PromptTemplate = None,
+    batch_size: options.BatchSize = 16,
+    memory_limit: options.MemoryLimit = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Asks and explains every sample of a data set: a row each per method, or its error, see docs/runs.md.
+
+    The same command goes on where it was interrupted. Changed settings, models or data are refused, not mixed.
+    """
+    from functools import partial
+
+    from wherelook.data.samples import read_samples
+    from wherelook.explain import versions
+    from wherelook.study.engine import ENGINES
+    from wherelook.study.execute import execute
+    from wherelook.study.folder import open_run, read_run
+    from wherelook.study.runs import parse_runs
+    from wherelook.study.worker import Procedure, load_worker
+
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, tuple(ENGINES))
+    procedure = Procedure(
+        dataset=dataset,
+        runs=tuple(parse_runs(",".join(method or [DEFAULT_METHOD]))),
+        prompt=prompt,
+        judge=judge,
+        measured=measures,
+        blind=blind,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+    )
+    make_worker = partial(
+        load_worker,
+        procedure,
+        model,
+        options.model_options(
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            batch_size=batch_size,
+            memory_limit=memory_limit,
+            prompt_template=prompt_template,
+        ),
+    )
+    samples = read_samples(dataset)
+    options.make_folder(out)
+    configuration = {"model": model, **procedure.record}
+    with open_run(out, configuration, versions()) as folder:
+        if retry_errors:
+            folder.forget_errors()
+        with _progress() as progress:
+            tally = execute(
+                samples,
+                folder,
+                make_worker,
+                limit=limit,
+                engine=ENGINES[engine],
+                workers=workers,
+                progress=progress,
+            )
+    _, table = read_run(out, SUMMARISED)
+    summary = _summary(table)
+    if as_json:
+        options.print_json({"folder": str(out), "samples": tally.done, "samples_now": tally.now, "runs": summary})
+    else:
+        options.print_table(summary)
+        typer.echo(f"{tally.done} samples, {tally.now} of them now, in {out}")
+
+
+def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
+    """For every run how many rows there are of each status, and means over the rows that have them."""
+    found = []
+    rows = table.to_pylist()
+    for run_name in dict.fromkeys(row["run"] for row in rows):
+        own = [row for row in rows if row["run"] == run_name]
+        line: dict[str, Any] = {"run": run_name, "rows": len(own)}
+        line |= {status: sum(row["status"] == status for row in own) for status in (*get_args(Status), "error")}
+        for name in SUMMARISED[2:]:
+            values = [row[name] for row in own if row[name] is not None]
+            line[name] = round(sum(values) / len(values), 3) if values else None
+        found.append(line)
+    return found
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Tally], None]]:
+    """A bar on a terminal; elsewhere a line on standard error every minute, for the log of a long run."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("samples", total=None, rate="")
+        started = time.monotonic()
+
+        def report(tally: Tally) -> None:
+            failures = f", {tally.failed} failed" if tally.failed else ""
+            rate = f"{tally.now / max(time.monotonic() - started, 1e-9):.2f}/s{failures}"
+            bar.update(task, completed=tally.done, total=tally.total, rate=rate)
+
+        yield report
+
+
+class _Lines:
+    """Progress as lines: samples, rate, time left, failures."""
+
+    def __init__(self) -> None:
+        self.started = self.last = time.monotonic()
+
+    def __call__(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self.last < LINE_EVERY:
+            return
+        self.last = now
+        rate = tally.now / (now - self.started)
+        of = "" if tally.total is None else f" of {tally.total}"
+        left = ""
+        if tally.total is not None and rate > 0:
+            left = f", {(tally.total - tally.done) / rate / 60:.0f} min left"
+        print(f"{tally.done}{of} samples, {rate:.2f}/s{left}, {tally.failed} failed", file=sys.stderr, flush=True)

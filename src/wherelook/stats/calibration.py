@@ -1,0 +1,114 @@
+"""Does a score say how likely an answer is right? Calibration and the area under the ROC curve."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from wherelook.stats.clusters import Clusters, Outcomes, Values, finite, influence_estimate, number_clusters
+from wherelook.stats.effects import cliffs_delta
+from wherelook.stats.intervals import wilson_interval
+from wherelook.stats.result import Estimate
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers of about one score: their mean score, the share that is right with Wilson's interval, and how many."""
+
+    score: float
+    share: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a score in [0, 1] goes with being right.
+
+    Attributes:
+        error: expected calibration error over the bins, in [0, 1]. It has no interval: it is never below zero and, by
+            chance alone, above it, so that no resampling of it is centred on the truth.
+        brier: mean squared difference of score and outcome (Brier 1950), in [0, 1].
+        roc_area: None where all answers are right, or all wrong.
+        bins: by rising score.
+        n: answers.
+    """
+
+    error: float
+    brier: Estimate
+    roc_area: Estimate | None
+    bins: tuple[Bin, ...]
+    n: int
+
+
+def calibration(
+    scores: Values,
+    correct: Outcomes,
+    *,
+    bins: int = 10,
+    clusters: Clusters = None,
+    level: float = 0.95,
+) -> Calibration:
+    """Calibration of a score against correctness, in bins of equal numbers of answers (Nguyen and O'Connor 2015).
+
+    Answers of one score stay in one bin, so bins can be fewer and unequal.
+
+    Raises:
+        ValueError: not the same number, none, a score outside [0, 1], or an outcome that is neither yes nor no.
+    """
+    values, outcomes = _pairs(scores, correct)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError("scores must lie in [0, 1]")
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    wanted = np.round(np.linspace(0, len(values), bins + 1)).astype(int)[1:-1]
+    # A cut among equal scores moves down to where they start.
+    cuts = np.unique(np.searchsorted(ranked, ranked[wanted[wanted < len(ranked)]], side="left"))
+    groups = [group for group in np.split(order, cuts) if len(group)]
+    found = tuple(_bin(values[group], outcomes[group], level) for group in groups)
+    squares = (values - outcomes) ** 2
+    brier = influence_estimate("Brier score", float(squares.mean()), squares - squares.mean(), clusters, level=level)
+    varied = 0 < outcomes.mean() < 1
+    return Calibration(
+        error=sum(one.n * abs(one.score - one.share) for one in found) / len(values),
+        brier=brier,
+        roc_area=roc_area(scores, correct, clusters=clusters, level=level) if varied else None,
+        bins=found,
+        n=len(values),
+    )
+
+
+def roc_area(scores: Values, correct: Outcomes, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
+    """Area under the ROC curve: probability that a right answer scores above a wrong one, ties counting half.
+
+    The interval comes from the placements of DeLong et al. (1988), added up within clusters (Obuchowski 1997).
+
+    Raises:
+        ValueError: not the same number, or not both right and wrong answers.
+    """
+    values, outcomes = _pairs(scores, correct)
+    right = outcomes == 1
+    if right.all() or not right.any():
+        raise ValueError("all answers are right, or all wrong: no ROC curve")
+    index, _ = number_clusters(clusters, len(values))
+    names = None if clusters is None else (index[right].tolist(), index[~right].tolist())
+    delta = cliffs_delta(values[right].tolist(), values[~right].tolist(), clusters=names, level=level)
+    value, low, high = ((1 + figure) / 2 for figure in (delta.value, max(delta.low, -1.0), min(delta.high, 1.0)))
+    return Estimate("area under the ROC curve", value, low, high, delta.method, level)
+
+
+def _pairs(scores: Values, correct: Outcomes) -> tuple[np.ndarray, np.ndarray]:
+    if len(scores) != len(correct):
+        raise ValueError(f"{len(scores)} scores and {len(correct)} outcomes are not pairs")
+    values, outcomes = finite(scores), finite(correct)
+    if not np.isin(outcomes, (0, 1)).all():
+        raise ValueError("outcomes must be yes or no (1 or 0)")
+    return values, outcomes
+
+
+def _bin(scores: np.ndarray, outcomes: np.ndarray, level: float) -> Bin:
+    right, total = int(outcomes.sum()), len(outcomes)
+    return Bin(math.fsum(scores) / total, right / total, *wilson_interval(right, total, level=level), total)

@@ -1,0 +1,114 @@
+"""Items that belong together, such as questions about one image: how they are counted, resampled and allowed for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from wherelook.stats.result import Estimate
+
+Array = NDArray[np.float64]
+Values = Sequence[float] | NDArray[Any]
+"""A number for every item, shape (items,)."""
+Outcomes = Sequence[float] | NDArray[Any]
+"""Yes or no for every item, as bool, 1 or 0."""
+Names = Sequence[Hashable] | NDArray[Any]
+"""Names of anything, one for every item."""
+Clusters = Names | None
+"""For every item the name of its cluster; None where every item stands alone."""
+
+CHUNK = 4_000_000
+"""Numbers that a resampling holds at once."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A scale on which an estimate is about normal: there and back, and its slope at a value."""
+
+    there: Callable[[float], float]
+    back: Callable[[float], float]
+    slope: Callable[[float], float]
+
+
+IDENTITY = Link(lambda x: x, lambda x: x, lambda x: 1.0)
+FISHER = Link(math.atanh, math.tanh, lambda x: 1 / (1 - x * x))
+"""For what lies in (-1, 1)."""
+
+
+def finite(values: Values, *, least: int = 1) -> Array:
+    """The values as float64.
+
+    Raises:
+        ValueError: fewer than `least`, or one that is not a finite number.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) < least:
+        raise ValueError(f"{len(array) if array.ndim else 0} values; expected a list of {least} or more")
+    if not np.isfinite(array).all():
+        raise ValueError(f"value {int(np.argmin(np.isfinite(array)))} is not a finite number")
+    return array
+
+
+def number_clusters(clusters: Clusters, count: int) -> tuple[NDArray[np.intp], int]:
+    """For each of `count` items the number of its cluster, from 0 on, and how many clusters there are.
+
+    Raises:
+        ValueError: not a cluster for every item.
+    """
+    if clusters is None:
+        return np.arange(count), count
+    if len(clusters) != count:
+        raise ValueError(f"{len(clusters)} clusters for {count} values; expected one for each")
+    numbers: dict[Hashable, int] = {}
+    index = np.array([numbers.setdefault(name, len(numbers)) for name in clusters], dtype=np.intp)
+    return index, len(numbers)
+
+
+def cluster_sums(values: Array, index: NDArray[np.intp], count: int) -> Array:
+    """Sum of the values of each cluster, shape (count,)."""
+    return np.bincount(index, weights=values, minlength=count).astype(np.float64)
+
+
+def standard_error(influence: Array, clusters: Clusters = None) -> tuple[float, int]:
+    """Standard error of an estimate from the influence of each item on it, and its degrees of freedom.
+
+    The influence is the first-order effect of an item, scaled so that an estimate minus its true value is about the
+    mean influence (Hampel 1974). Influences are added up within clusters (Liang and Zeger 1986), with the factor
+    G / (G - 1) for G clusters; G - 1 degrees of freedom.
+    """
+    index, count = number_clusters(clusters, len(influence))
+    if count < 2:
+        return math.inf, 1
+    sums = cluster_sums(influence - influence.mean(), index, count)
+    return float(np.sqrt(count / (count - 1) * (sums @ sums)) / len(influence)), count - 1
+
+
+def influence_estimate(
+    name: str, value: float, influence: Array, clusters: Clusters, *, level: float, link: Link = IDENTITY
+) -> Estimate:
+    """An estimate with the interval that its influences and Student's t give, made on the scale of `link`."""
+    error, degrees = standard_error(influence, clusters)
+    method = "t, influence of items" if clusters is None else "t, influence of clusters"
+    half = float(student.ppf((1 + level) / 2, degrees)) * error * link.slope(value)
+    if not math.isfinite(half):
+        return Estimate(name, value, link.back(-math.inf), link.back(math.inf), method, level)
+    centre = link.there(value)
+    return Estimate(name, value, link.back(centre - half), link.back(centre + half), method, level)
+
+
+def bootstrap_weights(count: int, *, resamples: int, seed: int, items: int | None = None) -> Iterator[Array]:
+    """How often each of `count` clusters is drawn in resamples of as many, in portions of shape (portion, count).
+
+    A portion is small enough for arrays of shape (portion, items).
+    """
+    rng = np.random.default_rng(seed)
+    portion = max(1, CHUNK // max(count, items or 0))
+    for start in range(0, resamples, portion):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(portion, resamples - start))
+        yield drawn.astype(np.float64)

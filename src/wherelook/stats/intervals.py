@@ -1,0 +1,99 @@
+"""Intervals for shares and means."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from wherelook.stats.clusters import (
+    CHUNK,
+    Clusters,
+    Outcomes,
+    Values,
+    cluster_sums,
+    finite,
+    influence_estimate,
+    number_clusters,
+)
+from wherelook.stats.result import Estimate
+
+
+def wilson_interval(successes: int, total: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927): honest for shares near 0 and 1, unlike the normal one.
+
+    Raises:
+        ValueError: unless 0 <= successes <= total and total > 0.
+    """
+    if not 0 <= successes <= total or total == 0:
+        raise ValueError(f"{successes} of {total} is not a share")
+    return _score_interval(successes / total, total, float(norm.ppf((1 + level) / 2)))
+
+
+def share_interval(outcomes: Outcomes, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
+    """A share of yes among yes and no.
+
+    Without clusters Wilson's interval. With them Wilson's for the effective number of items, n divided by the design
+    effect, with a quantile of t for G - 1 degrees of freedom (Dean and Pagano 2015). The design effect is the variance
+    with clusters by that without; where all outcomes are the same it is not known, and a cluster counts as one item.
+
+    Raises:
+        ValueError: no outcomes, or one that is neither yes nor no.
+    """
+    array = finite(outcomes)
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError("outcomes must be yes or no (1 or 0)")
+    total, share = len(array), float(array.mean())
+    if clusters is None:
+        return Estimate("share", share, *wilson_interval(int(array.sum()), total, level=level), "Wilson", level)
+    index, count = number_clusters(clusters, total)
+    if count < 2:
+        return Estimate("share", share, 0.0, 1.0, "one cluster bounds nothing", level)
+    effective = float(count)
+    if 0 < share < 1:
+        sums = cluster_sums(array - share, index, count)
+        variance = count / (count - 1) * float(sums @ sums) / total**2
+        effective = min(float(total), share * (1 - share) / max(variance, 1e-300))
+    bounds = _score_interval(share, effective, float(student.ppf((1 + level) / 2, count - 1)))
+    return Estimate("share", share, *bounds, "Wilson, effective number of items", level)
+
+
+def mean_interval(values: Values, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:
+    """A mean with Student's interval, from cluster sums where there are clusters.
+
+    Covers less than it says where few values are very skewed, or few clusters very unequal in size.
+    """
+    array = finite(values)
+    return influence_estimate("mean", float(array.mean()), array - array.mean(), clusters, level=level)
+
+
+def bootstrap_interval(
+    values: Values, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean (Efron 1979), seeded.
+
+    It never leaves the range of the values; for few of them it is a little too narrow, see `mean_interval`.
+
+    Raises:
+        ValueError: no values.
+    """
+    if len(values) == 0:
+        raise ValueError("no values")
+    array = finite(values)
+    rng = np.random.default_rng(seed)
+    portion = max(1, CHUNK // len(array))
+    means = [
+        array[rng.integers(0, len(array), size=(min(portion, resamples - start), len(array)))].mean(axis=1)
+        for start in range(0, resamples, portion)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _score_interval(share: float, total: float, z: float) -> tuple[float, float]:
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5
+    # At the ends the interval touches 0 or 1 exactly; rounding must not push it across.
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return low, high

@@ -1,0 +1,33 @@
+"""Corrections for many tests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979): p-values that keep the family-wise error, in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return [float(value) for value in corrected]
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Step-up correction that keeps the false discovery rate (Benjamini and Hochberg 1995), in the order given.
+
+    Of the tests below a corrected p of q, a share of at most q is expected to be false, for tests that are independent
+    or depend on each other positively.
+    """
+    order = np.argsort(p_values, kind="stable")[::-1]
+    corrected = np.empty(len(p_values))
+    lowest = 1.0
+    for position, index in enumerate(order):
+        lowest = min(lowest, p_values[index] * len(p_values) / (len(p_values) - position))
+        corrected[index] = lowest
+    return [float(value) for value in corrected]

@@ -1,0 +1,212 @@
+"""Tests and effects of yes and no: a share against a constant, paired shares, and the 2 x 2 table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, contingency, fisher_exact, norm
+from scipy.stats import t as student
+
+from wherelook.stats.clusters import Clusters, Outcomes, finite, number_clusters, standard_error
+from wherelook.stats.intervals import wilson_interval
+from wherelook.stats.result import Estimate, Test
+
+Table = tuple[tuple[int, int], tuple[int, int]]
+"""Counts ((a, b), (c, d)): rows are the condition with and without, columns the outcome yes and no."""
+
+SMALL_CELL = 5
+"""A table with a cell below this gets the exact interval."""
+
+
+def share_test(successes: int, total: int, *, null: float = 0.5, level: float = 0.95) -> Test:
+    """Exact binomial test that a share is `null`, with Wilson's interval.
+
+    Raises:
+        ValueError: unless 0 <= successes <= total, total > 0 and 0 < null < 1.
+    """
+    low, high = wilson_interval(successes, total, level=level)
+    if not 0 < null < 1:
+        raise ValueError(f"null {null:g} is not between 0 and 1")
+    share = successes / total
+    return Test(
+        name="exact binomial test",
+        statistic=float(successes),
+        p=float(binomtest(successes, total, null).pvalue),
+        n=total,
+        effect=Estimate("share", share, low, high, "Wilson", level),
+        assumptions="Assumes that items are independent.",
+    )
+
+
+def mcnemar_test(first: Outcomes, second: Outcomes, *, level: float = 0.95) -> Test:
+    """Exact McNemar test that two paired shares are equal (McNemar 1947): is `first` right as often as `second`?
+
+    The statistic counts the items where only `first` is right. The effect is the difference of shares with Newcombe's
+    interval for paired data (Newcombe 1998b, method 10). For items in clusters use `paired_test` on ones and zeros.
+
+    Raises:
+        ValueError: not the same number of outcomes, none, or one that is neither yes nor no.
+    """
+    (both, only_first), (only_second, neither) = count_table(first, second)
+    discordant = only_first + only_second
+    low, high = _paired_newcombe(both, only_first, only_second, neither, level)
+    total = both + discordant + neither
+    return Test(
+        name="exact McNemar test",
+        statistic=float(only_first),
+        p=float(binomtest(only_first, discordant).pvalue) if discordant else 1.0,
+        n=total,
+        effect=Estimate("difference of shares", (only_first - only_second) / total, low, high, "Newcombe", level),
+        assumptions="Assumes that items are independent; only items where the two disagree count.",
+    )
+
+
+def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Clusters = None, level: float = 0.95) -> Test:
+    """Does an outcome go with a condition, such as a right answer with a look at the right place?
+
+    Without clusters Fisher's exact test and `odds_ratio`. With clusters a t-test of the logarithm of the odds ratio
+    (one half added to every cell), whose standard error adds up influences within clusters, G - 1 degrees of freedom.
+    With a cell below 5 it is not taken to be less than Woolf's, which knows that empty cells could have been filled.
+
+    Raises:
+        ValueError: not the same number, none, neither yes nor no, or a condition or outcome that never varies.
+    """
+    table = count_table(condition, outcome)
+    _check_margins(table)
+    total = int(np.sum(table))
+    if clusters is None:
+        statistic = float(np.log(_haldane(table)[0]))
+        return Test(
+            name="Fisher's exact test",
+            statistic=statistic,
+            p=float(fisher_exact(table).pvalue),
+            n=total,
+            effect=odds_ratio(table, level=level),
+            assumptions="Assumes that items are independent.",
+        )
+    ratio, woolf = _haldane(table)
+    cells = np.array(table, dtype=np.float64) + 0.5
+    rows, columns = 1 - finite(condition).astype(np.intp), 1 - finite(outcome).astype(np.intp)
+    influence = np.where(rows == columns, 1.0, -1.0) * total / cells[rows, columns]
+    error, degrees = standard_error(influence, clusters)
+    if cells.min() < SMALL_CELL:
+        error = max(error, woolf)
+    count = number_clusters(clusters, total)[1]
+    statistic = math.log(ratio) / error
+    half = float(student.ppf((1 + level) / 2, degrees)) * error
+    effect = Estimate(
+        "odds ratio", ratio, _exp(math.log(ratio) - half), _exp(math.log(ratio) + half), "t, clusters", level
+    )
+    return Test(
+        name="t-test of the log odds ratio with clusters",
+        statistic=statistic,
+        p=float(2 * student.sf(abs(statistic), degrees)),
+        n=total,
+        effect=effect,
+        assumptions="Assumes that clusters are independent and that there are more than about 20.",
+        clusters=count,
+    )
+
+
+def odds_ratio(table: Table, *, level: float = 0.95) -> Estimate:
+    """Odds of the outcome with the condition by those without.
+
+    Where every cell has 5 or more: one half added to every cell (Haldane 1956), interval of Woolf (1955). Else the
+    conditional estimate with its exact interval (Fisher 1935; Cornfield 1956), which is wider than it need be.
+
+    Raises:
+        ValueError: a row or a column without items, or a negative count.
+    """
+    _check_margins(table)
+    if min(min(row) for row in table) < SMALL_CELL:
+        result = contingency.odds_ratio(np.array(table), kind="conditional")
+        interval = result.confidence_interval(level)
+        return Estimate("odds ratio", result.statistic, interval.low, interval.high, "exact conditional", level)
+    ratio, error = _haldane(table)
+    half = float(norm.ppf((1 + level) / 2)) * error
+    return Estimate("odds ratio", ratio, ratio * math.exp(-half), ratio * math.exp(half), "Woolf with Haldane", level)
+
+
+def risk_ratio(table: Table, *, level: float = 0.95) -> Estimate:
+    """Share with the outcome among items with the condition by that among those without.
+
+    One half is added to the outcomes and to the items of both rows (Walter 1975), interval of Katz et al. (1978).
+
+    Raises:
+        ValueError: a row or a column without items, or a negative count.
+    """
+    _check_margins(table)
+    (a, b), (c, d) = table
+    ratio = (a + 0.5) / (a + b + 0.5) / ((c + 0.5) / (c + d + 0.5))
+    error = math.sqrt(1 / (a + 0.5) - 1 / (a + b + 0.5) + 1 / (c + 0.5) - 1 / (c + d + 0.5))
+    half = float(norm.ppf((1 + level) / 2)) * error
+    return Estimate("risk ratio", ratio, ratio * math.exp(-half), ratio * math.exp(half), "Katz with Walter", level)
+
+
+def difference_of_shares(table: Table, *, level: float = 0.95) -> Estimate:
+    """Share with the outcome in the first row minus that in the second, for different items in both.
+
+    Newcombe's interval from Wilson's of each share (Newcombe 1998a, method 10).
+
+    Raises:
+        ValueError: a row without items, or a negative count.
+    """
+    (a, b), (c, d) = table
+    (low, high), (other_low, other_high) = (wilson_interval(x, x + y, level=level) for x, y in table)
+    first, second = a / (a + b), c / (c + d)
+    below = math.hypot(first - low, other_high - second)
+    above = math.hypot(high - first, second - other_low)
+    gap = first - second
+    return Estimate("difference of shares", gap, gap - below, gap + above, "Newcombe", level)
+
+
+def count_table(condition: Outcomes, outcome: Outcomes) -> Table:
+    """The 2 x 2 table of two lists of yes and no.
+
+    Raises:
+        ValueError: not the same number, none, or one that is neither yes nor no.
+    """
+    if len(condition) != len(outcome) or len(condition) == 0:
+        raise ValueError(f"{len(condition)} and {len(outcome)} outcomes are not pairs")
+    rows, columns = finite(condition), finite(outcome)
+    if not (np.isin(rows, (0, 1)).all() and np.isin(columns, (0, 1)).all()):
+        raise ValueError("outcomes must be yes or no (1 or 0)")
+    counts: NDArray[np.intp] = np.bincount((3 - 2 * rows - columns).astype(np.intp), minlength=4)
+    a, b, c, d = (int(count) for count in counts)
+    return (a, b), (c, d)
+
+
+def _check_margins(table: Table) -> None:
+    counts = np.array(table)
+    if (counts < 0).any() or not (counts.sum(axis=0).all() and counts.sum(axis=1).all()):
+        raise ValueError(f"table {table} has an empty row or column: no ratio can be told")
+
+
+def _haldane(table: Table) -> tuple[float, float]:
+    """Odds ratio with one half added to every cell, and the standard error of its logarithm."""
+    (a, b), (c, d) = (tuple(count + 0.5 for count in row) for row in table)
+    return a * d / (b * c), math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
+
+
+def _paired_newcombe(both: int, only_first: int, only_second: int, neither: int, level: float) -> tuple[float, float]:
+    total = both + only_first + only_second + neither
+    first, second = both + only_first, both + only_second
+    low, high = wilson_interval(first, total, level=level)
+    other_low, other_high = wilson_interval(second, total, level=level)
+    margins = first * (total - first) * second * (total - second)
+    excess: float = both * neither - only_first * only_second
+    if excess > 0:  # continuity correction, for positive correlation only
+        excess = max(excess - total / 2, 0.0)
+    phi = excess / math.sqrt(margins) if margins else 0.0
+    p, q = first / total, second / total
+
+    def reach(x: float, y: float) -> float:
+        return math.sqrt(max(x * x - 2 * phi * x * y + y * y, 0.0))
+
+    return p - q - reach(p - low, other_high - q), p - q + reach(high - p, q - other_low)

@@ -1,0 +1,105 @@
+"""Is an answer right? Rules that need no model; what a sample's reference does not tell they leave open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from string import ascii_uppercase
+
+from wherelook.data.samples import Sample
+from wherelook.types import unknown_name
+
+Judge = Callable[[str, Sample], bool | None]
+"""(answer, sample) to whether it is right; None where the sample does not tell, or the rule is not for it."""
+
+ARTICLES = frozenset(("a", "an", "the"))
+
+NUMBER_WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+NUMBERS: Mapping[str, str] = {word: str(number) for number, word in enumerate(NUMBER_WORDS)}
+
+_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*")
+_LETTER = re.compile(
+    r"\W*(?:(?:[Tt]he )?(?:(?:correct|right) )?(?:[Aa]nswer|[Oo]ption)(?: is|:)? *\(?)?"
+    r"(?:(?P<marked>[A-Za-z])(?=[).:,]|\W*$)|(?P<bare>[B-Z])(?= ))"
+)
+"""A letter with a mark behind it or nothing; before a word only from B on: an A there is an article."""
+
+
+def exact(answer: str, sample: Sample) -> bool | None:
+    """The answer is one of the references, letter by letter."""
+    return answer in sample.references if sample.references else None
+
+
+def normalised(answer: str, sample: Sample) -> bool | None:
+    """The answer has the words of one of the references: case, punctuation and articles aside, numbers as digits."""
+    return any(words(answer) == words(reference) for reference in sample.references) if sample.references else None
+
+
+def option_letter(answer: str, sample: Sample) -> bool | None:
+    """The answer names the option that is the reference, by its letter or by its text. None without options."""
+    right = next((index for index, choice in enumerate(sample.choices) if choice in sample.references), None)
+    return None if right is None else chosen_option(answer, sample.choices) == right
+
+
+def yes_or_no(answer: str, sample: Sample) -> bool | None:
+    """The answer begins with yes or no as the reference does. None where the reference begins with neither."""
+    expected = words(sample.reference or "")[:1]
+    return words(answer)[:1] == expected if expected in (["yes"], ["no"]) else None
+
+
+JUDGES: Mapping[str, Judge] = {
+    "exact": exact,
+    "normalised": normalised,
+    "option-letter": option_letter,
+    "yes-no": yes_or_no,
+}
+
+AUTOMATIC = "auto"
+"""The name for the judge that fits the sample: see `judge_for`."""
+
+
+def judge_for(name: str, sample: Sample, style: str) -> str:
+    """The name of the judge of a sample.
+
+    Args:
+        name: of a judge, or "auto": option-letter where options are shown, yes-no where the reference begins with yes
+            or no, else normalised.
+        sample: what was asked.
+        style: how, see `wherelook.data.samples.PROMPT_STYLES`.
+    """
+    if name != AUTOMATIC:
+        return name
+    if style == "choices" and sample.choices:
+        return "option-letter"
+    return "normalised" if yes_or_no("", sample) is None else "yes-no"
+
+
+def check_judge(name: str) -> None:
+    """Raises InputError for a name that is none of `JUDGES` and not "auto"."""
+    if name not in (AUTOMATIC, *JUDGES):
+        raise unknown_name("judge", name, (AUTOMATIC, *JUDGES))
+
+
+def words(text: str) -> list[str]:
+    """Its words in lower case without articles, number words as digits."""
+    plain = text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return [NUMBERS.get(word, word) for word in _WORD.findall(plain) if word not in ARTICLES]
+
+
+def chosen_option(answer: str, choices: tuple[str, ...]) -> int | None:
+    """Which option an answer names: by its text alone, else by a letter that it begins with; None for neither.
+
+    "B", "(b)", "B. a dog" and "The answer is B" name the second one.
+    """
+    texts = [words(choice) for choice in choices]
+    said = words(answer)
+    if said and texts.count(said) == 1:
+        return texts.index(said)
+    match = _LETTER.match(answer)
+    if match is None:
+        return None
+    index = ascii_uppercase.index((match["marked"] or match["bare"]).upper())
+    return index if index < len(choices) else None

@@ -1,0 +1,87 @@
+"""What is compared: methods with their presets, and what is changed in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wherelook.attribution import METHODS, make_settings
+from wherelook.types import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is evaluated: a method with its preset, and what is changed in it.
+
+    Attributes:
+        method, preset: see `wherelook.attribution.METHODS`.
+        overrides: (name, value) of settings to change.
+        alpha: of the choice of words; None for that of the other runs.
+        seed: added to the seed of the evaluation.
+
+    Raises:
+        InputError: an unknown method, preset or setting, or a value out of range; see
+            `wherelook.attribution.make_settings`.
+    """
+
+    method: str
+    preset: str = "best"
+    overrides: tuple[tuple[str, str], ...] = ()
+    alpha: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        make_settings(self.method, self.preset, dict(self.overrides))
+
+    @property
+    def name(self) -> str:
+        """method:preset, and what is changed: igos+:best[l1=2]."""
+        changes = [f"{key}={value}" for key, value in self.overrides]
+        changes += [] if self.alpha is None else [f"alpha={self.alpha:g}"]
+        changes += [f"seed={self.seed}"] if self.seed else []
+        return f"{self.method}:{self.preset}" + (f"[{' '.join(changes)}]" if changes else "")
+
+    @property
+    def settings(self) -> Any:
+        """The method's settings."""
+        return make_settings(self.method, self.preset, dict(self.overrides))
+
+
+def parse_runs(text: str) -> list[Run]:
+    """Runs from "igos+:fast,rise"; without a preset it is best.
+
+    Raises:
+        InputError: an unknown method or preset, or none.
+    """
+    runs = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        method, _, preset = part.partition(":")
+        runs.append(Run(method, preset or "best"))
+    if not runs:
+        raise InputError(f"no methods in {text!r}; valid: {', '.join(METHODS)}")
+    return list(dict.fromkeys(runs))
+
+
+def sweep_runs(method: str, preset: str, values: Mapping[str, str]) -> list[Run]:
+    """The preset as it is, then with one setting changed at a time.
+
+    Args:
+        values: values separated by commas, by the name of the setting; "alpha" and "seed" are names too.
+
+    Raises:
+        InputError: an unknown name, or a value out of range.
+    """
+    runs = [Run(method, preset)]
+    for name, texts in values.items():
+        for text in texts.split(","):
+            try:
+                if name == "alpha":
+                    runs.append(Run(method, preset, alpha=float(text)))
+                elif name == "seed":
+                    runs.append(Run(method, preset, seed=int(text)))
+                else:
+                    runs.append(Run(method, preset, ((name, text.strip()),)))
+            except ValueError:
+                raise InputError(f"{name}={text!r} is not a number") from None
+    return list(dict.fromkeys(runs))

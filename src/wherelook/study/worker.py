@@ -1,0 +1,174 @@
+"""What every sample of a run is put through: asked, judged, explained by every method, measured; or its error."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from wherelook.case import Case, baseline_picture, open_case
+from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
+from wherelook.models import VisionLanguageModel
+from wherelook.models.identity import identity
+from wherelook.models.loading import quiet
+from wherelook.study.engine import Finished, Task
+from wherelook.study.judges import AUTOMATIC, JUDGES, check_judge, judge_for
+from wherelook.study.rows import (
+    Row,
+    case_of,
+    case_row,
+    evidence_row,
+    explain_run,
+    image_row,
+    model_row,
+    run_row,
+    sample_row,
+)
+from wherelook.study.runs import Run
+from wherelook.types import InputError, WherelookError, unknown_name
+
+MEASURED: Mapping[str, str] = {
+    "map": "what needs no pass of the model: pointing, energy and ROC area where the evidence is known, compactness",
+    "replay": "deletion and insertion with both baselines too",
+    "all": "superpixels, flip and keep too",
+}
+"""How much is measured of each map, and what that is."""
+
+BLIND = "mean"
+"""The baseline that stands for no image: its mean colour."""
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """What is done with every sample. Equal procedures, models and samples give equal rows.
+
+    Attributes:
+        dataset: its name, for the rows.
+        runs: methods with presets.
+        prompt: how the question is put, see `wherelook.data.samples.PROMPT_STYLES`.
+        judge: one of `JUDGES`, or "auto": see `wherelook.study.judges.judge_for`.
+        measured: one of `MEASURED`.
+        blind: whether the model is also asked without the image: shown its mean colour.
+        max_new_tokens: longest answer.
+        seed: of everything random.
+
+    Raises:
+        InputError: an unknown name, or no runs.
+    """
+
+    dataset: str
+    runs: tuple[Run, ...]
+    prompt: str = "open"
+    judge: str = AUTOMATIC
+    measured: str = "replay"
+    blind: bool = False
+    max_new_tokens: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise InputError("a run needs at least one method")
+        if self.prompt not in PROMPT_STYLES:
+            raise unknown_name("prompt style", self.prompt, PROMPT_STYLES)
+        if self.measured not in MEASURED:
+            raise unknown_name("amount of measures", self.measured, tuple(MEASURED))
+        check_judge(self.judge)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As plain values, the settings of every method written out: defaults may change with the version."""
+        names = [run.name for run in self.runs]
+        return asdict(self) | {"runs": names, "settings": {run.name: asdict(run.settings) for run in self.runs}}
+
+
+def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:
+    """A worker with a model of its own; `options` are those of `VisionLanguageModel.from_pretrained`."""
+    if multiprocessing.parent_process() is not None:
+        quiet()  # several processes would show their bars at once
+    return ModelWorker(procedure, VisionLanguageModel.from_pretrained(model, **options))
+
+
+class ModelWorker:
+    """Puts samples through a procedure with one model. See `wherelook.study.engine.Worker`."""
+
+    def __init__(self, procedure: Procedure, model: VisionLanguageModel) -> None:
+        self.procedure = procedure
+        self.model = model
+        self.about: Mapping[str, Any] = identity(model)
+
+    def __call__(self, task: Task) -> Finished:
+        """A row for every run, with the error of the sample or of the run where there was one.
+
+        Raises:
+            WherelookError: the device failed: every sample after this one would.
+        """
+        self.model.plan.forget()  # what it learned from samples before would change the batches, and with them digits
+        sample, procedure = task.sample, self.procedure
+        shared = sample_row(sample) | {"position": task.position, "dataset": procedure.dataset}
+        shared |= model_row(self.model.description)
+        with self.model.evaluation():
+            try:
+                shared |= image_row(sample)
+                shared |= evidence_row(sample)
+                case = self._ask(sample)
+                shared |= case_row(case) | self._judged(case, sample)
+            except Exception as error:
+                failed = {"status": "error", "error": describe(error)}
+                return Finished(
+                    task.position, [shared | run_row(run, procedure.seed) | failed for run in procedure.runs]
+                )
+            return Finished(task.position, [shared | self._explained(case, run, sample) for run in procedure.runs])
+
+    def _ask(self, sample: Sample) -> Case:
+        return open_case(
+            self.model,
+            sample.image,
+            prompt_text(sample, self.procedure.prompt),
+            max_new_tokens=self.procedure.max_new_tokens,
+            seed=self.procedure.seed,
+        )
+
+    def _judged(self, case: Case, sample: Sample) -> Row:
+        name = judge_for(self.procedure.judge, sample, self.procedure.prompt)
+        row: Row = {"judge": name, "correct": JUDGES[name](case.relevance.answer, sample)}
+        if self.procedure.blind:
+            prompt = self.model.encode(baseline_picture(case.image, BLIND, self.procedure.seed), case.question)
+            ids = self.model.generate(prompt, max_new_tokens=self.procedure.max_new_tokens)
+            row["blind_answer"] = self.model.decode(ids).strip()
+            row["blind_correct"] = JUDGES[name](row["blind_answer"], sample)
+        return row
+
+    def _explained(self, case: Case, run: Run, sample: Sample) -> Row:
+        seed, measured = self.procedure.seed, self.procedure.measured
+        try:
+            row, _ = explain_run(
+                case_of(run, case, seed=seed),
+                run,
+                sample,
+                replay_steps=0 if measured == "map" else None,
+                independent=measured == "all",
+                seed=seed,
+            )
+        except Exception as error:
+            return run_row(run, seed) | {"status": "error", "error": describe(error)}
+        return row
+
+
+def describe(error: Exception) -> str:
+    """One line for the row of what failed.
+
+    Raises:
+        WherelookError: the device failed, and will go on failing.
+    """
+    if isinstance(error, torch.AcceleratorError):
+        raise WherelookError(
+            f"the device failed: {_line(error)}; what is finished is kept, the same command goes on"
+        ) from error
+    return str(error) if isinstance(error, WherelookError) else f"{type(error).__name__}: {_line(error)}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,72 @@
+"""Permutation tests against counts by hand, planted effects and exchanged clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wherelook.stats import paired_test, unpaired_test
+
+
+def test_paired_test_counts_all_sign_flips():
+    """Three differences of one sign: of 8 ways to flip them 2 are as extreme."""
+    assert paired_test([2, 3, 4], [1, 1, 1]).p == pytest.approx(2 / 8)
+    assert paired_test([1, 1, 1], [2, 3, 4]).p == pytest.approx(2 / 8)
+    assert paired_test([1.0, 2.0], [1.0, 2.0]).p == 1
+    assert paired_test([3.0], [1.0]).p == 1
+
+
+def test_paired_test_on_many_pairs():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 1, 60)
+    base = rng.normal(0, 5, 60)
+    assert paired_test(list(base + noise + 0.8), list(base)).p < 0.001
+    assert paired_test(list(base + noise - noise.mean()), list(base)).p > 0.9
+    assert paired_test(list(base + noise), list(base)) == paired_test(list(base + noise), list(base))
+
+
+def test_a_cluster_flips_as_one():
+    """Nine differences of one sign in three clusters: 2 of 8 ways, not of 512."""
+    test = paired_test([1.0] * 9, [0.0] * 9, clusters=["a"] * 4 + ["b"] * 3 + ["c"] * 2)
+    assert test.p == pytest.approx(2 / 8)
+    assert (test.n, test.clusters) == (9, 3)
+    assert test.standardized is None  # no spread to measure by
+    assert paired_test([1.0] * 9, [0.0] * 9).p == pytest.approx(2 / 512)
+
+
+def test_what_a_test_says():
+    text = str(paired_test([2.0, 3.0, 5.0], [1.0, 1.0, 1.0], clusters=[1, 2, 2]))
+    assert text.startswith("paired permutation test: p = 0.5, n = 3, clusters = 2; mean difference 2.33 (95% interval")
+    assert text.endswith("Assumes that without an effect the differences of a whole cluster are as likely as their "
+                         "negatives.")  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], [1.0, 2.0])])
+def test_what_is_not_paired(first, second):
+    with pytest.raises(ValueError, match="are not pairs"):
+        paired_test(first, second)
+
+
+def test_unpaired_test_counts_all_exchanges():
+    """Two groups of three apart: 2 of the 20 ways."""
+    test = unpaired_test([5.0, 6.0, 7.5], [1.0, 2.0, 3.5])
+    assert test.p == pytest.approx(2 / 20)
+    assert test.effect.value == pytest.approx(4)
+    assert test.standardized.value == 1
+    # Welch's t: 4 / sqrt(2 * var / 3)
+    assert test.statistic == pytest.approx(4 / (2 * np.var([1, 2, 3.5], ddof=1) / 3) ** 0.5)
+
+
+def test_unpaired_clusters_move_as_one():
+    first, second = [5.0, 5.1, 6.0, 6.2], [1.0, 1.1, 2.0, 2.3]
+    names = ["a", "a", "b", "b"], ["c", "c", "d", "d"]
+    assert unpaired_test(first, second, clusters=names).p == pytest.approx(2 / 6)
+    with pytest.raises(ValueError, match="cluster 'a' is in both groups"):
+        unpaired_test(first, second, clusters=(["a"] * 4, ["a"] * 4))
+
+
+def test_unpaired_test_without_spread():
+    assert unpaired_test([1.0, 1.0], [1.0, 1.0]).p == 1
+    assert unpaired_test([2.0] * 4, [1.0] * 4).p == pytest.approx(2 / 70)
+    with pytest.raises(ValueError, match="expected a list of 2 or more"):
+        unpaired_test([1.0], [1.0, 2.0])

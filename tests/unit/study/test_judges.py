@@ -1,0 +1,97 @@
+"""Rules that tell whether an answer is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wherelook.data.images import load_image
+from wherelook.data.samples import Sample
+from wherelook.data.sources import ImageInMemory
+from wherelook.study.judges import JUDGES, check_judge, chosen_option, judge_for
+from wherelook.types import InputError
+
+
+def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:
+    image = ImageInMemory(load_image(np.zeros((8, 8, 3), np.uint8)))
+    return Sample("1", image, "What?", references=references, choices=choices)
+
+
+@pytest.mark.parametrize(
+    ("judge", "answer", "references", "right"),
+    [
+        ("exact", "Two dogs.", ("Two dogs.",), True),
+        ("exact", "two dogs.", ("Two dogs.",), False),
+        ("exact", "b", ("a", "b"), True),
+        ("exact", "b", (), None),
+        ("normalised", "the TWO dogs!", ("2 dogs",), True),
+        ("normalised", "It's an apple", ("it\N{RIGHT SINGLE QUOTATION MARK}s apple.",), True),
+        ("normalised", "three dogs", ("2 dogs", "Three dogs."), True),
+        ("normalised", "dog", ("dogs",), False),
+        ("normalised", "", ("dogs",), False),
+        ("normalised", "twelve", ("12",), True),
+        ("normalised", "1.5", ("15",), False),
+        ("normalised", "dogs", (), None),
+        ("yes-no", "Yes, there is.", ("yes",), True),
+        ("yes-no", "No.", ("Yes, a dog.",), False),
+        ("yes-no", "There is nothing.", ("no",), False),
+        ("yes-no", "Not at all", ("no",), False),
+        ("yes-no", "yes", ("a dog",), None),
+        ("yes-no", "yes", (), None),
+        ("option-letter", "A", ("a dog",), None),
+    ],
+)
+def test_rules(judge, answer, references, right):
+    assert JUDGES[judge](answer, sample(*references)) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "index"),
+    [
+        ("B", 1),
+        ("b", 1),
+        ("(b)", 1),
+        ("B.", 1),
+        ("B. no cat at all", 1),
+        ("B) a cat", 1),
+        ("B the cat", 1),
+        ("The answer is C", 2),
+        ("answer: (C)", 2),
+        ("The correct answer is A.", 0),
+        ("Option B", 1),
+        ("A cat.", 1),
+        ("the dog", 0),
+        ("A dog and a cat", None),
+        ("a", 0),
+        ("D", None),
+        ("Because it is so", None),
+        ("", None),
+        ("I see a cat", None),
+    ],
+)
+def test_the_option_that_an_answer_names(answer, index):
+    choices = ("a dog", "a cat", "a parrot")
+    assert chosen_option(answer, choices) == index
+    expected = None if index is None else index == 1
+    assert JUDGES["option-letter"](answer, sample("a cat", choices=choices)) is bool(expected)
+
+
+def test_an_option_that_is_a_letter_or_there_twice_goes_by_its_letter():
+    assert chosen_option("B", ("B", "A")) == 0  # the text comes first
+    assert chosen_option("red", ("red", "red")) is None
+    assert chosen_option("B", ("red", "red")) == 1
+
+
+def test_the_judge_that_fits_a_question():
+    options = sample("a cat", choices=("a dog", "a cat"))
+    assert judge_for("auto", options, "choices") == "option-letter"
+    assert judge_for("auto", options, "open") == "normalised"
+    assert judge_for("auto", sample("No."), "choices") == "yes-no"
+    assert judge_for("auto", sample(), "open") == "normalised"
+    assert judge_for("exact", options, "choices") == "exact"
+
+
+def test_a_judge_that_does_not_exist():
+    check_judge("auto")
+    with pytest.raises(InputError, match="unknown judge 'jury'; valid: auto, exact, normalised, option-letter, yes-no"):
+        check_judge("jury")

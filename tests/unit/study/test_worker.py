@@ -1,0 +1,170 @@
+"""What a sample is put through, with the embedded model."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pyarrow
+import pytest
+import torch
+
+from wherelook.data.samples import read_samples
+from wherelook.data.sources import ImageFile
+from wherelook.models import VisionLanguageModel
+from wherelook.models.identity import identity
+from wherelook.report.summary import GROUPS
+from wherelook.study.engine import Task
+from wherelook.study.records import SCHEMA, TIMES, to_table
+from wherelook.study.rows import MASK_SIDE, MEASURES, mask_of, stored_mask
+from wherelook.study.runs import parse_runs
+from wherelook.study.worker import ModelWorker, Procedure
+from wherelook.types import InputError, WherelookError
+
+RUNS = tuple(parse_runs("gradient,center"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return VisionLanguageModel.from_pretrained("embedded", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return list(itertools.islice(read_samples("scenes-tuning"), 3))
+
+
+def rows_of(model, samples, position=0, **options):
+    return ModelWorker(model=model, procedure=Procedure("scenes-tuning", RUNS, **options))(
+        Task(position, samples[position])
+    ).rows
+
+
+def without_times(rows) -> list[dict]:
+    return to_table(rows).drop_columns(list(TIMES)).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def rows(model, samples):
+    return rows_of(model, samples, blind=True)
+
+
+def test_a_row_holds_sample_answer_map_and_measures(rows, samples):
+    sample = samples[0]
+    assert [row["run"] for row in rows] == ["gradient:best", "center:best"]
+    for row in rows:
+        assert (row["status"], row["error"], row["sample"], row["position"]) == ("ok", None, sample.id, 0)
+        assert (row["image_height"], row["image_width"]) == sample.image.size
+        assert row["evidence_share"] == pytest.approx(sample.truth.mean())
+        assert (row["correct"], row["answer"]) == (True, sample.reference)
+        assert row["blind_answer"] != row["answer"]
+        assert row["blind_correct"] is False
+        assert row["tokens_selected"] == sum(token["selected"] for token in row["tokens"]) > 0
+        assert row["tokens_words"] >= row["tokens_selected"]
+        assert row["gap"] == pytest.approx(sum(token["llr"] for token in row["tokens"] if token["selected"]))
+        assert mask_of(row).max() == 1
+        assert 0 <= row["focus_x0"] < row["focus_x1"] <= row["image_width"]
+        assert row["pointing"] in (0, 1)
+        assert set(row) <= set(SCHEMA.names)
+        assert row["flip"] is None if "flip" in row else True
+    assert (rows[0]["backward"], rows[1]["backward"]) == (1, 0)
+    assert all(rows[0][name] == rows[1][name] for name in ("answer", "gap", "tokens", "baseline"))
+
+
+def test_rows_do_not_depend_on_what_came_before(model, samples):
+    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_runs("igos+:fast"))), model)
+    after_others = [worker(Task(index, sample)).rows for index, sample in enumerate(samples)][-1]
+    fresh = VisionLanguageModel.from_pretrained("embedded", device="cpu")
+    alone = ModelWorker(worker.procedure, fresh)(Task(2, samples[2])).rows
+    assert without_times(after_others) == without_times(alone)
+
+
+@pytest.mark.parametrize(
+    ("measured", "there", "not_there"),
+    [("map", ("pointing", "compactness"), ("deletion",)), ("all", ("deletion", "flip", "insertion_superpixels"), ())],
+)
+def test_how_much_is_measured(model, samples, measured, there, not_there):
+    row = rows_of(model, samples, measured=measured)[1]
+    assert all(row[name] is not None for name in there)
+    assert all(row.get(name) is None for name in not_there)
+
+
+def test_an_image_that_cannot_be_read_is_a_row_for_every_run(model, samples, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    broken = replace(samples[0], source=ImageFile(tmp_path, "broken.png"))
+    rows = rows_of(model, [broken])
+    assert [(row["run"], row["status"]) for row in rows] == [("gradient:best", "error"), ("center:best", "error")]
+    assert "broken.png' is not an image in a supported format" in rows[0]["error"]
+    assert rows[0]["question"] == broken.question
+    assert to_table(rows)["answer"].to_pylist() == [None, None]
+
+
+def test_any_error_is_a_row_but_that_of_a_device_ends_the_work(model, samples, monkeypatch):
+    def fail(error):
+        def run(*_, **__):
+            raise error
+
+        monkeypatch.setattr("wherelook.study.rows.explain_case", run)
+
+    fail(ZeroDivisionError("by\nnothing"))
+    assert [row["error"] for row in rows_of(model, samples)] == ["ZeroDivisionError: by nothing"] * 2
+    fail(torch.AcceleratorError("CUDA error: an illegal memory access"))
+    with pytest.raises(WherelookError, match="the device failed: CUDA error: an illegal memory access; what is finis"):
+        rows_of(model, samples)
+
+
+def test_the_prompt_with_options_asks_for_a_letter(model, samples):
+    options = replace(samples[0], choices=("red", "blue"), references=("blue",))
+    (row, _) = rows_of(model, [options], prompt="choices")
+    assert (row["judge"], row["question"]) == ("option-letter", options.question)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"runs": ()}, "at least one method"),
+        ({"prompt": "shouted"}, "unknown prompt style 'shouted'; valid: open, choices"),
+        ({"judge": "jury"}, "unknown judge 'jury'"),
+        ({"measured": "much"}, "unknown amount of measures 'much'; valid: map, replay, all"),
+    ],
+)
+def test_procedures_that_cannot_be(changes, message):
+    with pytest.raises(InputError, match=message):
+        replace(Procedure("scenes", RUNS), **changes)
+
+
+def test_a_fine_map_is_stored_coarser():
+    values = np.zeros((112, 20), np.float32)
+    values[100:102, 7] = 0.5
+    stored = stored_mask(values)
+    assert stored.shape == (MASK_SIDE, 20)
+    assert stored[50, 7] == 1
+    assert stored.sum() == 1
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(InputError, match="the mask of sample 'x' does not have 2 x 2 numbers"):
+        mask_of({"sample": "x", "mask": [1.0], "mask_height": 2, "mask_width": 2})
+
+
+def test_text_that_is_not_unicode_is_escaped():
+    table = to_table([{"answer": "a\ud800", "choices": ["\udcff"], "tokens": [{"text": "\ud800", "id": 1}]}])
+    assert table.schema.equals(SCHEMA)
+    assert isinstance(table, pyarrow.Table)
+    row = table.to_pylist()[0]
+    assert (row["answer"], row["choices"], row["tokens"][0]["text"]) == ("a\\ud800", ["\\udcff"], "\\ud800")
+
+
+def test_all_measures_of_the_tables_have_a_column():
+    assert {name for names in GROUPS.values() for name in names} <= set(MEASURES) <= set(SCHEMA.names)
+
+
+def test_other_weights_are_another_model():
+    first, second = (VisionLanguageModel.from_pretrained("embedded", device="cpu") for _ in range(2))
+    assert identity(first) == identity(second)
+    with torch.no_grad():
+        next(second.model.parameters()).add_(1e-3)
+    assert identity(first)["weights"] != identity(second)["weights"]
+    second.prompt_template = "{image} Q: {question}"
+    assert "Q: {question}" in identity(second)["prompt"]
