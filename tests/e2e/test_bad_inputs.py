@@ -67,6 +67,10 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: open"),
     ("run-method", ("run", "scenes", "--out", "r", "--method", "x"), 2, "unknown method 'x'"),
     ("run-file", ("run", "scenes", "--out", "{good}"), 2, "is a file; expected a folder"),
+    # ---- judging a run ----
+    ("judge-by-nobody", ("judge", "r"), 2, "expected either --model with the address of an endpoint, or --verdicts"),
+    ("judge-by-two", ("judge", "r", "--model", "http://a/v1", "--verdicts", "v"), 2, "expected either --model"),
+    ("judge-no-run", ("judge", "{images}", "--verdicts", "v"), 2, "holds no run: expected run.json and records/"),
     # ---- names ----
     ("command-unknown", ("explian",), 2, "No such command 'explian'"),
     ("option-unknown", ("methods", "--colour"), 2, "No such option: --colour; try 'wherelook methods --help'"),

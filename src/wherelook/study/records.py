@@ -60,6 +60,7 @@ SCHEMA = pyarrow.schema(
         "answer": pyarrow.string(),
         "correct": pyarrow.bool_(),
         "judge": pyarrow.string(),
+        "soft_accuracy": pyarrow.float64(),
         "blind_answer": pyarrow.string(),
         "blind_correct": pyarrow.bool_(),
         "reliance": pyarrow.float64(),
@@ -81,6 +82,8 @@ SCHEMA = pyarrow.schema(
         "focus_y1": pyarrow.int64(),
         "peak_x": pyarrow.float64(),
         "peak_y": pyarrow.float64(),
+        "centre_x": pyarrow.float64(),
+        "centre_y": pyarrow.float64(),
         **dict.fromkeys(MEASURES, pyarrow.float64()),
         # what it cost
         "forward": pyarrow.int64(),
