@@ -15,6 +15,8 @@ def check(
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    quantize: options.Quantize = None,
+    checkpointing: options.Checkpointing = False,
     prompt_template: options.PromptTemplate = None,
     as_json: options.Json = False,
 ) -> None:
@@ -27,6 +29,8 @@ def check(
         dtype=dtype,
         revision=revision,
         trust_remote_code=trust_remote_code,
+        quantize=quantize,
+        checkpointing=checkpointing,
         prompt_template=prompt_template,
         memory_limit=None,
     )

@@ -78,6 +78,8 @@ def evaluate(
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    quantize: options.Quantize = None,
+    checkpointing: options.Checkpointing = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -121,6 +123,8 @@ def evaluate(
         trust_remote_code=trust_remote_code,
         batch_size=batch_size,
         memory_limit=memory_limit,
+        quantize=quantize,
+        checkpointing=checkpointing,
         prompt_template=prompt_template,
     )
     about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
@@ -170,6 +174,7 @@ def evaluate(
                 "--model": model,
                 "--revision": revision,
                 "--dtype": dtype,
+                "--quantize": quantize,
                 "--trust-remote-code": trust_remote_code,
                 "--prompt-template": prompt_template,
                 "--dataset": dataset,

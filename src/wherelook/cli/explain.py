@@ -76,6 +76,8 @@ def explain(
     dtype: options.Dtype = None,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    quantize: options.Quantize = None,
+    checkpointing: options.Checkpointing = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -126,6 +128,8 @@ def explain(
             revision=revision,
             trust_remote_code=trust_remote_code,
             memory_limit=memory_limit,
+            quantize=quantize,
+            checkpointing=checkpointing,
             prompt_template=prompt_template,
         )
         size = endpoint.request_bytes([one.picture for one in images], question)
@@ -150,6 +154,8 @@ def explain(
                 trust_remote_code=trust_remote_code,
                 batch_size=batch_size,
                 memory_limit=memory_limit,
+                quantize=quantize,
+                checkpointing=checkpointing,
                 prompt_template=prompt_template,
             )
         )

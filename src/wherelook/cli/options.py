@@ -29,6 +29,9 @@ FILE_WIDTH = 160
 ENTRY_WIDTH = 80
 """Columns of text about a named thing that does not go to a terminal."""
 
+FOOTPRINT_OPTIONS = ("device", "dtype", "revision", "trust_remote_code", "quantize")
+"""Options of loading that tell how much memory the weights need."""
+
 Model = Annotated[
     str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
 ]
@@ -71,6 +74,13 @@ MemoryLimit = Annotated[
         "--memory-limit", min=0.001, max=1e6, help="GB that one batch may use. [default: most of what is free]"
     ),
 ]
+Quantize = Annotated[
+    str | None,
+    typer.Option("--quantize", help="int8 or int4: weights in fewer bits (needs the extra `quantized`)."),
+]
+Checkpointing = Annotated[
+    bool, typer.Option("--checkpointing", help="Gradients with less memory, for one more forward pass each.")
+]
 PromptTemplate = Annotated[
     str | None,
     typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),
@@ -80,10 +90,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def load_model(model: str, **options: Any) -> VisionLanguageModel:
-    """The model for the options above."""
-    from wherelook.models import VisionLanguageModel
+    """The model for the options above.
 
-    return VisionLanguageModel.from_pretrained(model, **model_options(**options))
+    One line on standard error says, before weights are read, when they will not fit.
+    """
+    from wherelook.models import VisionLanguageModel
+    from wherelook.models.footprint import footprint
+
+    ready = model_options(**options)
+    needs = footprint(model, **{name: ready[name] for name in FOOTPRINT_OPTIONS if name in ready})
+    if needs is not None and needs.warning is not None:
+        typer.echo(f"memory     {needs.warning}", err=True)
+    return VisionLanguageModel.from_pretrained(model, **ready)
 
 
 def model_options(*, memory_limit: float | None, prompt_template: str | None, **options: Any) -> dict[str, Any]:

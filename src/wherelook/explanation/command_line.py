@@ -15,12 +15,13 @@ def words(explanation: Explanation) -> list[str]:
     An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE.
     """
     method, model = explanation.method, explanation.model
-    baseline_image = method.get("baseline_image")
+    baseline_image, quantization = method.get("baseline_image"), model.get("quantization")
     options: list[tuple[str, Any]] = [
         ("--model", model.get("id")),
         ("--model-name", model.get("name")),
         ("--revision", model.get("revision")),
         ("--dtype", model.get("dtype")),
+        ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
         ("--answer", explanation.answer if method.get("answer_given") else None),
         ("--method", method.get("name")),
         ("--preset", method.get("preset")),

@@ -25,6 +25,8 @@ from wherelook.models.conversation import Conversation
 from wherelook.models.loading import EMBEDDED, load
 from wherelook.models.memory import BatchPlan
 from wherelook.models.placeholder import find_placeholder
+from wherelook.models.placement import input_device
+from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
 
@@ -56,6 +58,7 @@ class VisionLanguageModel:
             chat template gets "{image}{question}" unless one is given. Several images come where {image} is.
         batch_size: the most images per forward; memory decides below that.
         memory_limit: bytes that one batch may use; None takes most of what is free.
+        checkpointing: whether gradients are made with less memory and more time (`wherelook.models.checkpointing`).
         most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
     """
 
@@ -69,6 +72,7 @@ class VisionLanguageModel:
         prompt_template: str | None = None,
         batch_size: int = 16,
         memory_limit: int | None = None,
+        checkpointing: bool = False,
         most_images: int | None = None,
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
@@ -81,9 +85,13 @@ class VisionLanguageModel:
         self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.prompt_template = prompt_template
         self.most_images = most_images
-        self.device: torch.device = next(model.get_input_embeddings().parameters()).device
+        self.device: torch.device = input_device(model)
         self.plan = BatchPlan(
-            self.device, largest=batch_size, memory_limit=memory_limit, weights=_weight_storages(model)
+            self.device,
+            largest=batch_size,
+            memory_limit=memory_limit,
+            weights=_weight_storages(model),
+            recompute=checkpointing,
         )
         self.cost = Cost()
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
@@ -99,11 +107,17 @@ class VisionLanguageModel:
         dtype: str | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
+        quantize: str | None = None,
         **options: Any,
     ) -> VisionLanguageModel:
         """Loads `name` (see `wherelook.models.loading.load`); `options` go to the constructor."""
         model, processor = load(
-            name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
+            name,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            quantize=quantize,
         )
         if name == EMBEDDED:  # its scenes come one at a time
             options.setdefault("most_images", 1)
@@ -122,6 +136,7 @@ class VisionLanguageModel:
             "class": type(self.model).__name__,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": getattr(self.model.config, "_attn_implementation", None),
+            "quantization": quantization_of(self.model),
         }
 
     # ---- prompt and answer ----

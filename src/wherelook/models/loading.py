@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
 )
@@ -24,6 +25,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from wherelook.address import is_address
 from wherelook.models import cambrian, minigemini
+from wherelook.models.quantization import keep_differentiable, quantization_config
 from wherelook.types import InputError, WherelookError
 
 EMBEDDED = "embedded"
@@ -46,6 +48,7 @@ def load(
     dtype: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    quantize: str | None = None,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Loads an image-text-to-text model and its processor; weights from safetensors only.
 
@@ -56,10 +59,13 @@ def load(
         dtype: one of `DTYPES`; None takes the checkpoint's on an accelerator and float32 on the CPU.
         revision: branch, tag or commit on the hub.
         trust_remote_code: runs Python code that comes with the model.
+        quantize: keeps the weights of linear layers in fewer bits: a name of `QUANTIZATIONS`. A checkpoint that was
+            quantised before loads without it.
 
     Raises:
-        InputError: unknown device or dtype, no such model, a broken folder, not an image-text-to-text model, weights
-            that are not safetensors or do not fit the model, or a package that the model's processor needs is missing.
+        InputError: unknown device, dtype or quantisation, no such model, a broken folder, not an image-text-to-text
+            model, weights that are not safetensors or do not fit the model, or a package that the model's processor or
+            its quantisation needs is missing.
     """
     device = check_device(device)
     if dtype is None:
@@ -67,15 +73,16 @@ def load(
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; valid: {', '.join(DTYPES)}")
     place = locate(name)
-    cambrian.register()
-    minigemini.register()
     if revision is not None and Path(place).is_dir():
         raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    part = "config.json"
+    config = load_configuration(name, **options)
+    quantization = None
+    if quantize is not None:
+        own: Any = getattr(config, "dtype", None) if dtype == "auto" else DTYPES[dtype]
+        quantization = quantization_config(quantize, config, device=device, dtype=own)
+    part = "processor"
     try:
-        config = AutoConfig.from_pretrained(place, **options)
-        part = "processor"
         processor = load_processor(place, **options)
         part = "weights"
         with torch.random.fork_rng(devices=[]):  # weights that the checkpoint lacks are drawn
@@ -87,13 +94,30 @@ def load(
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report, and refused below
+                quantization_config=quantization,
                 **options,
             )
     except Exception as error:  # libraries raise every type, down to bare Exception, on damaged files
         raise explain_failure(name, part, error) from error
     model, report = loaded
     check_complete(name, report)
+    keep_differentiable(model)
     return model.eval(), processor
+
+
+def load_configuration(name: str, **options: Any) -> PreTrainedConfig:
+    """A model's configuration; `options` as for Transformers.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    cambrian.register()
+    minigemini.register()
+    place = locate(name)
+    try:
+        return AutoConfig.from_pretrained(place, **options)
+    except Exception as error:  # as above
+        raise explain_failure(name, "config.json", error) from error
 
 
 def check_complete(name: str, report: Mapping[str, Any]) -> None:
@@ -225,6 +249,10 @@ REASONS = (
     (
         r"unrecognized configuration class .*?(\w+)'>",
         "model {name} is not an image-text-to-text model ({found}): `wherelook models` lists the families that are",
+    ),
+    (
+        "bitsandbytes",
+        "model {name} is quantised with bitsandbytes, which is missing or too old: pip install 'wherelook[quantized]'",
     ),
     (
         "does not recognize this architecture",

@@ -17,6 +17,7 @@ from wherelook.types import WherelookError
 USABLE_SHARE = 0.6  # of the free memory: the rest is for the allocator's fragments and the backward pass
 UNMEASURED_BATCH = 4  # images at once before the first gradient has told what one costs
 CPU_BATCH_BYTES = 5 * 10**8  # a larger batch on a CPU is slower: it leaves the caches, and its pages are fetched anew
+RECOMPUTED_SHARE = 2  # recomputing needs about as much again as is kept: the inside of a layer, which is not measured
 FORWARD_SAVING = 4  # a forward without a graph needs at most this fraction of one with it
 
 
@@ -29,6 +30,7 @@ class BatchPlan:
         largest: never more images than this at once.
         memory_limit: bytes that a batch may use; None takes 60 % of what is free when asked, on a CPU 0.5 GB at most.
         weights: storages (data pointers) of the model's weights, which no batch pays for.
+        recompute: whether the backward pass computes layers again (`wherelook.models.checkpointing`).
         bytes_per_image: memory that the graph of one image holds; None until measured for the workload at hand.
         shrunk: images that fitted after memory ran out; None until it does.
     """
@@ -37,6 +39,7 @@ class BatchPlan:
     largest: int = 16
     memory_limit: int | None = None
     weights: frozenset[int] = frozenset()
+    recompute: bool = False
     bytes_per_image: int | None = None
     shrunk: int | None = None
     _workload: Hashable = None
@@ -108,7 +111,8 @@ class BatchPlan:
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             yield
-        self.bytes_per_image = max(1, sum(storages.values()) // max(images, 1))
+        held = sum(storages.values()) * (RECOMPUTED_SHARE if self.recompute else 1)
+        self.bytes_per_image = max(1, held // max(images, 1))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,8 +20,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.geometry import Geometry, pool, sample
+from wherelook.models.checkpointing import recomputing
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import last_feed_forward_at
+from wherelook.models.finite import forward_error, gradient_error
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
@@ -196,7 +199,7 @@ class HuggingFaceScore:
         def step(rows: slice) -> None:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
             part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
-            with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(len(leaf)):
+            with torch.enable_grad(), self._for_gradient(), self.plan.measuring(len(leaf)):
                 log_probabilities = _differentiable(self._log_probabilities(leaf, part))
                 totals = log_probabilities.sum(dim=0) if each else log_probabilities.sum()[None]
                 for index, total in enumerate(totals):
@@ -205,10 +208,10 @@ class HuggingFaceScore:
             self.cost.backward += len(leaf) * sums
 
         self.plan.run(len(masks), step, with_graph=True)
-        if not torch.isfinite(gradients).all():
-            raise WherelookError(
-                "the gradient with respect to the mask is not finite: use --dtype float32 (or bfloat16, not float16)"
-            )
+        broken = (~gradients.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+        if broken:
+            rows = slice(broken[0], broken[0] + 1)
+            raise gradient_error(self.model, lambda: step(rows), of="mask")
         return values, gradients
 
     def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
@@ -218,9 +221,7 @@ class HuggingFaceScore:
             place = self.geometry.tensors[name]
             pooled += pool(gradient.abs() * place.value_range * place.pixel, place, grid)
         if not torch.isfinite(pooled).all():
-            raise WherelookError(
-                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
-            )
+            raise gradient_error(self.model, lambda: self.pixel_gradients(noise=noise), of="pixels")
         return pooled
 
     def pixel_gradients(self, *, noise: Noise | None = None) -> dict[str, Tensor]:
@@ -239,7 +240,7 @@ class HuggingFaceScore:
             part = None if noise is None else replace(noise, seeds=seeds[rows])
             pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
-            with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(count):
+            with torch.enable_grad(), self._for_gradient(), self.plan.measuring(count):
                 log_probabilities = _differentiable(self._gather(self._predict(pixels | leaves, count)))
                 gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
@@ -309,6 +310,16 @@ class HuggingFaceScore:
         """What the selected tokens do not read is not computed inside, backward passes included."""
         return last_feed_forward_at(self.model, self._inputs["input_ids"].shape[1] - self._positions)
 
+    @contextlib.contextmanager
+    def _for_gradient(self) -> Iterator[None]:
+        """No gradient for weights; what is not read is not computed, and what need not be kept is not."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(frozen(self.model))
+            stack.enter_context(self._leaving_out())
+            if self.plan.recompute:
+                stack.enter_context(recomputing(self.model))
+            yield
+
     def _predict(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
         """(count, tokens, vocabulary): one forward of `count` images, given as their pixel tensors."""
         inputs = {name: _repeat(value, count) for name, value in self._inputs.items()}
@@ -319,6 +330,8 @@ class HuggingFaceScore:
             options["logits_to_keep"] = self._positions - self._inputs["input_ids"].shape[1]
         logits = self.model(**inputs, **options).logits
         self.cost.forward += count  # after the call: one that ran out of memory is repeated in parts
+        if not (logits < math.inf).all():  # false for what is not a number, too; minus infinity rules a token out
+            raise forward_error(self.model, lambda: self.model(**inputs, **options))
         if self._keeps_logits:
             return logits
         from_end = inputs["input_ids"].shape[1] - self._positions
@@ -345,14 +358,15 @@ class HuggingFaceScore:
 @contextlib.contextmanager
 def frozen(model: torch.nn.Module) -> Iterator[None]:
     """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
+    named = model.named_parameters(remove_duplicate=False)
+    trainable = [name for name, parameter in named if parameter.requires_grad]
+    for name in trainable:
+        model.get_parameter(name).requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
+        for name in trainable:  # by name: offloading makes new parameters meanwhile, and one for each that is tied
+            model.get_parameter(name).requires_grad_(True)
 
 
 def _differentiable(log_probabilities: Tensor) -> Tensor:

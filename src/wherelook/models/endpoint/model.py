@@ -71,6 +71,7 @@ class EndpointModel:
             "class": "endpoint",
             "dtype": None,
             "attention": None,
+            "quantization": None,
         }
 
     # ---- prompt and answer ----

@@ -115,6 +115,7 @@ def test_an_explanation_through_a_server_is_that_of_this_process(model, address,
     assert second.cost["forward"] == first.cost["forward"] + 1  # the request that cuts the answer into tokens
     assert second.model == {
         "id": address, "name": "small", "revision": None, "class": "endpoint", "dtype": None, "attention": None,
+        "quantization": None,
     }  # fmt: skip
 
 
