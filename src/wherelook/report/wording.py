@@ -1,0 +1,59 @@
+"""Figures as people read them: with a true minus, and their interval in brackets."""
+
+from __future__ import annotations
+
+import math
+
+from wherelook.stats import Estimate
+
+DASH = "\N{EN DASH}"
+"""Of ranges, and where there is no figure."""
+
+
+def percent(estimate: Estimate | None) -> str:
+    """A share of 1 as "47 % (40–55)"."""
+    return DASH if estimate is None else f"{share(estimate.value)} ({percent_interval(estimate)})"
+
+
+def share(value: float) -> str:
+    """A share of 1 in percent."""
+    return f"{100 * value:.0f} %"
+
+
+def percent_interval(estimate: Estimate) -> str:
+    """The interval of a share of 1, in percent without the sign."""
+    return f"{100 * estimate.low:.0f}{DASH}{100 * estimate.high:.0f}"
+
+
+def figure(estimate: Estimate | None) -> str:
+    """A figure as "0.47 (0.40–0.55)"."""
+    return DASH if estimate is None else f"{number(estimate.value)} ({interval(estimate)})"
+
+
+def interval(estimate: Estimate) -> str:
+    """The interval, readable with negative ends too."""
+    return f"{number(estimate.low)}{' to ' if estimate.low < 0 else DASH}{number(estimate.high)}"
+
+
+def number(value: float) -> str:
+    """Two digits after the point."""
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else _infinite(value)
+
+
+def ratio(value: float) -> str:
+    """A ratio: two digits that count."""
+    return f"{value:.2g}" if math.isfinite(value) else _infinite(value)
+
+
+def ratio_interval(estimate: Estimate) -> str:
+    """The interval of a ratio."""
+    return f"{ratio(estimate.low)}{DASH}{ratio(estimate.high)}"
+
+
+def p_value(value: float) -> str:
+    """A p-value with its relation: "= 0.012" or "< 0.001"."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _infinite(value: float) -> str:
+    return "∞" if value > 0 else "\N{MINUS SIGN}∞"
