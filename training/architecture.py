@@ -11,6 +11,21 @@ from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
 
+def vision_tower(model: PreTrainedModel) -> torch.nn.Module:
+    return model.model.vision_tower
+
+
+def vision_layers(model: PreTrainedModel) -> torch.nn.Module:
+    """The tower's module that holds `embeddings` and `encoder`; some versions of Transformers wrap it once more."""
+    tower = model.model.vision_tower
+    return getattr(tower, "vision_model", tower)
+
+
+def tower_input(pixels: torch.Tensor) -> torch.Tensor:
+    """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
+    return pixels.flatten(0, -4).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A model that can be trained with packed questions.
@@ -27,6 +42,8 @@ class Architecture:
             each row by row.
         embed_image: (model, `image_features`) -> (batch, image_tokens, language model's width): projected and in the
             order of the prompt.
+        encoder: model -> everything before `image_features`, which the first stage trains.
+        first_tower_input: uint8 pixels of a batch -> what `model.model.vision_tower` sees of them.
     """
 
     image_side: int
@@ -38,14 +55,5 @@ class Architecture:
     build_model: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
     image_features: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     embed_image: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
-
-
-def vision_layers(model: PreTrainedModel) -> torch.nn.Module:
-    """The tower's module that holds `embeddings` and `encoder`; some versions of Transformers wrap it once more."""
-    tower = model.model.vision_tower
-    return getattr(tower, "vision_model", tower)
-
-
-def tower_input(pixels: torch.Tensor) -> torch.Tensor:
-    """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
-    return pixels.flatten(0, -4).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    encoder: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
+    first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input

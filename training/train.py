@@ -2,6 +2,7 @@
 
     python training/train.py --architecture embedded --out src/wherelook/models/embedded
     python training/train.py --architecture tiled --out training/zoo/tiled
+    python training/train.py --architecture minigemini --out training/zoo/minigemini
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
 with the tower held still; (3) both go on, the tower at a quarter of the rate and still asked what each patch shows.
@@ -16,9 +17,10 @@ import time
 from pathlib import Path
 
 import torch
-from architecture import Architecture, tower_input, vision_layers
+from architecture import Architecture, vision_layers
 from embedded import EMBEDDED
 from initial import initialise_vision
+from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
 from prompts import build_tokenizer
 from samples import TRAINING_BUDGET, Batches
@@ -28,7 +30,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
 
-ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED}
+ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED, "minigemini": MINIGEMINI}
 VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
@@ -93,14 +95,14 @@ def train_vision(
     path: Path,
 ) -> None:
     """Stage 1. Fills `model`'s tower and `heads`."""
-    tower = model.model.vision_tower
+    tower = architecture.encoder(model)
     if path.exists():
         state = torch.load(path, weights_only=True)
         tower.load_state_dict(state["tower"])
         heads.load_state_dict(state["heads"])
         return
     data = iter(loader(architecture, processor, size=VISION_BATCH, start=0, budget={}))
-    initialise_vision(model, tower_input(torch.cat([next(data).pixels for _ in range(4)])))
+    initialise_vision(model, architecture.first_tower_input(torch.cat([next(data).pixels for _ in range(4)])))
     optimizer = optimizer_for([{"params": [*tower.parameters(), *heads.parameters()], "lr": VISION_RATE}])
     start, totals = time.monotonic(), torch.zeros(6)
     for step in range(steps):
@@ -132,7 +134,7 @@ def train_joint(
     out: Path,
 ) -> None:
     """Stages 2 and 3. Saves the averaged model to `out` with every checkpoint."""
-    tower = model.model.vision_tower
+    tower = architecture.encoder(model)
     own = list(tower.parameters()) + list(heads.parameters())
     tower_ids = {id(p) for p in tower.parameters()}
     rest = [p for p in model.parameters() if id(p) not in tower_ids]

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
 from wherelook.data.images import LoadedImage, load_image
-from wherelook.models import VisionLanguageModel
+from wherelook.models import AnyModel, AnyScore
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
-from wherelook.models.scoring import HuggingFaceScore
 from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
 from wherelook.types import Status, Token, WherelookError
@@ -67,12 +66,12 @@ class Case:
         baseline_image: the other image that serves as the baseline; None where another baseline does.
     """
 
-    model: VisionLanguageModel
+    model: AnyModel
     image: LoadedImage
     question: str
     prompt: Prompt
     relevance: Relevance
-    score: HuggingFaceScore
+    score: AnyScore
     tokens: str
     answer_given: bool
     seed: int
@@ -101,16 +100,16 @@ class Case:
         """The image, RGB in [0, 1]."""
         return torch.from_numpy(self.image.pixels).permute(2, 0, 1) / 255
 
-    def selected_score(self) -> HuggingFaceScore:
+    def selected_score(self) -> AnyScore:
         """The score of the tokens to explain."""
         return self.score.select(self.selected)
 
-    def against(self, score: HuggingFaceScore, baseline: str) -> HuggingFaceScore:
+    def against(self, score: AnyScore, baseline: str) -> AnyScore:
         """`score` with another baseline, by name."""
         picture = baseline_picture(self.image, baseline, self.seed, self.baseline_image)
         return score.with_baseline(self.model.pixels(self.prompt, picture))
 
-    def asked(self, question: str) -> HuggingFaceScore:
+    def asked(self, question: str) -> AnyScore:
         """The score of the tokens to explain, had the same answer been given to another question about the image.
 
         Raises:
@@ -122,7 +121,7 @@ class Case:
         picture = baseline_picture(self.image, self.baseline, self.seed, self.baseline_image)
         return self.model.score(prompt, picture, ids).select(self.selected)
 
-    def answer_to(self, score: HuggingFaceScore, mask: Float[Tensor, "height width"]) -> str:
+    def answer_to(self, score: AnyScore, mask: Float[Tensor, "height width"]) -> str:
         """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""
         changed = Prompt(self.prompt.text, {**self.prompt.inputs, **score.blend(mask[None])})
         ids = self.model.generate_ids(changed, max_new_tokens=self.max_new_tokens)
@@ -130,7 +129,7 @@ class Case:
 
 
 def open_case(
-    model: VisionLanguageModel,
+    model: AnyModel,
     image: str | Path | Image.Image | NDArray | LoadedImage,
     question: str,
     *,
@@ -169,7 +168,7 @@ def open_case(
     names: tuple[str, ...] = AUTO_BASELINES if baseline == "auto" else (baseline,)
     if baseline == "auto" and other is not None:
         names += (OTHER_IMAGE,)
-    found: list[tuple[Relevance, HuggingFaceScore]] = []
+    found: list[tuple[Relevance, AnyScore]] = []
     for name in names:
         if name == OTHER_IMAGE and any(pair[0].reliance.relevant_words for pair in found):
             break
@@ -214,7 +213,7 @@ def baseline_picture(loaded: LoadedImage, name: str, seed: int, other: LoadedIma
 class Meter:
     """What is spent from here on: passes of the model, seconds, peak memory."""
 
-    def __init__(self, model: VisionLanguageModel) -> None:
+    def __init__(self, model: AnyModel) -> None:
         self.model = model
         self.before = replace(model.cost)
         self.started = time.perf_counter()
@@ -234,7 +233,7 @@ def add_costs(first: Mapping[str, float], second: Mapping[str, float]) -> dict[s
 
 
 def _relevance(
-    model: VisionLanguageModel, score: HuggingFaceScore, ids: tuple[int, ...], wanted: str, baseline: str, alpha: float
+    model: AnyModel, score: AnyScore, ids: tuple[int, ...], wanted: str, baseline: str, alpha: float
 ) -> Relevance:
     tokens = select(
         model.pieces(ids),
@@ -252,7 +251,7 @@ def _relevance(
 
 
 def _with_blind_answer(
-    model: VisionLanguageModel, prompt: Prompt, score: HuggingFaceScore, relevance: Relevance, max_new_tokens: int
+    model: AnyModel, prompt: Prompt, score: AnyScore, relevance: Relevance, max_new_tokens: int
 ) -> Relevance:
     """With what the model answers when it is shown the baseline alone: the evidence that the image does not matter."""
     blind = Prompt(prompt.text, {**prompt.inputs, **score.baseline_pixels})
@@ -262,7 +261,7 @@ def _with_blind_answer(
     return replace(relevance, reason=reason, blind_answer=text)
 
 
-def _geometry_notes(model: VisionLanguageModel, loaded: LoadedImage, seed: int) -> tuple[str, ...]:
+def _geometry_notes(model: AnyModel, loaded: LoadedImage, seed: int) -> tuple[str, ...]:
     """Refuses a processor through which a mask cannot be mapped; notes one where it is only roughly so."""
     error = model.check_blend(loaded.picture, baseline_picture(loaded, "blur", seed))
     if error.verdict == "wrong":

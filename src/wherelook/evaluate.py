@@ -20,7 +20,17 @@ from wherelook.data.samples import Sample
 from wherelook.models import VisionLanguageModel
 from wherelook.study.judges import exact
 from wherelook.study.measures import stability_measures
-from wherelook.study.rows import Row, case_of, case_row, explain_run, image_row, model_row, run_row, sample_row
+from wherelook.study.rows import (
+    Row,
+    case_of,
+    case_row,
+    evidence_row,
+    explain_run,
+    image_row,
+    model_row,
+    run_row,
+    sample_row,
+)
 from wherelook.study.runs import Run
 from wherelook.types import Progress, WherelookError
 
@@ -78,6 +88,7 @@ def evaluate(
         with model.evaluation():
             try:
                 shared |= model_row(model.description) | image_row(sample)
+                shared |= evidence_row(sample)
                 lent = source.other_image(sample.image) if lend else None
                 case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
             except WherelookError as error:

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wherelook.attribution import METHODS, make_settings
+from wherelook.address import is_address
+from wherelook.attribution import METHODS, check_forward_only, make_settings
 from wherelook.case import Case, Meter, Relevance, add_costs, open_case
 from wherelook.data.images import LoadedImage, load_image
 from wherelook.explanation import Explanation, Focus, TokenMap
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
-from wherelook.models import VisionLanguageModel
+from wherelook.models import AnyModel, AnyScore, EndpointModel, VisionLanguageModel
 from wherelook.models.remembering import ScoreMemory
-from wherelook.models.scoring import HuggingFaceScore
 from wherelook.request import check_request
 from wherelook.tokens import ALPHA, FLIP_FLOOR
 from wherelook.types import Attribution, InputError, Progress, Size
@@ -49,7 +49,7 @@ class Explainer:
     """Explains the answers of one model.
 
     Args:
-        model: an image-text-to-text model of Transformers, or a `VisionLanguageModel`.
+        model: an image-text-to-text model of Transformers, a `VisionLanguageModel` or an `EndpointModel`.
         processor: the model's processor.
         options: passed to `VisionLanguageModel`.
 
@@ -61,7 +61,8 @@ class Explainer:
     """
 
     def __init__(self, model: Any, processor: Any = None, **options: Any) -> None:
-        if isinstance(model, VisionLanguageModel):
+        self.model: AnyModel
+        if isinstance(model, VisionLanguageModel | EndpointModel):
             self.model = model
         elif processor is None:
             raise InputError("Explainer(model, processor) needs the model's processor")
@@ -70,16 +71,19 @@ class Explainer:
 
     @classmethod
     def from_pretrained(cls, name: str = "embedded", **options: Any) -> Explainer:
-        """Loads a hub id, a local folder, or the embedded model.
+        """Loads a hub id, a local folder, or the embedded model; or asks an endpoint by its address.
 
         Args:
-            name: which model.
+            name: which model; an address such as http://localhost:8000/v1.
             options: device, dtype, revision, trust_remote_code, batch_size, memory_limit, prompt_template; see
-                `wherelook.models.loading.load` and `VisionLanguageModel`.
+                `wherelook.models.loading.load` and `VisionLanguageModel`. For an address: model_name, concurrency,
+                timeout, retries; see `EndpointModel`.
 
         Raises:
             InputError: no such model, or it cannot be loaded; the message says what to do.
         """
+        if is_address(name):
+            return cls(EndpointModel(name, **options))
         return cls(VisionLanguageModel.from_pretrained(name, **options))
 
     def explain(
@@ -134,6 +138,7 @@ class Explainer:
             WherelookError: the model failed: logits that are not finite, or memory that does not suffice.
         """
         chosen = make_settings(method, preset, settings)
+        _check_method(self.model, method)
         check_request(
             question,
             answer=answer,
@@ -226,6 +231,7 @@ def explain_case(
         method, preset, overrides, per_token, truth, replay_steps, seed, progress: as in `Explainer.explain`.
     """
     chosen = make_settings(method, preset, overrides) if settings is None else settings
+    _check_method(case.model, method)
     steps = REPLAY_STEPS[preset] if replay_steps is None else replay_steps
     meter = Meter(case.model)
     run = partial(METHODS[method].run, settings=chosen, seed=seed)
@@ -320,7 +326,7 @@ def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribu
 
 
 def _replay(
-    case: Case, score: HuggingFaceScore, saliency: Tensor, steps: int
+    case: Case, score: AnyScore, saliency: Tensor, steps: int
 ) -> tuple[tuple[Curve, ...], dict[str, float | None]]:
     """Deletion and insertion with the optimiser's baseline, then with one it never saw."""
     curves: list[Curve] = []
@@ -349,6 +355,11 @@ def localize(
         "energy": energy(saliency, truth),
         "roc_area": roc_area(saliency, truth),
     }
+
+
+def _check_method(model: AnyModel, method: str) -> None:
+    if isinstance(model, EndpointModel):
+        check_forward_only(method)
 
 
 def _mapped_tokens(case: Case) -> list[int]:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 QUESTION = "What color is the star?"
 ANSWER = "The green star is left of the ring."
 SIZE = (70, 130)
-PADDED = {"llava-next", "llava-onevision", "mllama", "deepseek-vl-hybrid"}
+PADDED = {"llava-next", "llava-onevision", "mllama", "deepseek-vl-hybrid", "mini-gemini", "mini-gemini-hd"}
 """Families whose processors add a border to a wide image."""
 
 

@@ -14,6 +14,8 @@ IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 EXPLAIN = ("explain", "{good}", "What color?", "--model", "{model}")
 # A model is loaded: keep what follows short.
 SHORT = (*EXPLAIN, "--preset", "fast", "--replay-steps", "0", "--max-new-tokens", "2")
+# Nobody listens there.
+ENDPOINT = ("explain", "{good}", "?", "--model", "http://127.0.0.1:9/v1", "--method", "strips")
 
 # id, arguments, exit code, part of the line
 BAD: list[tuple[str, tuple[str, ...], int, str]] = [
@@ -109,6 +111,17 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("model-offline", (*EXPLAIN[:3], "--model", "owner/name"), 2, "neither a local folder nor to be had from the"),
     ("model-revision-offline", (*EXPLAIN[:3], "--model", "owner/name", "--revision", "x"), 2, "the revision"),
     ("model-revision-of-folder", (*EXPLAIN, "--revision", "main"), 2, "is for models on the hub"),
+    ("model-name-here", (*EXPLAIN, "--model-name", "x"), 2, "--model-name is for an endpoint"),
+    ("endpoint-method", (*EXPLAIN[:3], "--model", "http://127.0.0.1:9/v1"), 2, "method 'igos+' needs gradients"),
+    ("endpoint-inside", (*ENDPOINT, "--method", "rollout"), 2, "'rollout' needs image tokens in a decoder"),
+    ("endpoint-device", (*ENDPOINT, "--device", "cpu"), 2, "--device is for a model in this process"),
+    ("endpoint-code", (*ENDPOINT, "--trust-remote-code"), 2, "--trust-remote-code is for a model in this process"),
+    ("endpoint-password", (*ENDPOINT, "--model", "http://me:pw@h/v1"), 2, "put the key into WHERELOOK_API_KEY"),
+    ("endpoint-no-address", (*ENDPOINT, "--model", "http://"), 2, "is not the address of an endpoint"),
+    ("endpoint-nobody", ENDPOINT, 1, "cannot be reached"),
+    ("endpoint-concurrency", (*ENDPOINT, "--concurrency", "0"), 2, "Invalid value for '--concurrency'"),
+    ("endpoint-timeout", (*ENDPOINT, "--timeout", "nan"), 2, "Invalid value for '--timeout'"),
+    ("endpoint-check", ("check", "http://127.0.0.1:9/v1"), 2, "which only `wherelook explain` can ask"),
     ("model-file", ("check", "{broken}/file"), 2, "is a file; expected a model folder"),
     ("model-empty-folder", ("check", "{broken}/empty"), 2, "has no config.json"),
     ("model-config-not-json", ("check", "{broken}/config-not-json"), 2, "is not a valid JSON file"),
@@ -145,6 +158,9 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("scenes-out-file", ("scenes", "--out", "{good}", "--n", "1"), 2, "is a file; expected a folder"),
     # ---- evaluate, sanity, sweep ----
     ("evaluate-data-set", ("evaluate", "--dataset", "nothing"), 2, "no data set 'nothing'; valid: scenes"),
+    ("evaluate-data-set-path", ("evaluate", "--dataset", "mmvp"), 2, "expected mmvp:PATH, with Questions.csv"),
+    ("evaluate-data-set-missing", ("evaluate", "--dataset", "mmvp:nothing"), 2, "there is no 'nothing'; MMVP needs"),
+    ("evaluate-data-set-other", ("evaluate", "--dataset", "pope:{images}"), 2, "does not hold POPE"),
     ("evaluate-method", ("evaluate", "--methods", "igos+,lime"), 2, "unknown method 'lime'; valid: igos+"),
     ("evaluate-preset", ("evaluate", "--methods", "igos+:slow"), 2, "unknown preset 'slow'"),
     ("evaluate-no-methods", ("evaluate", "--methods", ","), 2, "no methods in ','"),

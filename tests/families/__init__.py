@@ -14,6 +14,7 @@ import torch
 
 from .flattened import glm4v, qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_vl
 from .llava import llava, llava_next, llava_onevision
+from .native import mini_gemini, mini_gemini_hd
 from .parts import Pair, only_generate_words, spread_weights
 from .single import deepseek_vl_hybrid, gemma3, mistral3, paligemma, pixtral
 from .tiled import aya_vision, idefics3, internvl, mllama, ovis2, smolvlm
@@ -38,6 +39,8 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "deepseek-vl-hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
+    "mini-gemini": mini_gemini,
+    "mini-gemini-hd": mini_gemini_hd,
 }
 
 # Packages that the processor class itself asks for. (A video processor is left out where torchvision is missing.)

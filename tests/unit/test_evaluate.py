@@ -14,13 +14,14 @@ from wherelook.attribution import METHODS
 from wherelook.case import open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
-from wherelook.data.sources import ImageInMemory
+from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
 from wherelook.evaluate import LEND_AHEAD, NO_RUN, evaluate, read_rows
 from wherelook.models import VisionLanguageModel
 from wherelook.study.runs import Run, parse_runs, sweep_runs
 from wherelook.types import WherelookError
 
 RUNS = parse_runs("igos+:fast,center")
+GRAY = ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8)))
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +91,7 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
 
 def plain(samples, name: str):
     """The first question about an image that is all gray."""
-    return replace(
-        samples[0],
-        id=name,
-        source=ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8))),
-        references=(),
-        evidence=None,
-    )
+    return replace(samples[0], id=name, source=GRAY, references=(), evidence=None)
 
 
 def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
@@ -195,3 +190,23 @@ def test_rows_survive_an_interruption(tmp_path):
     path.write_text('{"a": 1\n{"a": 2}\n')
     with pytest.raises(WherelookError, match="line 1: not a line of JSON"):
         read_rows(path)
+
+
+def test_what_is_wrong_with_one_sample_is_its_own_row(model, samples, tmp_path):
+    unreadable = replace(samples[0], id="unreadable", source=ImageFile(tmp_path, "missing.png"))
+    elsewhere = replace(samples[0], id="elsewhere", evidence=Boxes(((500.0, 0.0, 600.0, 9.0),)))
+    rows = list(evaluate(model, [unreadable, elsewhere, samples[0]], parse_runs("center"), count=2, lend=True))
+    assert [(row["sample"], row["status"]) for row in rows] == [
+        ("unreadable", "error"),
+        ("elsewhere", "error"),
+        (samples[0].id, "ok"),
+    ]
+    assert "'missing.png' is not a file inside the folder" in rows[0]["error"]
+    assert (rows[0].get("image_width"), rows[1]["image_width"]) == (None, 224)
+    assert "does not lie on the image of 224 x 224 pixels" in rows[1]["error"]
+
+
+def test_any_of_several_right_answers_is_right(model, samples):
+    several = replace(samples[0], references=("Something else.", *samples[0].references))
+    (row,) = evaluate(model, [several], parse_runs("center"), count=1)
+    assert (row["correct"], row["reference"]) == (True, "Something else.")

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 from wherelook.attribution import controls, gradients, greedy, igos, internal, line_search, occlusion, rise
 from wherelook.types import Attribution, InputError, Passes, Size, unknown_name
 
-__all__ = ["METHODS", "Method", "make_settings"]
+__all__ = ["METHODS", "Method", "check_forward_only", "make_settings"]
 
 PRESET_NAMES = ("best", "fast", "paper")
 
@@ -37,6 +37,11 @@ class Method:
     source: str
     needs: str = "-"
     fixed_masks: bool = False
+
+    @property
+    def forward_only(self) -> bool:
+        """Whether log-probabilities are all that it asks for: no gradient, nothing inside the model."""
+        return self.needs == "-" and self.passes(self.presets["best"], (28, 28)).backward == 0
 
 
 INSIDE = "image tokens in a decoder"
@@ -213,6 +218,16 @@ def make_settings(method: str, preset: str = "best", overrides: Mapping[str, str
             raise unknown_name(f"setting of {method}", name, names)
         changes[name] = _parse(name, value, types[name])
     return replace(settings, **changes)
+
+
+def check_forward_only(method: str) -> None:
+    """Raises InputError unless the method works with log-probabilities alone, which is what an endpoint tells."""
+    if not METHODS[method].forward_only:
+        reason = "gradients" if METHODS[method].needs == "-" else METHODS[method].needs
+        valid = ", ".join(name for name, other in METHODS.items() if other.forward_only)
+        raise InputError(
+            f"method {method!r} needs {reason}, and an endpoint tells log-probabilities alone; valid with one: {valid}"
+        )
 
 
 def _parse(name: str, value: str | float, kind: Any) -> Any:

@@ -21,7 +21,7 @@ def check(
     """Does this model work? Geometry, gradient, batching, teacher forcing, memory; exit code 1 if something fails."""
     from wherelook.check import check_model
 
-    explainer = options.load_explainer(
+    loaded = options.load_model(
         model,
         device=device,
         dtype=dtype,
@@ -30,11 +30,11 @@ def check(
         prompt_template=prompt_template,
         memory_limit=None,
     )
-    findings = check_model(explainer.model)
+    findings = check_model(loaded)
     works = all(finding.passed for finding in findings)
     if as_json:
         rows = [{"check": f.name, "passed": f.passed, "measured": f.measured} for f in findings]
-        options.print_json({"model": explainer.model.description, "works": works, "checks": rows})
+        options.print_json({"model": loaded.description, "works": works, "checks": rows})
     else:
         for finding in findings:
             typer.echo(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.name}: {finding.measured}")

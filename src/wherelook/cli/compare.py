@@ -31,7 +31,7 @@ def compare(
         typer.Option("--method", metavar="METHOD:PRESET", help="Whose maps. [default: the first that all runs have]"),
     ] = None,
     measure: Annotated[
-        str, typer.Option("--measure", help="Similarity of two maps: rank-correlation.")
+        str, typer.Option("--measure", help="How alike two maps are: rank-correlation, top-overlap or transport.")
     ] = "rank-correlation",
     correction: Annotated[
         str,

@@ -19,11 +19,13 @@ def demo(
 ) -> None:
     """Explains questions about a bundled scene with the embedded model; no network, a few seconds."""
     from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene
+    from wherelook.explain import Explainer
 
     scene = make_scene(DEMO_SEED, size=DEMO_SIZE)
     image = options.make_folder(out) / "scene.png"
     scene.image.save(image)
-    explainer = options.load_explainer("embedded", device="cpu", dtype=None, memory_limit=None, prompt_template=None)
+    model = options.load_model("embedded", device="cpu", dtype=None, memory_limit=None, prompt_template=None)
+    explainer = Explainer(model)
     results = {}
     for name, question in DEMO_QUESTIONS.items():
         with options.progress_bar() as progress:

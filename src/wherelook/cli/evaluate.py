@@ -113,7 +113,7 @@ def evaluate(
         **lending,
     )
     rows = read_rows(out / ROWS_FILE)
-    explainer = options.load_explainer(
+    loaded = options.load_model(
         model,
         device=device,
         dtype=dtype,
@@ -123,13 +123,11 @@ def evaluate(
         memory_limit=memory_limit,
         prompt_template=prompt_template,
     )
-    about = conditions(
-        explainer.model, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed
-    )
+    about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
         for row in evaluate_rows(
-            explainer.model,
+            loaded,
             samples,
             runs,
             count=n,
@@ -158,7 +156,7 @@ def evaluate(
             with options.progress_bar() as progress:
                 # All that have a map: where another image was lent there is nothing to check, and the next one counts.
                 count = min(sanity, len(answers))
-                _check(explainer.model, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
+                _check(loaded, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
     except WherelookError as error:  # of the check alone: the rest is still shown
         failure = error
     verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wherelook.cli import options
+from wherelook.types import InputError
 
 if TYPE_CHECKING:
     from wherelook.explanation import Explanation
+    from wherelook.models import EndpointModel
 
 
 def explain(
     image: Annotated[str, typer.Argument(help="An image file.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
-    model: options.Model = "embedded",
+    model: options.ModelOrAddress = "embedded",
     answer: Annotated[
         str | None, typer.Option("--answer", help="Explain this text instead of letting the model answer.")
     ] = None,
@@ -66,17 +68,21 @@ def explain(
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
+    model_name: options.ModelName = None,
+    concurrency: options.Concurrency = 4,
+    timeout: options.Timeout = 120.0,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Explains one answer: which words rest on the image, and which region they came from."""
-    from wherelook.attribution import make_settings
+    from wherelook.address import is_address
+    from wherelook.attribution import check_forward_only, make_settings
     from wherelook.data.images import load_image
     from wherelook.request import check_request
 
     # Everything that can be wrong with the input is found before a model is loaded.
     changes = options.parse_settings(settings or [])
-    make_settings(method, preset, changes)
+    chosen = make_settings(method, preset, changes)
     check_request(
         question,
         answer=answer,
@@ -86,21 +92,55 @@ def explain(
         replay_steps=replay_steps,
         baseline_image=baseline_image is not None,
     )
-    load_image(image)
+    loaded = load_image(image)
     if baseline_image is not None:
         load_image(baseline_image)
+    if is_address(model):
+        check_forward_only(method)
+    elif model_name is not None:
+        raise InputError("--model-name is for an endpoint: give its address with --model, or leave it out")
     options.make_folder(out)
 
-    explainer = options.load_explainer(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        batch_size=batch_size,
-        memory_limit=memory_limit,
-        prompt_template=prompt_template,
-    )
+    from wherelook.budget import most_requests
+    from wherelook.explain import Explainer
+
+    if is_address(model):
+        endpoint = options.connect(
+            model,
+            model_name=model_name,
+            concurrency=concurrency,
+            timeout=timeout,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            memory_limit=memory_limit,
+            prompt_template=prompt_template,
+        )
+        explainer = Explainer(endpoint)
+        count = most_requests(
+            method,
+            chosen,
+            loaded.size,
+            preset=preset,
+            replay_steps=replay_steps,
+            baseline=baseline,
+            baseline_image=baseline_image is not None,
+        )
+        announce(endpoint, count, endpoint.request_bytes(loaded.picture, question))
+    else:
+        explainer = Explainer(
+            options.load_model(
+                model,
+                device=device,
+                dtype=dtype,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                batch_size=batch_size,
+                memory_limit=memory_limit,
+                prompt_template=prompt_template,
+            )
+        )
     with options.progress_bar() as progress:
         explanation = explainer.explain(
             image,
@@ -124,6 +164,17 @@ def explain(
         options.print_json(explanation.to_dict())
     else:
         print_explanation(explanation, folder)
+
+
+def announce(endpoint: EndpointModel, requests: int, size: int) -> None:
+    """What will be sent, on standard error, before it is."""
+    key = endpoint.client.key_variable
+    typer.echo(
+        f"endpoint   {endpoint.identifier}, model {endpoint.name}, {f'key from {key}' if key else 'no key'}: at most "
+        f"{requests} requests, {endpoint.concurrency} at once, each of about {size / 1e3:.0f} kB "
+        f"({requests * size / 1e6:.1f} MB together)",
+        err=True,
+    )
 
 
 def print_explanation(explanation: Explanation, folder: Path) -> None:

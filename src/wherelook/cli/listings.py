@@ -86,14 +86,14 @@ def metrics(as_json: options.Json = False) -> None:
 
 
 def datasets(as_json: options.Json = False) -> None:
-    """Lists the data sets that can be read: write NAME:PATH, with the named files in a folder or zip at the path."""
+    """Lists the data sets that can be read: write NAME:PATH, with the files in a folder or zip archive at the path."""
     from wherelook.data.samples import DATASETS
 
     rows = [
         {
             "name": name,
             "what": dataset.summary,
-            "files at the path": dataset.files,
+            "files": dataset.files,
             "evidence": dataset.evidence,
             "license": dataset.license,
             "source": dataset.source,
@@ -102,5 +102,16 @@ def datasets(as_json: options.Json = False) -> None:
     ]
     if as_json:
         options.print_json(rows)
-    else:
-        options.print_table(rows)
+        return
+    options.print_entries(
+        [
+            [
+                row["name"],
+                row["what"],
+                f"files: {row['files']}",
+                f"evidence: {row['evidence']}; license: {row['license']}",
+                row["source"],
+            ]
+            for row in rows
+        ]
+    )

@@ -21,7 +21,7 @@ from wherelook.types import InputError
 from wherelook.types import Progress as Report
 
 if TYPE_CHECKING:
-    from wherelook.explain import Explainer
+    from wherelook.models import EndpointModel, VisionLanguageModel
 
 FILE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""
@@ -31,6 +31,24 @@ ENTRY_WIDTH = 80
 
 Model = Annotated[
     str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
+]
+ModelOrAddress = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="ID, DIR or URL",
+        help="Hub id or local folder of an image-text-to-text model, or an endpoint such as http://localhost:8000/v1.",
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model-name", metavar="NAME", help="Model of the endpoint. [default: the only one that it has]"),
+]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", min=1, max=256, help="Requests to the endpoint under way at once.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds that a reply of the endpoint may take.")
 ]
 Device = Annotated[
     str | None,
@@ -61,15 +79,15 @@ Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of eve
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def load_explainer(model: str, **options: Any) -> Explainer:
-    """The explainer for the options above."""
-    from wherelook.explain import Explainer
+def load_model(model: str, **options: Any) -> VisionLanguageModel:
+    """The model for the options above."""
+    from wherelook.models import VisionLanguageModel
 
-    return Explainer.from_pretrained(model, **model_options(**options))
+    return VisionLanguageModel.from_pretrained(model, **model_options(**options))
 
 
 def model_options(*, memory_limit: float | None, prompt_template: str | None, **options: Any) -> dict[str, Any]:
-    """The options above as `Explainer.from_pretrained` takes them.
+    """The options above as `VisionLanguageModel.from_pretrained` takes them.
 
     Downloads and loading show their bars on a terminal only.
     """
@@ -83,6 +101,26 @@ def model_options(*, memory_limit: float | None, prompt_template: str | None, **
     if not sys.stderr.isatty():
         quiet()
     return options
+
+
+def connect(
+    address: str, *, model_name: str | None, concurrency: int, timeout: float, **unusable: object
+) -> EndpointModel:
+    """The model behind an address.
+
+    Args:
+        address: of an endpoint.
+        model_name, concurrency, timeout: see `EndpointModel`.
+        unusable: options for models in this process; those that are given are at fault.
+    """
+    given = [option for option, value in unusable.items() if value]
+    if given:
+        raise InputError(
+            f"--{given[0].replace('_', '-')} is for a model in this process; --model names the address of one elsewhere"
+        )
+    from wherelook.models import EndpointModel
+
+    return EndpointModel(address, model_name=model_name, concurrency=concurrency, timeout=timeout)
 
 
 def check_prompt_template(template: str) -> None:

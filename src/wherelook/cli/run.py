@@ -59,7 +59,7 @@ def run(
         str,
         typer.Option(
             "--measures",
-            help="map: what costs no pass; replay: deletion and insertion too; all: superpixels, flip and keep too.",
+            help="map: what costs no pass; replay: deletion and insertion too; all: what asks the model again too.",
         ),
     ] = "replay",
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 64,

@@ -52,7 +52,7 @@ def sanity(
     samples = read_samples(dataset)
     if out is not None:
         options.make_folder(out)
-    explainer = options.load_explainer(
+    loaded = options.load_model(
         model,
         device=device,
         dtype=dtype,
@@ -62,13 +62,11 @@ def sanity(
         memory_limit=memory_limit,
         prompt_template=prompt_template,
     )
-    about = conditions(explainer.model, model, dataset, wrong=wrong, prompt_template=prompt_template, seed=seed)
+    about = conditions(loaded, model, dataset, wrong=wrong, prompt_template=prompt_template, seed=seed)
     if out is not None:
         read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress:
-        checks = list(
-            check_sanity(explainer.model, samples, runs, count=n, only_right=not wrong, seed=seed, progress=progress)
-        )
+        checks = list(check_sanity(loaded, samples, runs, count=n, only_right=not wrong, seed=seed, progress=progress))
     rows = to_rows(checks, runs, asked=n)
     if out is not None:
         write_verdicts(out / VERDICTS_FILE, about, rows)

@@ -42,7 +42,7 @@ def sweep(
 
     runs = sweep_runs(method, preset, options.parse_settings(values))
     samples = read_samples(dataset)
-    explainer = options.load_explainer(
+    loaded = options.load_model(
         model,
         device=device,
         dtype=dtype,
@@ -53,7 +53,7 @@ def sweep(
         prompt_template=prompt_template,
     )
     with options.progress_bar() as progress:
-        rows = list(evaluate_rows(explainer.model, samples, runs, count=n, seed=seed, progress=progress))
+        rows = list(evaluate_rows(loaded, samples, runs, count=n, seed=seed, progress=progress))
     if not any(row["status"] == "ok" for row in rows):
         raise InputError(f"no answer of {dataset!r} got a map: take other data, or another model")
     summaries = summary.summarize(rows, [run.name for run in runs])

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from wherelook.data.images import MAXIMUM_BYTES, LoadedImage, decode_image
 from wherelook.data.sources import ImageFile, ImageSource
@@ -111,7 +111,7 @@ class Archive:
 
     def open(self, name: str) -> BufferedIOBase:
         try:
-            return self._zip.open(self._checked(name))
+            return cast(BufferedIOBase, self._zip.open(self._checked(name)))
         except READ_ERRORS as error:
             raise WherelookError(f"{self.describe(name)} cannot be unpacked: {error}") from error
 

@@ -14,7 +14,7 @@ from wherelook.types import WherelookError
 CHUNK = 1 << 20
 """Characters read at a time, about."""
 
-LONGEST_ENTRY = 64_000_000
+LONGEST_ENTRY = 16_000_000
 """Characters of one entry."""
 
 SPACE = " \t\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -17,11 +18,17 @@ from wherelook.data.json_stream import entries
 from wherelook.data.sources import Box, ImageBytes, ImageSource
 from wherelook.types import InputError, WherelookError
 
-LONGEST_ROW = 64_000_000
+LONGEST_ROW = 16_000_000
 """Bytes of a row of text; an image in base64 fits."""
+
+TEXT_BLOCK = 1 << 20
+"""Bytes of a table of text that are read at a time, about."""
 
 LONGEST_HEADER = 100_000
 """Bytes of the row with the names of columns."""
+
+BROKEN_ROW = re.compile(r"Row #(\d+): (.*)")
+"""How Arrow tells which row is broken."""
 
 PARQUET_BATCH = 64
 """Rows of a Parquet file that are held at a time."""
@@ -37,10 +44,12 @@ class Row:
     Attributes:
         place: where it is, for errors: "questions.csv, row 3".
         values: None where there is nothing.
+        number: in its table, from 1; of JSON lines the number of the line.
     """
 
     place: str
     values: Mapping[str, Any]
+    number: int = 1
 
     def text(self, name: str) -> str | None:
         """Text, None where there is none. Raises WherelookError when it is something else."""
@@ -147,7 +156,7 @@ def read_rows(files: Files, name: str) -> Iterator[Row]:
             elif suffix == ".jsonl" or (suffix == ".json" and not _is_list(files, name)):
                 yield from _lines(stream, place)
             elif suffix == ".json":
-                yield from (row(where, value) for _, value, where in entries(stream, place))
+                yield from (row(where, value, int(number)) for number, value, where in entries(stream, place))
             else:
                 with files.open(name) as beginning:
                     header = _header(beginning, place, "\t" if suffix == ".tsv" else ",")
@@ -156,7 +165,7 @@ def read_rows(files: Files, name: str) -> Iterator[Row]:
         raise WherelookError(f"cannot read {place}: {_first_line(error)}") from error
 
 
-def row(place: str, value: Any) -> Row:
+def row(place: str, value: Any, number: int = 1) -> Row:
     """A row from an object of JSON.
 
     Raises:
@@ -164,7 +173,7 @@ def row(place: str, value: Any) -> Row:
     """
     if not isinstance(value, dict):
         raise WherelookError(f"{place}: expected an object, not {_shown(value)}")
-    return Row(place, value)
+    return Row(place, value, number)
 
 
 def _lines(stream: BufferedIOBase, place: str) -> Iterator[Row]:
@@ -179,7 +188,7 @@ def _lines(stream: BufferedIOBase, place: str) -> Iterator[Row]:
                 value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
                 raise WherelookError(f"{where}: not a line of JSON") from error
-            yield row(where, value)
+            yield row(where, value, number)
 
 
 def _is_list(files: Files, name: str) -> bool:
@@ -199,28 +208,49 @@ def _header(stream: BufferedIOBase, place: str, delimiter: str) -> list[str]:
 
 
 def _separated(stream: BufferedIOBase, place: str, header: list[str], delimiter: str) -> Iterator[Row]:
-    # Arrow reads block by block and bounds a row by the block; the csv module's bound is one setting for all programs.
-    from pyarrow import ArrowException, string
-    from pyarrow import csv as tables
+    # Arrow parses: the csv module's bound on a cell is one setting for the whole program, and too small for images.
+    from pyarrow import ArrowException, BufferReader, csv, string
 
-    try:
-        reader = tables.open_csv(
-            stream,
-            read_options=tables.ReadOptions(
-                column_names=header, skip_rows=1, block_size=LONGEST_ROW, use_threads=False
-            ),
-            parse_options=tables.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=tables.ConvertOptions(
-                column_types=dict.fromkeys(header, string()), null_values=[""], strings_can_be_null=True
-            ),
-        )
-        number = 0
-        for batch in reader:
-            for values in _slices(batch):
-                number += 1
-                yield Row(f"{place}, row {number}", values)
-    except ArrowException as error:
-        raise WherelookError(f"{place} is broken: {_first_line(error)}") from error
+    stream.readline(LONGEST_HEADER)
+    number = 0
+    for block in _blocks(stream, place):
+        try:
+            table = csv.read_csv(
+                BufferReader(block),
+                read_options=csv.ReadOptions(column_names=header, block_size=len(block) + 1, use_threads=False),
+                parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(header, string()), null_values=[""], strings_can_be_null=True
+                ),
+            )
+        except ArrowException as error:
+            found = BROKEN_ROW.search(str(error))
+            where = f"{place}, row {number + int(found[1])}" if found else f"{place}, after row {number}"
+            raise WherelookError(f"{where}: {found[2] if found else _first_line(error)}") from error
+        for values in _slices(table):
+            number += 1
+            yield Row(f"{place}, row {number}", values, number)
+
+
+def _blocks(stream: BufferedIOBase, place: str) -> Iterator[bytes]:
+    """Whole rows, about `TEXT_BLOCK` bytes at a time: cut at line ends that no quotes enclose."""
+    pending = b""
+    while data := stream.read(TEXT_BLOCK):
+        pending += data
+        end, quotes = len(pending), pending.count(b'"')
+        while (cut := pending.rfind(b"\n", 0, end)) >= 0:
+            quotes -= pending.count(b'"', cut, end)
+            if quotes % 2 == 0:
+                break
+            end = cut
+        if cut >= 0:
+            if pending[: cut + 1].strip():
+                yield pending[: cut + 1]
+            pending = pending[cut + 1 :]
+        if len(pending) > LONGEST_ROW:
+            raise WherelookError(f"{place}: a row is longer than {LONGEST_ROW // 10**6} MB, or a quote is not closed")
+    if pending.strip():
+        yield pending
 
 
 def _parquet(stream: BufferedIOBase, place: str) -> Iterator[Row]:
@@ -232,7 +262,7 @@ def _parquet(stream: BufferedIOBase, place: str) -> Iterator[Row]:
             for batch in table.iter_batches(PARQUET_BATCH, use_threads=False):
                 for values in _slices(batch):
                     number += 1
-                    yield Row(f"{place}, row {number}", values)
+                    yield Row(f"{place}, row {number}", values, number)
     except (ArrowException, OSError) as error:
         raise WherelookError(f"{place} is broken: {_first_line(error)}") from error
 

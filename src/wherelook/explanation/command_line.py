@@ -18,6 +18,7 @@ def words(explanation: Explanation) -> list[str]:
     other = method.get("baseline_image")
     options: list[tuple[str, Any]] = [
         ("--model", model.get("id")),
+        ("--model-name", model.get("name")),
         ("--revision", model.get("revision")),
         ("--dtype", model.get("dtype")),
         ("--answer", explanation.answer if method.get("answer_given") else None),

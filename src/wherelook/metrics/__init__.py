@@ -1,4 +1,5 @@
-"""How good a map is: faithfulness to the model (replay) and, where the truth is known, localisation."""
+"""How good a map is: faithfulness to the model (replay) and, where the truth is known, localisation. And what it is
+like: how it is spread, and how much like another map."""
 
 from __future__ import annotations
 
@@ -6,15 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from wherelook.metrics.localization import energy, focus_box, peak, pointing, roc_area
+from wherelook.metrics.localization import attended_region, energy, focus_box, peak, pointing, roc_area
 from wherelook.metrics.replay import Replay, replay, top_area
-from wherelook.metrics.similarity import compactness, rank_correlation
+from wherelook.metrics.similarity import earth_movers_distance, rank_correlation, top_overlap
+from wherelook.metrics.spread import border_mass, centre_mass, centre_of_mass, compactness, effective_area
+from wherelook.metrics.sufficiency import sufficient_area
 
 __all__ = [
     "METRICS",
     "Metric",
     "Replay",
+    "attended_region",
+    "border_mass",
+    "centre_mass",
+    "centre_of_mass",
     "compactness",
+    "earth_movers_distance",
+    "effective_area",
     "energy",
     "focus_box",
     "peak",
@@ -22,7 +31,9 @@ __all__ = [
     "rank_correlation",
     "replay",
     "roc_area",
+    "sufficient_area",
     "top_area",
+    "top_overlap",
 ]
 
 
@@ -31,7 +42,7 @@ class Metric:
     """What a figure means: better direction, range, cost in forward passes, what it needs, where it comes from."""
 
     summary: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "neither"]
     values: str
     cost: str
     needs: str
@@ -41,7 +52,10 @@ class Metric:
 _REPLAY_COST = "steps - 1 forwards per baseline"
 _SUPERPIXEL_COST = "reads - 1 forwards"
 _ANSWER_COST = "one answer"
+_SUFFICIENT_COST = "seven answers"
 _TRUTH = "a ground-truth mask"
+_HUMAN = "a map of where people looked"
+_OTHER = "another model's map of the same question"
 
 METRICS: Mapping[str, Metric] = {
     "deletion": Metric(
@@ -72,6 +86,18 @@ METRICS: Mapping[str, Metric] = {
         "probability that a pixel of the true region is more salient than another",
         "higher", "0 to 1 (0.5 is chance)", "none", _TRUTH, "ROC area, ties counted half",
     ),
+    "human_pointing": Metric(
+        "whether the map's peak lies on the smallest region that holds half of people's attention",
+        "higher", "0 or 1", "none", _HUMAN, "Zhang et al. 2018, on a region of people's",
+    ),
+    "human_energy": Metric(
+        "share of the map that lies on the smallest region that holds half of people's attention",
+        "higher", "0 to 1", "none", _HUMAN, "Wang et al. 2020, on a region of people's",
+    ),
+    "human_correlation": Metric(
+        "rank correlation with where people looked",
+        "higher", "-1 to 1", "none", _HUMAN, "Das et al. 2016, on a 28 x 28 grid",
+    ),
     "deletion_superpixels": Metric(
         "deletion of whole superpixels instead of cells",
         "lower", "0 to 1", _SUPERPIXEL_COST, "-", "Petsiuk et al. 2018, on another grid",
@@ -88,9 +114,37 @@ METRICS: Mapping[str, Metric] = {
         "whether all explained words stay in the answer when only the top 25 % of the area is shown",
         "higher", "0 or 1", _ANSWER_COST, "-", "the counterpart of flip",
     ),
+    "sufficient_area": Metric(
+        "smallest share of the area, most salient first, at which all explained words stay in the answer",
+        "lower", "above 0 to 1", _SUFFICIENT_COST, "-", "Dabkowski and Gal 2017, by bisection",
+    ),
     "compactness": Metric(
         "smallest share of the area that holds half of the map; small alone is no virtue",
         "lower", "0 to 1", "none", "-", "-",
+    ),
+    "effective_area": Metric(
+        "share of the area that a flat map of the same entropy would take",
+        "neither", "above 0 to 1", "none", "-", "Shannon 1948",
+    ),
+    "centre_mass": Metric(
+        "share of the map in the middle quarter of the image",
+        "neither", "0 to 1 (0.25 for a flat map)", "none", "-", "centre bias: Tatler 2007",
+    ),
+    "border_mass": Metric(
+        "share of the map within an eighth of the height or width from an edge",
+        "neither", "0 to 1 (0.4375 for a flat map)", "none", "-", "-",
+    ),
+    "rank_correlation": Metric(
+        "rank correlation of two models' maps",
+        "neither", "-1 to 1", "none", _OTHER, "Spearman, as in Adebayo et al. 2018",
+    ),
+    "top_overlap": Metric(
+        "intersection over union of the top 10 % of two models' maps",
+        "neither", "0 to 1 (0.05 by chance)", "none", _OTHER, "Jaccard 1912",
+    ),
+    "earth_movers_distance": Metric(
+        "how far a map must be moved to become another model's, in diagonals of the image; small is alike",
+        "neither", "0 to 1", "none", _OTHER, "Rubner et al. 2000, exact on 8 x 8 cells",
     ),
     "stability_seed": Metric(
         "rank correlation with the map of another seed; high alone is no virtue",

@@ -1,9 +1,9 @@
-"""Does the map lie on a known region? Measures against a ground-truth mask. Localisation is not faithfulness."""
+"""Does the map lie on a known region, or where people look? Localisation is not faithfulness."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.stats import rankdata
@@ -71,6 +71,26 @@ def roc_area(saliency: Float[Tensor, "height width"], truth: NDArray[np.bool_]) 
         return None
     ranks = rankdata(_upsample(saliency, truth.shape))
     return float((ranks.reshape(truth.shape)[truth].sum() - inside * (inside + 1) / 2) / (inside * outside))
+
+
+def attended_region(
+    attention: Float[np.ndarray, "height width"], *, share: float = 0.5
+) -> Bool[np.ndarray, "height width"]:
+    """True on the smallest region that holds at least `share` of people's attention; equal values go together.
+
+    Args:
+        attention: where people looked, not negative, larger is more.
+        share: of its sum, above 0 and at most 1.
+
+    Raises:
+        InputError: nobody looked anywhere, or a value is negative or not a number.
+    """
+    if not (np.isfinite(attention).all() and attention.min() >= 0 and attention.any()):
+        raise InputError("a map of human attention has finite values, none of them negative and at least one above 0")
+    values = np.sort(attention.astype(np.float64), axis=None)[::-1]
+    held = np.cumsum(values)
+    threshold = values[np.searchsorted(held, share * held[-1] * (1 - 1e-12))]
+    return np.asarray(attention >= threshold)
 
 
 def _check(truth: NDArray[np.bool_]) -> None:

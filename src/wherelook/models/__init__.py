@@ -4,7 +4,15 @@ from wherelook.models.requirements import check_torchvision
 
 check_torchvision()  # before the first import of Transformers
 
+from wherelook.models.endpoint import EndpointModel, EndpointScore  # noqa: E402
 from wherelook.models.hf import VisionLanguageModel  # noqa: E402
 from wherelook.models.loading import EMBEDDED  # noqa: E402
+from wherelook.models.scoring import HuggingFaceScore  # noqa: E402
 
-__all__ = ["EMBEDDED", "VisionLanguageModel"]
+AnyModel = VisionLanguageModel | EndpointModel
+"""Whoever answers: a model in this process, or one behind an address."""
+
+AnyScore = HuggingFaceScore | EndpointScore
+"""The score function of an answer of either."""
+
+__all__ = ["EMBEDDED", "AnyModel", "AnyScore", "EndpointModel", "VisionLanguageModel"]

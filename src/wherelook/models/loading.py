@@ -22,6 +22,8 @@ from transformers import (
 )
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
+from wherelook.address import is_address
+from wherelook.models import minigemini
 from wherelook.types import InputError, WherelookError
 
 EMBEDDED = "embedded"
@@ -65,6 +67,7 @@ def load(
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; valid: {', '.join(DTYPES)}")
     place = locate(name)
+    minigemini.register()
     if revision is not None and Path(place).is_dir():
         raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
@@ -205,6 +208,8 @@ def locate(name: str) -> str:
         if not (path / "config.json").is_file():
             raise InputError(f"model folder {name!r} has no config.json; expected a save_pretrained folder")
         return str(path)
+    if is_address(name):
+        raise InputError(f"{name[:200]!r} is the address of an endpoint, which only `wherelook explain` can ask")
     if not HUB_ID.fullmatch(name):
         raise InputError(f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'")
     return name

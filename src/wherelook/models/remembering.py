@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wherelook.models.endpoint.score import NO_GRADIENT, EndpointScore
 from wherelook.models.inside import Inside
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.types import Cost, Noise, Size
+from wherelook.types import Cost, InputError, Noise, Size
 
 LIMIT = 2**28
 """Bytes that are kept, at most: log-probabilities of any method, and gradients of some thousand masks and tokens."""
@@ -31,7 +32,9 @@ class ScoreMemory:
         limit: bytes to keep; what is found after that is found again each time.
     """
 
-    def __init__(self, score: HuggingFaceScore, *, together: Sequence[int] = (), limit: int = LIMIT) -> None:
+    def __init__(
+        self, score: HuggingFaceScore | EndpointScore, *, together: Sequence[int] = (), limit: int = LIMIT
+    ) -> None:
         self.score = score
         self.together = tuple(together)
         self.limit = limit
@@ -53,7 +56,7 @@ class ScoreMemory:
     ) -> tuple[Float[Tensor, "masks tokens"], Float[Tensor, "masks tokens height width"]]:
         """Log-probabilities of the tokens of `together`, and the gradient of each."""
         key = (*_key(masks), noise, "gradients")
-        values, gradients = self._recall(key, lambda: self._joint.token_gradients(masks, noise=noise))
+        values, gradients = self._recall(key, lambda: _white_box(self._joint).token_gradients(masks, noise=noise))
         return values, gradients
 
     def _recall(self, key: tuple[object, ...], find: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
@@ -113,11 +116,18 @@ class RememberingScore:
 
     def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
         """See `PixelGradient`."""
-        return self.own.pixel_gradient(grid, noise=noise)
+        return _white_box(self.own).pixel_gradient(grid, noise=noise)
 
     def inside(self) -> Inside:
         """See `OpensInside`."""
-        return self.own.inside()
+        return _white_box(self.own).inside()
+
+
+def _white_box(score: HuggingFaceScore | EndpointScore) -> HuggingFaceScore:
+    """The score, if it is of a model in this process."""
+    if isinstance(score, EndpointScore):
+        raise InputError(NO_GRADIENT)
+    return score
 
 
 def _key(masks: Tensor) -> tuple[object, ...]:

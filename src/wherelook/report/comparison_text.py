@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
@@ -24,8 +25,8 @@ from wherelook.study.comparison import (
 )
 
 WIDTH = 100
-NAME = 22
-"""Most characters of a name in a table."""
+NAME, SHORT = 20, 10
+"""Most characters in a table of a model's name, and of a task's or scale's."""
 EXAMPLES = 3
 """Samples that are named of each kind."""
 SIGNIFICANT = 0.05
@@ -42,7 +43,7 @@ CORRECTED = {
     "benjamini-hochberg": "Benjamini and Hochberg's correction over all tests shown",
 }
 CELLS = ("both right", "place only", "answer only", "neither")
-"""Heads of the four cells: right place and right answer, and so on."""
+"""The four cells: right place and right answer, the right place only, and so on."""
 
 
 def to_text(comparison: Comparison) -> str:
@@ -68,7 +69,7 @@ def to_text(comparison: Comparison) -> str:
         *(_tree(tree) for tree in comparison.trees),
         _findings(comparison, "focus"),
         _heading(QUESTIONS["evidence"]),
-        *_per_benchmark("Right place and right answer: answers, shares in %", comparison.evidence, _evidence),
+        *_per_benchmark(f"Place and answer: {' / '.join(CELLS)}; shares in %", comparison.evidence, _evidence),
         *_examples(comparison.evidence),
         *_per_benchmark("Reliance as a forecast of being right", comparison.calibrations, _calibrations),
         _findings(comparison, "evidence"),
@@ -93,8 +94,7 @@ def _coverage(lines: Sequence[Coverage]) -> str:
     return _table(
         head,
         [
-            [line.model, *map(str, (line.samples, line.common, line.ok, line.not_visual, line.weak_gap, line.error)),
-             str(line.judged), str(line.evidence)]
+            [_cut(line.model), *(str(getattr(line, field.name)) for field in fields(line)[2:])]
             for line in lines
         ],
     )  # fmt: skip
@@ -105,7 +105,7 @@ def _reliance(lines: Sequence[RelianceLine]) -> str:
     return _table(
         head,
         [
-            [line.task or ALL_TASKS, line.model, str(line.answers), _percent(line.resting),
+            [*_names(line), str(line.answers), _percent(line.resting),
              _percent(line.tokens_resting), _percent(line.accuracy), _percent(line.blind_accuracy)]
             for line in lines
         ],
@@ -116,7 +116,7 @@ def _relations(lines: Sequence[RelationLine]) -> str:
     return _table(
         ["what differs", "within", "pairs", "samples", "similarity"],
         [
-            [line.relation, line.within or ALL_TASKS, str(line.pairs), str(line.items), _figure(line.similarity)]
+            [line.relation, _cut(line.within or ALL_TASKS), str(line.pairs), str(line.items), _figure(line.similarity)]
             for line in lines
         ],
     )
@@ -125,7 +125,10 @@ def _relations(lines: Sequence[RelationLine]) -> str:
 def _pairs(lines: Sequence[PairLine]) -> str:
     return _table(
         ["model", "model", "what differs", "similarity", "by chance"],
-        [[line.first, line.second, line.relation, _figure(line.similarity), _figure(line.chance)] for line in lines],
+        [
+            [_cut(line.first), _cut(line.second), line.relation, _figure(line.similarity), _figure(line.chance)]
+            for line in lines
+        ],
     )
 
 
@@ -140,19 +143,19 @@ def _tree(tree: Tree) -> str:
         for merge in found.merges
     ]
     head = f"Which models look alike, {tree.benchmark}: distances at which they join, over {found.items} samples"
-    return _titled(head, "\n".join(lines))
+    order = _wrap(f"order: {', '.join(found.order)}", first="  ", rest="    ")
+    return _titled(head, "\n".join([*lines, order]))
 
 
 def _evidence(lines: Sequence[EvidenceLine]) -> str:
-    head = ["task", "model", "answers", *CELLS, "right place", "chance", "odds ratio"]
+    head = ["task", "model", "answers", "cells", "place right", "chance", "odds ratio"]
     return _table(
         head,
         [
-            [line.task or ALL_TASKS, line.model, str(line.answers), *(str(cell.count) for cell in line.cells),
+            [*_names(line), str(line.answers), " / ".join(str(cell.count) for cell in line.cells),
              _percent(line.right_place), f"{100 * line.chance:.0f}", _ratio(line.odds_ratio)]
             for line in lines
         ],
-        name=10,
     )  # fmt: skip
 
 
@@ -161,7 +164,7 @@ def _calibrations(lines: Sequence[CalibrationLine]) -> str:
     return _table(
         head,
         [
-            [line.task or ALL_TASKS, line.model, str(line.calibration.n), f"{line.calibration.error:.2f}",
+            [*_names(line), str(line.calibration.n), f"{line.calibration.error:.2f}",
              _figure(line.calibration.brier), _figure(line.calibration.roc_area)]
             for line in lines
         ],
@@ -263,19 +266,27 @@ def _titled(title: str, text: str) -> str:
 
 def _wrap(text: str, first: str = "", rest: str = "") -> str:
     return textwrap.fill(
-        " ".join(text.split()), WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        " ".join(_printable(text).split()), WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]], name: int = NAME) -> str:
-    """Columns two spaces apart; the first two and all other text that is longer than `name` is cut."""
-    cells = [list(head), *([_cut(cell, name) for cell in line] for line in lines)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (head, *lines)
     )
 
 
-def _cut(text: str, most: int) -> str:
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= most or text[0].isdigit() else text[: most - 1] + "…"
+def _names(line: RelianceLine | EvidenceLine | CalibrationLine) -> tuple[str, str]:
+    return _cut(line.task or ALL_TASKS, SHORT), _cut(line.model)
+
+
+def _cut(text: str, most: int = NAME) -> str:
+    text = _printable(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """Names come from data: nothing in them may steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

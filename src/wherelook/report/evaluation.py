@@ -50,6 +50,7 @@ LABELS: Mapping[str, str] = {
     "roc_area": "ROC area",
     "flip": "flip",
     "keep": "keep",
+    "sufficient_area": "sufficient",
     "compactness": "compact",
     "stability_seed": "seed",
     "stability_noise": "noise",

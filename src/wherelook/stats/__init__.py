@@ -2,6 +2,7 @@
 
 from wherelook.stats.agreement import cohens_kappa
 from wherelook.stats.calibration import Bin, Calibration, calibration, roc_area
+from wherelook.stats.chance import chance_test
 from wherelook.stats.correlation import spearman_test
 from wherelook.stats.effects import cliffs_delta, cohens_dz
 from wherelook.stats.hierarchy import Hierarchy, Merge, cluster_models
@@ -35,6 +36,7 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_interval",
     "calibration",
+    "chance_test",
     "cliffs_delta",
     "cluster_models",
     "cohens_dz",

@@ -9,7 +9,7 @@ from torch import Tensor
 from wherelook.attribution import METHODS
 from wherelook.attribution.regions import superpixels
 from wherelook.case import Case, open_case
-from wherelook.metrics import rank_correlation, replay, top_area
+from wherelook.metrics import rank_correlation, replay, sufficient_area, top_area
 from wherelook.study.runs import Run
 from wherelook.tokens import FLIP_FLOOR, holds_words, selected_words
 from wherelook.types import WherelookError
@@ -26,19 +26,22 @@ def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) ->
     """Measures that ours does not optimise: another grid, and the model's answer when it is asked again.
 
     The answer is given again with the unseen baseline in place of what is removed; it has flipped when a word that was
-    explained is missing from it.
+    explained is missing from it, and holds when none is.
     """
     score = case.against(case.selected_score(), case.unseen_baseline)
     regions = superpixel_grid(case)
     other = replay(score, saliency, steps=SUPERPIXEL_READS, regions=regions)
     words = selected_words(case.relevance.tokens)
-    removed = case.answer_to(score, 1 - top_area(saliency, case.image.size, FLIP_AREA))
-    kept = case.answer_to(score, top_area(saliency, case.image.size, KEEP_AREA))
+
+    def holds(mask: Tensor) -> bool:
+        return holds_words(case.answer_to(score, mask), words)
+
     return {
         "deletion_superpixels": other.deletion,
         "insertion_superpixels": other.insertion,
-        "flip": float(not holds_words(removed, words)),
-        "keep": float(holds_words(kept, words)),
+        "flip": float(not holds(1 - top_area(saliency, case.image.size, FLIP_AREA))),
+        "keep": float(holds(top_area(saliency, case.image.size, KEEP_AREA))),
+        "sufficient_area": sufficient_area(saliency, case.image.size, holds),
     }
 
 

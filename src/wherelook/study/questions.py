@@ -11,6 +11,7 @@ from wherelook.stats import (
     Test,
     association_test,
     calibration,
+    chance_test,
     mcnemar_test,
     mixed_model,
     paired_test,
@@ -35,6 +36,7 @@ FIGURES: Mapping[str, tuple[Question, str]] = {
     "reliance": ("reliance", "reliance on the image"),
     "energy": ("focus", "the share of saliency on the evidence"),
     "compactness": ("focus", "the area that holds half of the saliency"),
+    "centre_mass": ("focus", "the share of saliency in the middle of the image"),
 }
 """Columns whose mean is compared between models: the question that they belong to, and what they are."""
 
@@ -113,10 +115,8 @@ def evidence_matters(
                 calibrations.append(CalibrationLine(benchmark.name, task, model.name, found))
         placed = rows.those("pointing", status="ok")
         if len(placed.rows) >= LEAST_ITEMS:
-            test = paired_test(
-                placed.column("pointing"),
-                placed.column("evidence_share"),
-                **_permuted(placed, precision),
+            test = chance_test(
+                placed.column("pointing"), placed.column("evidence_share"), **_permuted(placed, precision)
             )
             question = "Does its focus lie on the evidence more often than a random place would?"
             asked.append(Asked("evidence", benchmark.name, model.name, question, test))

@@ -17,7 +17,7 @@ from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
 from wherelook.explain import explain_case
 from wherelook.explanation import Explanation
-from wherelook.metrics import compactness
+from wherelook.study.focus import focus_measures
 from wherelook.study.measures import independent_measures
 from wherelook.study.runs import Run
 from wherelook.types import InputError
@@ -28,6 +28,9 @@ MEASURES = (
     "pointing",
     "energy",
     "roc_area",
+    "human_pointing",
+    "human_energy",
+    "human_correlation",
     "deletion",
     "insertion",
     "deletion_normalized",
@@ -40,7 +43,11 @@ MEASURES = (
     "insertion_superpixels",
     "flip",
     "keep",
+    "sufficient_area",
     "compactness",
+    "effective_area",
+    "centre_mass",
+    "border_mass",
     "stability_seed",
     "stability_noise",
     "stability_paraphrase",
@@ -68,18 +75,22 @@ def sample_row(sample: Sample) -> Row:
 
 
 def image_row(sample: Sample) -> Row:
-    """What is known of its image and of the evidence in it.
+    """What is known of its image.
 
     Raises:
-        WherelookError: the image, or the mask of the evidence, cannot be read.
+        WherelookError: the image cannot be read.
     """
     height, width = sample.image.size
-    return {
-        "image_width": width,
-        "image_height": height,
-        "image_sha256": sample.image.sha256,
-        "evidence_share": None if sample.truth is None else float(sample.truth.mean()),
-    }
+    return {"image_width": width, "image_height": height, "image_sha256": sample.image.sha256}
+
+
+def evidence_row(sample: Sample) -> Row:
+    """What is known of the evidence in its image.
+
+    Raises:
+        WherelookError: it lies nowhere in the image, or the file of its mask cannot be read.
+    """
+    return {"evidence_share": None if sample.truth is None else float(sample.truth.mean())}
 
 
 def model_row(description: Mapping[str, Any]) -> Row:
@@ -139,7 +150,7 @@ def explain_run(
     Args:
         case: the answered question, as `run` selects its words (`case_of`).
         run: what explains it.
-        sample: what was asked; its `truth` is what maps are compared with.
+        sample: what was asked; its `truth` and its `human` are what maps are compared with.
         replay_steps: see `Explainer.explain`.
         independent: whether to take `independent_measures` too.
         seed: of everything random.
@@ -157,7 +168,7 @@ def explain_run(
     if explanation.status != "ok":
         return row, None
     saliency = torch.from_numpy(explanation.heatmap)
-    row["compactness"] = compactness(saliency)
+    row |= focus_measures(saliency, sample)
     if independent:
         row |= independent_measures(case, saliency)
     return row, saliency

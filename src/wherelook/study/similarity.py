@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.metrics import rank_correlation
+from wherelook.metrics import earth_movers_distance, rank_correlation, top_overlap
 from wherelook.stats import Test, cluster_models, mean_interval, paired_test
 from wherelook.study.comparison import PairLine, Relation, RelationLine, StudyModel, Tree
 from wherelook.study.findings import Asked, Outcome, Precision
@@ -19,8 +19,19 @@ from wherelook.study.together import Benchmark, read_maps
 Similarity = Callable[[Tensor, Tensor], float | None]
 """(map, map) to how alike they are, 1: equal, at most; None where one of them is flat."""
 
-SIMILARITIES: Mapping[str, Similarity] = {"rank-correlation": rank_correlation}
-"""By name; see docs/metrics.md."""
+
+def transport_closeness(first: Float[Tensor, "a b"], second: Float[Tensor, "c d"]) -> float | None:
+    """1 - the earth mover's distance of two maps of a square image."""
+    distance = earth_movers_distance(first, second)
+    return None if distance is None else 1 - distance
+
+
+SIMILARITIES: Mapping[str, Similarity] = {
+    "rank-correlation": rank_correlation,
+    "top-overlap": top_overlap,
+    "transport": transport_closeness,
+}
+"""By name; see docs/compare.md."""
 
 MAPS_NEEDED = 0.5
 """A model with maps on a smaller share of the samples takes no part: too little would be left of the others."""

@@ -25,7 +25,7 @@ from wherelook.types import InputError
 COLUMNS = (
     *("position", "sample", "dataset", "kind", "group", "fingerprint", "image_sha256", "evidence_share", "run"),
     *("status", "reason", "error", "correct", "blind_correct", "reliance", "words", "relevant_words"),
-    *("tokens_words", "tokens_selected", "pointing", "energy", "compactness"),
+    *("tokens_words", "tokens_selected", "pointing", "energy", "compactness", "centre_mass"),
 )
 """Of the records, all that a comparison reads beside the maps."""
 

@@ -11,20 +11,29 @@ import torch
 
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
-from wherelook.explain import Explainer
 from wherelook.models import VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
 from wherelook.study.engine import Finished, Task
 from wherelook.study.judges import AUTOMATIC, JUDGES, check_judge, judge_for
-from wherelook.study.rows import Row, case_of, case_row, explain_run, image_row, model_row, run_row, sample_row
+from wherelook.study.rows import (
+    Row,
+    case_of,
+    case_row,
+    evidence_row,
+    explain_run,
+    image_row,
+    model_row,
+    run_row,
+    sample_row,
+)
 from wherelook.study.runs import Run
 from wherelook.types import InputError, WherelookError, unknown_name
 
 MEASURED: Mapping[str, str] = {
-    "map": "what needs no pass of the model: pointing, energy and ROC area where the evidence is known, compactness",
+    "map": "what needs no pass of the model: where the map lies, against the evidence and people where these are known",
     "replay": "deletion and insertion with both baselines too",
-    "all": "superpixels, flip and keep too",
+    "all": "superpixels, flip, keep and the sufficient area too",
 }
 """How much is measured of each map, and what that is."""
 
@@ -76,10 +85,10 @@ class Procedure:
 
 
 def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:
-    """A worker with a model of its own; `options` are those of `Explainer.from_pretrained`."""
+    """A worker with a model of its own; `options` are those of `VisionLanguageModel.from_pretrained`."""
     if multiprocessing.parent_process() is not None:
         quiet()  # several processes would show their bars at once
-    return ModelWorker(procedure, Explainer.from_pretrained(model, **options).model)
+    return ModelWorker(procedure, VisionLanguageModel.from_pretrained(model, **options))
 
 
 class ModelWorker:
@@ -103,6 +112,7 @@ class ModelWorker:
         with self.model.evaluation():
             try:
                 shared |= image_row(sample)
+                shared |= evidence_row(sample)
                 case = self._ask(sample)
                 shared |= case_row(case) | self._judged(case, sample)
             except Exception as error:

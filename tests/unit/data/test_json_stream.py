@@ -63,7 +63,7 @@ def test_broken_documents(text, message):
 
 
 def test_an_entry_that_never_ends(monkeypatch):
-    monkeypatch.setattr(json_stream, "CHUNK", 10)
+    monkeypatch.setattr(json_stream, "CHUNK", 200_000)
     monkeypatch.setattr(json_stream, "LONGEST_ENTRY", 1_000_000)
     with pytest.raises(WherelookError, match="x, line 1: an entry is longer than 1 million characters"):
         list(entries(io.BytesIO(b'["' + b"x" * 1_000_100), "x"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.metrics import METRICS, energy, focus_box, peak, pointing, roc_area
+from wherelook.metrics import METRICS, attended_region, energy, focus_box, peak, pointing, roc_area
 from wherelook.types import InputError
 
 
@@ -146,6 +146,32 @@ def test_focus_box_is_whole_pixels_inside_the_image(rows, columns, height, width
     x0, y0, x1, y1 = focus_box(torch.rand(rows, columns, generator=seeded(seed)), (height, width))
     assert 0 <= x0 < x1 <= width
     assert 0 <= y0 < y1 <= height
+
+
+# ---- where people looked ----
+
+
+def test_the_attended_region_is_the_smallest_with_half_of_it():
+    attention = np.array([[0, 5, 2], [1, 1, 1]], np.float32)
+    assert attended_region(attention).tolist() == [[False, True, False], [False] * 3]
+    assert attended_region(attention, share=0.51).tolist() == [[False, True, True], [False] * 3]
+    assert attended_region(attention, share=0.8).tolist() == [[False, True, True], [True] * 3]  # ties go together
+    assert attended_region(np.full((3, 3), 0.2, np.float32)).all()
+
+
+@given(st.integers(0, 999), st.floats(0.05, 1))
+def test_no_smaller_region_holds_as_much(seed, share):
+    attention = torch.rand(9, 7, generator=seeded(seed)).numpy()
+    region = attended_region(attention, share=share)
+    held = attention[region].sum(dtype=np.float64) / attention.sum(dtype=np.float64)
+    assert held >= share - 1e-9
+    assert held - attention[region].min() / attention.sum(dtype=np.float64) < share + 1e-9
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1, np.nan])
+def test_attention_that_is_none_is_refused(value):
+    with pytest.raises(InputError, match="finite values, none of them negative and at least one above 0"):
+        attended_region(np.full((4, 4), value, np.float32))
 
 
 # ---- what is refused ----

@@ -82,7 +82,10 @@ def test_rows_do_not_depend_on_what_came_before(model, samples):
 
 @pytest.mark.parametrize(
     ("measured", "there", "not_there"),
-    [("map", ("pointing", "compactness"), ("deletion",)), ("all", ("deletion", "flip", "insertion_superpixels"), ())],
+    [
+        ("map", ("pointing", "effective_area", "centre_x"), ("deletion",)),
+        ("all", ("deletion", "flip", "insertion_superpixels", "sufficient_area"), ()),
+    ],
 )
 def test_how_much_is_measured(model, samples, measured, there, not_there):
     row = rows_of(model, samples, measured=measured)[1]

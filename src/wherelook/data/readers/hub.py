@@ -32,15 +32,13 @@ def read(name: str, columns: Mapping[str, str]) -> Iterator[Sample]:
     try:
         import datasets
     except ImportError as error:
-        raise InputError("reading a data set of the hub needs the package datasets: pip install datasets") from error
+        raise InputError("data sets of the hub need the package datasets: pip install 'wherelook[hub]'") from error
     fields = {field: column for field, column in columns.items() if field in FIELDS}
-    rows = _load(datasets, name, columns)
     number = 0
     try:
-        for values in rows:
-            number += 1
-            values = {column: _in_folder(value, name) for column, value in values.items()}
-            yield sample(Row(f"{name}, row {number}", values), Folder(Path(name)), fields)
+        for number, stored in enumerate(_load(datasets, name, columns), start=1):
+            values = {column: _in_folder(value, name) for column, value in stored.items()}
+            yield sample(Row(f"{name}, row {number}", values, number), Folder(Path(name)), fields)
     except (WherelookError, GeneratorExit):
         raise
     except Exception as error:  # of the network and of many formats

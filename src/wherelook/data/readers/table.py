@@ -55,9 +55,8 @@ def sample(row: Row, files: Files, columns: Mapping[str, str], prefix: str = "")
     if choices:
         # The text of an option counts before its letter: an option may itself be "A".
         references = tuple(text if text in choices else (chosen(choices, text) or text) for text in references)
-    number = row.place.rpartition(" ")[2]
     return Sample(
-        id=row.name(column["id"]) or f"{prefix}{number}",
+        id=row.name(column["id"]) or f"{prefix}{row.number}",
         source=row.image(column["image"], files),
         question=row.required(column["question"]),
         references=references,

@@ -1,0 +1,229 @@
+"""A model behind an address. It offers what `wherelook.models.hf.VisionLanguageModel` does, but gradient and inside.
+
+Here a prompt is a question and the pixels of an image as they are sent; the chat template, the processor and the
+tokenizer are the server's. What an answer's tokens are is known from the server's replies alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from wherelook.geometry import BlendError
+from wherelook.models.endpoint.client import Client, RefusedError, shorten
+from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
+from wherelook.models.endpoint.score import PIXELS, EndpointScore
+from wherelook.models.hf import Prompt
+from wherelook.types import Cost, InputError, WherelookError
+
+CHAT = "/chat/completions"
+MOST_AT_ONCE = 256
+NAMES_SHOWN = 8
+
+
+class EndpointModel:
+    """An OpenAI-compatible endpoint that tells the log-probabilities of a given answer.
+
+    The API key is read from the environment (`wherelook.models.endpoint.client.KEY_VARIABLES`), and sent to this
+    address alone.
+
+    Args:
+        address: such as http://localhost:8000/v1.
+        model_name: of the model there; None if the server has one only.
+        concurrency: requests under way at once, from 1 to 256.
+        options: timeout and retries; see `Client`.
+
+    Raises:
+        InputError: a wrong address, key or number, no such model, or a name is missing.
+        WherelookError: the server cannot be reached, or does not speak the protocol.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, address: str, *, model_name: str | None = None, concurrency: int = 4, **options: Any) -> None:
+        if not 1 <= concurrency <= MOST_AT_ONCE:
+            raise InputError(f"the concurrency is from 1 to {MOST_AT_ONCE}; got {concurrency}")
+        self.client = Client(address, **options)
+        self.concurrency = concurrency
+        self.identifier = self.client.address
+        self.name = self._only_name() if model_name is None else model_name
+        self.cost = Cost()
+        self._protocol: Protocol | None = None
+        self._answers: dict[tuple[int, ...], tuple[str, ...]] = {}
+
+    @property
+    def description(self) -> dict[str, str | None]:
+        """What a result says about the model."""
+        return {
+            "id": self.identifier,
+            "name": self.name,
+            "revision": None,
+            "class": "endpoint",
+            "dtype": None,
+            "attention": None,
+        }
+
+    # ---- prompt and answer ----
+
+    def encode(self, image: Image.Image, question: str) -> Prompt:
+        """Question and image as they will be sent."""
+        return Prompt(question, self._pixels(image))
+
+    def pixels(self, prompt: Prompt, image: Image.Image) -> dict[str, Tensor]:
+        """The pixels of another image of the same size for the same prompt."""
+        return self._pixels(image)
+
+    def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
+        """Token ids of the greedy answer.
+
+        Raises:
+            WherelookError: the model answers with nothing, or the endpoint fails.
+        """
+        ids = self.generate_ids(prompt, max_new_tokens=max_new_tokens)
+        if not ids:
+            raise WherelookError("the model's answer is empty: rephrase the question, or give the answer to explain")
+        return ids
+
+    def generate_ids(self, prompt: Prompt, *, max_new_tokens: int) -> tuple[int, ...]:
+        """As `generate`, but without any where the model answers with nothing."""
+        reply = self._post({"messages": _messages(prompt), "max_tokens": max_new_tokens})
+        usage = reply.get("usage")
+        count = usage.get("completion_tokens") if isinstance(usage, dict) else None
+        message = choice(reply).get("message")
+        text = message.get("content") if isinstance(message, dict) else None
+        if text is not None and not isinstance(text, str):
+            raise WherelookError(f"the answer of {self.identifier} is no text but a {type(text).__name__}")
+        ids = self.tokenize_answer(prompt, text) if text and text.strip() else ()
+        self.cost.generated_tokens += count if isinstance(count, int) and count > 0 else len(ids)
+        return ids
+
+    def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
+        """Token ids of a given answer as the server cuts it after the prompt; costs a request.
+
+        Raises:
+            InputError: the answer has no visible character, or the server tells no log-probabilities of it.
+        """
+        answer = answer.strip()
+        if not answer:
+            raise InputError("the answer to explain is empty")
+        tokens = self._ask(prompt.text, answer, (), prompt.inputs[PIXELS])
+        self.cost.forward += 1
+        ids = tuple(token.id for token in tokens)
+        self._answers[ids] = tuple(token.text for token in tokens)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer that this model has cut into tokens."""
+        return "".join(self.pieces(ids))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token of such an answer."""
+        return list(self._answers[tuple(ids)]) if ids else []
+
+    def special(self, ids: Sequence[int]) -> list[bool]:
+        """None of them is a special one: a server's answer is what a reader sees."""
+        return [False] * len(ids)
+
+    # ---- score ----
+
+    def check_blend(self, image: Image.Image, baseline: Image.Image) -> BlendError:
+        """No error: images are blended pixel by pixel, before the server's processor."""
+        return BlendError(0.0, 0.0)
+
+    def score(self, prompt: Prompt, baseline: Image.Image, answer: Sequence[int]) -> EndpointScore:
+        """The score function of all tokens of `answer`; `baseline` has the size of the prompt's image."""
+        ids = tuple(answer)
+        return EndpointScore(
+            partial(self._read, prompt.text, ids),
+            prompt.inputs,
+            self._pixels(baseline),
+            selected=range(len(ids)),
+            cost=self.cost,
+        )
+
+    @contextlib.contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """Nothing has to be set: a server only infers."""
+        yield
+
+    def request_bytes(self, image: Image.Image, question: str) -> int:
+        """How long a request about this image is. Blends of it are about as long, with a noise baseline longer."""
+        return len(str(_messages(self.encode(image, question))))
+
+    # ---- requests ----
+
+    def _only_name(self) -> str:
+        listed = self.client.get("/models").get("data")
+        names = [
+            model["id"]
+            for model in (listed if isinstance(listed, list) else [])
+            if isinstance(model, dict) and isinstance(model.get("id"), str)
+        ]
+        if len(names) == 1:
+            return names[0]
+        shown = ", ".join(shorten(name) for name in names[:NAMES_SHOWN]) or "(it lists none)"
+        raise InputError(f"which model of {self.identifier}? Give --model-name; it has: {shown}")
+
+    def _read(self, question: str, ids: tuple[int, ...], pictures: list[Tensor]) -> list[tuple[ScoredToken, ...]]:
+        """The tokens of an answer with each of these images; `concurrency` of them are asked about at once."""
+        answer = self.decode(ids)
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            found = list(pool.map(partial(self._ask, question, answer, ids), pictures))
+        self.cost.forward += len(found)
+        for tokens in found:
+            if tuple(token.id for token in tokens) != ids:
+                raise WherelookError(
+                    f"{self.identifier} cuts the answer {answer[:60]!r} into other tokens with another image: "
+                    "its log-probabilities cannot be compared"
+                )
+        return found
+
+    def _ask(self, question: str, answer: str, ids: Sequence[int], picture: Tensor) -> tuple[ScoredToken, ...]:
+        """The tokens of an answer to a question about one image. The first time it finds the server's protocol."""
+        messages = _messages(Prompt(question, {PIXELS: picture}))
+
+        def ask(protocol: Protocol) -> tuple[ScoredToken, ...]:
+            return protocol.read(self._post(protocol.request(messages, answer, ids)), answer)
+
+        if self._protocol is not None:
+            return ask(self._protocol)
+        problems = []
+        for name, protocol in PROTOCOLS.items():
+            try:
+                tokens = ask(protocol)
+            except (MissingError, RefusedError) as error:
+                problems.append(f"{name}: {error}")
+            else:
+                self._protocol = protocol
+                return tokens
+        raise InputError(
+            f"{self.identifier} does not tell the log-probabilities of a given answer ({'; '.join(problems)}); "
+            "vLLM and the llama.cpp server do"
+        )
+
+    def _post(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self.client.post(CHAT, {"model": self.name, "temperature": 0, **body})
+
+    @staticmethod
+    def _pixels(image: Image.Image) -> dict[str, Tensor]:
+        values = np.array(image.convert("RGB"))
+        return {PIXELS: torch.from_numpy(values).permute(2, 0, 1)[None].contiguous()}
+
+
+def _messages(prompt: Prompt) -> list[Message]:
+    """The user's turn: the image as PNG, without loss, then the question."""
+    file = io.BytesIO()
+    Image.fromarray(prompt.inputs[PIXELS][0].permute(1, 2, 0).numpy()).save(file, "PNG")
+    address = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image = {"type": "image_url", "image_url": {"url": address}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": prompt.text}]}]

@@ -1,0 +1,90 @@
+"""A comparison as text, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pandas
+import pytest
+
+from simulated_runs import Simulated, simulate_run
+from wherelook.report.comparison_text import WIDTH, to_text
+from wherelook.study.compare import compare_runs
+from wherelook.study.tables import to_record, to_tables, write_tables
+
+LONG = "llava-onevision-qwen2-72b-ov-chat-hf"
+BROKEN = {
+    "status": "error",
+    "error": "=boom\x1b[31m",
+    "words": None,
+    "relevant_words": None,
+    "correct": None,
+    "mask": None,
+}
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    models = Simulated(LONG, "LlavaOnevision", on_evidence=0.0), Simulated("b", "Two", looks=0.8)
+    models = *models, Simulated("c", "Two", 13_000_000_000)
+    return compare_runs(
+        [simulate_run(folder / model.name, model, samples=range(20), kinds=2, changes={3: BROKEN}) for model in models],
+        measure="top-overlap",
+    )
+
+
+def test_the_text_fits_its_width_and_holds_nothing_that_steers_a_terminal(comparison):
+    text = to_text(comparison)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "\x1b" not in text
+    assert "llava-onevision-qwe…" in text
+
+
+def test_every_test_is_printed_with_its_name_n_and_assumptions(comparison):
+    text = " ".join(to_text(comparison).split())
+    for finding in comparison.findings:
+        assert f"{finding.subject}, scenes: {finding.asked} {finding.test.name}, n = {finding.test.n}" in text
+        assert f"{finding.test.name}: {finding.test.assumptions}" in text
+    assert f"Holm's correction over all tests shown, {len(comparison.findings)}" in text
+
+
+def test_what_is_not_compared_is_printed(comparison):
+    text = " ".join(to_text(comparison).split())
+    assert f"{LONG}, scenes, error: s3 (=boom [31m)" in text
+    for note in comparison.notes:
+        assert note in text
+
+
+def test_tables_read_back_as_they_were(comparison, tmp_path):
+    write_tables(comparison, tmp_path)
+    for name, lines in to_tables(comparison).items():
+        parquet, csv = pandas.read_parquet(tmp_path / f"{name}.parquet"), pandas.read_csv(tmp_path / f"{name}.csv")
+        assert list(parquet.columns) == list(csv.columns) == list(lines[0])
+        assert len(parquet) == len(csv) == len(lines)
+    findings = pandas.read_parquet(tmp_path / "findings.parquet")
+    assert findings["p"].tolist() == [finding.p for finding in comparison.findings]
+    assert findings["effect"].tolist() == [finding.test.effect.value for finding in comparison.findings]
+    cells = pandas.read_parquet(tmp_path / "cells.parquet")
+    assert len(cells) == 4 * len(comparison.evidence)
+    assert cells["samples"][2].tolist() == list(comparison.evidence[0].cells[2].samples)
+
+
+def test_tables_of_an_earlier_comparison_do_not_stay(comparison, tmp_path):
+    write_tables(comparison, tmp_path)
+    single = simulate_run(tmp_path / "run", Simulated("a"), samples=range(12))
+    write_tables(compare_runs([single]), tmp_path)
+    assert not (tmp_path / "pairs.csv").exists()
+    assert not (tmp_path / "pairs.parquet").exists()
+
+
+def test_json_holds_everything_and_no_infinity(comparison, tmp_path):
+    write_tables(comparison, tmp_path)
+    record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert record == json.loads(json.dumps(to_record(comparison), allow_nan=False))
+    assert set(record) >= {"schema_version", "models", "coverage", "skipped", "findings", "trees", "notes"}
+    assert record["evidence"][0]["cells"][0]["samples"] == list(comparison.evidence[0].cells[0].samples)
+    bounds = [finding.test.effect.high for finding in comparison.findings]
+    written = [finding["test"]["effect"]["high"] for finding in record["findings"]]
+    assert written == [bound if math.isfinite(bound) else None for bound in bounds]

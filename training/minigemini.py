@@ -1,0 +1,124 @@
+"""The dual-encoder model: Mini-Gemini with a small CLIP tower, a small ConvNeXt and a Qwen2."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from architecture import Architecture, tower_input
+from PIL import Image
+from prompts import CHAT_TEMPLATE, IMAGE
+from transformers import CLIPVisionConfig, ConvNextConfig, GenerationConfig, PreTrainedTokenizerFast, Qwen2Config
+
+from wherelook.models.minigemini.configuration import MiniGeminiConfig
+from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
+from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor, cut_views
+
+HIGH_SIDE, LOW_SIDE, PATCH = 128, 64, 8
+GRID = LOW_SIDE // PATCH
+WIDTH, HEADS = 128, 4
+VISION_LAYERS, VISION_MLP = 4, 256
+HIGH_WIDTHS, HIGH_DEPTHS = [24, 32, 48, 64], [1, 1, 1, 1]
+TEXT_LAYERS, TEXT_MLP = 5, 384
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> MiniGeminiProcessor:
+    image_processor = MiniGeminiImageProcessor(
+        size={"height": HIGH_SIDE, "width": HIGH_SIDE},
+        crop_size={"height": LOW_SIDE, "width": LOW_SIDE},
+        resample=2,  # bilinear: no ringing at edges
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+    )
+    return MiniGeminiProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        patch_size=PATCH,
+        chat_template=CHAT_TEMPLATE,
+        image_token=IMAGE,
+    )
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast) -> MiniGeminiForConditionalGeneration:
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    text = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=TEXT_MLP,
+        num_hidden_layers=TEXT_LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=pad,
+        initializer_range=0.05,
+    )
+    vision = CLIPVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=VISION_MLP,
+        projection_dim=WIDTH,
+        num_hidden_layers=VISION_LAYERS,
+        num_attention_heads=HEADS,
+        image_size=LOW_SIDE,
+        patch_size=PATCH,
+    )
+    config = MiniGeminiConfig(
+        text_config=text,
+        vision_config=vision,
+        # A layer scale of 1e-6, made for depth, would keep so few blocks shut for most of the training.
+        high_resolution_config=ConvNextConfig(hidden_sizes=HIGH_WIDTHS, depths=HIGH_DEPTHS, layer_scale_init_value=0.1),
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        vision_feature_layer=-1,
+    )
+    config.eos_token_id, config.pad_token_id = end, pad
+    model = MiniGeminiForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, max_new_tokens=32, do_sample=False)
+    return model
+
+
+def sample_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Square: the border that the processor adds to other shapes has no patch labels."""
+    side = int(rng.choice((128, 224, 448), p=(0.65, 0.3, 0.05)))
+    return side, side
+
+
+def view_pixels(image: Image.Image) -> np.ndarray:
+    """(HIGH_SIDE, HIGH_SIDE, 3) of a square image; what the low-resolution tower sees is made from it."""
+    return np.asarray(image.resize((HIGH_SIDE, HIGH_SIDE), Image.Resampling.BILINEAR))
+
+
+def low_resolution(pixels: torch.Tensor) -> torch.Tensor:
+    """(batch, HIGH_SIDE, HIGH_SIDE, 3) uint8 to (batch, 3, LOW_SIDE, LOW_SIDE) in -1 to 1."""
+    return torch.cat([cut_views(image, LOW_SIDE, grid=1, whole=False) for image in tower_input(pixels[:, None])])
+
+
+def image_features(model: MiniGeminiForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
+    """The low-resolution tokens with what they mined from the high-resolution map."""
+    low, high = low_resolution(pixels)[:, None], tower_input(pixels[:, None])
+    return model.model.get_image_features(low, high).last_hidden_state
+
+
+def embed_image(model: MiniGeminiForConditionalGeneration, features: torch.Tensor) -> torch.Tensor:
+    return model.model.multi_modal_projector(features)
+
+
+def encoders(model: MiniGeminiForConditionalGeneration) -> torch.nn.Module:
+    """Both towers and the mining between them learn to see together."""
+    inner = model.model
+    return torch.nn.ModuleList([inner.vision_tower, inner.high_resolution_tower, inner.mining])
+
+
+MINIGEMINI = Architecture(
+    image_side=HIGH_SIDE,
+    grids=(GRID,),
+    image_tokens=GRID * GRID,
+    sample_size=sample_size,
+    view_pixels=view_pixels,
+    build_processor=build_processor,
+    build_model=build_model,
+    image_features=image_features,
+    embed_image=embed_image,
+    encoder=encoders,
+    first_tower_input=low_resolution,
+)
