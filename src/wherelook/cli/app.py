@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wherelook import __version__
-from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, sanity, scenes, sweep
+from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, report, sanity, scenes, sweep
 from wherelook.cli.run import run as run_command
 from wherelook.types import WherelookError
 
@@ -57,6 +57,7 @@ app.command("datasets")(listings.datasets)
 app.command("scenes")(scenes.scenes)
 app.command("run")(run_command)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sanity")(sanity.sanity)
 app.command("sweep")(sweep.sweep)

@@ -93,7 +93,9 @@ def choose_exhibits(comparison: Comparison, count: int) -> Exhibition:
     wanted = {key for key in rows if key in chosen}
     full = _rows(comparison, SHOWN, wanted) if wanted else {}
     images, notes = _read_images(full)
-    exhibits = tuple(Exhibit(key[0], key[1], full[key], *images.get(key, (None, None))) for key in rows if key in wanted)
+    exhibits = tuple(
+        Exhibit(key[0], key[1], full[key], *images.get(key, (None, None))) for key in rows if key in wanted
+    )
     return Exhibition(exhibits, len(rows), notes)
 
 

@@ -11,7 +11,7 @@ from wherelook.types import InputError, WherelookError
 
 
 def push(repository: str, page: Path, tables: Path | None = None) -> str:
-    """Uploads the page as report.html, and the files of the tables beside it; makes a private data set if there is none.
+    """Uploads the page as report.html and the files of the tables; makes a private data set if there is none.
 
     Args:
         repository: OWNER/NAME of a data set on the hub.

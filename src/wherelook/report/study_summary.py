@@ -82,9 +82,8 @@ def _focus(comparison: Comparison, benchmark: str) -> list[str]:
     low, high = (min(chances), max(chances)) if chances else (0.0, 0.0)
     spread = number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"
     chance = f" Maps of different samples reach {spread} by habit alone." if chances else ""
-    return [
-        f"On {benchmark}, the similarity ({words(comparison.measure)}) of two models' maps of a sample is {found}.{chance}"
-    ]
+    measure = words(comparison.measure)
+    return [f"On {benchmark}, the similarity ({measure}) of two models' maps of a sample is {found}.{chance}"]
 
 
 def _relation(relation: str) -> str:

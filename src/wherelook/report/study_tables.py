@@ -234,7 +234,9 @@ def calibrations(comparison: Comparison) -> Table:
         TASK,
         MODEL,
         Column("Answers", "known to be right or wrong"),
-        Column("Calibration error", "expected, over bins of reliance: 0 where reliance is the probability of being right"),
+        Column(
+            "Calibration error", "expected, over bins of reliance: 0 where reliance is the probability of being right"
+        ),
         Column("Brier score", "mean squared difference of reliance and outcome: 0 is best"),
         Column("ROC area", "probability that a right answer has the higher reliance than a wrong one: 0.5 is chance"),
     )
