@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from wherelook.stats import Estimate
 
 WIDTH = 520  # of the drawing
-CHARACTER = 6.4  # room for a letter of a name
+CHARACTER = 7.3  # room for a letter of a name
 LONGEST_NAME = 24  # characters; what is longer is cut
-RIGHT = 16  # room right of the axis
+RIGHT = 22  # room right of the axis
 TOP, LINE, BOTTOM = 8, 28, 44  # room above, of every name, and for the axis below
 SIDE_BY_SIDE = 5.0  # of the marks on one line, from its middle
 STEPS = 5  # of an axis, about

@@ -108,5 +108,5 @@ def _joins(tree: Hierarchy, start: float, top: float) -> list[Join]:
         path = f"M{x0:.1f} {y0:.1f}H{x:.1f}V{y1:.1f}H{x1:.1f}"
         at[members] = x, (y0 + y1) / 2
         text = f"{', '.join(merge.members)}: distance {number(merge.height)}, support {share(merge.support)}"
-        joins.append(Join(path, x, (y0 + y1) / 2, f"{100 * merge.support:.0f}", text))
+        joins.append(Join(path, x + 4, (y0 + y1) / 2 - 4, f"{100 * merge.support:.0f}", text))
     return joins

@@ -95,6 +95,7 @@ def render(
             benchmarks=[figures(comparison, name) for name in _benchmarks(comparison)],
             frame={"interval": interval_plot, "similarity": similarity_plot, "evidence": evidence_plot},
             measure=study_tables.words(comparison.measure),
+            correction=study_tables.CORRECTIONS[comparison.correction],
             gallery=gallery,
             exhibition=exhibition,
             left_out=len(exhibition.exhibits) - len(gallery),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from wherelook.report.study_tables import CORRECTIONS, SIGNIFICANT, words
-from wherelook.report.wording import DASH, figure, interval, number, p_value, percent, ratio, ratio_interval, share
+from wherelook.report.study_tables import SIGNIFICANT, words
+from wherelook.report.wording import figure, interval, number, p_value, percent, ratio, ratio_interval, share
 from wherelook.stats import Estimate
 from wherelook.study.comparison import Comparison, Finding, Question
 
@@ -16,19 +17,27 @@ QUESTIONS: dict[Question, str] = {
     "evidence": "Does looking at the evidence matter?",
 }
 NAMED = 4
-"""Significant tests of one question that are named; of more only their number is."""
+"""Significant tests of one kind that are named; of more only their number is."""
 
 Text = Callable[[Estimate], str]
 
 
-def answers(comparison: Comparison) -> dict[Question, tuple[str, ...]]:
-    """Sentences on each question, benchmark by benchmark, and on its tests."""
+@dataclass(frozen=True)
+class Summary:
+    """Sentences with figures, benchmark by benchmark; and of each thing that was tested what came out."""
+
+    sentences: tuple[str, ...]
+    tests: tuple[tuple[str, str], ...]
+
+
+def answers(comparison: Comparison) -> dict[Question, Summary]:
+    """What is found on each question."""
     benchmarks = tuple(dict.fromkeys(line.benchmark for line in comparison.coverage))
     figures = {"reliance": _reliance, "focus": _focus, "evidence": _evidence}
     return {
-        question: (
-            *(sentence for benchmark in benchmarks for sentence in figures[question](comparison, benchmark)),
-            *_tests(comparison, question),
+        question: Summary(
+            tuple(sentence for benchmark in benchmarks for sentence in figures[question](comparison, benchmark)),
+            _tests(comparison, question),
         )
         for question in QUESTIONS
     }
@@ -127,26 +136,38 @@ def _range(lines: Sequence[Any], column: str, text: Text) -> str:
     low, high = min(known, key=lambda one: one[0].value), max(known, key=lambda one: one[0].value)
     if len(known) == 1 or low[0].value == high[0].value:
         return text(low[0]) + (" for all models" if len(known) > 1 else "")
-    return f"{text(low[0])} ({low[1]}) to {text(high[0])} ({high[1]})"
+    return f"{_of(text(low[0]), low[1])} to {_of(text(high[0]), high[1])}"
 
 
-def _tests(comparison: Comparison, question: Question) -> list[str]:
+def _of(figure: str, model: str) -> str:
+    """A figure with its interval in brackets, and whose it is in the same brackets."""
+    return f"{figure.removesuffix(')')}; {model})"
+
+
+def _tests(comparison: Comparison, question: Question) -> tuple[tuple[str, str], ...]:
+    """What was tested, and for whom it was found."""
     own = [finding for finding in comparison.findings if finding.question == question]
-    if not own:
-        return []
-    significant = [finding for finding in own if finding.p < SIGNIFICANT]
-    correction = CORRECTIONS[comparison.correction]
-    head = f"Of {plural(len(own), 'test')}, {len(significant)} {'is' if len(significant) == 1 else 'are'} significant "
-    head += f"(p < {SIGNIFICANT:g} after {correction} over all {len(comparison.findings)} tests of the page)"
-    if not significant:
-        return [f"{head}: this is no proof that there is no effect."]
-    named = "; ".join(_named(finding) for finding in significant[:NAMED])
-    return [f"{head}{', among them' if len(significant) > NAMED else ''}: {named}."]
-
-
-def _named(finding: Finding) -> str:
-    effect = finding.test.effect
-    return (
-        f"{finding.asked.removesuffix('?')} {DASH} {finding.subject}, {finding.benchmark}: {effect.name} "
-        f"{number(effect.value)} ({interval(effect)}), p {p_value(finding.p)}"
+    several = len({line.benchmark for line in comparison.coverage}) > 1
+    return tuple(
+        (asked, _outcome([finding for finding in own if finding.asked == asked], several))
+        for asked in dict.fromkeys(finding.asked for finding in own)
     )
+
+
+def _outcome(findings: Sequence[Finding], several: bool) -> str:
+    significant = [finding for finding in findings if finding.p < SIGNIFICANT]
+    of = f"{len(significant)} of {plural(len(findings), 'test')}" if len(findings) > 1 else ""
+    if not significant:
+        only = findings[0]
+        return f"Not significant in {plural(len(findings), 'test')}." if of else f"Not significant: {_effect(only)}."
+    named = "; ".join(
+        f"{finding.subject}{f' on {finding.benchmark}' if several else ''}, {_effect(finding)}"
+        for finding in significant[:NAMED]
+    )
+    more = f"; and {len(significant) - NAMED} more" if len(significant) > NAMED else ""
+    return f"Significant{f' in {of}' if of else ''}: {named}{more}."
+
+
+def _effect(finding: Finding) -> str:
+    effect = finding.test.effect
+    return f"{effect.name} {number(effect.value)} ({interval(effect)}), p {p_value(finding.p)}"

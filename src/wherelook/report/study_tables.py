@@ -123,7 +123,16 @@ def skipped(comparison: Comparison) -> Table:
         groups.setdefault((line.benchmark, line.model, line.status, line.reason), []).append(line.sample)
     ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
     lines = [
-        Line((Cell(benchmark), Cell(model), Cell(status), _count(len(samples)), Cell(reason), Cell(_named(samples))))
+        Line(
+            (
+                Cell(benchmark),
+                Cell(model),
+                Cell(status.replace("_", " ")),
+                _count(len(samples)),
+                Cell(reason),
+                Cell(_named(samples)),
+            )
+        )
         for (benchmark, model, status, reason), samples in ranked[:REASONS]
     ]
     left = len(ranked) - REASONS
@@ -158,7 +167,7 @@ def reliance(comparison: Comparison) -> Table:
         for line in comparison.reliance
     ]  # fmt: skip
     caption = "Answers and tokens that rest on the image, and accuracy with and without it; shares in %"
-    return Table("reliance", _with_intervals(comparison, caption), columns, tuple(lines))
+    return Table("reliance", _with_intervals(comparison, caption), columns, _whole_first(lines))
 
 
 def relations(comparison: Comparison) -> Table:
@@ -225,7 +234,7 @@ def evidence(comparison: Comparison) -> Table:
         for line in comparison.evidence
     ]  # fmt: skip
     caption = "Right place against right answer; answers, shares in %"
-    return Table("evidence", _with_intervals(comparison, caption), columns, tuple(lines))
+    return Table("evidence", _with_intervals(comparison, caption), columns, _whole_first(lines))
 
 
 def calibrations(comparison: Comparison) -> Table:
@@ -249,7 +258,7 @@ def calibrations(comparison: Comparison) -> Table:
         )
         lines.append(Line(cells, whole=line.task is None))
     caption = "Reliance on the image as a forecast of being right"
-    return Table("calibrations", _with_intervals(comparison, caption), columns, tuple(lines))
+    return Table("calibrations", _with_intervals(comparison, caption), columns, _whole_first(lines))
 
 
 def findings(comparison: Comparison, question: Question) -> Table:
@@ -295,6 +304,11 @@ def without_repetition(table: Table) -> Table:
             for line in table.lines
         ),
     )
+
+
+def _whole_first(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Lines over all tasks, then those of single ones."""
+    return tuple(sorted(lines, key=lambda line: not line.whole))
 
 
 # ---- cells ----
@@ -345,4 +359,4 @@ def _named(samples: Sequence[str]) -> str:
 
 
 def _with_intervals(comparison: Comparison, caption: str) -> str:
-    return f"{caption}. Below each figure its {comparison.level:.0%} interval."
+    return f"{caption}. Below each figure its {wording.share(comparison.level)} interval."

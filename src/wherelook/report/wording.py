@@ -17,7 +17,7 @@ def percent(estimate: Estimate | None) -> str:
 
 def share(value: float) -> str:
     """A share of 1 in percent."""
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
 
 
 def percent_interval(estimate: Estimate) -> str:
@@ -37,12 +37,16 @@ def interval(estimate: Estimate) -> str:
 
 def number(value: float) -> str:
     """Two digits after the point."""
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else _infinite(value)
+    if not math.isfinite(value):
+        return _infinite(value)
+    return f"{round(value, 2) or 0.0:.2f}".replace("-", "\N{MINUS SIGN}")  # no minus before a zero
 
 
 def ratio(value: float) -> str:
-    """A ratio: two digits that count."""
-    return f"{value:.2g}" if math.isfinite(value) else _infinite(value)
+    """A ratio: two digits that count, or all before the point."""
+    if not math.isfinite(value):
+        return _infinite(value)
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def ratio_interval(estimate: Estimate) -> str:
