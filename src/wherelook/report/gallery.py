@@ -33,6 +33,7 @@ class Shown:
     """What a model made of a sample.
 
     Attributes:
+        reason: why there is no map.
         picture: its map on the image, or alone; "" where there is none.
         tokens: of the answer, with the shade of their likelihood ratio.
         cut: tokens that are not shown.
@@ -117,7 +118,7 @@ def _shown(model: str, row: Row, pixels: NDArray[np.uint8] | None, size: tuple[i
         answer=answer_of(row),
         place=place_of(row),
         status=row["status"],
-        reason=row["error"] or row["reason"] or "",
+        reason="" if row["status"] == "ok" else row["error"] or row["reason"] or "",
         picture=drawn,
         text=row["answer"] or "",
         tokens=tuple(_token(token) for token in tokens[:LONGEST_ANSWER]),

@@ -135,7 +135,7 @@ def _range(lines: Sequence[Any], column: str, text: Text) -> str:
         return ""
     low, high = min(known, key=lambda one: one[0].value), max(known, key=lambda one: one[0].value)
     if len(known) == 1 or low[0].value == high[0].value:
-        return text(low[0]) + (" for all models" if len(known) > 1 else "")
+        return _of(text(low[0]), "all models") if len(known) > 1 else text(low[0])
     return f"{_of(text(low[0]), low[1])} to {_of(text(high[0]), high[1])}"
 
 
@@ -170,4 +170,4 @@ def _outcome(findings: Sequence[Finding], several: bool) -> str:
 
 def _effect(finding: Finding) -> str:
     effect = finding.test.effect
-    return f"{effect.name} {number(effect.value)} ({interval(effect)}), p {p_value(finding.p)}"
+    return f"{effect.name} {number(effect.value)} ({interval(effect)}), p\N{NO-BREAK SPACE}{p_value(finding.p)}"

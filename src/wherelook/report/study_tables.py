@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wherelook.report import wording
 from wherelook.report.wording import DASH
 from wherelook.stats import Estimate
-from wherelook.study.comparison import Comparison, EvidenceLine, Finding, Question
+from wherelook.study.comparison import Comparison, EvidenceLine, Finding, Question, Skipped
 
 ALL_TASKS = "all"
 SIGNIFICANT = 0.05
@@ -117,24 +117,19 @@ def coverage(comparison: Comparison) -> Table:
 
 
 def skipped(comparison: Comparison) -> Table:
-    """Samples without a map by their reason, most frequent first."""
-    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    """Samples without a map by what their reasons begin with, most frequent first."""
+    groups: dict[tuple[str, str, str, str], list[Skipped]] = {}
     for line in comparison.skipped:
-        groups.setdefault((line.benchmark, line.model, line.status, line.reason), []).append(line.sample)
+        head = line.reason.partition(": ")[0]
+        groups.setdefault((line.benchmark, line.model, line.status, head), []).append(line)
     ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
     lines = [
-        Line(
-            (
-                Cell(benchmark),
-                Cell(model),
-                Cell(status.replace("_", " ")),
-                _count(len(samples)),
-                Cell(reason),
-                Cell(_named(samples)),
-            )
-        )
-        for (benchmark, model, status, reason), samples in ranked[:REASONS]
-    ]
+        Line((
+            Cell(benchmark), Cell(model), Cell(status.replace("_", " ")), _count(len(own)), _reason(head, own),
+            Cell(_named([line.sample for line in own])),
+        ))
+        for (benchmark, model, status, head), own in ranked[:REASONS]
+    ]  # fmt: skip
     left = len(ranked) - REASONS
     more = f" {left} rarer reasons are left out here." if left > 0 else ""
     columns = (
@@ -321,7 +316,7 @@ def _finding(finding: Finding) -> Line:
         Cell(str(test.n), "" if test.clusters is None else f"in {test.clusters} clusters", test.n),
         Cell(wording.number(test.effect.value), f"{test.effect.name} ({wording.interval(test.effect)})",
              test.effect.value),
-        Cell(wording.p_value(finding.p).removeprefix("= "), wording.p_value(test.p).removeprefix("= "), finding.p),
+        Cell(wording.p_value(finding.p).removeprefix("=\N{NO-BREAK SPACE}"), wording.p_value(test.p).removeprefix("=\N{NO-BREAK SPACE}"), finding.p),
     )  # fmt: skip
     return Line(cells, note="significant" if finding.p < SIGNIFICANT else "")
 
@@ -351,6 +346,13 @@ def _odds(line: EvidenceLine) -> Cell:
         return Cell(DASH, order="")
     found = line.odds_ratio
     return Cell(wording.ratio(found.value), wording.ratio_interval(found), found.value)
+
+
+def _reason(head: str, lines: Sequence[Skipped]) -> Cell:
+    """The reason that all share; or what it begins with, and an example."""
+    reason = lines[0].reason
+    same = all(line.reason == reason for line in lines)
+    return Cell(reason) if same else Cell(head, f"for example{reason.removeprefix(head)}")
 
 
 def _named(samples: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ def ratio_interval(estimate: Estimate) -> str:
 
 def p_value(value: float) -> str:
     """A p-value with its relation: "= 0.012" or "< 0.001"."""
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return "<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"=\N{NO-BREAK SPACE}{value:.3f}"
 
 
 def _infinite(value: float) -> str:
