@@ -18,6 +18,7 @@ from wherelook.report import evidence_plot, interval_plot, similarity_plot, stud
 from wherelook.report.exhibits import ANSWERS, PLACES, Exhibition
 from wherelook.report.gallery import BUDGET, items
 from wherelook.report.interval_plot import PERCENT, Entry, Plot, Scale
+from wherelook.report.table import without_repetition
 from wherelook.stats import Estimate
 from wherelook.study.comparison import Comparison
 from wherelook.study.folder import read_run
@@ -71,7 +72,7 @@ def render(
     style, script = html.asset(PACKAGE, "study.css"), html.asset(PACKAGE, "study.js")
     gallery = items(exhibition.exhibits, budget)
     tables = {
-        name: study_tables.without_repetition(getattr(study_tables, name)(comparison))
+        name: without_repetition(getattr(study_tables, name)(comparison))
         for name in ("models", "coverage", "skipped", "reliance", "relations", "pairs", "evidence", "calibrations")
     }
     return (
@@ -89,7 +90,7 @@ def render(
             answers=study_summary.answers(comparison),
             tables=tables,
             findings={
-                question: study_tables.without_repetition(study_tables.findings(comparison, question))
+                question: without_repetition(study_tables.findings(comparison, question))
                 for question in study_summary.QUESTIONS
             },
             benchmarks=[figures(comparison, name) for name in _benchmarks(comparison)],

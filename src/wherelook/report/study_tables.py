@@ -2,72 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wherelook.report import wording
+from wherelook.report.table import (
+    ALL_TASKS,
+    BENCHMARK,
+    MODEL,
+    TASK,
+    Cell,
+    Column,
+    Line,
+    Table,
+    count,
+    figure,
+    percent,
+    task,
+    whole_first,
+)
 from wherelook.report.wording import DASH
-from wherelook.stats import Estimate
 from wherelook.study.comparison import Comparison, EvidenceLine, Finding, Question, Skipped
 
-ALL_TASKS = "all"
 SIGNIFICANT = 0.05
 REASONS = 100
 """Lines at most of what has no map; the files of the tables have all."""
 EXAMPLES = 3
 """Samples that are named of each kind."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Text, a smaller line below it, and what it is sorted by: a number, or "" for nothing; None for its text."""
-
-    text: str
-    detail: str = ""
-    order: float | str | None = None
-
-    @property
-    def key(self) -> str:
-        """What it is sorted by, as text."""
-        if self.order is None:
-            return self.text
-        if isinstance(self.order, str):
-            return self.order
-        return repr(float(self.order)) if math.isfinite(self.order) else "Infinity" if self.order > 0 else "-Infinity"
-
-
-@dataclass(frozen=True)
-class Column:
-    """Its head, what it means, and whether it holds numbers."""
-
-    title: str
-    meaning: str = ""
-    number: bool = True
-
-
-@dataclass(frozen=True)
-class Line:
-    """Cells of a line; `whole` marks one over all tasks, `note` what is out of the ordinary in it."""
-
-    cells: tuple[Cell, ...]
-    whole: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """`name` is that of the file that holds the same with all digits."""
-
-    name: str
-    caption: str
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
-
-
-BENCHMARK = Column("Benchmark", number=False)
-MODEL = Column("Model", number=False)
-TASK = Column("Task", "kind of question", number=False)
 
 
 def models(comparison: Comparison) -> Table:
@@ -108,7 +68,7 @@ def coverage(comparison: Comparison) -> Table:
     lines = [
         Line((
             Cell(line.benchmark), Cell(line.model),
-            *(_count(value) for value in (line.samples, line.common, line.ok, line.not_visual, line.weak_gap,
+            *(count(value) for value in (line.samples, line.common, line.ok, line.not_visual, line.weak_gap,
                                           line.error, line.judged, line.evidence)),
         ), note="error" if line.error else "")
         for line in comparison.coverage
@@ -125,7 +85,7 @@ def skipped(comparison: Comparison) -> Table:
     ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
     lines = [
         Line((
-            Cell(benchmark), Cell(model), Cell(status.replace("_", " ")), _count(len(own)), _reason(head, own),
+            Cell(benchmark), Cell(model), Cell(status.replace("_", " ")), count(len(own)), _reason(head, own),
             Cell(_named([line.sample for line in own])),
         ))
         for (benchmark, model, status, head), own in ranked[:REASONS]
@@ -156,13 +116,13 @@ def reliance(comparison: Comparison) -> Table:
     )
     lines = [
         Line((
-            Cell(line.benchmark), _task(line.task), Cell(line.model), _count(line.answers), _percent(line.resting),
-            _percent(line.tokens_resting), _percent(line.accuracy), _percent(line.blind_accuracy),
+            Cell(line.benchmark), task(line.task), Cell(line.model), count(line.answers), percent(line.resting),
+            percent(line.tokens_resting), percent(line.accuracy), percent(line.blind_accuracy),
         ), whole=line.task is None)
         for line in comparison.reliance
     ]  # fmt: skip
     caption = "Answers and tokens that rest on the image, and accuracy with and without it; shares in %"
-    return Table("reliance", _with_intervals(comparison, caption), columns, _whole_first(lines))
+    return Table("reliance", _with_intervals(comparison, caption), columns, whole_first(lines))
 
 
 def relations(comparison: Comparison) -> Table:
@@ -176,8 +136,8 @@ def relations(comparison: Comparison) -> Table:
     )
     lines = [
         Line((
-            Cell(line.benchmark), Cell(line.relation), Cell(line.within or ALL_TASKS), _count(line.pairs),
-            _count(line.items), _figure(line.similarity),
+            Cell(line.benchmark), Cell(line.relation), Cell(line.within or ALL_TASKS), count(line.pairs),
+            count(line.items), figure(line.similarity),
         ), whole=line.within is None)
         for line in comparison.relations
     ]  # fmt: skip
@@ -197,8 +157,8 @@ def pairs(comparison: Comparison) -> Table:
     )
     lines = [
         Line((
-            Cell(line.benchmark), Cell(line.first), Cell(line.second), Cell(line.relation), _count(line.items),
-            _figure(line.similarity), _figure(line.chance),
+            Cell(line.benchmark), Cell(line.first), Cell(line.second), Cell(line.relation), count(line.items),
+            figure(line.similarity), figure(line.chance),
         ))
         for line in comparison.pairs
     ]  # fmt: skip
@@ -222,14 +182,14 @@ def evidence(comparison: Comparison) -> Table:
     )
     lines = [
         Line((
-            Cell(line.benchmark), _task(line.task), Cell(line.model), _count(line.answers),
-            *(_count(cell.count) for cell in line.cells), _percent(line.right_place),
+            Cell(line.benchmark), task(line.task), Cell(line.model), count(line.answers),
+            *(count(cell.count) for cell in line.cells), percent(line.right_place),
             Cell(f"{100 * line.chance:.1f}", order=line.chance), _odds(line),
         ), whole=line.task is None)
         for line in comparison.evidence
     ]  # fmt: skip
     caption = "Right place against right answer; answers, shares in %"
-    return Table("evidence", _with_intervals(comparison, caption), columns, _whole_first(lines))
+    return Table("evidence", _with_intervals(comparison, caption), columns, whole_first(lines))
 
 
 def calibrations(comparison: Comparison) -> Table:
@@ -248,12 +208,12 @@ def calibrations(comparison: Comparison) -> Table:
     for line in comparison.calibrations:
         found = line.calibration
         cells = (
-            *(Cell(line.benchmark), _task(line.task), Cell(line.model), _count(found.n)),
-            *(Cell(wording.number(found.error), order=found.error), _figure(found.brier), _figure(found.roc_area)),
+            *(Cell(line.benchmark), task(line.task), Cell(line.model), count(found.n)),
+            *(Cell(wording.number(found.error), order=found.error), figure(found.brier), figure(found.roc_area)),
         )
         lines.append(Line(cells, whole=line.task is None))
     caption = "Reliance on the image as a forecast of being right"
-    return Table("calibrations", _with_intervals(comparison, caption), columns, _whole_first(lines))
+    return Table("calibrations", _with_intervals(comparison, caption), columns, whole_first(lines))
 
 
 def findings(comparison: Comparison, question: Question) -> Table:
@@ -283,29 +243,6 @@ def words(name: str) -> str:
     return name.replace("-", " ")
 
 
-def without_repetition(table: Table) -> Table:
-    """The table without a column of benchmarks or tasks that says the same in every line."""
-    dull = {
-        index
-        for index, column in enumerate(table.columns)
-        if column in (BENCHMARK, TASK) and len({line.cells[index].text for line in table.lines}) < 2
-    }
-    return Table(
-        table.name,
-        table.caption,
-        tuple(column for index, column in enumerate(table.columns) if index not in dull),
-        tuple(
-            Line(tuple(cell for index, cell in enumerate(line.cells) if index not in dull), line.whole, line.note)
-            for line in table.lines
-        ),
-    )
-
-
-def _whole_first(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Lines over all tasks, then those of single ones."""
-    return tuple(sorted(lines, key=lambda line: not line.whole))
-
-
 # ---- cells ----
 
 
@@ -316,29 +253,13 @@ def _finding(finding: Finding) -> Line:
         Cell(str(test.n), "" if test.clusters is None else f"in {test.clusters} clusters", test.n),
         Cell(wording.number(test.effect.value), f"{test.effect.name} ({wording.interval(test.effect)})",
              test.effect.value),
-        Cell(wording.p_value(finding.p).removeprefix("=\N{NO-BREAK SPACE}"), wording.p_value(test.p).removeprefix("=\N{NO-BREAK SPACE}"), finding.p),
+        Cell(_bare_p(finding.p), _bare_p(test.p), finding.p),
     )  # fmt: skip
     return Line(cells, note="significant" if finding.p < SIGNIFICANT else "")
 
 
-def _task(task: str | None) -> Cell:
-    return Cell(ALL_TASKS if task is None else task)
-
-
-def _count(value: int) -> Cell:
-    return Cell(f"{value:,}", order=value)
-
-
-def _percent(estimate: Estimate | None) -> Cell:
-    if estimate is None:
-        return Cell(DASH, order="")
-    return Cell(f"{100 * estimate.value:.0f}", wording.percent_interval(estimate), estimate.value)
-
-
-def _figure(estimate: Estimate | None) -> Cell:
-    if estimate is None:
-        return Cell(DASH, order="")
-    return Cell(wording.number(estimate.value), wording.interval(estimate), estimate.value)
+def _bare_p(value: float) -> str:
+    return wording.p_value(value).removeprefix("=\N{NO-BREAK SPACE}")
 
 
 def _odds(line: EvidenceLine) -> Cell:
