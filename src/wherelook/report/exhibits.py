@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,9 @@ SHOWN = (
 
 Key = tuple[str, str, str]
 """(benchmark, sample id, fingerprint)."""
+
+Kind = tuple[str, str, str, Answer, Place]
+"""(benchmark, task, model, answer, place)."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def place_of(row: Row) -> Place:
 def choose_exhibits(comparison: Comparison, count: int) -> Exhibition:
     """At most `count` samples with their rows and images, in the order of the data sets.
 
-    Each combination of task, model, answer and place gives one sample in turn, as long as there are any. Images are
+    Each combination of task, model, answer and place is shown once before any is twice, as far as they go. Images are
     read from the data sets that the runs name; where one has moved or changed, there is a note instead.
 
     Raises:
@@ -120,13 +124,31 @@ def _rows(
 
 
 def _choose(rows: Mapping[Key, Mapping[str, Row]], count: int) -> set[Key]:
-    kinds: dict[tuple[str, ...], list[Key]] = {}
+    """First one sample of every kind, then two, and so on; rare kinds first, for their samples are of others too."""
+    kinds: dict[Kind, list[Key]] = {}
     for key, own in rows.items():
-        for model, row in own.items():
-            kind = key[0], row["kind"] or "", model, answer_of(row), place_of(row)
+        for kind in _kinds(key, own):
             kinds.setdefault(kind, []).append(key)
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*kinds.values()))
-    return set(itertools.islice(dict.fromkeys(key for key in in_turn if key is not None), count))
+    chosen: set[Key] = set()
+    shown = Counter[Kind]()
+    left = {kind: iter(keys) for kind, keys in sorted(kinds.items(), key=lambda entry: len(entry[1]))}
+    for wanted in range(1, 1 + max(map(len, kinds.values()), default=0)):
+        for kind, keys in left.items():
+            if shown[kind] >= wanted:
+                continue
+            key = next((key for key in keys if key not in chosen), None)
+            if key is None:
+                continue
+            if len(chosen) == count:
+                return chosen
+            chosen.add(key)
+            shown.update(_kinds(key, rows[key]))
+    return chosen
+
+
+def _kinds(key: Key, rows: Mapping[str, Row]) -> list[Kind]:
+    """Of one sample, one for each model."""
+    return [(key[0], row["kind"] or "", model, answer_of(row), place_of(row)) for model, row in rows.items()]
 
 
 # ---- images ----
