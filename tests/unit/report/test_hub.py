@@ -53,7 +53,7 @@ def test_without_tables_the_page_goes_alone(files, calls):
     ("error", "kind", "message"),
     [
         (HFValidationError("x"), InputError, "'me/study' is no name of a repository: expected OWNER/NAME"),
-        (LocalTokenNotFoundError("x"), InputError, "no token for the hub: log in with `hf auth login`, or set HF_TOKEN"),
+        (LocalTokenNotFoundError("x"), InputError, "no token for the hub: log in with `hf auth login`"),
         (OSError("no route\nmore"), WherelookError, "could not be pushed to me/study: no route$"),
         (HfHubHTTPError("403 Forbidden", response=SimpleNamespace(headers={}, request=None)), WherelookError,
          "could not be pushed to me/study: 403 Forbidden"),
