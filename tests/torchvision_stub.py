@@ -29,9 +29,10 @@ def enable_torchvision() -> bool:
     Returns:
         True when torchvision can be imported (an installed one is left alone), False when there is none.
     """
-    if importlib.util.find_spec("torchvision") is not None:
-        return True
     folder = Path(sys.prefix) / "test-only"
+    # A process started by this one may have inherited the path, but not the schemas.
+    if str(folder) not in sys.path and importlib.util.find_spec("torchvision") is not None:
+        return True
     if not (folder / "torchvision").is_dir():
         return False
     if "transformers" in sys.modules:
@@ -42,5 +43,6 @@ def enable_torchvision() -> bool:
         if not hasattr(torch.ops.torchvision, name):
             library.define(schema)
     _libraries.append(library)
-    sys.path.append(str(folder))
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     return True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,19 +12,27 @@ from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
 
+def tower_input(pixels: torch.Tensor) -> torch.Tensor:
+    """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
+    return pixels.flatten(0, -4).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
 def vision_tower(model: PreTrainedModel) -> torch.nn.Module:
     return model.model.vision_tower
 
 
-def vision_layers(model: PreTrainedModel) -> torch.nn.Module:
-    """The tower's module that holds `embeddings` and `encoder`; some versions of Transformers wrap it once more."""
-    tower = model.model.vision_tower
+def vision_layers(tower: torch.nn.Module) -> torch.nn.Module:
+    """The module of a SigLIP or CLIP tower that holds `embeddings` and `encoder`; some versions wrap it once more."""
     return getattr(tower, "vision_model", tower)
 
 
-def tower_input(pixels: torch.Tensor) -> torch.Tensor:
-    """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
-    return pixels.flatten(0, -4).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+def only_tower(model: PreTrainedModel) -> list[torch.nn.Module]:
+    return [vision_tower(model)]
+
+
+def nothing_more(model: PreTrainedModel, features: torch.Tensor) -> dict[str, Any]:
+    """The image is among the embeddings alone."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,10 @@ class Architecture:
             each row by row.
         embed_image: (model, `image_features`) -> (batch, image_tokens, language model's width): projected and in the
             order of the prompt.
+        language_inputs: (model, `image_features`) -> what the language model is given beside the embeddings.
         encoder: model -> everything before `image_features`, which the first stage trains.
-        first_tower_input: uint8 pixels of a batch -> what `model.model.vision_tower` sees of them.
+        first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialise_vision`).
+        first_tower_input: uint8 pixels of a batch -> what these towers see of them.
     """
 
     image_side: int
@@ -55,5 +66,7 @@ class Architecture:
     build_model: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
     image_features: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     embed_image: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
+    language_inputs: Callable[[PreTrainedModel, torch.Tensor], dict[str, Any]] = nothing_more
     encoder: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
+    first_towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = only_tower
     first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input

@@ -104,7 +104,7 @@ def view_pixels(image: Image.Image) -> np.ndarray:
 
 def image_features(model: LlavaForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
     """What the last layer puts out, before the tower's final norm: that is what LLaVA takes from its tower."""
-    tower = vision_layers(model)
+    tower = vision_layers(model.model.vision_tower)
     return tower.encoder(inputs_embeds=tower.embeddings(tower_input(pixels))).last_hidden_state
 
 

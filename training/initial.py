@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from architecture import vision_layers
-from transformers import PreTrainedModel
 
 _HEAD = 32  # channels per head, and of the position: `_shift_matrix` fills a head with one turn of the position
 _FREQUENCIES = 2 * np.pi / 16 * np.arange(1, 9)  # 16 positions per period: none of up to 8 wraps around
@@ -13,15 +12,15 @@ _OFFSETS = ((0, -1), (0, 1), (-1, 0), (1, 0)), ((-1, -1), (-1, 1), (1, -1), (1, 
 
 
 @torch.no_grad()
-def initialise_vision(model: PreTrainedModel, sample: torch.Tensor) -> None:
+def initialise_vision(tower: torch.nn.Module, sample: torch.Tensor) -> None:
     """Set the first weights of a SigLIP or CLIP tower with heads of 32 channels.
 
     The patch embedding starts as the lowest frequencies of each patch (luminance and two colour differences), scaled
     to unit variance on `sample` (batch, 3, side, side); 32 channels hold the patch's position as sines and cosines;
     four heads in each of the first two layers start by looking at one of the eight neighbours.
     """
-    tower = vision_layers(model)
-    embeddings = tower.embeddings
+    layers = vision_layers(tower)
+    embeddings = layers.embeddings
     patch = embeddings.patch_embedding.kernel_size[0]
     positions = _position_channels(sample.shape[-1] // patch)
     filters = torch.zeros_like(embeddings.patch_embedding.weight)
@@ -42,7 +41,7 @@ def initialise_vision(model: PreTrainedModel, sample: torch.Tensor) -> None:
     embeddings.position_embedding.weight.zero_()
     embeddings.position_embedding.weight[-len(positions) :, :_HEAD] = positions  # a class token comes first
 
-    for layer, directions in zip(tower.encoder.layers[:2], _OFFSETS, strict=True):
+    for layer, directions in zip(layers.encoder.layers[:2], _OFFSETS, strict=True):
         attention = layer.self_attn
         for head, (down, right) in enumerate(directions):
             rows = slice(head * _HEAD, (head + 1) * _HEAD)

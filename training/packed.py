@@ -109,7 +109,11 @@ def answer_loss(
     # Any 4-D mask keeps Transformers from building one; `packed_attention` does not read it.
     mask = torch.zeros((1, 1, 1, 1), dtype=embedded.dtype)
     hidden = language_model(
-        inputs_embeds=embedded, attention_mask=mask, position_ids=positions(prefix_length), use_cache=False
+        inputs_embeds=embedded,
+        attention_mask=mask,
+        position_ids=positions(prefix_length),
+        use_cache=False,
+        **architecture.language_inputs(model, features),
     ).last_hidden_state[:, prefix_length:]
     labels = batch.labels[:, prefix_length:]
     scored = labels != IGNORE

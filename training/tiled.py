@@ -106,7 +106,7 @@ def view_pixels(image: Image.Image) -> np.ndarray:
 
 def image_features(model: LlavaNextForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
     """The last layer's patches, without the class token: the thumbnail's, then those of the tiles put together."""
-    tower = vision_layers(model)
+    tower = vision_layers(model.model.vision_tower)
     embedded = tower.pre_layrnorm(tower.embeddings(tower_input(pixels)))
     patches = tower.encoder(inputs_embeds=embedded).last_hidden_state[:, 1:]
     views = patches.unflatten(0, (len(pixels), 1 + TILES * TILES))

@@ -2,6 +2,7 @@
 
     python training/train.py --architecture embedded --out src/wherelook/models/embedded
     python training/train.py --architecture tiled --out training/zoo/tiled
+    python training/train.py --architecture cambrian --out training/zoo/cambrian
     python training/train.py --architecture minigemini --out training/zoo/minigemini
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
@@ -18,10 +19,12 @@ from pathlib import Path
 
 import torch
 from architecture import Architecture, vision_layers
+from cambrian import CAMBRIAN
 from embedded import EMBEDDED
 from initial import initialise_vision
 from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
+from PIL import Image
 from prompts import build_tokenizer
 from samples import TRAINING_BUDGET, Batches
 from tiled import TILED
@@ -30,7 +33,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
 
-ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED, "minigemini": MINIGEMINI}
+ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED, "minigemini": MINIGEMINI, "cambrian": CAMBRIAN}
 VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
@@ -102,7 +105,9 @@ def train_vision(
         heads.load_state_dict(state["heads"])
         return
     data = iter(loader(architecture, processor, size=VISION_BATCH, start=0, budget={}))
-    initialise_vision(model, architecture.first_tower_input(torch.cat([next(data).pixels for _ in range(4)])))
+    sample = architecture.first_tower_input(torch.cat([next(data).pixels for _ in range(4)]))
+    for each in architecture.first_towers(model):
+        initialise_vision(each, sample)
     optimizer = optimizer_for([{"params": [*tower.parameters(), *heads.parameters()], "lr": VISION_RATE}])
     start, totals = time.monotonic(), torch.zeros(6)
     for step in range(steps):
@@ -150,7 +155,8 @@ def train_joint(
         print(f"going on from step {first}", flush=True)
     # Fused element-wise steps save two fifths of the time; the first step takes a minute or two.
     model.model.language_model.compile()
-    vision_layers(model).encoder.compile()
+    for each in architecture.first_towers(model):
+        vision_layers(each).encoder.compile()
     weights = torch.tensor([KIND_WEIGHTS.get(kind, 1.0) for kind in KINDS])
     data = iter(
         loader(architecture, processor, size=JOINT_BATCH, start=FIRST_JOINT_BATCH + first, budget=TRAINING_BUDGET)
@@ -196,7 +202,9 @@ def train_joint(
 
 def set_attention(model: PreTrainedModel, text: str, vision: str) -> None:
     model.model.language_model.config._attn_implementation = text
-    model.model.vision_tower.config._attn_implementation = vision
+    for part in model.model.modules():
+        if isinstance(part, PreTrainedModel) and part not in (model.model, model.model.language_model):
+            part.config._attn_implementation = vision
 
 
 def save_averaged(
@@ -230,7 +238,8 @@ def main() -> None:
     processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
     model = architecture.build_model(processor.tokenizer)
     set_attention(model, "packed", "eager")
-    heads = PatchHeads(model.config.vision_config.hidden_size)
+    blank = torch.tensor(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
+    heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1])
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
     train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
     train_joint(

@@ -7,18 +7,16 @@ whatever comes after, so it is done once.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
-from wherelook.data.images import LoadedImage, load_image
+from wherelook.data.images import ImageSource, LoadedImage, load_image, load_images, side_by_side
 from wherelook.models import AnyModel, AnyScore
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
@@ -52,7 +50,7 @@ class Case:
 
     Attributes:
         model: who answered.
-        image: what was asked about.
+        image: what was asked about; of several images the sheet on which they lie side by side.
         question: the question.
         prompt: both, as the model reads them.
         relevance: the answer, its tokens, and whether they rest on the image.
@@ -63,6 +61,7 @@ class Case:
         max_new_tokens: longest answer to generate.
         cost: passes, seconds and peak memory that opening took.
         notes: what a reader should know.
+        images: each image of the prompt, in its order.
         baseline_image: the other image that serves as the baseline; None where another baseline does.
     """
 
@@ -78,6 +77,7 @@ class Case:
     max_new_tokens: int
     cost: Mapping[str, float]
     notes: tuple[str, ...]
+    images: tuple[LoadedImage, ...]
     baseline_image: LoadedImage | None = None
 
     @property
@@ -97,7 +97,7 @@ class Case:
 
     @property
     def guide(self) -> Float[Tensor, "3 height width"]:
-        """The image, RGB in [0, 1]."""
+        """The image, or the sheet of several, RGB in [0, 1]."""
         return torch.from_numpy(self.image.pixels).permute(2, 0, 1) / 255
 
     def selected_score(self) -> AnyScore:
@@ -106,8 +106,8 @@ class Case:
 
     def against(self, score: AnyScore, baseline: str) -> AnyScore:
         """`score` with another baseline, by name."""
-        picture = baseline_picture(self.image, baseline, self.seed, self.baseline_image)
-        return score.with_baseline(self.model.pixels(self.prompt, picture))
+        pictures = _baseline_pictures(self.images, baseline, self.seed, self.baseline_image)
+        return score.with_baseline(self.model.pixels(self.prompt, pictures))
 
     def asked(self, question: str) -> AnyScore:
         """The score of the tokens to explain, had the same answer been given to another question about the image.
@@ -116,10 +116,10 @@ class Case:
             InputError: the question is empty, or not for this model.
         """
         check_text("question", question)
-        prompt = self.model.encode(self.image.picture, question)
+        prompt = self.model.encode([image.picture for image in self.images], question)
         ids = [token.id for token in self.relevance.tokens]
-        picture = baseline_picture(self.image, self.baseline, self.seed, self.baseline_image)
-        return self.model.score(prompt, picture, ids).select(self.selected)
+        pictures = _baseline_pictures(self.images, self.baseline, self.seed, self.baseline_image)
+        return self.model.score(prompt, pictures, ids).select(self.selected)
 
     def answer_to(self, score: AnyScore, mask: Float[Tensor, "height width"]) -> str:
         """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""
@@ -130,13 +130,13 @@ class Case:
 
 def open_case(
     model: AnyModel,
-    image: str | Path | Image.Image | NDArray | LoadedImage,
+    image: ImageSource | Sequence[ImageSource],
     question: str,
     *,
     answer: str | None = None,
     tokens: str = "auto",
     baseline: str = "auto",
-    baseline_image: str | Path | Image.Image | NDArray | LoadedImage | None = None,
+    baseline_image: ImageSource | None = None,
     alpha: float = ALPHA,
     max_new_tokens: int = 64,
     seed: int = 0,
@@ -153,15 +153,15 @@ def open_case(
         max_new_tokens=max_new_tokens,
         baseline_image=baseline_image is not None,
     )
-    loaded = image if isinstance(image, LoadedImage) else load_image(image)
-    other = baseline_image if isinstance(baseline_image, LoadedImage | None) else load_image(baseline_image)
+    images = load_images(image)
+    other = None if baseline_image is None else load_image(baseline_image)
     meter = Meter(model)
-    prompt = model.encode(loaded.picture, question)
+    prompt = model.encode([one.picture for one in images], question)
     if answer is None:
         ids = model.generate(prompt, max_new_tokens=max_new_tokens)
     else:
         ids = model.tokenize_answer(prompt, answer)
-    notes = loaded.notes + _geometry_notes(model, loaded, seed)
+    notes = _image_notes(images) + _geometry_notes(model, images, seed)
     if answer is None and len(ids) >= max_new_tokens:
         notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
 
@@ -172,11 +172,11 @@ def open_case(
     for name in names:
         if name == OTHER_IMAGE and any(pair[0].reliance.relevant_words for pair in found):
             break
-        picture = baseline_picture(loaded, name, seed, other)
+        replaced = _baseline_pictures(images, name, seed, other)
         if not found:
-            score = model.score(prompt, picture, ids)
+            score = model.score(prompt, replaced, ids)
         else:
-            score = found[0][1].with_baseline(model.pixels(prompt, picture))
+            score = found[0][1].with_baseline(model.pixels(prompt, replaced))
         found.append((_relevance(model, score, ids, tokens, name, alpha), score))
         if found[0][0].reliance.relevant_words:
             break
@@ -187,7 +187,7 @@ def open_case(
         relevance = _with_blind_answer(model, prompt, score, relevance, max_new_tokens)
     return Case(
         model,
-        loaded,
+        side_by_side(images),
         question,
         prompt,
         relevance,
@@ -198,6 +198,7 @@ def open_case(
         max_new_tokens,
         meter.read(),
         notes,
+        images,
         other if relevance.reliance.baseline == OTHER_IMAGE else None,
     )
 
@@ -208,6 +209,13 @@ def baseline_picture(loaded: LoadedImage, name: str, seed: int, other: LoadedIma
         height, width = loaded.size
         return other.picture.resize((width, height))
     return Image.fromarray(make_baseline(name, loaded.pixels, seed=seed))
+
+
+def _baseline_pictures(
+    images: Sequence[LoadedImage], name: str, seed: int, other: LoadedImage | None = None
+) -> list[Image.Image]:
+    """`baseline_picture` of each image of a prompt."""
+    return [baseline_picture(image, name, seed, other) for image in images]
 
 
 class Meter:
@@ -261,9 +269,15 @@ def _with_blind_answer(
     return replace(relevance, reason=reason, blind_answer=text)
 
 
-def _geometry_notes(model: AnyModel, loaded: LoadedImage, seed: int) -> tuple[str, ...]:
+def _image_notes(images: Sequence[LoadedImage]) -> tuple[str, ...]:
+    if len(images) == 1 or images[0].frame is not None:
+        return tuple(note for image in images for note in image.notes)
+    return tuple(f"image {index}: {note}" for index, image in enumerate(images, start=1) for note in image.notes)
+
+
+def _geometry_notes(model: AnyModel, images: Sequence[LoadedImage], seed: int) -> tuple[str, ...]:
     """Refuses a processor through which a mask cannot be mapped; notes one where it is only roughly so."""
-    error = model.check_blend(loaded.picture, baseline_picture(loaded, "blur", seed))
+    error = model.check_blend([image.picture for image in images], _baseline_pictures(images, "blur", seed))
     if error.verdict == "wrong":
         raise WherelookError(
             f"the processor of {model.identifier!r} treats images by their content (cropping or normalising): "

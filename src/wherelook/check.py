@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from wherelook.baselines import make_baseline
+from wherelook.geometry import pool, views
 from wherelook.models import VisionLanguageModel
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
@@ -19,6 +20,11 @@ PICTURE_SIZE: Size = (150, 210)
 QUESTION = "What is in the image?"
 MASK: Size = (6, 8)
 GRADIENT_STEP = 1e-3
+PLACES: Size = (3, 4)
+"""Rows and columns of places where a patch is planted, one at a time."""
+RESPONSE: Size = (15, 20)
+"""Cells in which a planted patch is looked for: five to a place in each direction. It may peak one beside the place."""
+SEEN = 0.25  # of the tensor's range: a view in which a white patch changes less is cropped there
 
 # By whether the model's dtype is float32: half precision keeps about three digits of a logit.
 BATCH_TOLERANCE = {True: 1e-3, False: 0.2}
@@ -61,6 +67,7 @@ def check_model(model: VisionLanguageModel) -> list[Finding]:
         add("teacher forcing", lambda: _teacher_forcing(model, prompt, baseline, answer))
         if add("score", lambda: _score(model, prompt, baseline, answer)):
             score = model.score(prompt, baseline, answer)
+            add("views", lambda: _views(model, score))
             add("gradient", lambda: _gradient(model, score))
             add("batching", lambda: _batching(model, score))
             add("memory", lambda: _memory(model))
@@ -111,6 +118,50 @@ def _score(
     score = model.score(prompt, baseline, answer)
     difference = float((score.original - score.baseline).abs().max())
     return difference > 0, f"replacing the image changes a token's log-probability by up to {difference:.2g} nats"
+
+
+def _views(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, str]:
+    """Every tile, thumbnail and encoder input by itself: a planted patch peaks there, and the answer reads the view."""
+    gradients = score.pixel_gradients()
+    plain = Image.new("RGB", PICTURE_SIZE[::-1], (0, 0, 0))
+    prompt = model.encode(plain, QUESTION)
+    dark = prompt.inputs
+    found: dict[tuple[str, tuple[int, ...]], int] = {}
+    for row, column in np.ndindex(PLACES):
+        box = planted_box(row, column)
+        picture = plain.copy()
+        picture.paste((255, 255, 255), box)
+        light = model.pixels(prompt, picture)
+        for name, place in model.geometry(PICTURE_SIZE).tensors.items():
+            change = (light[name] - dark[name]).float().abs() * place.pixel / place.value_range
+            for view in views(change):
+                if not place.pixel.expand_as(change)[view].any():
+                    continue  # a tile of padding alone
+                found.setdefault((name, view), 0)
+                alone = torch.zeros_like(change)
+                alone[view] = change[view]
+                if alone.max() < SEEN:
+                    continue
+                response = pool(alone, place, RESPONSE)
+                peak = divmod(int(response.argmax()), RESPONSE[1])
+                if not all(-1 <= cell - 5 * first <= 5 for first, cell in zip((row, column), peak, strict=True)):
+                    return False, f"a patch at {box} is mapped to cell {peak} of {RESPONSE} by {name}{list(view)}"
+                found[name, view] += 1
+    blind = [f"{name}{list(view)}" for (name, view), seen in found.items() if not seen]
+    if blind:
+        return False, f"no planted patch shows in {', '.join(blind)}"
+    unread = [f"{name}{list(view)}" for name, view in found if not gradients[name][view].any()]
+    if unread:
+        return False, f"the answer does not depend on {', '.join(unread)}"
+    return True, f"{len(found)} ({', '.join(gradients)}); a planted patch shows where it is in each, and each is read"
+
+
+def planted_box(row: int, column: int) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1) of a place. Places leave no gap, so that a view of the picture's edge alone sees one too."""
+    (height, width), (rows, columns) = PICTURE_SIZE, PLACES
+    x0, x1 = (round(index * width / columns) for index in (column, column + 1))
+    y0, y1 = (round(index * height / rows) for index in (row, row + 1))
+    return x0, y0, x1, y1
 
 
 def _gradient(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, str]:

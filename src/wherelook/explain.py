@@ -11,29 +11,29 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from wherelook.address import is_address
 from wherelook.attribution import METHODS, check_forward_only, make_settings
 from wherelook.case import Case, Meter, Relevance, add_costs, open_case
-from wherelook.data.images import LoadedImage, load_image
-from wherelook.explanation import Explanation, Focus, TokenMap
+from wherelook.data.images import ImageSource, LoadedImage, load_images
+from wherelook.explanation import Explanation, TokenMap
 from wherelook.explanation.record import Curve
-from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area, top_area
+from wherelook.metrics import ImageShare, energy, image_shares, pointing, replay, roc_area, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import AnyModel, AnyScore, EndpointModel, VisionLanguageModel
 from wherelook.models.remembering import ScoreMemory
 from wherelook.request import check_request
+from wherelook.several import focus_of, image_parts
+from wherelook.sheet import widths_of
 from wherelook.tokens import ALPHA, FLIP_FLOOR
-from wherelook.types import Attribution, InputError, Progress, Size
+from wherelook.types import Attribution, InputError, Progress
 
 REPLAY_STEPS = {"best": STEPS, "paper": STEPS, "fast": STEPS // 4}
 
@@ -88,7 +88,7 @@ class Explainer:
 
     def explain(
         self,
-        image: str | Path | Image.Image | NDArray,
+        image: ImageSource | Sequence[ImageSource],
         question: str,
         *,
         answer: str | None = None,
@@ -96,7 +96,7 @@ class Explainer:
         preset: str = "best",
         tokens: str = "auto",
         baseline: str = "auto",
-        baseline_image: str | Path | Image.Image | NDArray | None = None,
+        baseline_image: ImageSource | None = None,
         alpha: float = ALPHA,
         per_token: bool = False,
         truth: NDArray[np.bool_] | None = None,
@@ -109,7 +109,8 @@ class Explainer:
         """Shows which regions of `image` the answer to `question` came from.
 
         Args:
-            image: a file, a PIL image, or an array (height, width, 3).
+            image: a file, a PIL image, or an array (height, width, 3); or a list of them, which the prompt shows in
+                this order before the question (see `Explanation.images`).
             question: what to ask.
             answer: the text to explain; None lets the model answer greedily.
             method: one of `wherelook methods`.
@@ -123,7 +124,8 @@ class Explainer:
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
             per_token: also a map for every selected token that loses at least 0.2 nats itself. Occlusion, strips and
                 RISE make them from what the whole-answer map took; other methods spend more, see docs/metrics.md.
-            truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics.
+            truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics;
+                with one image only.
             settings: constants of the method to change, by name.
             replay_steps: points of the deletion and insertion curves; 0 skips them; None takes the preset's.
             max_new_tokens: longest answer to generate.
@@ -134,7 +136,8 @@ class Explainer:
             The explanation. When its status is not "ok" the heatmap is all zeros, and `reason` says why.
 
         Raises:
-            InputError: bad input: an unreadable image, an empty question, an unknown name.
+            InputError: bad input: an unreadable image, an empty question, an unknown name, more images than the model
+                takes in a prompt.
             WherelookError: the model failed: logits that are not finite, or memory that does not suffice.
         """
         chosen = make_settings(method, preset, settings)
@@ -148,8 +151,8 @@ class Explainer:
             replay_steps=replay_steps,
             baseline_image=baseline_image is not None,
         )
-        loaded = load_image(image)
-        _check_truth(truth, loaded.size)
+        loaded = load_images(image)
+        _check_truth(truth, loaded)
         with self.model.evaluation():
             case = open_case(
                 self.model,
@@ -178,13 +181,13 @@ class Explainer:
 
     def relevance(
         self,
-        image: str | Path | Image.Image | NDArray,
+        image: ImageSource | Sequence[ImageSource],
         question: str,
         *,
         answer: str | None = None,
         tokens: str = "auto",
         baseline: str = "auto",
-        baseline_image: str | Path | Image.Image | NDArray | None = None,
+        baseline_image: ImageSource | None = None,
         alpha: float = ALPHA,
         max_new_tokens: int = 64,
         seed: int = 0,
@@ -237,6 +240,7 @@ def explain_case(
     run = partial(METHODS[method].run, settings=chosen, seed=seed)
     relevance = case.relevance
     attribution, focus = None, None
+    shares: tuple[ImageShare, ...] = ()
     token_maps: tuple[TokenMap, ...] = ()
     curves: tuple[Curve, ...] = ()
     metrics: dict[str, float | None] = {}
@@ -250,7 +254,8 @@ def explain_case(
         map_cost = meter.read()
         saliency = attribution.saliency
         if saliency.any():
-            focus = Focus(focus_box(saliency, case.image.size), peak(saliency, case.image.size))
+            focus = focus_of(case, saliency)
+            shares = image_shares(score, seed=seed)
             if per_token and len(case.selected) == 1:  # its map is the whole answer's
                 token_maps = (TokenMap(case.selected[0], _array(saliency)),)
             token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
@@ -265,8 +270,9 @@ def explain_case(
         attribution, relevance = _complementary(case, relevance, seed)
         if attribution is not None:
             fallback = FALLBACK
-            focus = Focus(focus_box(attribution.saliency, case.image.size), peak(attribution.saliency, case.image.size))
+            focus = focus_of(case, attribution.saliency)
 
+    saliency = torch.zeros(replay_grid(case.image.size)) if attribution is None else attribution.saliency
     height, width = case.image.size
     return Explanation(
         status=relevance.status,
@@ -292,7 +298,7 @@ def explain_case(
             "objective": [] if attribution is None else list(attribution.trace),
             "cost": {name: map_cost[name] for name in ("forward", "backward", "seconds")},
         },
-        heatmap=_array(torch.zeros(replay_grid(case.image.size)) if attribution is None else attribution.saliency),
+        heatmap=_array(saliency),
         focus=focus,
         metrics=metrics,
         cost=add_costs(case.cost, meter.read()),
@@ -301,6 +307,7 @@ def explain_case(
         curves=curves,
         token_maps=token_maps,
         notes=case.notes if attribution is None else case.notes + attribution.notes,
+        images=image_parts(case.images, saliency, shares),
     )
 
 
@@ -314,7 +321,7 @@ def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribu
     attribution = METHODS[FALLBACK].run(score, case.guide, make_settings(FALLBACK, "fast"), seed=seed)
     if not attribution.saliency.any():
         return None, relevance
-    without = score(1 - top_area(attribution.saliency, case.image.size, FALLBACK_AREA)[None])
+    without = score(1 - top_area(attribution.saliency, case.image.size, FALLBACK_AREA, widths_of(score))[None])
     lost = float(score.original.sum() - without.sum())
     if lost < FLIP_FLOOR:
         return None, relevance
@@ -385,8 +392,13 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return values.numpy().astype(np.float32)
 
 
-def _check_truth(truth: NDArray[np.bool_] | None, size: Size) -> None:
-    if truth is not None and (truth.shape != size or truth.dtype != bool or not truth.any()):
+def _check_truth(truth: NDArray[np.bool_] | None, images: Sequence[LoadedImage]) -> None:
+    if truth is None:
+        return
+    if len(images) > 1:
+        raise InputError(f"a ground-truth mask goes with one image; got {len(images)} images")
+    size = images[0].size
+    if truth.shape != size or truth.dtype != bool or not truth.any():
         raise InputError(
             f"the ground-truth mask must be boolean of shape {size} with at least one True; "
             f"got {truth.dtype} of shape {truth.shape}"

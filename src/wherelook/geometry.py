@@ -7,26 +7,31 @@ and three at a fine one, whose phase is precise; then the constant images 0 and 
 is its source coordinate, and any affine normalisation of the pixel values cancels. An element whose value does not
 follow the light (padding, or a tensor that is not pixels) has no amplitude.
 
-Fourteen processor calls per (processor, image size); nothing here knows a model.
+Fourteen processor calls per (processor, image size); nothing here knows a model. Several images of one prompt are lit
+together, each in its own coordinates, and one more call for each tells which elements are its.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.sheet import columns, sheet_size, sheet_widths, split
 from wherelook.types import InputError, Size
 
-Process = Callable[[Image.Image], Mapping[str, Tensor]]
-"""Turns an image into the model's input tensors."""
+Process = Callable[..., Mapping[str, Tensor]]
+"""Turns the images of a prompt, as positional arguments, into the model's input tensors."""
+
+Pictures = Image.Image | Sequence[Image.Image]
+"""The image of a prompt, or several in their order."""
 
 COARSE_PERIODS = 0.4
 FINE_PERIODS = 16.0
@@ -34,7 +39,9 @@ FINEST_WAVELENGTH = 10.0  # source pixels; shorter waves do not survive resampli
 LIGHT_LEVEL, LIGHT_SWING = 127.5, 120.0
 PHASES = (0.0, 2 * math.pi / 3, 4 * math.pi / 3)
 AMPLITUDE_FLOOR = 0.05  # of the tensor's strongest response: weaker is padding
+MIXED_SHARE = 0.1  # of an element's range from black to white: an image that moves it more is one of its sources
 SAME_COORDINATE = 2e-4  # of the side: closer than any two neighbouring pixels need to be told apart
+SMALLEST_TILE = 32  # pixels: what is smaller is a patch (of 28 at most) and no picture by itself
 WARN_ERROR, REFUSE_ERROR = 1.5, 4.0  # of 255, mean over pixels
 
 
@@ -47,25 +54,37 @@ class TensorGeometry:
             A dimension along which the source does not change, such as the channels, has length 1.
         pixel: (*shape,) bool: False where the element does not depend on the image (padding).
         value_range: the processed value of white minus that of black, in units of the tensor.
+        image: (*shape,) which of several images each element comes from, from 0; None where there is one image.
+        widths: widths of the images on their sheet (see `wherelook.sheet`); empty for one image.
     """
 
     grid: Float[Tensor, "*shape 2"]
     pixel: Tensor
     value_range: float
+    image: Int[Tensor, "*shape"] | None = None
+    widths: tuple[int, ...] = ()
 
     def to(self, device: torch.device | str) -> TensorGeometry:
-        return TensorGeometry(self.grid.to(device), self.pixel.to(device), self.value_range)
+        image = None if self.image is None else self.image.to(device)
+        return replace(self, grid=self.grid.to(device), pixel=self.pixel.to(device), image=image)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sources of every pixel tensor of a processor, for one image size (height, width)."""
+    """The sources of every pixel tensor of a processor, for images of one size.
+
+    Attributes:
+        size: (height, width) of the image, or of the sheet of several (see `wherelook.sheet`).
+        tensors: by name.
+        widths: of several images on their sheet; empty for one image.
+    """
 
     size: Size
     tensors: Mapping[str, TensorGeometry]
+    widths: tuple[int, ...] = ()
 
     def to(self, device: torch.device | str) -> Geometry:
-        return Geometry(self.size, {name: tensor.to(device) for name, tensor in self.tensors.items()})
+        return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -83,19 +102,18 @@ class BlendError:
         return "approximate" if self.mean > WARN_ERROR else "exact"
 
 
-def probe(process: Process, size: Size) -> Geometry:
-    """Measures the geometry of `process` for images of `size`.
+def probe(process: Process, *sizes: Size) -> Geometry:
+    """Measures the geometry of `process` for images of these sizes.
 
     Args:
-        process: the model's preprocessing; called 14 times.
-        size: (height, width) of the image in pixels.
+        process: the model's preprocessing; called 14 times, and once more for each of several images.
+        sizes: (height, width) in pixels of each image of the prompt.
 
     Raises:
-        InputError: no output tensor follows the image.
+        InputError: no output tensor follows the image, or one of several images is not read.
     """
-    height, width = size
-    black = _floating(process(_constant(0, size)))
-    white = _floating(process(_constant(255, size)))
+    black = _floating(process(*(_constant(0, size) for size in sizes)))
+    white = _floating(process(*(_constant(255, size) for size in sizes)))
     range_of = {name: white[name] - black[name] for name in black if white[name].shape == black[name].shape}
     pixel_names = [name for name, difference in range_of.items() if difference.abs().max() > 0]
     if not pixel_names:
@@ -103,10 +121,11 @@ def probe(process: Process, size: Size) -> Geometry:
 
     coordinates: dict[str, list[Tensor]] = {name: [] for name in pixel_names}
     lit = {name: torch.ones_like(range_of[name], dtype=torch.bool) for name in pixel_names}
-    for axis, side in ((1, width), (0, height)):
-        coarse = _phase(process, size, axis, COARSE_PERIODS, range_of, pixel_names)
+    for axis in (1, 0):
+        coarse = _phase(process, sizes, axis, COARSE_PERIODS, range_of, pixel_names)
+        side = min(size[axis] for size in sizes)
         fine_periods = max(COARSE_PERIODS, min(FINE_PERIODS, side / FINEST_WAVELENGTH))
-        fine = _phase(process, size, axis, fine_periods, range_of, pixel_names)
+        fine = _phase(process, sizes, axis, fine_periods, range_of, pixel_names)
         for name in pixel_names:
             # The image spans phases 0 to 0.8 pi; rounding can push the left edge just below zero.
             coarse_phase = torch.where(
@@ -120,45 +139,115 @@ def probe(process: Process, size: Size) -> Geometry:
             coordinates[name].append(torch.where(trusted, position, coarse_position).clamp(0, 1))
             lit[name] &= coarse[name].amplitude > AMPLITUDE_FLOOR * coarse[name].amplitude.max()
 
+    several = len(sizes) > 1
+    images = _images_of(process, sizes, black, range_of, lit) if several else {}
+    widths = sheet_widths(sizes) if several else ()
     tensors = {}
     for name in pixel_names:
         grid = torch.stack(coordinates[name], dim=-1) * 2 - 1
         grid = torch.where(lit[name][..., None], grid, torch.zeros_like(grid))
-        grid, pixel = _collapse(grid, lit[name])
+        grid, pixel, image = _collapse(grid, lit[name], images.get(name))
         value_range = float(range_of[name][lit[name]].abs().median()) if lit[name].any() else 0.0
         if value_range > 0:
-            tensors[name] = TensorGeometry(grid.float().contiguous(), pixel.contiguous(), value_range)
-    return Geometry(size, tensors)
+            tensors[name] = TensorGeometry(grid.float().contiguous(), pixel.contiguous(), value_range, image, widths)
+    return Geometry(sheet_size(sizes), tensors, widths)
+
+
+def _images_of(
+    process: Process,
+    sizes: Sequence[Size],
+    black: Mapping[str, Tensor],
+    range_of: Mapping[str, Tensor],
+    lit: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """For each pixel tensor which image each element comes from: the one that makes it white alone.
+
+    Raises:
+        InputError: an image that nothing comes from, or an element of several images.
+    """
+    brightness: dict[str, list[Tensor]] = {name: [] for name in lit}
+    for index in range(len(sizes)):
+        shown = _floating(process(*(_constant(255 * (index == other), size) for other, size in enumerate(sizes))))
+        for name, values in brightness.items():
+            values.append((shown[name] - black[name]) / torch.where(range_of[name] == 0, 1, range_of[name]))
+        if not any(bool((values[-1][lit[name]] > 0.5).any()) for name, values in brightness.items()):
+            raise InputError(
+                f"the processor drops image {index + 1} of {len(sizes)}: this model takes fewer images in a prompt"
+            )
+    images = {}
+    for name, values in brightness.items():
+        shares = torch.stack(values)
+        if not ((shares.abs() > MIXED_SHARE).sum(dim=0) == 1)[lit[name]].all():
+            raise InputError(f"the processor's tensor {name!r} mixes images: a mask cannot be mapped through it")
+        images[name] = torch.where(lit[name], shares.argmax(dim=0), 0)
+    return images
 
 
 def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, "masks *shape"]:
     """The masks at the source of each tensor element: bilinear between cell centres, constant beyond the outer ones.
 
     The same numbers as upsampling the masks to the image's size bilinearly and reading them where each element comes
-    from. Differentiable in `masks`.
+    from. Of several images each is read in its own columns, without a look at its neighbours'; a mask of one column
+    holds for all of them. Differentiable in `masks`.
     """
     shape = geometry.grid.shape[:-1]
-    grid = geometry.grid.reshape(1, 1, -1, 2).to(masks.dtype)
+    places = geometry.grid if geometry.image is None or masks.shape[2] == 1 else _on_sheet(geometry, masks.shape[2])
+    grid = places.reshape(1, 1, -1, 2).to(masks.dtype)
     # All masks go in as channels of one image, so that the grid is not repeated per mask.
     values = functional.grid_sample(masks[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
     return values.reshape(masks.shape[0], *shape)
 
 
-def blend_error(process: Process, geometry: Geometry, image: Image.Image, baseline: Image.Image) -> BlendError:
+def pool(values: Float[Tensor, "*shape"], geometry: TensorGeometry, grid: Size) -> Float[Tensor, "height width"]:
+    """Sums of `values`, one for each element of a pixel tensor, over the cells of a grid (height, width).
+
+    The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
+    """
+    with torch.enable_grad():
+        cells = torch.zeros(1, *grid, device=values.device, requires_grad=True)
+        (pooled,) = torch.autograd.grad((sample(cells, geometry)[0] * values).sum(), cells)
+    return pooled[0]
+
+
+def views(tensor: Tensor) -> list[tuple[int, ...]]:
+    """The leading indices of a pixel tensor under which one picture each lies: a tile, a thumbnail, a whole image.
+
+    A picture takes the last three dimensions (channels, height, width), or the last two (patches, numbers in a patch).
+    A packed sequence of patches is one picture under the empty index.
+    """
+    leading = {2: 0, 3: 1}.get(tensor.dim(), tensor.dim() - 3)
+    if tensor.dim() > 3 and max(tensor.shape[-2:]) < SMALLEST_TILE:
+        leading = 0
+    return list(np.ndindex(*tensor.shape[:leading]))
+
+
+def _on_sheet(geometry: TensorGeometry, count: int) -> Float[Tensor, "*shape 2"]:
+    """The grid over the whole sheet, for masks of `count` columns: between the centres of an image's own columns."""
+    parts = columns(count, geometry.widths)
+    starts, lengths = (
+        torch.tensor(numbers, device=geometry.grid.device)[geometry.image]
+        for numbers in ([part.start for part in parts], [part.stop - part.start for part in parts])
+    )
+    within = ((geometry.grid[..., 0] + 1) / 2 * lengths - 0.5).clamp_min(0).minimum(lengths - 1)
+    across = (starts + within + 0.5) / count * 2 - 1
+    return torch.stack([across, geometry.grid[..., 1]], dim=-1)
+
+
+def blend_error(process: Process, geometry: Geometry, image: Pictures, baseline: Pictures) -> BlendError:
     """The self-check: the model-space blend against the processed pixel blend, on one random smooth mask.
 
     Catches processors whose geometry or normalisation depends on the image's content.
     """
-    height, width = geometry.size
+    images, baselines = ([item] if isinstance(item, Image.Image) else item for item in (image, baseline))
     generator = torch.Generator().manual_seed(0)
     # Smooth on the scale of pixels: inside one pixel an enlarged blend and a blend of enlargements differ by nature.
-    cells = [max(1, min(6, side // 8)) for side in geometry.size]
-    mask = torch.rand(1, *cells, generator=generator)
-    full = functional.interpolate(mask[None], size=(height, width), mode="bilinear", align_corners=False)[0, 0]
-    weight = full.numpy()[..., None].astype(np.float32)
-    composite = np.asarray(image, np.float32) * weight + np.asarray(baseline, np.float32) * (1 - weight)
-    expected = _floating(process(Image.fromarray(np.rint(composite).clip(0, 255).astype(np.uint8))))
-    of_image, of_baseline = _floating(process(image)), _floating(process(baseline))
+    rows, across = (max(1, min(6, min(sides) // 8)) for sides in zip(*(_size(one) for one in images), strict=True))
+    mask = torch.rand(1, rows, len(images) * across, generator=generator)
+    composites = [
+        _blended(one, other, part)
+        for one, other, part in zip(images, baselines, split(mask, geometry.widths), strict=True)
+    ]
+    expected, of_image, of_baseline = (_floating(process(*shown)) for shown in (composites, images, baselines))
     total, count, worst = 0.0, 0, 0.0
     for name, tensor in geometry.tensors.items():
         shapes = {expected[name].shape, of_image[name].shape, of_baseline[name].shape}
@@ -174,6 +263,17 @@ def blend_error(process: Process, geometry: Geometry, image: Image.Image, baseli
     return BlendError(total / max(count, 1), worst)
 
 
+def _blended(image: Image.Image, baseline: Image.Image, mask: Tensor) -> Image.Image:
+    full = functional.interpolate(mask[None], size=_size(image), mode="bilinear", align_corners=False)[0, 0]
+    weight = full.numpy()[..., None].astype(np.float32)
+    mixed = np.asarray(image, np.float32) * weight + np.asarray(baseline, np.float32) * (1 - weight)
+    return Image.fromarray(np.rint(mixed).clip(0, 255).astype(np.uint8))
+
+
+def _size(image: Image.Image) -> Size:
+    return image.height, image.width
+
+
 @dataclass(frozen=True)
 class _Wave:
     phase: Tensor  # radians in [0, 2 pi)
@@ -181,7 +281,12 @@ class _Wave:
 
 
 def _phase(
-    process: Process, size: Size, axis: int, periods: float, range_of: Mapping[str, Tensor], names: list[str]
+    process: Process,
+    sizes: Sequence[Size],
+    axis: int,
+    periods: float,
+    range_of: Mapping[str, Tensor],
+    names: list[str],
 ) -> dict[str, _Wave]:
     """Phase and amplitude of each element under three shifted sinusoids along one axis (0: y, 1: x).
 
@@ -191,7 +296,7 @@ def _phase(
     cosine: dict[str, Tensor] = {}
     sine: dict[str, Tensor] = {}
     for shift in PHASES:
-        output = _floating(process(_wave_image(size, axis, periods, shift)))
+        output = _floating(process(*(_wave_image(size, axis, periods, shift) for size in sizes)))
         for name in names:
             if output[name].shape != range_of[name].shape:
                 raise InputError(
@@ -229,13 +334,15 @@ def _floating(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _collapse(grid: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
+def _collapse(grid: Tensor, pixel: Tensor, image: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Cuts dimensions along which the source does not change (channels, repeated frames) to length 1."""
     for dimension in range(1, pixel.dim()):
         if pixel.shape[dimension] == 1:
             continue
         first_grid, first_pixel = grid.narrow(dimension, 0, 1), pixel.narrow(dimension, 0, 1)
         same_source = (grid - first_grid).abs().max() <= 2 * SAME_COORDINATE
-        if same_source and bool((pixel == first_pixel).all()):
-            grid, pixel = grid.mean(dimension, keepdim=True), first_pixel
-    return grid, pixel
+        first_image = None if image is None else image.narrow(dimension, 0, 1)
+        same_image = image is None or first_image is None or bool(torch.all(image == first_image))
+        if same_source and same_image and bool((pixel == first_pixel).all()):
+            grid, pixel, image = grid.mean(dimension, keepdim=True), first_pixel, first_image
+    return grid, pixel, None if image is None else image.contiguous()

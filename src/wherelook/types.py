@@ -112,7 +112,8 @@ class AnswerScore(Protocol):
     Attributes:
         original: log-probabilities for the untouched image, M = 1; nats, shape (tokens,).
         baseline: log-probabilities for the baseline alone, M = 0; nats, shape (tokens,).
-        image_size: (height, width) of the explained image.
+        image_size: (height, width) of the explained image; of several images, of the sheet on which they lie side by
+            side (`SeveralImages`).
         cost: counts every forward and backward.
     """
 
@@ -140,6 +141,18 @@ class AnswerScore(Protocol):
         Memory is bounded by one micro-batch, however many masks are given.
         """
         ...
+
+
+@runtime_checkable
+class SeveralImages(Protocol):
+    """What a score offers whose mask lies over several images side by side (see `wherelook.sheet`).
+
+    Attributes:
+        image_widths: width in pixels of each image on the sheet, whose size is the score's `image_size`; empty where
+            there is one image.
+    """
+
+    image_widths: tuple[int, ...]
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import families
+from wherelook.models import families
 
 WEIGHTS = "model.safetensors"
 
@@ -30,7 +30,7 @@ def model_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def patches_folder(tmp_path_factory) -> Path:
     """A tiny Qwen2-VL, whose processor refuses extreme aspect ratios."""
-    return save_family("qwen2-vl", tmp_path_factory.mktemp("models") / "qwen2-vl")
+    return save_family("qwen2_vl", tmp_path_factory.mktemp("models") / "qwen2_vl")
 
 
 def save_family(name: str, folder: Path) -> Path:

@@ -39,6 +39,16 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("image-name-empty", ("explain", "", "?"), 2, "is a folder"),
     ("image-unreadable", ("explain", "{images}/unreadable.png", "?"), 2, "Permission denied"),
     ("image-refused", ("explain", "{images}/thin.png", "?", "--model", "{patches}"), 2, "refuses this image"),
+    # ---- several images ----
+    ("images-one-missing", (*EXPLAIN, "--image", "{images}/none.png"), 2, "there is no image file"),
+    ("images-too-many", (*EXPLAIN, *("--image", "{good}") * 32), 2, "from 1 to 32 images; got 33"),
+    ("images-one-refused", ("explain", "{good}", "?", "--image", "{images}/thin.png", "--model", "{patches}"), 2,
+     "refuses these 2 images ("),
+    ("images-embedded", ("explain", "{good}", "?", "--image", "{good}"), 2,
+     "'embedded' was trained on prompts of 1 image(s), not 2: choose a model that takes several"),
+    ("frames-of-a-still", (*EXPLAIN, "--frames", "4"), 2, "has one frame; expected an animated GIF or WebP"),
+    ("frames-one", (*EXPLAIN, "--frames", "1"), 2, "frames are from 2 to 32; got 1"),
+    ("frames-and-images", (*EXPLAIN, "--frames", "4", "--image", "{good}"), 2, "leave --image out"),
     # ---- the question and the answer ----
     ("question-empty", ("explain", "{good}", ""), 2, "the question is empty"),
     ("question-blank", ("explain", "{good}", " \t\n"), 2, "the question is empty"),
@@ -50,6 +60,11 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("tokens-unknown", (*SHORT, "--answer", "red circle", "--tokens", "zebra"), 2, "or some of: circle red"),
     ("tokens-empty", (*SHORT, "--answer", "red circle", "--tokens", ""), 2, "or some of: circle red"),
     # ---- a run ----
+    ("compare-nothing", ("compare",), 2, "Missing argument 'RUN...'"),
+    ("compare-no-run", ("compare", "nowhere"), 2, "nowhere holds no run"),
+    ("compare-label", ("compare", "r", "--label", "r"), 2, "label 'r': expected RUN=ARCHITECTURE:SCALE"),
+    ("compare-models", ("compare", "r", "--models", "none.csv"), 2, "none.csv cannot be read as a table of models"),
+    ("compare-measure", ("compare", "r", "--measure", "x"), 2, "unknown measure of similarity 'x'"),
     ("run-no-data", ("run", "nothing", "--out", "r"), 2, "nothing"),
     ("run-no-folder", ("run", "scenes"), 2, "Missing option '--out'"),
     ("run-engine", ("run", "scenes", "--out", "r", "--engine", "steam"), 2, "unknown engine 'steam'; valid: local"),
@@ -57,6 +72,10 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: open"),
     ("run-method", ("run", "scenes", "--out", "r", "--method", "x"), 2, "unknown method 'x'"),
     ("run-file", ("run", "scenes", "--out", "{good}"), 2, "is a file; expected a folder"),
+    # ---- judging a run ----
+    ("judge-by-nobody", ("judge", "r"), 2, "expected either --model with the address of an endpoint, or --verdicts"),
+    ("judge-by-two", ("judge", "r", "--model", "http://a/v1", "--verdicts", "v"), 2, "expected either --model"),
+    ("judge-no-run", ("judge", "{images}", "--verdicts", "v"), 2, "holds no run: expected run.json and records/"),
     # ---- names ----
     ("command-unknown", ("explian",), 2, "No such command 'explian'"),
     ("option-unknown", ("methods", "--colour"), 2, "No such option: --colour; try 'wherelook methods --help'"),
@@ -110,6 +129,8 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("model-name-too-long", (*EXPLAIN[:3], "--model", "x" * 5000), 2, "no model folder"),
     ("model-offline", (*EXPLAIN[:3], "--model", "owner/name"), 2, "neither a local folder nor to be had from the"),
     ("model-revision-offline", (*EXPLAIN[:3], "--model", "owner/name", "--revision", "x"), 2, "the revision"),
+    ("models-only", ("models", "--only", "llava"), 2, "add --verify"),
+    ("models-unknown", ("models", "--verify", "--only", "lava"), 2, "no model family 'lava'"),
     ("model-revision-of-folder", (*EXPLAIN, "--revision", "main"), 2, "is for models on the hub"),
     ("model-name-here", (*EXPLAIN, "--model-name", "x"), 2, "--model-name is for an endpoint"),
     ("endpoint-method", (*EXPLAIN[:3], "--model", "http://127.0.0.1:9/v1"), 2, "method 'igos+' needs gradients"),
@@ -147,6 +168,11 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("template-without-question", (*EXPLAIN, "--prompt-template", "{{image}}"), 2, "contain {image} and {question}"),
     ("template-other-braces", (*EXPLAIN, "--prompt-template", "{{image}}{{question}}{{x}}"), 2, "and no other braces"),
     ("template-attribute", (*EXPLAIN, "--prompt-template", "{{image}}{{question}}{{image.x}}"), 2, "no other braces"),
+    # ---- power ----
+    ("power-test", ("power", "--test", "anova", "--effect", "1"), 2, "unknown test 'anova'; valid: share, mcnemar"),
+    ("power-setting", ("power", "--test", "mcnemar", "--effect", "0.1"), 2, "needs 'discordant'"),
+    ("power-effect", ("power", "--test", "spearman", "--effect", "nan"), 2, "expected a number between -1 and 1"),
+    ("power-nothing", ("power", "--test", "paired", "--effect", "0"), 2, "effect 0 is no effect"),
     # ---- scenes ----
     ("scenes-without-out", ("scenes",), 2, "Missing option '--out'"),
     ("scenes-none", ("scenes", "--out", "new", "--n", "0"), 2, "Invalid value for '--n'"),
@@ -247,7 +273,7 @@ def test_a_defect_of_ours_is_one_line_too(command, monkeypatch):
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("line one\nline two")
 
-    monkeypatch.setattr("wherelook.cli.options.print_table", fail)
+    monkeypatch.setattr("wherelook.cli.options.print_entries", fail)
     code, _, errors = command("methods")
     assert errors == "wherelook: ZeroDivisionError: line one line two (run again with --debug for the traceback)\n"
     assert code == 1
@@ -265,7 +291,7 @@ def test_interruption_is_said(command, monkeypatch, error):
     def stop(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("wherelook.cli.options.print_table", stop)
+    monkeypatch.setattr("wherelook.cli.options.print_entries", stop)
     code, _, errors = command("methods")
     assert errors.strip() == "wherelook: interrupted"
     assert code == 130

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -19,8 +20,8 @@ from wherelook.attribution import METHODS
 from wherelook.data.samples import read_samples
 
 KEYS = {
-    "schema_version", "status", "reason", "model", "image", "question", "answer", "tokens", "reliance", "method",
-    "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
+    "schema_version", "status", "reason", "model", "image", "images", "question", "answer", "tokens", "reliance",
+    "method", "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
 }  # fmt: skip
 CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
     "model": {"id", "revision", "class", "dtype", "attention"},
@@ -107,6 +108,33 @@ def test_batch_size_does_not_matter(explain, preset):
     np.testing.assert_allclose(one, eight, atol=1e-4)
 
 
+def test_several_images_have_a_map_and_a_share_each(command, images, model_folder, tmp_path):
+    arguments = ("explain", images / "good.png", "What color?", "--image", images / "good.jpg", "--model", model_folder,
+                 "--answer", "a red circle", "--alpha", "0", "--preset", "fast", "--replay-steps", "4")  # fmt: skip
+    code, output, errors = command(*arguments, "--out", tmp_path / "out")
+    assert (code, errors) == (0, "")
+    assert "image 1" in output
+    assert "image 2" in output
+    assert "in pixels of the image\n" not in output
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert [Path(image["path"]).name for image in record["images"]] == ["good.png", "good.jpg"]
+    assert sum(image["share"] for image in record["images"]) == pytest.approx(1, abs=1e-4)
+    masks = [np.load(tmp_path / "out" / f"mask-{index}.npy") for index in (1, 2)]
+    assert np.array_equal(np.concatenate(masks, axis=1), np.load(tmp_path / "out" / "mask.npy"))
+
+
+def test_frames_of_an_animation_are_the_images_of_a_prompt(command, model_folder, tmp_path):
+    levels = [Image.new("RGB", (40, 40), color) for color in ("red", "green", "blue", "white")]
+    levels[0].save(tmp_path / "clip.gif", save_all=True, append_images=levels[1:])
+    arguments = ("explain", tmp_path / "clip.gif", "What color?", "--frames", 3, "--model", model_folder,
+                 "--answer", "a red circle", "--alpha", "0", "--preset", "fast", "--replay-steps", "0")  # fmt: skip
+    code, _, errors = command(*arguments, "--out", tmp_path / "out")
+    assert (code, errors) == (0, "")
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert [image["frame"] for image in record["images"]] == [1, 3, 4]
+    assert "frames 1, 3, 4 of 4" in record["notes"]
+
+
 def test_json_is_what_the_file_holds(command, images, model_folder, tmp_path):
     arguments = ("explain", images / "good.png", "What?", "--model", model_folder, "--answer", "a red circle",
                  "--preset", "fast", "--out", "out", "--json")  # fmt: skip
@@ -168,6 +196,14 @@ def test_listings(command, name):
     if name == "methods":
         assert [row["method"] for row in rows] == list(METHODS)
         assert "igos++" in table
+
+
+def test_verifying_families(command):
+    code, output, errors = command("models", "--verify", "--only", "florence2", "--json")
+    assert (code, errors) == (0, "")
+    (row,) = json.loads(output)
+    assert (row["family"], row["works"], row["checks"]) == ("florence2", False, [])
+    assert command("models", "--verify", "--only", "florence2")[1].endswith("0 of 1 families work.\n")
 
 
 def test_scenes(command, tmp_path):
@@ -332,6 +368,21 @@ def test_sweep(command):
         assert name in output
 
 
+def test_power(command):
+    question = "power", "--test", "mcnemar", "--effect", 0.1, "--discordant", 0.3, "--comparisons", 6
+    code, output, errors = command(*question)
+    assert (code, errors) == (0, "")
+    match = re.fullmatch(
+        r"(\d+) samples: power (8\d\.\d)% to see difference of two paired shares = 0\.1 "
+        r"\(mcnemar, two-sided level 0\.05, Holm over 6 comparisons, discordant 0\.3\)\n",
+        output,
+    )
+    assert match
+    record = json.loads(command(*question, "--samples", match[1], "--json")[1])
+    assert (record["samples"], record["settings"]) == (int(match[1]), {"discordant": 0.3})
+    assert f"{record['power']:.1%}" == f"{match[2]}%"
+
+
 def test_help_and_version(command):
     assert command("--version")[:2] == (0, f"wherelook {__version__}\n")
     code, output, errors = command()
@@ -367,6 +418,30 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
     code, output, errors = command(*options)
     assert (code, errors) == (0, "")
     assert output.endswith(f"4 samples, 0 of them now, in {tmp_path / 'out'}\n")
+
+
+def test_compare_reads_what_run_writes(command, lines, tmp_path):
+    for seed in (0, 1):
+        code, _, errors = command(
+            "run", lines, "--out", tmp_path / f"seed{seed}", "--method", "random", "--measures", "map", "--seed", seed
+        )
+        assert (code, errors) == (0, "")
+    runs = [tmp_path / "seed0", tmp_path / "seed1"]
+    code, _, errors = command("compare", *runs)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "hold the same sample" in errors
+    labels = [f"--label={run}=Tiny:{run.name}:{run.name}" for run in runs]
+    code, output, errors = command("compare", *runs, *labels, "--out", tmp_path / "tables")
+    assert (code, errors) == (0, "")
+    assert re.search(r"^seed0 +seed1 +other scale ", output, re.MULTILINE)
+    assert output.endswith(f"tables     {tmp_path / 'tables'}\n")
+    record = json.loads((tmp_path / "tables" / "compare.json").read_text())
+    assert [model["parameters"] for model in record["models"]] == [record["models"][0]["parameters"]] * 2
+    assert record["models"][0]["parameters"] > 10**6
+    assert pyarrow.parquet.read_table(tmp_path / "tables" / "pairs.parquet")["items"].to_pylist() == [2]
+    code, output, errors = command("compare", *runs, *labels, "--json", "--measure", "transport")
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["measure"] == "transport"
 
 
 def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tmp_path):

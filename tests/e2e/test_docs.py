@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wherelook.models.families import FAMILIES, REFUSED
 from wherelook.study.records import SCHEMA
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,15 @@ def test_versions_in_the_constraints_satisfy_the_project_file():
     assert required
     for name, least in required:
         assert tuple(map(int, pinned[name].split("."))) >= tuple(map(int, least.split("."))), name
+
+
+def test_the_coverage_table_lists_the_families_that_the_code_knows():
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    works = dict(re.findall(r"^\| `([\w.\-]+)` \| (yes|no) \|", text, re.MULTILINE))
+    assert {name for name, answer in works.items() if answer == "yes"} == set(FAMILIES) - set(REFUSED)
+    assert set(REFUSED) <= set(works)
+    yes = sum(answer == "yes" for answer in works.values())
+    assert f"{yes} of {len(works)} families work" in text
 
 
 def test_the_columns_of_records_are_those_of_the_schema():

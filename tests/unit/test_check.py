@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import pytest
 import torch
+from PIL import Image
 
-from families import build
-from wherelook.check import check_model
+from wherelook import check
+from wherelook.check import PICTURE_SIZE, QUESTION, check_model
+from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build
 
-NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "gradient", "batching", "memory"]
+NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "views", "gradient", "batching", "memory"]
 
 
 @pytest.fixture
@@ -93,7 +97,47 @@ def test_a_detached_image_fails_gradient(model):
         return forward(**inputs)
 
     wrap_forward(model, detach)
-    assert failed(model) == {"gradient": "the gradient with respect to the mask is zero"}
+    assert failed(model) == {
+        "views": "the answer does not depend on pixel_values[0]",
+        "gradient": "the gradient with respect to the mask is zero",
+    }
+
+
+def test_a_tile_that_the_model_does_not_read_fails_views():
+    model = VisionLanguageModel(*build("llava_next"))
+
+    def drop(forward, inputs):
+        pixels = inputs.get("pixel_values")
+        if pixels is not None:
+            kept = torch.ones_like(pixels)
+            kept[:, 2] = 0
+            inputs = inputs | {"pixel_values": pixels * kept}
+        return forward(**inputs)
+
+    wrap_forward(model, drop)
+    assert failed(model)["views"] == "the answer does not depend on pixel_values[0, 2]"
+
+
+def test_a_tile_that_lies_elsewhere_than_measured_fails_views():
+    model = VisionLanguageModel(*build("llava_next"))
+    model.geometry(PICTURE_SIZE)
+
+    def mirror(process, image, text):
+        inputs = process(image, text)
+        pixels = inputs["pixel_values"].clone()
+        pixels[:, 0] = pixels[:, 0].flip(-1)
+        return inputs | {"pixel_values": pixels}
+
+    wrap_processor(model, mirror)
+    assert re.fullmatch(r"a patch at \(.*\) is mapped to cell \(\d+, \d+\) of .* by pixel_values\[0, 0\]", views(model))
+
+
+def views(model: VisionLanguageModel) -> str:
+    """What the check of views alone measures."""
+    prompt = model.encode(make_picture(PICTURE_SIZE), QUESTION)
+    passed, measured = check._views(model, model.score(prompt, Image.new("RGB", PICTURE_SIZE[::-1]), (5, 6)))
+    assert not passed
+    return measured
 
 
 def test_half_a_gradient_fails_gradient(model):

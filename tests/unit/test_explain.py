@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from families import build
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
@@ -19,6 +18,7 @@ from wherelook.data.images import load_image
 from wherelook.explanation import Explanation, command_line
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
 from wherelook.types import InputError, WherelookError
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
-from wherelook.geometry import TensorGeometry, blend_error, probe, sample
+from wherelook.geometry import TensorGeometry, blend_error, pool, probe, sample, views
+from wherelook.sheet import columns
 from wherelook.types import InputError
 
 MEAN = torch.tensor([0.48, 0.46, 0.41])[:, None, None]
@@ -279,3 +280,114 @@ def test_an_output_whose_shape_follows_the_content_is_refused():
 def test_a_processor_that_ignores_the_image_is_refused(process):
     with pytest.raises(InputError, match="does not depend on the image"):
         probe(process, (40, 40))
+
+
+def test_pool_is_the_adjoint_of_sample():
+    generator = torch.Generator().manual_seed(0)
+    place = TensorGeometry(torch.rand(3, 1, 5, 7, 2, generator=generator) * 2 - 1, torch.ones(3, 1, 5, 7).bool(), 1.0)
+    mask = torch.rand(4, 6, generator=generator)
+    values = torch.rand(3, 1, 5, 7, generator=generator)
+    pooled = pool(values, place, (4, 6))
+    assert pooled.shape == (4, 6)
+    assert float((pooled * mask).sum()) == pytest.approx(float((sample(mask[None], place)[0] * values).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1, 3, 48, 48), [(0,)]),
+        ((2, 3, 32, 40), [(0,), (1,)]),
+        ((1, 2, 3, 32, 32), [(0, 0), (0, 1)]),
+        ((144, 384), [()]),  # packed patches
+        ((144, 3, 14, 14), [()]),
+        ((2, 16, 192), [(0,), (1,)]),  # tiles of flattened patches
+    ],
+)
+def test_views_are_the_pictures_in_a_pixel_tensor(shape, expected):
+    assert views(torch.zeros(shape)) == expected
+
+
+# ---- several images ----
+
+
+def two_crops(first: Image.Image, second: Image.Image) -> dict[str, Tensor]:
+    """Both squeezed to 20 x 30, stacked; and once more the middle half of the second alone."""
+    width, height = second.size
+    middle = second.crop((width // 4, height // 4, width - width // 4, height - height // 4))
+    squeezed = [to_tensor(image.resize((30, 20), Image.Resampling.BICUBIC)) for image in (first, second)]
+    return {
+        "pixel_values": torch.stack(squeezed),
+        "middle": to_tensor(middle.resize((16, 16), Image.Resampling.BICUBIC))[None],
+        "flag": torch.ones(1, 2),
+    }
+
+
+def test_elements_of_several_images_are_told_apart_each_in_its_own_coordinates():
+    geometry = probe(two_crops, (80, 120), (64, 64))
+    assert set(geometry.tensors) == {"pixel_values", "middle"}
+    assert geometry.size == (74, 185)  # 80 x 120 and 64 x 64 pixels in one row: 74 x (111 + 74)
+    assert geometry.widths == (111, 74)
+    both, middle = geometry.tensors["pixel_values"], geometry.tensors["middle"]
+    assert both.image is not None
+    assert both.image[:, 0, 0, 0].tolist() == [0, 1]
+    assert (both.image == both.image[:, :, :1, :1]).all()
+    assert (middle.image == 1).all()
+    inner = slice(3, -3)
+    expected = plane(centers(30), centers(20))[inner, inner]
+    for index, size in enumerate(((80, 120), (64, 64))):
+        assert distance(both.grid[index, 0, inner, inner], expected, size) < 0.2
+    half = plane(centers(16, 0.25, 0.75), centers(16, 0.25, 0.75))[inner, inner]
+    assert distance(middle.grid[0, 0, inner, inner], half, (64, 64)) < 0.2
+
+
+def test_a_mask_never_reaches_over_the_border_between_images():
+    """1 on the first image, 0 on the second, at any number of columns."""
+    geometry = probe(two_crops, (80, 120), (64, 64))
+    for count in (2, 3, 9, 50):
+        own = columns(count, geometry.widths)[0]
+        mask = torch.zeros(1, 5, count)
+        mask[..., own] = 1
+        both = sample(mask, geometry.tensors["pixel_values"])[0]
+        expected = torch.stack([torch.ones_like(both[0]), torch.zeros_like(both[1])])
+        torch.testing.assert_close(both, expected, atol=1e-5, rtol=0)
+        assert sample(mask, geometry.tensors["middle"]).max() < 1e-5
+    shared = torch.tensor([0.25, 0.75]).reshape(1, 2, 1)  # one column is everybody's
+    torch.testing.assert_close(*sample(shared, geometry.tensors["pixel_values"])[0], atol=0.02, rtol=0)
+
+
+def test_a_mask_over_several_images_is_read_as_each_alone_would_be():
+    geometry = probe(two_crops, (80, 120), (64, 64))
+    mask = torch.rand(2, 6, 15, generator=torch.Generator().manual_seed(1))
+    together = sample(mask, geometry.tensors["pixel_values"])
+    for index, (size, part) in enumerate(zip(((80, 120), (64, 64)), columns(15, geometry.widths), strict=True)):
+        alone = probe(stretch((20, 30)), size).tensors["pixel_values"]
+        torch.testing.assert_close(together[:, index, 0], sample(mask[..., part], alone)[:, 0, 0], atol=0.02, rtol=0)
+
+
+def test_the_self_check_of_several_images():
+    pictures = [make_picture((80, 120)), make_picture((64, 64)).rotate(90)]
+    baselines = [Image.fromarray(make_baseline("mean", np.asarray(picture))) for picture in pictures]
+    geometry = probe(two_crops, (80, 120), (64, 64))
+    assert blend_error(two_crops, geometry, pictures, baselines).verdict == "exact"
+
+    def normalised(first: Image.Image, second: Image.Image) -> dict[str, Tensor]:
+        """The second image by its own mean and deviation."""
+        output = two_crops(first, second)
+        own = output["pixel_values"][1]
+        return output | {"pixel_values": torch.stack([output["pixel_values"][0], (own - own.mean()) / own.std()])}
+
+    assert blend_error(normalised, geometry, pictures, baselines).verdict == "wrong"
+
+
+def test_an_image_that_is_not_read_is_named():
+    with pytest.raises(InputError, match="drops image 2 of 2: this model takes fewer images in a prompt"):
+        probe(lambda first, second: stretch((20, 30))(first), (80, 120), (64, 64))
+
+
+def test_elements_that_mix_images_are_refused():
+    def mixed(first: Image.Image, second: Image.Image) -> dict[str, Tensor]:
+        ways = [stretch((20, 30))(image)["pixel_values"] for image in (first, second)]
+        return {"pixel_values": 0.6 * ways[0] + 0.4 * ways[1], "second": ways[1]}
+
+    with pytest.raises(InputError, match="'pixel_values' mixes images"):
+        probe(mixed, (80, 120), (64, 64))

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter, sobel
+from scipy.ndimage import sobel
 from torch import Tensor
-from torch.nn import functional
 
-from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.attribution.maps import map_size, smooth, to_saliency
+from wherelook.sheet import each_image, resize, widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
 
 EDGE_SMOOTHING = 1.0
@@ -60,9 +60,13 @@ def center_map(
     progress: Progress | None = None,
 ) -> Attribution:
     """A Gaussian around the image's centre, a quarter of each side wide (one standard deviation)."""
-    position = (torch.arange(settings.cells) + 0.5) / settings.cells - 0.5
-    profile = torch.exp(-position.square() / (2 * 0.25**2))
-    values = profile[:, None] * profile[None, :]
+
+    def profile(count: int) -> Tensor:
+        position = (torch.arange(count) + 0.5) / count - 0.5
+        return torch.exp(-position.square() / (2 * 0.25**2))
+
+    values = torch.ones(settings.cells, settings.cells) * profile(settings.cells)[:, None]
+    values = each_image(values, widths_of(score), lambda part: part * profile(part.shape[1]))
     return Attribution(values / values.max())
 
 
@@ -79,9 +83,13 @@ def edge_map(
     Adebayo et al. 2018 (arXiv 1810.03292) show that maps which look right can be an edge detector's: a method that does
     not beat this one has shown nothing of the model. The cells are square.
     """
-    gray = image.cpu().float().mean(dim=0).numpy()
-    # One pixel beyond the border repeats the last one: the frame of the image is no edge.
-    edges = sum(sobel(gray, axis=axis, mode="nearest") ** 2 for axis in (0, 1)) ** 0.5
-    size = map_size(settings.cells, (image.shape[1], image.shape[2]))
-    density = functional.interpolate(torch.from_numpy(edges)[None, None], size=size, mode="area")[0, 0]
-    return Attribution(to_saliency(torch.from_numpy(gaussian_filter(density.numpy(), EDGE_SMOOTHING, mode="nearest"))))
+
+    def magnitude(gray: Tensor) -> Tensor:
+        # One pixel beyond the border repeats the last one: the frame of the image is no edge.
+        steps = (torch.from_numpy(sobel(gray.numpy(), axis=axis, mode="nearest")) for axis in (0, 1))
+        return sum((step.square() for step in steps), start=torch.zeros_like(gray)).sqrt()
+
+    widths = widths_of(score)
+    edges = each_image(image.cpu().float().mean(dim=0), widths, magnitude)
+    density = resize(edges, map_size(settings.cells, (image.shape[1], image.shape[2])), widths, mode="area")
+    return Attribution(to_saliency(smooth(density, EDGE_SMOOTHING, widths)))

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wherelook.attribution.regions import RegionKind, cell_grid, region_labels
+from wherelook.sheet import widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
 
 CHUNK = 32
@@ -135,7 +136,7 @@ def greedy(
     Returns:
         The saliency (see the module), and F after each step. Zeros where no region gains anything.
     """
-    labels = region_labels(image, settings.regions, settings.count, score.image_size)
+    labels = region_labels(image, settings.regions, settings.count, score.image_size, widths_of(score))
     count = int(labels.max()) + 1
     return _search(score, labels, window=count, rounds=count, together=math.inf, stop=math.inf, progress=progress)
 
@@ -149,7 +150,7 @@ def greedy_window(
     progress: Progress | None = None,
 ) -> Attribution:
     """The windowed search with an early stop; arguments and result as for `greedy`."""
-    labels = region_labels(image, settings.regions, settings.count, score.image_size)
+    labels = region_labels(image, settings.regions, settings.count, score.image_size, widths_of(score))
     return _search(
         score,
         labels,

@@ -19,21 +19,20 @@ What the presets change beyond the paper is written at `IgosSettings`.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
-from torch.nn import functional
 
 from wherelook.attribution.gradients import integrated_gradient
-from wherelook.attribution.maps import map_size
+from wherelook.attribution.maps import map_size, smooth
 from wherelook.attribution.rest import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
 from wherelook.attribution.verification import FLOOR, verify_peaks
+from wherelook.sheet import resize, same_image, widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 
 Steps = Generator[Tensor, Tensor, None]
@@ -219,7 +218,7 @@ def _optimize(
     saliency = 1 - mask
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
-    saliency = _unit(_smoothed(saliency.cpu(), settings))
+    saliency = _unit(_smoothed(saliency.cpu(), settings, widths_of(score)))
     if settings.contexts > 0:
         saliency = _unit(saliency * _context_weights(score, image, settings, size))
     if settings.verify > 0:
@@ -229,20 +228,20 @@ def _optimize(
     return Attribution(saliency, tuple(trace))
 
 
-def _smoothed(saliency: Tensor, settings: IgosSettings) -> Tensor:
-    values = saliency.double().numpy()
-    result = gaussian_filter(values, settings.smooth, mode="nearest") if settings.smooth > 0 else values
+def _smoothed(saliency: Tensor, settings: IgosSettings, widths: Sequence[int]) -> Tensor:
+    values = saliency.double()
+    result = smooth(values, settings.smooth, widths) if settings.smooth > 0 else values
     if settings.center > 0:
-        result = result * gaussian_filter(values, settings.center, mode="nearest")
-    return torch.from_numpy(result).float()
+        result = result * smooth(values, settings.center, widths)
+    return result.float()
 
 
 def _context_weights(score: AnswerScore, image: Tensor, settings: IgosSettings, size: Size) -> Tensor:
     """In [FLOOR, 1]: the square root of a smoothed map of RISE, whose masks are the same for every answer and seed."""
     sampled = rise(score, image, RiseSettings(masks=settings.contexts, cells=settings.cells, centered=True)).saliency
-    resized = functional.interpolate(sampled[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-    smooth = gaussian_filter(resized.double().numpy(), settings.smooth, mode="nearest")
-    return FLOOR + (1 - FLOOR) * torch.from_numpy(smooth).float().sqrt()
+    widths = widths_of(score)
+    resized = resize(sampled, size, widths, mode="bilinear", align_corners=False)
+    return FLOOR + (1 - FLOOR) * smooth(resized, settings.smooth, widths).float().sqrt()
 
 
 def mask_size(settings: IgosSettings, image_size: Size) -> Size:
@@ -263,7 +262,8 @@ class _Objective:
         self.scale = scale
         self.seeds = seeds
         # Resampled on the CPU: not every device has the filter.
-        vertical, horizontal = edge_weights(image, settings.edge_scale)
+        self.widths = widths_of(score)
+        vertical, horizontal = edge_weights(image, settings.edge_scale, self.widths)
         self.edges = vertical.to(score.device), horizontal.to(score.device)
         self.path = torch.arange(1, settings.steps + 1, device=score.device) / settings.steps
 
@@ -287,7 +287,7 @@ class _Objective:
             )
         with torch.enable_grad():
             leaf = state.detach().requires_grad_()
-            penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration)
+            penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration, self.widths)
             (penalty_gradient,) = torch.autograd.grad(penalty, leaf)
         return float(value) / self.scale + float(penalty.detach()), gradient + penalty_gradient
 
@@ -314,51 +314,69 @@ class _Path:
 
 
 def regularization(
-    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], settings: IgosSettings, iteration: int
+    mask: Float[Tensor, "height width"],
+    edges: tuple[Tensor, Tensor],
+    settings: IgosSettings,
+    iteration: int,
+    widths: Sequence[int] = (),
 ) -> Float[Tensor, ""]:
-    """R(M) of the module's docstring at iteration k; total variations are means over neighbour pairs."""
+    """R(M) of the module's docstring at iteration k; total variations are means over neighbour pairs.
+
+    Of several images, side by side in these widths, cells of two images are no neighbours.
+    """
     removed = 1 - mask
-    smooth = total_variation(mask, settings.tv_power) + edge_weighted_variation(mask, edges, settings.tv_power)
+    variation = total_variation(mask, settings.tv_power, widths)
+    variation = variation + edge_weighted_variation(mask, edges, settings.tv_power, widths)
     return (
         settings.l1 * removed.abs().mean()
         + settings.l2 * math.exp(-settings.l2_decay * iteration) * removed.square().sum()
-        + settings.tv * smooth / 2
+        + settings.tv * variation / 2
     )
 
 
-def total_variation(values: Float[Tensor, "height width"], power: float) -> Float[Tensor, ""]:
+def total_variation(
+    values: Float[Tensor, "height width"], power: float, widths: Sequence[int] = ()
+) -> Float[Tensor, ""]:
     """Mean over vertical and horizontal neighbours of |difference|^power, summed over the two directions."""
     return sum(
-        (torch.diff(values, dim=axis).abs().pow(power).mean() for axis in (0, 1) if values.shape[axis] > 1),
+        (steps.abs().pow(power).mean() for steps in _differences(values, widths) if steps.numel()),
         start=values.new_zeros(()),
     )
 
 
 def edge_weighted_variation(
-    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], power: float
+    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], power: float, widths: Sequence[int] = ()
 ) -> Float[Tensor, ""]:
     """Total variation of the upsampled mask, cheap across the image's edges."""
     size = (edges[0].shape[0] + 1, edges[0].shape[1])
-    upsampled = functional.interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    upsampled = resize(mask, size, widths, mode="bilinear", align_corners=False)
     return sum(
         (
-            (torch.diff(upsampled, dim=axis).abs().pow(power) * edges[axis]).mean()
-            for axis in (0, 1)
-            if upsampled.shape[axis] > 1
+            (steps.abs().pow(power) * weights).mean()
+            for steps, weights in zip(_differences(upsampled, widths), edges, strict=True)
+            if steps.numel()
         ),
         start=mask.new_zeros(()),
     )
 
 
-def edge_weights(image: Float[Tensor, "3 height width"], scale: float) -> tuple[Tensor, Tensor]:
+def _differences(values: Float[Tensor, "*channels height width"], widths: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Of vertical (first) and of horizontal neighbours in the same image."""
+    vertical, horizontal = torch.diff(values, dim=-2), torch.diff(values, dim=-1)
+    if len(widths) < 2:
+        return vertical, horizontal
+    return vertical, horizontal[..., same_image(values.shape[-1], widths).to(values.device)]
+
+
+def edge_weights(
+    image: Float[Tensor, "3 height width"], scale: float, widths: Sequence[int] = ()
+) -> tuple[Tensor, Tensor]:
     """exp(-dI^2 / scale) between vertical (first) and horizontal neighbours, dI the mean over channels in [0, 1]."""
     height, width = image.shape[1:]
     shrink = min(1.0, EDGE_SIZE / max(height, width))
-    size = (max(2, round(height * shrink)), max(2, round(width * shrink)))
-    small = functional.interpolate(
-        image[None].float(), size=size, mode="bilinear", align_corners=False, antialias=True
-    )[0]
-    vertical, horizontal = (torch.diff(small, dim=axis).mean(dim=0) for axis in (1, 2))
+    size = (max(2, round(height * shrink)), max(2, len(widths), round(width * shrink)))
+    small = resize(image.float(), size, widths, mode="bilinear", align_corners=False, antialias=True)
+    vertical, horizontal = (steps.mean(dim=0) for steps in _differences(small, widths))
     return torch.exp(-vertical.square() / scale), torch.exp(-horizontal.square() / scale)
 
 

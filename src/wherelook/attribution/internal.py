@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.sheet import each_image, widths_of
 from wherelook.types import (
     AnswerScore,
     Attention,
@@ -255,7 +256,9 @@ def logit_lens(
         values = read.logits[row]
         if settings.interference:
             values = remove_interference(values, read.logits[:row], read.ids[:row], read.ids[row])
-        painted += rank_filter(tokens.paint(values.clamp_min(0)), settings.window)
+        painted += each_image(
+            tokens.paint(values.clamp_min(0)), widths_of(score), lambda part: rank_filter(part, settings.window)
+        )
     return Attribution(to_saliency(painted))
 
 

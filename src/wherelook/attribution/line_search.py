@@ -17,7 +17,7 @@ G is not the gradient at M, so the condition may never hold: then the smallest s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,7 @@ from torch import Tensor
 from wherelook.attribution.gradients import weighted_gradient
 from wherelook.attribution.igos import total_variation
 from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.sheet import widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 
 
@@ -133,15 +134,16 @@ def igos(
     if not scale > 0:
         raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
     generator = torch.Generator().manual_seed(seed)
+    widths = widths_of(score)
 
     def objective(mask: Tensor) -> float:
-        return float(score(mask[None]).sum()) / scale + float(_penalty(mask, settings))
+        return float(score(mask[None]).sum()) / scale + float(_penalty(mask, settings, widths))
 
     mask = torch.ones(size, device=score.device)
     value = float(score.original.sum()) / scale  # a full mask has no penalty
     trace = []
     for iteration in range(settings.iterations):
-        direction = _path_gradient(score, mask, settings, generator) / scale + _penalty_gradient(mask, settings)
+        direction = _path_gradient(score, mask, settings, generator) / scale + _penalty_gradient(mask, settings, widths)
         mask, value = backtrack(objective, mask, value, direction, settings)
         trace.append(value)
         if progress is not None:
@@ -187,12 +189,12 @@ def _path_gradient(
     return weighted_gradient(score, path[:, None, None] * mask, path / settings.steps, noise=noise)
 
 
-def _penalty(mask: Tensor, settings: LineSearchSettings) -> Tensor:
-    return settings.l1 * (1 - mask).abs().mean() + settings.tv * total_variation(mask, settings.tv_power)
+def _penalty(mask: Tensor, settings: LineSearchSettings, widths: Sequence[int]) -> Tensor:
+    return settings.l1 * (1 - mask).abs().mean() + settings.tv * total_variation(mask, settings.tv_power, widths)
 
 
-def _penalty_gradient(mask: Tensor, settings: LineSearchSettings) -> Tensor:
+def _penalty_gradient(mask: Tensor, settings: LineSearchSettings, widths: Sequence[int]) -> Tensor:
     with torch.enable_grad():
         leaf = mask.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_penalty(leaf, settings), leaf)
+        (gradient,) = torch.autograd.grad(_penalty(leaf, settings, widths), leaf)
     return gradient

@@ -1,10 +1,15 @@
-"""What the maps of several methods share: their size and their scale."""
+"""What the maps of several methods share: their size, their scale, how they are smoothed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from wherelook.sheet import each_image
 from wherelook.types import AnswerScore, Size
 
 
@@ -19,6 +24,15 @@ def to_saliency(values: Float[Tensor, "height width"]) -> Float[Tensor, "height 
     positive = values.detach().to("cpu").float().clamp_min(0)
     top = positive.max()
     return positive / top if top > 0 else positive
+
+
+def smooth(
+    values: Float[Tensor, "height width"], deviation: float, widths: Sequence[int] = ()
+) -> Float[Tensor, "height width"]:
+    """A Gaussian of this standard deviation, in cells, over a map on the CPU: float64, over each image by itself."""
+    return each_image(
+        values.double(), widths, lambda part: torch.from_numpy(gaussian_filter(part.numpy(), deviation, mode="nearest"))
+    )
 
 
 def share_of_gap(score: AnswerScore, totals: Float[Tensor, "*masks"]) -> Float[Tensor, "*masks"]:

@@ -13,14 +13,17 @@ area; where the evidence lies in two places, it also lights the two other corner
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.sheet import columns as columns_of
+from wherelook.sheet import widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
 
 CHUNK = 64
@@ -99,7 +102,8 @@ def occlusion(
         zeros where no window matters.
     """
     rows, columns = map_size(settings.cells, score.image_size)
-    vertical, horizontal = (bands(side, settings.window, settings.stride) for side in (rows, columns))
+    vertical = bands(rows, settings.window, settings.stride)
+    horizontal = bands_within(columns, settings.window, settings.stride, widths_of(score))
 
     def removed(indices: Tensor) -> Tensor:
         return vertical[indices // len(horizontal), :, None] * horizontal[indices % len(horizontal), None, :]
@@ -118,23 +122,32 @@ def strips(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Attribution:
-    """Horizontal and vertical strips: the product of a profile over rows and one over columns. See `occlusion`."""
+    """Horizontal and vertical strips: the product of a profile over rows and one over columns. See `occlusion`.
+
+    Of several images each has strips of its own.
+    """
     rows, columns = map_size(settings.cells, score.image_size)
-    vertical, horizontal = (bands(side, settings.window, settings.stride) for side in (rows, columns))
+    vertical = bands(rows, settings.window, settings.stride)
+    horizontal = bands_within(columns, settings.window, settings.stride, widths_of(score))
+    parts = columns_of(columns, widths_of(score))
+    inside = torch.zeros(len(parts), columns)
+    for index, part in enumerate(parts):
+        inside[index, part] = 1
+    count = len(parts) * len(vertical)
 
     def removed(indices: Tensor) -> Tensor:
-        across, down = indices[indices < len(vertical)], indices[indices >= len(vertical)] - len(vertical)
+        across, down = indices[indices < count], indices[indices >= count] - count
         return torch.cat(
             [
-                vertical[across, :, None].expand(-1, -1, columns),
+                vertical[across % len(vertical), :, None] * inside[across // len(vertical), None, :],
                 horizontal[down, None, :].expand(-1, rows, -1),
             ]
         )
 
-    losses = _losses(score, len(vertical) + len(horizontal), removed, progress)
-    by_row = _above_rounding(_spread(losses[: len(vertical)], vertical))
-    by_column = _above_rounding(_spread(losses[len(vertical) :], horizontal))
-    return Attribution(to_saliency(by_row[:, None] * by_column[None, :]))
+    losses = _losses(score, count + len(horizontal), removed, progress)
+    by_row = _above_rounding(_spread(losses[:count].reshape(len(parts), -1), vertical))
+    by_column = _above_rounding(_spread(losses[count:], horizontal))
+    return Attribution(to_saliency((by_row.T @ inside.double()) * by_column[None, :]))
 
 
 def bands(side: int, window: int, stride: int) -> Float[Tensor, "bands side"]:
@@ -146,6 +159,16 @@ def bands(side: int, window: int, stride: int) -> Float[Tensor, "bands side"]:
     starts = torch.tensor([*range(0, side - window, stride), side - window])[:, None]
     cells = torch.arange(side)
     return ((cells >= starts) & (cells < starts + window)).float()
+
+
+def bands_within(side: int, window: int, stride: int, widths: Sequence[int]) -> Float[Tensor, "bands side"]:
+    """`bands` over the columns of each of several images: none crosses a border."""
+    return torch.cat(
+        [
+            functional.pad(bands(part.stop - part.start, window, stride), (part.start, side - part.stop))
+            for part in columns_of(side, widths)
+        ]
+    )
 
 
 def _counts(settings: OcclusionSettings, image_size: Size) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.sheet import columns, split
 from wherelook.types import Size
 
 RegionKind = Literal["superpixels", "cells"]
@@ -23,7 +25,7 @@ large cells are given in parts, or most of each would be half shown."""
 
 
 def region_labels(
-    image: Float[Tensor, "3 height width"], kind: RegionKind, count: int, image_size: Size
+    image: Float[Tensor, "3 height width"], kind: RegionKind, count: int, image_size: Size, widths: Sequence[int] = ()
 ) -> Int[Tensor, "rows columns"]:
     """The region of each place of the image.
 
@@ -32,11 +34,32 @@ def region_labels(
         kind: "superpixels" (at most `count`, following the image's edges) or "cells" (square cells, about `count`).
         count: how many, at least 1.
         image_size: (height, width) of the explained image, which gives the cells their shape.
+        widths: of several images on their sheet; each has an equal part of the regions, at least one.
 
     Returns:
         Labels 0 .. regions - 1 on the CPU, each of them used, at the resolution of the map.
     """
-    return superpixels(image, count) if kind == "superpixels" else cells(cell_grid(image_size, count))
+    if len(widths) < 2:
+        return superpixels(image, count) if kind == "superpixels" else cells(cell_grid(image_size, count))
+    share = max(1, count // len(widths))
+    own = [
+        region_labels(part, kind, share, (image_size[0], width))
+        for part, width in zip(split(image, widths), widths, strict=True)
+    ]
+    return _side_by_side(own, widths)
+
+
+def _side_by_side(own: Sequence[Int[Tensor, "_ _"]], widths: Sequence[int]) -> Int[Tensor, "rows columns"]:
+    """The labels of each image's regions, counted on from image to image, on one map."""
+    size = max(len(labels) for labels in own), sum(labels.shape[1] for labels in own)
+    placed, first = [], 0
+    for labels, part in zip(own, columns(size[1], widths), strict=True):
+        shape = (size[0], part.stop - part.start)
+        enlarged = functional.interpolate(labels[None, None].float(), size=shape, mode="nearest-exact")[0, 0]
+        placed.append(enlarged.long() + first)
+        first += int(labels.max()) + 1
+    together = torch.cat(placed, dim=1)
+    return torch.unique(together, return_inverse=True)[1]  # a region thinner than a cell may have been lost
 
 
 def cell_grid(image_size: Size, count: int) -> Size:

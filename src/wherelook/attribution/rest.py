@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from wherelook.attribution.maps import share_of_gap
+from wherelook.attribution.maps import share_of_gap, smooth
+from wherelook.sheet import widths_of
 from wherelook.types import AnswerScore
 
 AREAS = (0.04, 0.12, 0.25)
@@ -71,7 +71,7 @@ def _ranked(score: AnswerScore, saliency: Tensor, count: int, steps: int, shown:
         masks = torch.cat([masks, first + (path - 1 / steps) * rest])
     values, gradients = score.gradient(masks)
     slopes = gradients.cpu().sum(dim=0) / steps * rest
-    signed = torch.from_numpy(gaussian_filter(slopes.double().numpy(), SMOOTH, mode="nearest")).float() * rest
+    signed = smooth(slopes, SMOOTH, widths_of(score)).float() * rest
     largest = signed.abs().max()
     if not largest > 0:
         return saliency

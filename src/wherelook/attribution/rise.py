@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from wherelook.attribution.maps import map_size, to_saliency
 from wherelook.attribution.occlusion import CHUNK, FLAT
+from wherelook.sheet import columns, widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
 
 
@@ -94,13 +95,24 @@ def rise(
         S, moved and scaled to [0, 1]; all zeros where no mask changes the answer's probability.
     """
     grid, size = (map_size(cells, score.image_size) for cells in (settings.grid, settings.cells))
+    shapes = [
+        (pieces.stop - pieces.start, part.stop - part.start)
+        for pieces, part in zip(*(columns(shape[1], widths_of(score)) for shape in (grid, size)), strict=True)
+    ]
     generator = torch.Generator().manual_seed(seed)
     # Double precision: the map is a small difference of large sums.
     weighted, shown = torch.zeros(2, *size, dtype=torch.float64)
     total, lowest, highest = 0.0, math.inf, -math.inf
     for done in range(0, settings.masks, CHUNK):
         count = min(CHUNK, settings.masks - done)
-        masks = random_masks(count, grid, size, settings.probability, generator)
+        # Masks of different images are independent: neighbours on the sheet are no neighbours.
+        masks = torch.cat(
+            [
+                random_masks(count, (grid[0], across), (size[0], width), settings.probability, generator)
+                for across, width in shapes
+            ],
+            dim=2,
+        )
         log_probabilities = score(masks).detach().cpu().double().mean(dim=1)
         weights = log_probabilities.exp()
         weighted += torch.einsum("m,mhw->hw", weights, masks.double())

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from wherelook.attribution.maps import share_of_gap
+from wherelook.sheet import columns, widths_of
 from wherelook.types import AnswerScore
 
 FLOOR = 0.1
@@ -42,7 +43,12 @@ def verify_peaks(
     """
     values = saliency.cpu().double().numpy()
     # On a plateau every cell would be a peak of its own: a wide Gaussian, too faint to move anything else, rounds it.
-    basins = hill_basins(values + TIE * gaussian_filter(values, max(values.shape) / 4, mode="constant"))
+    basins = np.empty(values.shape, dtype=np.int64)
+    for part in columns(values.shape[1], widths_of(score)):
+        own = values[:, part]
+        tops = hill_basins(own + TIE * gaussian_filter(own, max(own.shape) / 4, mode="constant"))
+        rows, across = np.divmod(tops, own.shape[1])
+        basins[:, part] = rows * values.shape[1] + part.start + across
     heights = {int(top): values.flat[top] for top in np.unique(basins) if values.flat[top] > 0}
     highest = sorted(heights, key=lambda top: -heights[top])[:peaks]
     if not highest:

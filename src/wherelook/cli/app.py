@@ -13,6 +13,7 @@ import typer
 
 from wherelook import __version__
 from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, report, sanity, scenes, sweep
+from wherelook.cli.judge import judge
 from wherelook.cli.run import run as run_command
 from wherelook.types import WherelookError
 
@@ -56,6 +57,7 @@ app.command("metrics")(listings.metrics)
 app.command("datasets")(listings.datasets)
 app.command("scenes")(scenes.scenes)
 app.command("run")(run_command)
+app.command("judge")(judge)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)

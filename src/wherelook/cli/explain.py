@@ -11,13 +11,24 @@ from wherelook.cli import options
 from wherelook.types import InputError
 
 if TYPE_CHECKING:
-    from wherelook.explanation import Explanation
+    from wherelook.data.images import LoadedImage
+    from wherelook.explanation import Explanation, ImagePart
     from wherelook.models import EndpointModel
 
 
 def explain(
     image: Annotated[str, typer.Argument(help="An image file.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image", metavar="FILE", help="Another image of the same prompt, after the first one. Repeatable."
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option("--frames", help="Take so many frames of an animated GIF or WebP as the images of the prompt."),
+    ] = None,
     model: options.ModelOrAddress = "embedded",
     answer: Annotated[
         str | None, typer.Option("--answer", help="Explain this text instead of letting the model answer.")
@@ -77,7 +88,7 @@ def explain(
     """Explains one answer: which words rest on the image, and which region they came from."""
     from wherelook.address import is_address
     from wherelook.attribution import check_forward_only, make_settings
-    from wherelook.data.images import load_image
+    from wherelook.data.images import load_image, load_images
     from wherelook.request import check_request
 
     # Everything that can be wrong with the input is found before a model is loaded.
@@ -92,7 +103,7 @@ def explain(
         replay_steps=replay_steps,
         baseline_image=baseline_image is not None,
     )
-    loaded = load_image(image)
+    images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
     if baseline_image is not None:
         load_image(baseline_image)
     if is_address(model):
@@ -117,17 +128,18 @@ def explain(
             memory_limit=memory_limit,
             prompt_template=prompt_template,
         )
+        size = endpoint.request_bytes([one.picture for one in images], question)
         explainer = Explainer(endpoint)
         count = most_requests(
             method,
             chosen,
-            loaded.size,
+            images[0].size,
             preset=preset,
             replay_steps=replay_steps,
             baseline=baseline,
             baseline_image=baseline_image is not None,
         )
-        announce(endpoint, count, endpoint.request_bytes(loaded.picture, question))
+        announce(endpoint, count, size)
     else:
         explainer = Explainer(
             options.load_model(
@@ -143,7 +155,7 @@ def explain(
         )
     with options.progress_bar() as progress:
         explanation = explainer.explain(
-            image,
+            images,
             question,
             answer=answer,
             method=method,
@@ -164,6 +176,31 @@ def explain(
         options.print_json(explanation.to_dict())
     else:
         print_explanation(explanation, folder)
+
+
+def _frames(image: str, count: int, others: list[str] | None) -> tuple[LoadedImage, ...]:
+    from wherelook.data.images import load_frames
+
+    if others:
+        raise InputError("--frames takes the images of the prompt from one file: leave --image out")
+    return load_frames(image, count)
+
+
+def _image_line(part: ImagePart) -> str:
+    """The share of one of several images, and where its map points."""
+    shares = (
+        ""
+        if part.share is None
+        else (
+            f"{part.share:.0%} of the loss (alone: {part.lost:.0%} lost without it, {part.restored:.0%} restored by it)"
+        )
+    )
+    looked = (
+        "no focus"
+        if part.focus is None
+        else "box ({}, {}) to ({}, {}), peak ({:.0f}, {:.0f})".format(*part.focus.box, *part.focus.peak)
+    )
+    return "; ".join(text for text in (shares, looked) if text)
 
 
 def announce(endpoint: EndpointModel, requests: int, size: int) -> None:
@@ -191,7 +228,10 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
         x0, y0, x1, y1 = explanation.focus.box
         x, y = explanation.focus.peak
         typer.echo(f"words      {' '.join(word.strip() for word in words.values())}")
-        typer.echo(f"looked at  box ({x0}, {y0}) to ({x1}, {y1}), peak ({x:.0f}, {y:.0f}), in pixels of the image")
+        if not explanation.images:
+            typer.echo(f"looked at  box ({x0}, {y0}) to ({x1}, {y1}), peak ({x:.0f}, {y:.0f}), in pixels of the image")
+    for index, part in enumerate(explanation.images, start=1):
+        typer.echo(f"image {index:<4} {_image_line(part)}")
     for curve in explanation.curves:
         suffix = "" if curve.seen else "_unseen"
         deletion, insertion = (explanation.metrics[f"{name}{suffix}"] for name in ("deletion", "insertion"))

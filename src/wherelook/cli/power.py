@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -47,17 +48,7 @@ def power(
     settings = {name: value for name, value in given.items() if value is not None}
     found = plan(test, effect, samples=samples, power=wanted, level=level, comparisons=comparisons, **settings)
     if as_json:
-        options.print_json(
-            {
-                "test": found.test,
-                "effect": found.effect,
-                "samples": found.samples,
-                "power": found.power,
-                "level": found.level,
-                "comparisons": found.comparisons,
-                "settings": dict(found.settings),
-            }
-        )
+        options.print_json(asdict(found))
         return
     corrected = f", Holm over {found.comparisons} comparisons" if found.comparisons > 1 else ""
     others = "".join(f", {name} {value:g}" for name, value in found.settings.items())

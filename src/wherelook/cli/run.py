@@ -51,7 +51,7 @@ def run(
         str,
         typer.Option(
             "--judge",
-            help="exact, normalised, option-letter or yes-no; auto takes the one that fits the question.",
+            help="exact, normalised, option-letter, yes-no or consensus; auto takes the one that fits the question.",
         ),
     ] = "auto",
     blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean colour.")] = False,

@@ -10,17 +10,22 @@ import io
 import os
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from wherelook.sheet import sheet_size, sheet_widths
 from wherelook.types import InputError
 
 MAXIMUM_PIXELS = 100_000_000
 MAXIMUM_BYTES = 500_000_000
+MAXIMUM_IMAGES = 32
+"""Images in one prompt."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 # EXIF orientation -> what makes the image upright.
@@ -44,12 +49,14 @@ class LoadedImage:
         path: as given; None for an image that came as an object.
         sha256: of the file's bytes, or of the pixels when there is no file.
         notes: what was done to it that a user may want to know, such as "first of 12 frames".
+        frame: which frame of the file, from 1, where it was asked for as one of several.
     """
 
     pixels: NDArray[np.uint8]
     path: str | None
     sha256: str
     notes: tuple[str, ...] = ()
+    frame: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,7 +68,75 @@ class LoadedImage:
         return Image.fromarray(self.pixels)
 
 
-def load_image(source: str | Path | Image.Image | NDArray) -> LoadedImage:
+ImageSource = str | Path | Image.Image | NDArray | LoadedImage
+"""A file, a PIL image, an array (height, width[, 1|3|4]), or what `load_image` or `load_frames` returned."""
+
+Read = TypeVar("Read")
+
+
+def load_images(source: ImageSource | Sequence[ImageSource]) -> tuple[LoadedImage, ...]:
+    """The image of a prompt, or those of a list or tuple.
+
+    Raises:
+        InputError: none, more than 32, or one that `load_image` refuses.
+    """
+    sources: Sequence[ImageSource] = source if isinstance(source, list | tuple) else [source]  # type: ignore[list-item]
+    if not 1 <= len(sources) <= MAXIMUM_IMAGES:
+        raise InputError(f"a prompt takes from 1 to {MAXIMUM_IMAGES} images; got {len(sources)}")
+    return tuple(load_image(one) for one in sources)
+
+
+def side_by_side(images: Sequence[LoadedImage]) -> LoadedImage:
+    """The sheet of several images (see `wherelook.sheet`); an image alone is its own."""
+    if len(images) == 1:
+        return images[0]
+    sizes = [image.size for image in images]
+    height, width = sheet_size(sizes)
+    sheet = Image.new("RGB", (width, height))
+    left = 0
+    for image, own in zip(images, sheet_widths(sizes), strict=True):
+        sheet.paste(image.picture.resize((own, height), Image.Resampling.BICUBIC), (left, 0))
+        left += own
+    pixels = np.array(sheet)
+    return LoadedImage(pixels, None, _sha256(pixels.tobytes()))
+
+
+def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
+    """Frames of an animated file (GIF, WebP, PNG, TIFF), spread evenly from the first to the last.
+
+    Args:
+        path: the file.
+        count: how many, from 2 to 32; all of them where the file has fewer.
+
+    Raises:
+        InputError: the count is out of range, or the file has one frame, or `load_image` would refuse it.
+    """
+    if not 2 <= count <= MAXIMUM_IMAGES:
+        raise InputError(f"frames are from 2 to {MAXIMUM_IMAGES}; got {count}")
+    path = Path(path)
+    name = _shown(path)
+
+    def read(image: Image.Image) -> tuple[list[NDArray[np.uint8]], list[int], int]:
+        total = getattr(image, "n_frames", 1)
+        if total < 2:
+            raise InputError(f"{name} has one frame; expected an animated GIF or WebP")
+        chosen = np.unique(np.rint(np.linspace(0, total - 1, min(count, total))).astype(int)).tolist()
+        frames = []
+        for index in chosen:
+            image.seek(index)
+            frames.append(_to_rgb(image, name)[0])
+        return frames, chosen, total
+
+    data = _read(path, name)
+    (frames, chosen, total), digest = _decode(data, name, read), _sha256(data)
+    loaded = [
+        LoadedImage(pixels, str(path), digest, (), index + 1) for pixels, index in zip(frames, chosen, strict=True)
+    ]
+    note = f"frames {', '.join(str(index + 1) for index in chosen)} of {total}"
+    return (replace(loaded[0], notes=(note,)), *loaded[1:])
+
+
+def load_image(source: ImageSource) -> LoadedImage:
     """Reads an image file, or takes a PIL image or an array (height, width[, 1|3|4]) of uint8, or of floats in [0, 1].
 
     EXIF orientation is applied, transparency is composited on white, gray, palette, CMYK and 16-bit images become RGB,
@@ -72,6 +147,8 @@ def load_image(source: str | Path | Image.Image | NDArray) -> LoadedImage:
         InputError: the file is missing, empty, truncated, not an image, of an unsupported format, or larger than
             100 million pixels; the array has another shape or type.
     """
+    if isinstance(source, LoadedImage):
+        return source
     if isinstance(source, Image.Image):
         pixels, notes = _to_rgb(source, "the image")
         name = getattr(source, "filename", None)
@@ -99,13 +176,19 @@ def decode_image(data: bytes, name: str, path: str | None = None) -> LoadedImage
     """
     if not data:
         raise InputError(f"{name} is empty; expected an image file")
+    pixels, notes = _decode(data, name, lambda image: _to_rgb(image, name))
+    return LoadedImage(pixels, path, _sha256(data), notes)
+
+
+def _decode(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read:
+    """What `read` makes of the opened image; errors of its decoding in one line."""
     # Truncated files must be refused, whatever the application around us has set.
     tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit replaces Pillow's decompression warnings
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                pixels, notes = _to_rgb(image, name)
+                return read(image)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -118,7 +201,6 @@ def decode_image(data: bytes, name: str, path: str | None = None) -> LoadedImage
         raise InputError(f"{name} is damaged and cannot be decoded: {_first_line(error)}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
-    return LoadedImage(pixels, path, _sha256(data), notes)
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -1,5 +1,5 @@
 """The result of one explanation: its data, its files, its pictures and its page."""
 
-from wherelook.explanation.record import SCHEMA_VERSION, Explanation, Focus, TokenMap
+from wherelook.explanation.record import SCHEMA_VERSION, Explanation, Focus, ImagePart, TokenMap
 
-__all__ = ["SCHEMA_VERSION", "Explanation", "Focus", "TokenMap"]
+__all__ = ["SCHEMA_VERSION", "Explanation", "Focus", "ImagePart", "TokenMap"]

@@ -15,7 +15,7 @@ def words(explanation: Explanation) -> list[str]:
     An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE.
     """
     method, model = explanation.method, explanation.model
-    other = method.get("baseline_image")
+    baseline_image = method.get("baseline_image")
     options: list[tuple[str, Any]] = [
         ("--model", model.get("id")),
         ("--model-name", model.get("name")),
@@ -28,7 +28,7 @@ def words(explanation: Explanation) -> list[str]:
         ("--tokens", method.get("tokens")),
         ("--alpha", explanation.reliance.get("alpha")),
         ("--baseline", method.get("baseline")),
-        ("--baseline-image", (other.get("path") or "BASELINE_IMAGE") if other else None),
+        ("--baseline-image", (baseline_image.get("path") or "BASELINE_IMAGE") if baseline_image else None),
         ("--replay-steps", method.get("replay_steps")),
         ("--seed", method.get("seed")),
     ]
@@ -37,7 +37,14 @@ def words(explanation: Explanation) -> list[str]:
         if value is not None:
             plain += [name, str(value)]
     plain += ["--per-token"] if explanation.token_maps else []
-    inputs = [str(explanation.image.get("path") or "IMAGE"), explanation.question]
+    first, *others = explanation.images or (None,)
+    if first is not None and first.frame is not None:
+        plain += ["--frames", str(len(explanation.images))]
+    else:
+        for other in others:
+            plain += ["--image", str(other.path or "IMAGE")]
+    path = explanation.image.get("path") if first is None else first.path
+    inputs = [str(path or "IMAGE"), explanation.question]
     if any(text.startswith("-") for text in inputs):
         plain.append("--")
     return [shell_quote(word) for word in plain + inputs]

@@ -20,7 +20,7 @@ from wherelook import html
 from wherelook.explanation import chart, command_line, picture, shading
 
 if TYPE_CHECKING:
-    from wherelook.explanation.record import Explanation
+    from wherelook.explanation.record import Explanation, ImagePart
     from wherelook.types import Token
 
 PACKAGE = "wherelook.explanation"  # where the templates are
@@ -83,7 +83,10 @@ def render(explanation: Explanation) -> str:
             height=height,
             image=_data_uri(_shrink(explanation.pixels, LONGEST_SIDE)),
             cover=_cover(explanation),
-            contour=_contour_path(explanation.heatmap, (height, width)) if explanation.meaningful else "",
+            contour=_contour_path(explanation.drawn(explanation.heatmap), (height, width))
+            if explanation.meaningful
+            else "",
+            images=_images(explanation),
             mark=max(height, width) / 45,
             tokens=_tokens(explanation),
             legend=shading.legend(),
@@ -101,7 +104,7 @@ def render(explanation: Explanation) -> str:
 def render_card(explanation: Explanation) -> str:
     """The small form for a notebook: status, question, answer, and the overlay. A fragment without script."""
     pixels = _shrink(explanation.pixels, CARD_SIDE)
-    shown = picture.overlay(pixels, explanation.heatmap, meaningful=explanation.meaningful)
+    shown = picture.overlay(pixels, explanation.drawn(explanation.heatmap), meaningful=explanation.meaningful)
     return html.environment(PACKAGE).get_template("card.html").render(
         e=explanation, headline=_headline(explanation), overlay=_data_uri(np.asarray(shown)),
         tokens=_tokens(explanation),
@@ -133,7 +136,7 @@ def _data_uri(shown: NDArray[np.uint8] | Image.Image) -> Markup:
 def _cover(explanation: Explanation) -> Markup:
     """What lies over the image: the map's colours, or the picture that says that there is no map."""
     if explanation.meaningful:
-        return _layer_uri(explanation.heatmap, explanation.pixels.shape[:2], 1)
+        return _layer_uri(explanation.drawn(explanation.heatmap), explanation.pixels.shape[:2], 1)
     pixels = _shrink(explanation.pixels, LONGEST_SIDE)
     scale = max(1, LONGEST_SIDE // max(pixels.shape[:2]))  # room for a crisp label on small images
     pixels = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -161,8 +164,39 @@ def _contour_path(saliency: NDArray[np.float32], size: tuple[int, int]) -> str:
 # ---- what the template shows ----
 
 
+def _images(explanation: Explanation) -> list[dict[str, Any]]:
+    """Of several images each with its part of the map, and what rests on it."""
+    return [
+        {
+            "title": f"Image {index} of {len(explanation.images)}",
+            "name": _image_name(image),
+            "overlay": _data_uri(
+                picture.overlay(_shrink(image.pixels, CARD_SIDE), image.heatmap, meaningful=explanation.meaningful)
+            ),
+            "figures": []
+            if image.share is None
+            else [
+                ("Share of the loss", _percent(image.share)),
+                ("Lost without it alone", _percent(image.lost)),
+                ("Restored by it alone", _percent(image.restored)),
+            ],
+            "focus": image.focus,
+        }
+        for index, image in enumerate(explanation.images, start=1)
+    ]
+
+
+def _image_name(image: ImagePart) -> str:
+    frame = "" if image.frame is None else f", frame {image.frame}"
+    return f"{image.path or '(given as an object)'}{frame}"
+
+
+def _percent(share: float | None) -> str:
+    return NOTHING if share is None else f"{100 * share:.0f} %".replace("-", MINUS)
+
+
 def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
-    maps = {token_map.position: token_map.heatmap for token_map in explanation.token_maps}
+    maps = {token_map.position: explanation.drawn(token_map.heatmap) for token_map in explanation.token_maps}
     size = explanation.pixels.shape[:2]
     return [
         {
@@ -251,11 +285,16 @@ def _facts(explanation: Explanation) -> list[tuple[str, list[tuple[str, str]]]]:
             ("peak memory", _bytes(cost.get("peak_bytes"))),
         ]),
         ("Model", [(str(key), _plain(value)) for key, value in explanation.model.items()]),
-        ("Image", [
+        *([("Image", [
             ("path", _plain(image.get("path") or "(given as an object)")),
             ("size", f"{image.get('width', '?')}{TIMES}{image.get('height', '?')} pixels"),
             ("sha256", _plain(image.get("sha256"))),
-        ]),
+        ])] if not explanation.images else []),
+        *((f"Image {index}", [
+            ("path", _image_name(part)),
+            ("size", f"{part.pixels.shape[1]}{TIMES}{part.pixels.shape[0]} pixels"),
+            ("sha256", part.sha256),
+        ]) for index, part in enumerate(explanation.images, start=1)),
         ("Method", settings),
         ("Constants", [(str(key), _plain(value)) for key, value in parameters.items()]),
         ("Versions", [(str(key), _plain(value)) for key, value in explanation.versions.items()]),

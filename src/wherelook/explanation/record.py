@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook.explanation import page, picture
+from wherelook.sheet import resize, sheet_widths
 from wherelook.types import InputError, Status, Token, WherelookError
 
 SCHEMA_VERSION = 1
+
+DRAWN_SCALE = 8
+"""How much finer than its cells the map of several images is drawn: colours run over a border by less than a cell."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,49 @@ class TokenMap:
 
     position: int
     heatmap: Float[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class ImagePart:
+    """What an explanation says of one of several images of a prompt.
+
+    Attributes:
+        path, sha256: as in `Explanation.image`.
+        frame: which frame of the file, from 1; None for an image that was given by itself.
+        pixels: (height, width, 3) uint8.
+        heatmap: this image's part of the map, (rows, columns); all images share one scale.
+        focus: where this part points, in pixels of this image; None where it is zero.
+        share: of the answer's score gap that rests on this image (Shapley value); the shares of all images add up to
+            1. None where the answer does not rest on the images.
+        lost: share of the gap that is lost when only this image is taken away.
+        restored: share that comes back when only this image is shown.
+    """
+
+    path: str | None
+    frame: int | None
+    sha256: str
+    pixels: NDArray[np.uint8] = field(repr=False)
+    heatmap: Float[np.ndarray, "rows columns"] = field(repr=False)
+    focus: Focus | None
+    share: float | None
+    lost: float | None
+    restored: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its entry of `images` in explanation.json."""
+        height, width = self.pixels.shape[:2]
+        return {
+            "path": self.path,
+            "frame": self.frame,
+            "width": width,
+            "height": height,
+            "sha256": self.sha256,
+            "share": self.share,
+            "lost": self.lost,
+            "restored": self.restored,
+            "largest_saliency": float(self.heatmap.max()),
+            "focus": None if self.focus is None else asdict(self.focus),
+        }
 
 
 @dataclass(frozen=True)
@@ -75,6 +123,8 @@ class Explanation:
         metrics: figures by name (`wherelook metrics` explains them); None where a figure is guarded.
         curves: the replays behind them.
         token_maps: a map for each selected token, if asked for.
+        images: of several images what is said of each; empty where there is one. All that speaks of "the image" then
+            means their sheet: the images scaled to one height, side by side.
         model, image, method, cost, versions: as in `explanation.json`.
         pixels: (height, width, 3) uint8, the image as the model was shown it.
         notes: what else a reader should know, such as warnings.
@@ -98,6 +148,21 @@ class Explanation:
     curves: tuple[Curve, ...] = ()
     token_maps: tuple[TokenMap, ...] = ()
     notes: tuple[str, ...] = ()
+    images: tuple[ImagePart, ...] = ()
+
+    @property
+    def heatmaps(self) -> list[Float[np.ndarray, "_ _"]]:
+        """A heatmap for each image of the prompt, all on one scale."""
+        return [image.heatmap for image in self.images] or [self.heatmap]
+
+    def drawn(self, heatmap: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "_ _"]:
+        """A map of this explanation as pictures show it: of several images each is enlarged by itself."""
+        if not self.images:
+            return heatmap
+        rows, columns = heatmap.shape
+        widths = sheet_widths([(image.pixels.shape[0], image.pixels.shape[1]) for image in self.images])
+        size = (rows * DRAWN_SCALE, columns * DRAWN_SCALE)
+        return resize(torch.from_numpy(heatmap), size, widths, mode="bilinear", align_corners=False).numpy()
 
     @property
     def meaningful(self) -> bool:
@@ -106,11 +171,11 @@ class Explanation:
 
     def overlay(self, *, opacity: float = 0.65) -> Image.Image:
         """The heatmap over the input image, at the image's size; marked where it is not meaningful."""
-        return picture.overlay(self.pixels, self.heatmap, opacity=opacity, meaningful=self.meaningful)
+        return picture.overlay(self.pixels, self.drawn(self.heatmap), opacity=opacity, meaningful=self.meaningful)
 
     def heatmap_image(self) -> Image.Image:
         """The heatmap alone in false colours, at the image's size; marked as `overlay`."""
-        return picture.heatmap(self.heatmap, self.pixels.shape[:2], meaningful=self.meaningful)
+        return picture.heatmap(self.drawn(self.heatmap), self.pixels.shape[:2], meaningful=self.meaningful)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `explanation.json`: plain types; a number that is not finite is None."""
@@ -121,6 +186,7 @@ class Explanation:
             "reason": self.reason,
             "model": dict(self.model),
             "image": dict(self.image),
+            "images": [image.to_dict() for image in self.images],
             "question": self.question,
             "answer": self.answer,
             "tokens": tokens,
@@ -138,7 +204,8 @@ class Explanation:
 
     def save(self, folder: str | Path) -> Path:
         """Writes explanation.json, mask.npy, heatmap.png, overlay.png, report.html, and token_masks.npy (selected
-        tokens, rows, columns) if there are token maps. Returns the folder.
+        tokens, rows, columns) if there are token maps. Of several images mask.npy and the pictures show the sheet, and
+        there are mask-1.npy, heatmap-1.png, overlay-1.png and so on for each. Returns the folder.
 
         Raises:
             InputError: the folder's name is taken by a file.
@@ -159,10 +226,25 @@ class Explanation:
                 np.save(folder / "token_masks.npy", stack, allow_pickle=False)
             self.heatmap_image().save(folder / "heatmap.png")
             self.overlay().save(folder / "overlay.png")
+            self._save_images(folder)
             (folder / "report.html").write_text(self.to_html(), encoding="utf-8")
         except OSError as error:
             raise WherelookError(f"cannot write to {folder}: {error.strerror or error}") from error
         return folder
+
+    def _save_images(self, folder: Path) -> None:
+        for index, image in enumerate(self.images, start=1):
+            size = (image.pixels.shape[0], image.pixels.shape[1])
+            np.save(folder / f"mask-{index}.npy", image.heatmap, allow_pickle=False)
+            colors = picture.heatmap(image.heatmap, size, meaningful=self.meaningful)
+            colors.save(folder / f"heatmap-{index}.png")
+            shown = picture.overlay(image.pixels, image.heatmap, meaningful=self.meaningful)
+            shown.save(folder / f"overlay-{index}.png")
+        index = len(self.images) + 1
+        while (folder / f"mask-{index}.npy").exists():  # of an earlier explanation
+            for name in (f"mask-{index}.npy", f"heatmap-{index}.png", f"overlay-{index}.png"):
+                (folder / name).unlink(missing_ok=True)
+            index += 1
 
     def to_html(self) -> str:
         """The self-contained page of this explanation."""

@@ -9,12 +9,14 @@ from typing import Literal
 
 from wherelook.metrics.localization import attended_region, energy, focus_box, peak, pointing, roc_area
 from wherelook.metrics.replay import Replay, replay, top_area
+from wherelook.metrics.shares import ImageShare, image_shares
 from wherelook.metrics.similarity import earth_movers_distance, rank_correlation, top_overlap
 from wherelook.metrics.spread import border_mass, centre_mass, centre_of_mass, compactness, effective_area
 from wherelook.metrics.sufficiency import sufficient_area
 
 __all__ = [
     "METRICS",
+    "ImageShare",
     "Metric",
     "Replay",
     "attended_region",
@@ -26,6 +28,7 @@ __all__ = [
     "effective_area",
     "energy",
     "focus_box",
+    "image_shares",
     "peak",
     "pointing",
     "rank_correlation",

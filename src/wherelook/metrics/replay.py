@@ -10,6 +10,7 @@ optimiser works on. (The published code optimises log-probabilities and scores t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from wherelook.sheet import resize, widths_of
 from wherelook.types import AnswerScore, Size
 
 STEPS = 50
@@ -71,11 +72,11 @@ def replay(
         steps: points of the curve after the first; with regions at most as many as there are regions.
         cells: side of the replay grid for a square image.
         regions: label of every cell of another grid, such as superpixels; a region then goes as a whole, in the order
-            of mean saliency, and `cells` has no meaning.
+            of mean saliency, and `cells` has no meaning. For a score of one image.
     """
     if regions is None:
         grid = replay_grid(score.image_size, cells)
-        order = removal_order(saliency, grid)
+        order = removal_order(saliency, grid, widths_of(score))
         counts = np.rint(np.linspace(0, grid[0] * grid[1], steps + 1)).astype(int)
     else:
         grid = (regions.shape[0], regions.shape[1])
@@ -97,10 +98,12 @@ def replay(
     )
 
 
-def top_area(saliency: Float[Tensor, "height width"], image_size: Size, share: float) -> Float[Tensor, "rows columns"]:
-    """1 on the most salient `share` of the replay grid's cells, 0 elsewhere."""
+def top_area(
+    saliency: Float[Tensor, "height width"], image_size: Size, share: float, widths: Sequence[int] = ()
+) -> Float[Tensor, "rows columns"]:
+    """1 on the most salient `share` of the replay grid's cells, 0 elsewhere; `widths` of several images on a sheet."""
     grid = replay_grid(image_size)
-    return _first(removal_order(saliency, grid), round(share * grid[0] * grid[1]), grid)
+    return _first(removal_order(saliency, grid, widths), round(share * grid[0] * grid[1]), grid)
 
 
 def _first(order: Tensor, count: int, grid: Size) -> Tensor:
@@ -115,7 +118,7 @@ def _region_order(
 ) -> tuple[Tensor, NDArray[np.int64]]:
     """Cells region by region, most salient region first, and the counts of cells at which the curve is read."""
     size = (regions.shape[0], regions.shape[1])
-    values = _resize(saliency, size).numpy().ravel()
+    values = _resize(saliency, size, ()).numpy().ravel()
     _, labels, areas = np.unique(regions.ravel(), return_inverse=True, return_counts=True)
     means = np.bincount(labels, weights=values) / areas
     ranking = np.argsort(-means, kind="stable")
@@ -126,15 +129,13 @@ def _region_order(
     return order, np.concatenate([[0], np.cumsum(areas[ranking])])[reads]
 
 
-def removal_order(saliency: Float[Tensor, "height width"], grid: Size) -> Tensor:
+def removal_order(saliency: Float[Tensor, "height width"], grid: Size, widths: Sequence[int] = ()) -> Tensor:
     """Cell indices from most to least salient on a grid of (rows, columns); ties in reading order."""
-    return torch.argsort(_resize(saliency, grid).flatten(), descending=True, stable=True)
+    return torch.argsort(_resize(saliency, grid, widths).flatten(), descending=True, stable=True)
 
 
-def _resize(saliency: Tensor, size: Size) -> Tensor:
-    return functional.interpolate(
-        saliency[None, None].float(), size=size, mode="bilinear", align_corners=False, antialias=True
-    )[0, 0]
+def _resize(saliency: Tensor, size: Size, widths: Sequence[int]) -> Tensor:
+    return resize(saliency.float(), size, widths, mode="bilinear", align_corners=False, antialias=True)
 
 
 def area(fractions: NDArray[np.float64], curve: NDArray[np.float64]) -> float:

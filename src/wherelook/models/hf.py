@@ -7,6 +7,7 @@ are pixels, and where their elements lie in the image, is measured (wherelook.ge
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +20,11 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
-from wherelook.geometry import BlendError, Geometry, blend_error, probe
+from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.conversation import Conversation
-from wherelook.models.loading import load
+from wherelook.models.loading import EMBEDDED, load
 from wherelook.models.memory import BatchPlan
+from wherelook.models.placeholder import find_placeholder
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, InputError, Size, WherelookError
 
@@ -31,10 +33,10 @@ GEOMETRIES_KEPT = 8
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question about an image as the model reads it.
+    """A question about an image, or several, as the model reads it.
 
     Attributes:
-        text: the rendered prompt, image placeholder included.
+        text: the rendered prompt, image placeholders included.
         inputs: what the processor makes of it, batch of one, on the model's device.
     """
 
@@ -51,9 +53,10 @@ class VisionLanguageModel:
         identifier: how to call it in results.
         revision: its revision, where known.
         prompt_template: a text with {image} and {question} instead of the model's chat template; a model without a
-            chat template gets "{image}{question}" unless one is given.
+            chat template gets "{image}{question}" unless one is given. Several images come where {image} is.
         batch_size: the most images per forward; memory decides below that.
         memory_limit: bytes that one batch may use; None takes most of what is free.
+        most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class VisionLanguageModel:
         prompt_template: str | None = None,
         batch_size: int = 16,
         memory_limit: int | None = None,
+        most_images: int | None = None,
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
@@ -76,6 +80,7 @@ class VisionLanguageModel:
         self.identifier = identifier or model.name_or_path or type(model).__name__
         self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.prompt_template = prompt_template
+        self.most_images = most_images
         self.device: torch.device = next(model.get_input_embeddings().parameters()).device
         self.plan = BatchPlan(
             self.device, largest=batch_size, memory_limit=memory_limit, weights=_weight_storages(model)
@@ -83,7 +88,7 @@ class VisionLanguageModel:
         self.cost = Cost()
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
         self._accepted = set(inspect.signature(inner.forward).parameters)
-        self._geometries: OrderedDict[Size, Geometry] = OrderedDict()
+        self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
 
     @classmethod
     def from_pretrained(
@@ -100,6 +105,8 @@ class VisionLanguageModel:
         model, processor = load(
             name, device=device, dtype=dtype, revision=revision, trust_remote_code=trust_remote_code
         )
+        if name == EMBEDDED:  # its scenes come one at a time
+            options.setdefault("most_images", 1)
         return cls(model, processor, identifier=name, revision=revision, **options)
 
     @property
@@ -119,26 +126,34 @@ class VisionLanguageModel:
 
     # ---- prompt and answer ----
 
-    def render(self, question: str) -> str:
+    def render(self, question: str, images: int = 1) -> str:
         """The prompt text, by `prompt_template` if one was given, else by the chat template, if there is one.
 
+        The images come before the question.
+
         Raises:
-            InputError: the question contains the model's image placeholder.
+            InputError: the question contains the model's image placeholder, or the model has none and reads one image.
         """
         if self._image_token() in question:
             raise InputError(f"the question contains {self._image_token()!r}, which stands for the image: remove it")
         if self.prompt_template is not None:
-            return self.prompt_template.format(image=self._image_token(), question=question)
+            return self.prompt_template.format(image=self._image_token() * images, question=question)
         template = getattr(self.processor, "chat_template", None)
         owner = self.processor if template else self.tokenizer
         if template or getattr(self.tokenizer, "chat_template", None):
             if owner is self.processor:
-                content: Any = [{"type": "image"}, {"type": "text", "text": question}]
+                content: Any = [*[{"type": "image"}] * images, {"type": "text", "text": question}]
             else:  # a text-only template takes a string
-                content = f"{self._image_token()}\n{question}"
+                content = f"{self._image_token()}\n" * images + question
             messages = [{"role": "user", "content": content}]
             return owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return f"{self._image_token()}{question}"
+        if images > 1 and not self._placeholder:
+            raise InputError(f"{self.identifier!r} reads one image beside the text, not {images}: choose another model")
+        return f"{self._placeholder * images}{question}"
+
+    @functools.cached_property
+    def _placeholder(self) -> str:
+        return find_placeholder(lambda image, text: self._process([image], text), self.tokenizer, self._image_token())
 
     def _image_token(self) -> str:
         for owner in (self.processor, self.tokenizer):
@@ -147,31 +162,42 @@ class VisionLanguageModel:
                 return str(token)
         return "<image>"
 
-    def encode(self, image: Image.Image, question: str) -> Prompt:
-        """Renders the prompt and processes it with the image.
+    def encode(self, image: Pictures, question: str) -> Prompt:
+        """Renders the prompt and processes it with the image, or with several.
 
         Raises:
-            InputError: the processor refuses the image (for example an extreme aspect ratio).
+            InputError: the processor refuses the image (for example an extreme aspect ratio), or several, or it drops
+                one of them.
         """
-        text = self.render(question)
-        return Prompt(text, self._process(image, text))
+        images = _listed(image)
+        if self.most_images is not None and len(images) > self.most_images:
+            raise InputError(
+                f"{self.identifier!r} was trained on prompts of {self.most_images} image(s), not {len(images)}: "
+                "choose a model that takes several"
+            )
+        text = self.render(question, len(images))
+        if len(images) > 1:
+            self.geometry(*_sizes(images))  # here, and not after it has answered, it shows that one is dropped
+        return Prompt(text, self._process(images, text))
 
-    def _process(self, image: Image.Image, text: str) -> dict[str, Tensor]:
+    def _process(self, images: Sequence[Image.Image], text: str) -> dict[str, Tensor]:
         options: dict[str, Any] = {"return_tensors": "pt"}
         begin = self.tokenizer.bos_token
         if begin and text.startswith(begin):  # the chat template has written it: once is enough
             options["add_special_tokens"] = False
+        # Some processors want a list of images per text. To those that take either, a plain list of several images may
+        # mean one for each of several texts.
+        forms = ([*images], [[*images]]) if len(images) == 1 else ([[*images]], [*images])
         try:
             try:
-                output = self.processor(text=[text], images=[image], **options)
+                output = self.processor(text=[text], images=forms[0], **options)
             except (ValueError, TypeError, IndexError):
-                # Some processors want a list of images per text.
-                output = self.processor(text=[text], images=[[image]], **options)
+                output = self.processor(text=[text], images=forms[1], **options)
         except (ValueError, TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise InputError(
-                f"the processor of {self.identifier!r} refuses this image of {image.width} x {image.height}: {reason}"
-            ) from error
+            sizes = ", ".join(f"{one.width} x {one.height}" for one in images)
+            what = f"this image of {sizes}" if len(images) == 1 else f"these {len(images)} images ({sizes}) together"
+            raise InputError(f"the processor of {self.identifier!r} refuses {what}: {reason}") from error
         return {
             name: value.to(self.device)
             for name, value in output.items()
@@ -300,26 +326,30 @@ class VisionLanguageModel:
 
     # ---- score ----
 
-    def geometry(self, size: Size, question: str = "?") -> Geometry:
-        """The measured geometry for images of (height, width); the eight last ones are kept."""
-        if size not in self._geometries:
-            text = self.render(question)
-            geometry = probe(lambda image: self._process(image, text), size)
-            self._geometries[size] = geometry.to(self.device)
+    def geometry(self, *sizes: Size, question: str = "?") -> Geometry:
+        """The measured geometry for images of (height, width) in one prompt; the eight last ones are kept.
+
+        Raises:
+            InputError: the processor drops one of several images.
+        """
+        if sizes not in self._geometries:
+            text = self.render(question, len(sizes))
+            geometry = probe(lambda *images: self._process(images, text), *sizes)
+            self._geometries[sizes] = geometry.to(self.device)
             while len(self._geometries) > GEOMETRIES_KEPT:
                 self._geometries.popitem(last=False)
-        self._geometries.move_to_end(size)
-        return self._geometries[size]
+        self._geometries.move_to_end(sizes)
+        return self._geometries[sizes]
 
-    def check_blend(self, image: Image.Image, baseline: Image.Image, question: str = "?") -> BlendError:
-        """The geometry's self-check on a pair of images of one size; three processor calls."""
-        text = self.render(question)
-        geometry = self.geometry((image.height, image.width), question).to("cpu")
-        return blend_error(lambda picture: self._process(picture, text), geometry, image, baseline)
+    def check_blend(self, image: Pictures, baseline: Pictures, question: str = "?") -> BlendError:
+        """The geometry's self-check on a prompt's images and a baseline for each; three processor calls."""
+        text = self.render(question, len(_listed(image)))
+        geometry = self.geometry(*_sizes(image), question=question).to("cpu")
+        return blend_error(lambda *pictures: self._process(pictures, text), geometry, image, baseline)
 
-    def score(self, prompt: Prompt, baseline: Image.Image, answer: Sequence[int]) -> HuggingFaceScore:
-        """The score function of all tokens of `answer`; `baseline` has the size of the prompt's image."""
-        geometry = self.geometry((baseline.height, baseline.width))
+    def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
+        """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size."""
+        geometry = self.geometry(*_sizes(baseline))
         names = geometry.tensors.keys()
         shapes = tuple(tuple(prompt.inputs[name].shape) for name in names)
         self.plan.begin((prompt.inputs["input_ids"].shape[1] + len(answer), shapes))
@@ -341,10 +371,10 @@ class VisionLanguageModel:
             ask=lambda question: conversation(self.encode(baseline, question).inputs, ()),
         )
 
-    def pixels(self, prompt: Prompt, image: Image.Image) -> dict[str, Tensor]:
-        """The pixel tensors of another image of the same size in the same prompt."""
-        processed = self._process(image, prompt.text)
-        names = self.geometry((image.height, image.width)).tensors.keys()
+    def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:
+        """The pixel tensors of other images of the same sizes in the same prompt."""
+        processed = self._process(_listed(image), prompt.text)
+        names = self.geometry(*_sizes(image)).tensors.keys()
         for name in names:
             if processed[name].shape != prompt.inputs[name].shape:
                 raise InputError(f"the processor cuts the image and its baseline differently ({name}): unsupported")
@@ -363,6 +393,14 @@ class VisionLanguageModel:
         finally:
             for module in training:
                 module.training = True
+
+
+def _listed(image: Pictures) -> list[Image.Image]:
+    return [image] if isinstance(image, Image.Image) else list(image)
+
+
+def _sizes(image: Pictures) -> tuple[Size, ...]:
+    return tuple((one.height, one.width) for one in _listed(image))
 
 
 def _weight_storages(model: PreTrainedModel) -> frozenset[int]:

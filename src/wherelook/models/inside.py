@@ -23,6 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from wherelook.geometry import Geometry, sample
 from wherelook.models.memory import BatchPlan
+from wherelook.sheet import resize
 from wherelook.types import Attention, Cost, ImageTokens, InputError, Readout, Size, States
 
 NOISE = 0.5  # standard deviation, as a share of the range from black to white
@@ -72,7 +73,10 @@ class Inside:
         if grid not in self.measured:
             rows, columns = grid
             finer = (rows * SUBCELLS, columns * SUBCELLS)
-            places = [torch.eye(side).repeat_interleave(SUBCELLS, dim=1) for side in grid]
+            places = [
+                torch.eye(rows).repeat_interleave(SUBCELLS, dim=1),
+                resize(torch.eye(columns)[:, None], (1, finer[1]), self.geometry.widths)[:, 0],
+            ]
             strips = torch.cat([places[0][:, :, None].expand(-1, *finer), places[1][:, None, :].expand(-1, *finer)])
             changes = self._changes(torch.cat([torch.ones(1, *finer), strips]))
             positions = self._moved(changes[0])
@@ -126,7 +130,7 @@ class Inside:
         with removing([_watch_input(_at_depth(decoder, depth), seen.append)]):
             _, length = self._forward(decoder, with_gradient=False)
         hidden = seen[-1][0, positions.to(seen[-1].device)]
-        first = int(positions.max()) + 1  # of the text: what follows the image
+        first = self._end_of_image(int(positions.max()), length)  # of the text: what follows the image
         ids = [*self.ids[0].tolist()[len(self.ids[0]) - (length - first) :], self.targets[-1]]
         head = self.model.get_output_embeddings()  # type: ignore[operator]
         with torch.no_grad():
@@ -136,6 +140,13 @@ class Inside:
             logits = functional.linear(normed, head.weight[rows].float(), None if bias is None else bias[rows].float())
         selected = tuple((self._predicting(length) + 1 - first).tolist())
         return Readout(logits.T.cpu(), tuple(ids), selected)
+
+    def _end_of_image(self, last: int, length: int) -> int:
+        """The place after the image and its last cell: a newline of the image may follow under the same id."""
+        end, ids = last + 1, self.ids[0].tolist()
+        while len(ids) == length and end < length and ids[end] == ids[last]:
+            end += 1
+        return end
 
     def _predicting(self, length: int) -> Tensor:
         # A model may put its image tokens in itself: count from the end, where the answer is.

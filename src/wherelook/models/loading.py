@@ -23,7 +23,7 @@ from transformers import (
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from wherelook.address import is_address
-from wherelook.models import minigemini
+from wherelook.models import cambrian, minigemini
 from wherelook.types import InputError, WherelookError
 
 EMBEDDED = "embedded"
@@ -67,6 +67,7 @@ def load(
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; valid: {', '.join(DTYPES)}")
     place = locate(name)
+    cambrian.register()
     minigemini.register()
     if revision is not None and Path(place).is_dir():
         raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")

@@ -16,6 +16,7 @@ from torch import Tensor
 from wherelook.models.endpoint.score import NO_GRADIENT, EndpointScore
 from wherelook.models.inside import Inside
 from wherelook.models.scoring import HuggingFaceScore
+from wherelook.sheet import widths_of
 from wherelook.types import Cost, InputError, Noise, Size
 
 LIMIT = 2**28
@@ -81,6 +82,7 @@ class RememberingScore:
     def __init__(self, memory: ScoreMemory, selected: Sequence[int]) -> None:
         self.own = memory.score.select(selected)
         self.image_size: Size = self.own.image_size
+        self.image_widths = widths_of(self.own)
         self.cost: Cost = self.own.cost
         self._memory = memory
         self._columns = [memory.score.selected.index(position) for position in selected]

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.geometry import Geometry, TensorGeometry, sample
+from wherelook.geometry import Geometry, pool, sample
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import last_feed_forward_at
 from wherelook.models.inside import Inside
@@ -38,7 +38,8 @@ class _Ends:
 
 
 class HuggingFaceScore:
-    """An `AnswerScore`, a `PixelGradient` and an `OpensInside` (see wherelook.types) on a Transformers model.
+    """An `AnswerScore`, a `PixelGradient`, an `OpensInside` and `SeveralImages` (see wherelook.types) on a Transformers
+    model.
 
     Args:
         model: the model, in evaluation mode.
@@ -72,6 +73,7 @@ class HuggingFaceScore:
         self.model = model
         self.conversation = conversation
         self.image_size: Size = geometry.size
+        self.image_widths = geometry.widths
         self.selected = tuple(selected)
         self.plan = plan
         self.cost = cost
@@ -195,7 +197,7 @@ class HuggingFaceScore:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
             part = replace(noise, seeds=noise.seeds[rows]) if noise is not None else None
             with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(len(leaf)):
-                log_probabilities = self._log_probabilities(leaf, part)
+                log_probabilities = _differentiable(self._log_probabilities(leaf, part))
                 totals = log_probabilities.sum(dim=0) if each else log_probabilities.sum()[None]
                 for index, total in enumerate(totals):
                     (gradients[rows, index],) = torch.autograd.grad(total, leaf, retain_graph=index < sums - 1)
@@ -211,6 +213,21 @@ class HuggingFaceScore:
 
     def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
         """See `PixelGradient`."""
+        pooled = torch.zeros(grid, device=self.device)
+        for name, gradient in self.pixel_gradients(noise=noise).items():
+            place = self.geometry.tensors[name]
+            pooled += pool(gradient.abs() * place.value_range * place.pixel, place, grid)
+        if not torch.isfinite(pooled).all():
+            raise WherelookError(
+                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
+            )
+        return pooled
+
+    def pixel_gradients(self, *, noise: Noise | None = None) -> dict[str, Tensor]:
+        """Gradient of the summed log-probabilities with respect to every pixel tensor of the image, by input name.
+
+        With `noise` the mean over its draws; zero where the model does not read a tensor.
+        """
         # One seed stands for the untouched image: without noise it draws nothing.
         seeds = (0,) if noise is None else noise.seeds
         totals = {
@@ -223,7 +240,7 @@ class HuggingFaceScore:
             pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
             with torch.enable_grad(), frozen(self.model), self._leaving_out(), self.plan.measuring(count):
-                log_probabilities = self._gather(self._predict(pixels | leaves, count))
+                log_probabilities = _differentiable(self._gather(self._predict(pixels | leaves, count)))
                 gradients = torch.autograd.grad(log_probabilities.sum(), list(leaves.values()), allow_unused=True)
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
                 if gradient is not None:  # a tensor that the model does not read with this answer
@@ -231,15 +248,7 @@ class HuggingFaceScore:
             self.cost.backward += count
 
         self.plan.run(len(seeds), step, with_graph=True)
-        pooled = torch.zeros(grid, device=self.device)
-        for name, total in totals.items():
-            place = self.geometry.tensors[name]
-            pooled += _pool(total.abs() * place.value_range * place.pixel / len(seeds), place, grid)
-        if not torch.isfinite(pooled).all():
-            raise WherelookError(
-                "the gradient with respect to the pixels is not finite: use --dtype float32 (or bfloat16, not float16)"
-            )
-        return pooled
+        return {name: total / len(seeds) for name, total in totals.items()}
 
     def inside(self) -> Inside:
         """See `OpensInside`."""
@@ -306,12 +315,12 @@ class HuggingFaceScore:
         inputs |= pixels
         options: dict[str, Any] = dict(self._options)
         if self._keeps_logits:
-            options["logits_to_keep"] = self._positions
+            # From the end, where the answer is: a model may put its image tokens in itself.
+            options["logits_to_keep"] = self._positions - self._inputs["input_ids"].shape[1]
         logits = self.model(**inputs, **options).logits
         self.cost.forward += count  # after the call: one that ran out of memory is repeated in parts
         if self._keeps_logits:
             return logits
-        # A model may put its image tokens in itself: count from the end, where the answer is.
         from_end = inputs["input_ids"].shape[1] - self._positions
         return logits[:, logits.shape[1] - from_end]
 
@@ -346,20 +355,19 @@ def frozen(model: torch.nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def _differentiable(log_probabilities: Tensor) -> Tensor:
+    """Refuses scores without a graph back to the pixels."""
+    if not log_probabilities.requires_grad:
+        raise WherelookError(
+            "the answer has no gradient with respect to the image: the model turns it into discrete codes; "
+            "use a method without gradients, for example --method occlusion"
+        )
+    return log_probabilities
+
+
 def _repeat(value: Tensor, count: int) -> Tensor:
     """`count` copies along the first dimension."""
     return value.repeat(count, *[1] * (value.dim() - 1))
-
-
-def _pool(values: Tensor, place: TensorGeometry, grid: Size) -> Tensor:
-    """(height, width) sums of `values`, one for each element of a pixel tensor, over the cells of a grid.
-
-    The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
-    """
-    with torch.enable_grad():
-        cells = torch.zeros(1, *grid, device=values.device, requires_grad=True)
-        (pooled,) = torch.autograd.grad((sample(cells, place)[0] * values).sum(), cells)
-    return pooled[0]
 
 
 def _draw(noise: Noise, shape: torch.Size, device: torch.device) -> Tensor:

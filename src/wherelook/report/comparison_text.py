@@ -47,15 +47,15 @@ CELLS = ("both right", "place only", "answer only", "neither")
 
 
 def to_text(comparison: Comparison) -> str:
-    """All tables, tests, assumptions and notes. Models are named as in the first table; long names are cut."""
+    """All tables, tests, assumptions and notes. Long names are cut in tables."""
     level = f"{comparison.level:.0%}"
-    models = _table(
-        ["model", "architecture", "scale", "id", "runs"],
-        [[model.name, model.architecture, model.scale, model.id, str(len(model.runs))] for model in comparison.models],
-    )
+    models = [
+        _wrap(f"{model.name}: {model.architecture}, {model.scale}; {model.id}, {model.dtype}", rest="  ")
+        for model in comparison.models
+    ]
     parts = [
         _wrap(f"Maps of {comparison.method}; intervals in brackets hold {level}; seed {comparison.seed}."),
-        _titled("Models", models),
+        _titled("Models", "\n".join(models)),
         *_per_benchmark("Coverage: samples by status", comparison.coverage, _coverage),
         *_skipped(comparison.skipped),
         _heading(QUESTIONS["reliance"]),
@@ -74,7 +74,7 @@ def to_text(comparison: Comparison) -> str:
         *_per_benchmark("Reliance as a forecast of being right", comparison.calibrations, _calibrations),
         _findings(comparison, "evidence"),
         _assumptions(comparison),
-        "\n".join(_wrap(note, first="- ", rest="  ") for note in comparison.notes),
+        *_notes(comparison.notes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -224,6 +224,11 @@ def _assumptions(comparison: Comparison) -> str:
     return _titled("What the tests assume", "\n".join(lines)) if lines else ""
 
 
+def _notes(notes: Sequence[str]) -> list[str]:
+    lines = [_wrap(note, first="- ", rest="  ") for note in notes]
+    return [_titled("What could not be done", "\n".join(lines))] if lines else []
+
+
 # ---- words and figures ----
 
 
@@ -249,7 +254,7 @@ def _ratio(estimate: Estimate | None) -> str:
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return "∞" if value > 0 else "\N{MINUS SIGN}∞"
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _p(value: float) -> str:

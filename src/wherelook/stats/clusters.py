@@ -97,7 +97,7 @@ def influence_estimate(
     method = "t, influence of items" if clusters is None else "t, influence of clusters"
     half = float(student.ppf((1 + level) / 2, degrees)) * error * link.slope(value)
     if not math.isfinite(half):
-        return Estimate(name, value, -math.inf, math.inf, method, level)
+        return Estimate(name, value, link.back(-math.inf), link.back(math.inf), method, level)
     centre = link.there(value)
     return Estimate(name, value, link.back(centre - half), link.back(centre + half), method, level)
 

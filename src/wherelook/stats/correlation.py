@@ -28,10 +28,12 @@ def spearman_test(
 
     Without clusters a permutation test: `second` is shuffled; the interval is the percentile bootstrap's. With them
     items cannot change places: test and interval are Student's on the scale atanh(rho), with G - 1 degrees of freedom
-    and the standard error that drawing whole clusters with replacement gives.
+    and the standard error that drawing whole clusters with replacement gives. A perfect order has an interval without
+    width and, with clusters, none at all.
 
     Raises:
-        ValueError: not the same number, fewer than 4 values or 3 clusters, not finite, or all the same.
+        ValueError: not the same number, fewer than 4 values or 3 clusters, not finite, all the same, or clusters
+            in perfect order.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values are not pairs")
@@ -54,11 +56,13 @@ def spearman_test(
             assumptions=f"Assumes that items are independent; {SHAPE}",
         )
     z, error = float(_atanh(np.array([rho]))[0]), float(_atanh(drawn).std(ddof=1))
+    if error < 1e-9:
+        raise ValueError("every resample has the same order: no spread to judge it by")
     half = float(student.ppf((1 + level) / 2, count - 1)) * error
     return Test(
         name="Spearman bootstrap test with clusters",
         statistic=rho,
-        p=float(2 * student.sf(abs(z) / error, count - 1)) if error > 0 else 1.0,
+        p=float(2 * student.sf(abs(z) / error, count - 1)),
         n=len(x),
         effect=Estimate("Spearman's rho", rho, math.tanh(z - half), math.tanh(z + half), "t, clusters drawn", level),
         assumptions=f"Assumes that clusters are independent, and more than about 20; {SHAPE}",

@@ -80,6 +80,8 @@ def cliffs_delta(
     value = 2 * area - 1
     if abs(value) > 1 - 1e-12:  # no overlap: no spread to estimate from
         return _no_overlap("Cliff's delta", value, min(len(above), len(below)), level)
+    if not np.abs(influence).max() > 1e-12:  # all tied
+        return Estimate("Cliff's delta", value, -1.0, 1.0, "values that are all tied bound nothing", level)
     return influence_estimate("Cliff's delta", value, 2 * influence, names, level=level, link=FISHER)
 
 

@@ -72,7 +72,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean (Efron 1979), seeded.
 
-    It never leaves the range of the values, but for fewer than about 50 of them it is too narrow: see `mean_interval`.
+    It never leaves the range of the values; for few of them it is a little too narrow, see `mean_interval`.
 
     Raises:
         ValueError: no values.

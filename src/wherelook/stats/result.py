@@ -57,7 +57,7 @@ class Test:
     standardized: Estimate | None = None
 
     def __str__(self) -> str:
-        size = f"n = {self.n}" if self.clusters is None else f"n = {self.n} in {self.clusters} clusters"
+        size = f"n = {self.n}" if self.clusters is None else f"n = {self.n}, clusters = {self.clusters}"
         p = f"p = {self.p:.3g}" if self.p >= 0.001 else "p < 0.001"
         estimates = "; ".join(str(estimate) for estimate in (self.effect, self.standardized) if estimate is not None)
         return f"{self.name}: {p}, {size}; {estimates}. {self.assumptions}"

@@ -68,6 +68,7 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
 
     Without clusters Fisher's exact test and `odds_ratio`. With clusters a t-test of the logarithm of the odds ratio
     (one half added to every cell), whose standard error adds up influences within clusters, G - 1 degrees of freedom.
+    With a cell below 5 it is not taken to be less than Woolf's, which knows that empty cells could have been filled.
 
     Raises:
         ValueError: not the same number, none, neither yes nor no, or a condition or outcome that never varies.
@@ -85,11 +86,13 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
             effect=odds_ratio(table, level=level),
             assumptions="Assumes that items are independent.",
         )
-    ratio, _ = _haldane(table)
+    ratio, woolf = _haldane(table)
     cells = np.array(table, dtype=np.float64) + 0.5
     rows, columns = 1 - finite(condition).astype(np.intp), 1 - finite(outcome).astype(np.intp)
     influence = np.where(rows == columns, 1.0, -1.0) * total / cells[rows, columns]
     error, degrees = standard_error(influence, clusters)
+    if cells.min() < SMALL_CELL:
+        error = max(error, woolf)
     count = number_clusters(clusters, total)[1]
     statistic = math.log(ratio) / error
     half = float(student.ppf((1 + level) / 2, degrees)) * error

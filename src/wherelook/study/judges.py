@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from string import ascii_uppercase
+from typing import Any
 
 from wherelook.data.samples import Sample
+from wherelook.study.consensus import soft_accuracy
 from wherelook.types import unknown_name
 
 Judge = Callable[[str, Sample], bool | None]
@@ -27,6 +29,9 @@ _LETTER = re.compile(
 )
 """A letter with a mark behind it or nothing; before a word only from B on: an A there is an article."""
 
+_ANNOUNCED = re.compile(r"\b[Aa]nswer(?: is|:) *(?:[Oo]ption )?\(?(?P<letter>[A-Z])(?=[).:,]|\W*$)")
+"""A letter that some sentence of the answer calls the answer."""
+
 
 def exact(answer: str, sample: Sample) -> bool | None:
     """The answer is one of the references, letter by letter."""
@@ -44,6 +49,12 @@ def option_letter(answer: str, sample: Sample) -> bool | None:
     return None if right is None else chosen_option(answer, sample.choices) == right
 
 
+def consensus(answer: str, sample: Sample) -> bool | None:
+    """At least two of ten people gave the answer: its `soft_accuracy` is above a half. None without ten answers."""
+    value = soft_accuracy(answer, sample.references)
+    return None if value is None else value > 0.5
+
+
 def yes_or_no(answer: str, sample: Sample) -> bool | None:
     """The answer begins with yes or no as the reference does. None where the reference begins with neither."""
     expected = words(sample.reference or "")[:1]
@@ -55,6 +66,7 @@ JUDGES: Mapping[str, Judge] = {
     "normalised": normalised,
     "option-letter": option_letter,
     "yes-no": yes_or_no,
+    "consensus": consensus,
 }
 
 AUTOMATIC = "auto"
@@ -66,7 +78,7 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
 
     Args:
         name: of a judge, or "auto": option-letter where options are shown, yes-no where the reference begins with yes
-            or no, else normalised.
+            or no, consensus where ten people answered, else normalised.
         sample: what was asked.
         style: how, see `wherelook.data.samples.PROMPT_STYLES`.
     """
@@ -74,7 +86,9 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
         return name
     if style == "choices" and sample.choices:
         return "option-letter"
-    return "normalised" if yes_or_no("", sample) is None else "yes-no"
+    if yes_or_no("", sample) is not None:
+        return "yes-no"
+    return "normalised" if consensus("", sample) is None else "consensus"
 
 
 def check_judge(name: str) -> None:
@@ -90,16 +104,44 @@ def words(text: str) -> list[str]:
 
 
 def chosen_option(answer: str, choices: tuple[str, ...]) -> int | None:
-    """Which option an answer names: by its text alone, else by a letter that it begins with; None for neither.
+    """Which option an answer names; None if it names none.
 
-    "B", "(b)", "B. a dog" and "The answer is B" name the second one.
+    By its text alone, else by a letter that it begins with, else by the only letter that it calls the answer.
+
+    "B", "(b)", "B. a dog", "The answer is B" and "There are two, so the answer is (B)." name the second one.
     """
     texts = [words(choice) for choice in choices]
     said = words(answer)
     if said and texts.count(said) == 1:
         return texts.index(said)
+    options = ascii_uppercase[: len(choices)]
     match = _LETTER.match(answer)
-    if match is None:
-        return None
-    index = ascii_uppercase.index((match["marked"] or match["bare"]).upper())
-    return index if index < len(choices) else None
+    first = (match["marked"] or match["bare"]).upper() if match else ""
+    letters = {first} if first and first in options else set(_ANNOUNCED.findall(answer))
+    letter = letters.pop() if len(letters) == 1 else ""
+    return options.index(letter) if letter and letter in options else None
+
+
+def group_verdicts(rows: Iterable[Mapping[str, Any]], *, size: int = 2) -> dict[str, bool | None]:
+    """Whether all answers of a group are right, by the group's name: MMVP's rule for its pairs.
+
+    False where one is not right: wrong, or not given because of an error. None where no answer is wrong, but some
+    could not be judged or are not there.
+
+    Args:
+        rows: with sample, group, correct and status, of one model; several methods' rows of an answer count once.
+        size: samples in a group.
+    """
+    groups: dict[str, dict[str, bool | None]] = {}
+    for row in rows:
+        if row["group"] is not None:
+            failed = row["correct"] is None and row["status"] == "error"
+            groups.setdefault(row["group"], {})[row["sample"]] = False if failed else row["correct"]
+    found: dict[str, bool | None] = {}
+    for name, verdicts in groups.items():
+        values = list(verdicts.values())
+        if False in values:
+            found[name] = False
+        else:
+            found[name] = None if None in values or len(values) < size else True
+    return found

@@ -60,6 +60,7 @@ SCHEMA = pyarrow.schema(
         "answer": pyarrow.string(),
         "correct": pyarrow.bool_(),
         "judge": pyarrow.string(),
+        "soft_accuracy": pyarrow.float64(),
         "blind_answer": pyarrow.string(),
         "blind_correct": pyarrow.bool_(),
         "reliance": pyarrow.float64(),

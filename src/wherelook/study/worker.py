@@ -14,6 +14,7 @@ from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
 from wherelook.models import VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
+from wherelook.study.consensus import soft_accuracy
 from wherelook.study.engine import Finished, Task
 from wherelook.study.judges import AUTOMATIC, JUDGES, check_judge, judge_for
 from wherelook.study.rows import (
@@ -133,7 +134,9 @@ class ModelWorker:
 
     def _judged(self, case: Case, sample: Sample) -> Row:
         name = judge_for(self.procedure.judge, sample, self.procedure.prompt)
-        row: Row = {"judge": name, "correct": JUDGES[name](case.relevance.answer, sample)}
+        answer = case.relevance.answer
+        row: Row = {"judge": name, "correct": JUDGES[name](answer, sample)}
+        row["soft_accuracy"] = soft_accuracy(answer, sample.references)
         if self.procedure.blind:
             prompt = self.model.encode(baseline_picture(case.image, BLIND, self.procedure.seed), case.question)
             ids = self.model.generate(prompt, max_new_tokens=self.procedure.max_new_tokens)

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from families import build
 from toy import ToyScore, constant
 from wherelook.attribution import internal
 from wherelook.attribution.internal import (
@@ -27,6 +26,7 @@ from wherelook.attribution.internal import (
 from wherelook.attribution.maps import map_size
 from wherelook.baselines import make_baseline
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build
 from wherelook.types import Attention, ImageTokens, InputError, Passes, Readout, States
 
 METHODS = {

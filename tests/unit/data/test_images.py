@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 from wherelook.data import images
-from wherelook.data.images import load_image
+from wherelook.data.images import load_frames, load_image, load_images, side_by_side
 from wherelook.types import InputError
 
 ORIENTATION = 0x0112
@@ -392,3 +392,62 @@ def test_arrays_that_are_no_image(array, message):
 def test_an_empty_pil_image():
     with pytest.raises(InputError, match=r"the image has no pixels \(0 x 5\)"):
         load_image(Image.new("RGB", (0, 5)))
+
+
+# ---- several images, and frames ----
+
+
+def animation(path: Path, count: int, *, size: tuple[int, int] = (6, 4)) -> Path:
+    """An animated GIF whose frame k is gray of level 10 k."""
+    frames = [Image.new("RGB", size, (10 * index,) * 3) for index in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+    return path
+
+
+def test_frames_are_spread_from_the_first_to_the_last(tmp_path):
+    path = animation(tmp_path / "clip.gif", 10)
+    frames = load_frames(path, 4)
+    assert [frame.frame for frame in frames] == [1, 4, 7, 10]
+    assert [int(frame.pixels[0, 0, 0]) for frame in frames] == [0, 30, 60, 90]
+    assert frames[0].notes == ("frames 1, 4, 7, 10 of 10",)
+    assert len({frame.sha256 for frame in frames}) == 1
+    assert all(frame.path == str(path) for frame in frames)
+
+
+def test_a_short_animation_gives_all_its_frames(tmp_path):
+    assert [frame.frame for frame in load_frames(animation(tmp_path / "clip.webp", 3), 8)] == [1, 2, 3]
+
+
+def test_frames_that_cannot_be_had_are_refused(tmp_path):
+    still = tmp_path / "still.png"
+    Image.new("RGB", (4, 4)).save(still)
+    with pytest.raises(InputError, match=r"still\.png' has one frame; expected an animated GIF or WebP"):
+        load_frames(still, 4)
+    for count in (0, 1, 33):
+        with pytest.raises(InputError, match=f"^frames are from 2 to 32; got {count}$"):
+            load_frames(animation(tmp_path / "clip.gif", 3), count)
+    damaged = tmp_path / "damaged.gif"
+    damaged.write_bytes(animation(tmp_path / "clip.gif", 40, size=(60, 60)).read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"damaged\.gif'"):
+        load_frames(damaged, 32)
+
+
+def test_the_images_of_a_prompt_come_in_their_order():
+    pictures = [Image.new("RGB", (5, 4), color) for color in ("red", "blue")]
+    assert [image.pixels[0, 0].tolist() for image in load_images(pictures)] == [[255, 0, 0], [0, 0, 255]]
+    assert len(load_images(pictures[0])) == 1
+    loaded = load_images(pictures)
+    assert load_images(loaded) == loaded
+    for sources in ([], pictures * 17):
+        with pytest.raises(InputError, match=f"from 1 to 32 images; got {len(sources)}"):
+            load_images(sources)
+
+
+def test_a_sheet_shows_the_images_side_by_side_at_one_height():
+    red, blue = load_images([Image.new("RGB", (30, 20), "red"), Image.new("RGB", (10, 40), "blue")])
+    sheet = side_by_side([red, blue])
+    assert sheet.size == (24, 42)  # 1000 pixels, aspect ratio 1.5 + 0.25
+    assert (sheet.pixels[:, :36] == (255, 0, 0)).all()
+    assert (sheet.pixels[:, 36:] == (0, 0, 255)).all()
+    assert sheet.path is None
+    assert side_by_side([red]) is red

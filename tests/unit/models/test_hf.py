@@ -13,8 +13,9 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from families import FAMILIES, Pair, build, missing_package
+from wherelook import Explainer
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import FAMILIES, Pair, build, missing_package
 from wherelook.types import InputError, WherelookError
 
 # GLM-4V's processor in Transformers, on NumPy 2.
@@ -47,14 +48,14 @@ def test_a_model_without_template_takes_the_users(pair):
     assert answer.render("Why?") == "<image>answer en Why?\n"
 
 
-@pytest.mark.parametrize("name", ["llava", "gemma3", "mllama", "idefics3", "qwen2-vl"])
+@pytest.mark.parametrize("name", ["llava", "gemma3", "mllama", "idefics3", "qwen2_vl"])
 def test_the_begin_token_comes_once_at_most(name):
     """Whether the template writes it, the tokenizer adds it, both, or neither."""
     model = VisionLanguageModel(*build(name))
     ids = model.encode(PICTURE, "Why?").inputs["input_ids"][0].tolist()
     begin = model.tokenizer.bos_token_id
-    assert ids.count(begin) == (0 if name == "qwen2-vl" else 1)
-    if name != "qwen2-vl":
+    assert ids.count(begin) == (0 if name == "qwen2_vl" else 1)
+    if name != "qwen2_vl":
         assert ids[0] == begin
 
 
@@ -133,7 +134,8 @@ def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
     text = "The red circle is left of it."
     ids = model.tokenize_answer(prompt, f"  {text}\n")
     with torch.no_grad():
-        next_token = model.model(**prompt.inputs).logits[0, -1]
+        inputs = {name: model._cast(value) for name, value in prompt.inputs.items()}
+        next_token = model.model(**inputs).logits[0, -1]
     before = model.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
     ways = [model.tokenizer(prompt.text + gap + text, add_special_tokens=False)["input_ids"] for gap in ("", " ")]
     starts = [way[len(before)] for way in ways]
@@ -213,7 +215,7 @@ def test_word_start_marks_become_spaces(model, monkeypatch):
 def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeypatch):
     calls = []
     process = model._process
-    monkeypatch.setattr(model, "_process", lambda image, text: calls.append(image.size) or process(image, text))
+    monkeypatch.setattr(model, "_process", lambda images, text: calls.append(images[0].size) or process(images, text))
     model.geometry((20, 30))
     assert calls == [(30, 20)] * 14
     model.geometry((20, 30))
@@ -228,8 +230,10 @@ def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeyp
 
 
 def test_the_geometry_is_the_images_not_the_questions(model):
-    first = model.geometry((33, 47), "?").tensors["pixel_values"].grid
-    second = VisionLanguageModel(model.model, model.processor).geometry((33, 47), "A longer question, on what?")
+    first = model.geometry((33, 47)).tensors["pixel_values"].grid
+    second = VisionLanguageModel(model.model, model.processor).geometry(
+        (33, 47), question="A longer question, on what?"
+    )
     assert torch.equal(first, second.tensors["pixel_values"].grid)
 
 
@@ -278,3 +282,48 @@ def test_modules_keep_their_own_mode(model):
         assert model.model.training
     finally:
         model.model.eval()
+
+
+# ---- several images ----
+
+
+def test_several_images_come_before_the_question(model):
+    """The family's template writes an image and a line end for each."""
+    assert model.render("Why?", 2) == "USER: <image>\n<image>\nWhy?\nASSISTANT:"
+    plain = VisionLanguageModel(*build("paligemma"))
+    assert plain.render("Why?", 3) == "<image><image><image>Why?"
+    template = VisionLanguageModel(*build("paligemma"), prompt_template="{image}answer en {question}\n")
+    assert template.render("Why?", 2) == "<image><image>answer en Why?\n"
+
+
+def test_a_model_of_one_image_says_so_before_it_does_anything(pair, monkeypatch):
+    model = VisionLanguageModel(*pair, identifier="single", most_images=1)
+    monkeypatch.setattr(model, "_process", lambda images, text: pytest.fail("processed"))
+    with pytest.raises(InputError, match=r"^'single' was trained on prompts of 1 image\(s\), not 2: choose a model"):
+        model.encode([PICTURE, PICTURE], "Why?")
+
+
+def test_a_processor_that_drops_an_image_is_refused_before_the_model_runs(pair, monkeypatch):
+    network, processor = pair
+    model = VisionLanguageModel(network, processor)
+    process = model._process
+    # Only the first image's pixels, for all.
+    monkeypatch.setattr(model, "_process", lambda images, text: process([images[0]] * len(images), text))
+    monkeypatch.setattr(network, "forward", lambda *_, **__: pytest.fail("the model ran"))
+    with pytest.raises(InputError, match="drops image 2 of 2: this model takes fewer images in a prompt"):
+        Explainer(model).explain([PICTURE, PICTURE], "Why?")
+
+
+def test_a_processor_that_refuses_several_images_is_quoted(pair, monkeypatch):
+    model = VisionLanguageModel(*pair, identifier="single")
+
+    def refuse(*_, **__):
+        raise ValueError("Expected one image,\n got several")
+
+    monkeypatch.setattr(type(model.processor), "__call__", refuse)
+    expected = (
+        r"^the processor of 'single' refuses these 2 images \(64 x 40, 64 x 40\) together: "
+        "Expected one image, got several$"
+    )
+    with pytest.raises(InputError, match=expected):
+        model.encode([PICTURE, PICTURE], "Why?")

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from families import build, missing_package
 from wherelook.baselines import make_baseline
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build, missing_package
 from wherelook.models.inside import Inside, find_decoder, place_profile
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import InputError, OpensInside
@@ -23,7 +23,7 @@ GRID = (10, 19)
 QUESTION = "What color is the star?"
 ANSWER = "The green star is left."
 # A crop, tiles with a thumbnail, flattened patches, tiles of merged patches, a language model that sees both ways.
-FAMILIES = ["llava", "llava-next", "qwen2-vl", "idefics3", "paligemma"]
+FAMILIES = ["llava", "llava_next", "qwen2_vl", "idefics3", "paligemma", "cambrian"]
 
 
 def make_score(family: str) -> HuggingFaceScore:
@@ -213,7 +213,7 @@ def test_attention_to_another_question(llava):
 
 def test_only_the_layers_that_attend_are_read():
     """Qwen3.5's first layer is recurrent."""
-    assert len(make_score("qwen3.5").inside().attention().layers) == 1
+    assert len(make_score("qwen3_5").inside().attention().layers) == 1
 
 
 # ---- hidden states ----
@@ -246,7 +246,9 @@ def test_the_last_readout_is_the_models_own_logits(score):
         logits = score.model(**score._inputs, **score.image_pixels, use_cache=False).logits[0]
     torch.testing.assert_close(read.logits, logits[tokens.positions][:, list(read.ids)].T, atol=1e-4, rtol=1e-4)
     assert tuple(read.ids[row] for row in read.selected) == score.conversation.answer
-    text = score._inputs["input_ids"][0].tolist()[int(tokens.positions.max()) + 1 :]
+    last = int(tokens.positions.max())
+    placeholder = score._inputs["input_ids"][0, last]  # newlines of the image have it too, as after its last row
+    text = [token for token in score._inputs["input_ids"][0, last + 1 :].tolist() if token != placeholder]
     assert list(read.ids) == [*text, score.conversation.answer[-1]]
 
 

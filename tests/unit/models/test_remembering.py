@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from families import build
 from wherelook.attribution import METHODS, make_settings
 from wherelook.case import Case, open_case
 from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build
 from wherelook.models.remembering import RememberingScore, ScoreMemory
 from wherelook.types import Noise, OpensInside, PixelGradient
 

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from families import Pair, build
 from wherelook.baselines import make_baseline
 from wherelook.geometry import Geometry, TensorGeometry, sample
 from wherelook.models import VisionLanguageModel
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
+from wherelook.models.families import Pair, build
 from wherelook.models.memory import BatchPlan
 from wherelook.models.scoring import HuggingFaceScore, frozen
 from wherelook.types import Cost, Noise, PixelGradient, WherelookError
@@ -145,7 +145,7 @@ def test_nothing_after_the_last_selected_token_is_computed(score, answer, watche
     prompt = score.conversation.prompt_length
     call = watched.calls[-1]
     assert call["input_ids"].shape == call["attention_mask"].shape == (1, prompt + 2)
-    assert call["logits_to_keep"].tolist() == [prompt - 1, prompt + 1]
+    assert call["logits_to_keep"].tolist() == [-3, -1]
     score.select([0])(masks(1))
     assert watched.calls[-1]["input_ids"].shape == (1, prompt)
 
@@ -206,7 +206,7 @@ def test_noise_does_not_depend_on_the_batches(pair, answer):
 
 def test_noise_is_gaussian_on_pixels_and_absent_from_padding():
     """DeepSeek pads to a square: the rows above and below the picture stay what the processor made them."""
-    model = VisionLanguageModel(*build("deepseek-vl-hybrid"))
+    model = VisionLanguageModel(*build("deepseek_vl_hybrid"))
     prompt = model.encode(PICTURE, QUESTION)
     score = model.score(prompt, BASELINE, model.tokenize_answer(prompt, "It is red."))
     watched = Watched(model.model)
@@ -270,7 +270,7 @@ def test_the_pixel_gradient_is_averaged_over_noisy_copies_before_its_magnitude_i
 
 
 def test_the_pixel_gradient_of_every_tensor_counts_and_padding_does_not():
-    model = VisionLanguageModel(*build("deepseek-vl-hybrid"))
+    model = VisionLanguageModel(*build("deepseek_vl_hybrid"))
     prompt = model.encode(PICTURE, QUESTION)
     score = model.score(prompt, BASELINE, model.tokenize_answer(prompt, "It is red."))
     whole = float(score.pixel_gradient((1, 1)).sum())

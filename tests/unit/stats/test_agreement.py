@@ -28,6 +28,11 @@ def test_judges_who_always_agree():
     assert 0.6 < estimate.low < 0.7  # Wilson's for 20 of 20 is 0.839
 
 
+def test_one_cluster_bounds_nothing():
+    estimate = cohens_kappa(["a", "b", "a"], ["a", "b", "b"], clusters=[1, 1, 1])
+    assert (estimate.low, estimate.high) == (-1, 1)
+
+
 def test_judges_by_chance_and_against():
     assert cohens_kappa(*verdicts(10, 10, 10, 10)).value == pytest.approx(0)
     assert cohens_kappa(*verdicts(0, 10, 10, 0)).value == pytest.approx(-1)

@@ -31,6 +31,8 @@ def test_roc_area_counts_pairs():
     """Of 6 pairs of a right and a wrong answer 4 in order, 1 tied."""
     assert roc_area([0.9, 0.8, 0.3, 0.3, 0.85], [1, 1, 1, 0, 0]).value == pytest.approx(4.5 / 6 - 1 / 6)
     assert calibration([0.2, 0.7], [1, 1]).roc_area is None
+    tied = roc_area([0.5, 0.5, 0.5], [1, 0, 1])
+    assert (tied.value, tied.low, tied.high) == (0.5, 0, 1)
     apart = roc_area([0.9, 0.8, 0.7, 0.1, 0.2], [1, 1, 1, 0, 0])
     assert (apart.value, apart.high) == (1, 1)
     assert apart.low < 0.5

@@ -36,6 +36,11 @@ def test_copies_in_a_cluster_are_no_news():
     assert copied.p == pytest.approx(single.p, rel=0.05)
 
 
+def test_a_perfect_order_of_clusters_cannot_be_judged():
+    with pytest.raises(ValueError, match="no spread to judge it by"):
+        spearman_test(list(range(8)), list(range(8)), clusters=list("aabbccdd"))
+
+
 def test_weighted_ranks_are_ranks_of_copies():
     """0.5 twice, 2.0 once, 0.1 three times: mid-ranks 4.5, 6 and 2, here less one half."""
     ranks = _weighted_ranks(np.array([0.5, 2.0, 0.1]), np.array([[2.0, 1.0, 3.0]]))

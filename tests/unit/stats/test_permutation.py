@@ -36,7 +36,7 @@ def test_a_cluster_flips_as_one():
 
 def test_what_a_test_says():
     text = str(paired_test([2.0, 3.0, 5.0], [1.0, 1.0, 1.0], clusters=[1, 2, 2]))
-    assert text.startswith("paired permutation test: p = 0.5, n = 3 in 2 clusters; mean difference 2.33 (95% interval")
+    assert text.startswith("paired permutation test: p = 0.5, n = 3, clusters = 2; mean difference 2.33 (95% interval")
     assert text.endswith("Assumes that without an effect the differences of a whole cluster are as likely as their "
                          "negatives.")  # fmt: skip
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import comb
 
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest, fisher_exact
 
 from wherelook.stats import POWER, plan
 from wherelook.types import InputError
@@ -31,11 +32,30 @@ def test_mcnemar_sums_over_all_tables():
     assert plan("mcnemar", 0.3, samples=14, discordant=0.5).power == pytest.approx(expected)
 
 
-def test_published_sizes():
-    """Cohen 1992: 34 pairs see a medium difference of 0.5; Fleiss et al. 1980: 0.25 against 0.5 takes 132 in all
-    for 80 % with the correction."""
+def test_a_published_size():
+    """Cohen 1992: 34 pairs see a medium difference of 0.5."""
     assert plan("paired", 0.5).samples == 34
-    assert plan("odds-ratio", 3.0, baseline=0.25, exposed=0.5).samples == pytest.approx(132, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ratio", "baseline"), [(32, 32, 3.0, 0.5), (66, 66, 3.0, 0.5), (62, 26, 3.0, 0.2)]
+)
+def test_odds_ratio_is_near_the_sum_over_all_tables(first, second, ratio, baseline):
+    odds = ratio * baseline / (1 - baseline)
+    likely = binom.pmf(range(first + 1), first, odds / (1 + odds)), binom.pmf(range(second + 1), second, baseline)
+    found = sum(
+        likely[0][a] * likely[1][c]
+        for a, c in product(range(first + 1), range(second + 1))
+        if likely[0][a] * likely[1][c] > 1e-6 and fisher_exact([[a, first - a], [c, second - c]]).pvalue <= 0.05
+    )
+    total = first + second
+    expected = plan("odds-ratio", ratio, samples=total, baseline=baseline, exposed=first / total).power
+    assert expected == pytest.approx(found, abs=0.04)  # with fixed sizes the sum goes up and down by this much
+
+
+def test_spearman_for_certain_and_for_nothing():
+    assert plan("spearman", 0.99, samples=30).power > 0.999
+    assert plan("spearman", 1e-6, samples=30).power == pytest.approx(0.025, abs=0.005)  # one tail
 
 
 @pytest.mark.parametrize("test", POWER)

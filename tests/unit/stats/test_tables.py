@@ -76,6 +76,12 @@ def test_clustered_odds_ratio():
     assert math.log(single.effect.value) / single.statistic == pytest.approx(woolf, rel=0.03)
 
 
+def test_empty_cells_with_clusters_are_not_certain():
+    flags = [1] * 20 + [0] * 20
+    estimate = association_test(flags, flags, clusters=[*range(40)]).effect
+    assert math.log(estimate.value / estimate.low) == pytest.approx(2.0227 * math.sqrt(2 / 0.5 + 2 / 20.5), rel=1e-3)
+
+
 def test_newcombes_example():
     """Newcombe 1998, example (a): 56 of 70 and 48 of 80."""
     estimate = difference_of_shares(((56, 14), (48, 32)))

@@ -8,7 +8,7 @@ import pytest
 from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
-from wherelook.study.judges import JUDGES, check_judge, chosen_option, judge_for
+from wherelook.study.judges import JUDGES, check_judge, chosen_option, group_verdicts, judge_for
 from wherelook.types import InputError
 
 
@@ -39,6 +39,9 @@ def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:
         ("yes-no", "yes", ("a dog",), None),
         ("yes-no", "yes", (), None),
         ("option-letter", "A", ("a dog",), None),
+        ("consensus", "Red!", ("red",) * 2 + ("blue",) * 8, True),
+        ("consensus", "red", ("red",) * 1 + ("blue",) * 9, False),
+        ("consensus", "red", ("red",) * 9, None),
     ],
 )
 def test_rules(judge, answer, references, right):
@@ -59,6 +62,11 @@ def test_rules(judge, answer, references, right):
         ("answer: (C)", 2),
         ("The correct answer is A.", 0),
         ("Option B", 1),
+        ("There is one with whiskers, so the answer is (B).", 1),
+        ("I think the correct answer is C", 2),
+        ("The answer is A. No, the answer is B.", 0),  # it begins with one
+        ("First, the answer is A. No, the answer is B.", None),
+        ("I think the answer is A dog", None),
         ("A cat.", 1),
         ("the dog", 0),
         ("A dog and a cat", None),
@@ -89,9 +97,29 @@ def test_the_judge_that_fits_a_question():
     assert judge_for("auto", sample("No."), "choices") == "yes-no"
     assert judge_for("auto", sample(), "open") == "normalised"
     assert judge_for("exact", options, "choices") == "exact"
+    assert judge_for("auto", sample(*["red"] * 10), "open") == "consensus"
+    assert judge_for("auto", sample(*["no"] * 10), "open") == "yes-no"
 
 
 def test_a_judge_that_does_not_exist():
     check_judge("auto")
-    with pytest.raises(InputError, match="unknown judge 'jury'; valid: auto, exact, normalised, option-letter, yes-no"):
+    with pytest.raises(InputError, match=r"unknown judge 'jury'; valid: auto, exact, .*, yes-no, consensus"):
         check_judge("jury")
+
+
+def pair(group, *verdicts, status="ok"):
+    return [
+        {"sample": f"{group}{place}", "group": group, "correct": verdict, "status": status}
+        for place, verdict in enumerate(verdicts)
+    ]
+
+
+def test_a_pair_is_right_when_both_answers_are():
+    rows = [*pair("a", True, True), *pair("b", True, False), *pair("c", True, None), *pair("d", None, False)]
+    rows += [*pair("e", True), *pair("f", None, True, status="error"), *pair(None, True, True)]
+    assert group_verdicts(rows) == {"a": True, "b": False, "c": None, "d": False, "e": None, "f": False}
+
+
+def test_the_rows_of_several_methods_are_one_answer():
+    assert group_verdicts(pair("a", True) * 2) == {"a": None}
+    assert group_verdicts(pair("a", True, True, True), size=3) == {"a": True}

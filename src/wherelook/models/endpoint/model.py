@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wherelook.geometry import BlendError
+from wherelook.geometry import BlendError, Pictures
 from wherelook.models.endpoint.client import Client, RefusedError, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
@@ -75,11 +75,15 @@ class EndpointModel:
 
     # ---- prompt and answer ----
 
-    def encode(self, image: Image.Image, question: str) -> Prompt:
-        """Question and image as they will be sent."""
+    def encode(self, image: Pictures, question: str) -> Prompt:
+        """Question and image as they will be sent.
+
+        Raises:
+            InputError: several images.
+        """
         return Prompt(question, self._pixels(image))
 
-    def pixels(self, prompt: Prompt, image: Image.Image) -> dict[str, Tensor]:
+    def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:
         """The pixels of another image of the same size for the same prompt."""
         return self._pixels(image)
 
@@ -136,11 +140,11 @@ class EndpointModel:
 
     # ---- score ----
 
-    def check_blend(self, image: Image.Image, baseline: Image.Image) -> BlendError:
+    def check_blend(self, image: Pictures, baseline: Pictures) -> BlendError:
         """No error: images are blended pixel by pixel, before the server's processor."""
         return BlendError(0.0, 0.0)
 
-    def score(self, prompt: Prompt, baseline: Image.Image, answer: Sequence[int]) -> EndpointScore:
+    def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> EndpointScore:
         """The score function of all tokens of `answer`; `baseline` has the size of the prompt's image."""
         ids = tuple(answer)
         return EndpointScore(
@@ -156,7 +160,7 @@ class EndpointModel:
         """Nothing has to be set: a server only infers."""
         yield
 
-    def request_bytes(self, image: Image.Image, question: str) -> int:
+    def request_bytes(self, image: Pictures, question: str) -> int:
         """How long a request about this image is. Blends of it are about as long, with a noise baseline longer."""
         return len(str(_messages(self.encode(image, question))))
 
@@ -215,7 +219,10 @@ class EndpointModel:
         return self.client.post(CHAT, {"model": self.name, "temperature": 0, **body})
 
     @staticmethod
-    def _pixels(image: Image.Image) -> dict[str, Tensor]:
+    def _pixels(pictures: Pictures) -> dict[str, Tensor]:
+        image, *others = [pictures] if isinstance(pictures, Image.Image) else pictures
+        if others:
+            raise InputError(f"an endpoint is asked about one image at a time; got {len(others) + 1} images")
         values = np.array(image.convert("RGB"))
         return {PIXELS: torch.from_numpy(values).permute(2, 0, 1)[None].contiguous()}
 

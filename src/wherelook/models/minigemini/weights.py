@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
+from wherelook.models.checkpoint import read_weights, weight_files
 from wherelook.models.minigemini.configuration import MiniGeminiConfig
 from wherelook.models.minigemini.keys import COMPUTED, native_name, published_name
 from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
@@ -83,12 +82,12 @@ def write_weights(checkpoint: Path, towers: Mapping[str, Path | None], config: M
             places.update(dict.fromkeys(shard, file))
             total += sum(weight.nbytes for weight in shard.values())
 
-    for path in _weight_files(checkpoint):
-        write(rename_weights(_read_weights(path), expected))
+    for path in weight_files(checkpoint):
+        write(rename_weights(read_weights(path), expected))
     for tower, folder in towers.items():
         complete = all(name in places for name in expected if name.startswith(TOWER_PREFIXES[tower]))
-        for path in [] if complete or folder is None else _weight_files(folder):
-            weights = {published_name(name, tower): weight for name, weight in _read_weights(path).items()}
+        for path in [] if complete or folder is None else weight_files(folder):
+            weights = {published_name(name, tower): weight for name, weight in read_weights(path).items()}
             write(rename_weights({name: weight for name, weight in weights.items() if name}, expected))
     _check_complete(expected, places)
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
@@ -103,24 +102,3 @@ def _check_complete(expected: Mapping[str, torch.Size], found: Mapping[str, str]
             raise InputError(f"the checkpoint does not hold the weights of its {tower}: give its folder with {option}")
     if missing:
         raise InputError(f"the checkpoint lacks {len(missing)} tensors, such as {missing[0]}: download it again")
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    for pattern in ("*model*.safetensors", "*model*.bin"):
-        found = sorted(folder.glob(pattern))
-        if found:
-            return found
-    raise InputError(f"{str(folder)!r} has no weights: expected *model*.safetensors or *model*.bin")
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"the weights in {str(path)!r} cannot be read as tensors alone: {reason}") from error
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"{str(path)!r} holds something else than named tensors")
-    return weights

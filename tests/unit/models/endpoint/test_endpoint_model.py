@@ -166,6 +166,15 @@ def test_other_methods_say_so_before_anything_is_sent(method):
     assert log.requests == []
 
 
+def test_several_images_are_refused_before_anything_is_sent():
+    picture = np.zeros((8, 8, 3), np.uint8)
+    with serving(lambda *_: (500, {}, {})) as log:
+        explainer = Explainer.from_pretrained(log.address, model_name="m")
+        with pytest.raises(InputError, match=r"^an endpoint is asked about one image at a time; got 2 images$"):
+            explainer.explain([picture, picture], "?", method="strips")
+    assert log.requests == []
+
+
 # ---- a server of our own words ----
 
 TOKENS = ((5, "A"), (6, " cat"))

@@ -8,10 +8,9 @@ import torch
 from PIL import Image
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText
 
-import families
 import mini_gemini_reference as reference
 from wherelook.check import test_picture as make_picture
-from wherelook.models import VisionLanguageModel
+from wherelook.models import VisionLanguageModel, families
 from wherelook.models.loading import load
 from wherelook.models.minigemini import register
 from wherelook.models.minigemini.configuration import MiniGeminiConfig
@@ -22,7 +21,7 @@ SIZE = (60, 120)
 GRID = (5, 10)
 CELL = 12
 QUESTION = "What color is the star?"
-NAMES = ["mini-gemini", "mini-gemini-hd"]
+NAMES = ["mini_gemini", "mini_gemini_hd"]
 LOW, HIGH = "pixel_values", "high_res_pixel_values"
 # The crops of the padded square meet at row 30 and column 60 of the image. By crop, a cell of the mask (row, column).
 PLACES = {1: (1, 2), 2: (0, 8), 3: (3, 3), 4: (4, 6)}

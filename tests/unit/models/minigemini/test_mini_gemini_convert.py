@@ -12,10 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoProcessor
 
-import families
-from families.parts import make_tokenizer
 from wherelook.check import test_picture as make_picture
-from wherelook.models import VisionLanguageModel
+from wherelook.models import VisionLanguageModel, families
+from wherelook.models.families.parts import make_tokenizer
 from wherelook.models.loading import load
 from wherelook.models.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.minigemini.convert import convert, main, translate_config
@@ -374,7 +373,7 @@ PROMPTS = {
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_prompts_end_where_the_answer_begins(name, tmp_path):
-    _, processor = families.build("mini-gemini")
+    _, processor = families.build("mini_gemini")
     processor.chat_template = chat_template(CONVERSATIONS[name])
     processor.save_pretrained(tmp_path)
     question = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What's it?"}]}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-import families
-from families.parts import make_tokenizer, square
+from wherelook.models import families
+from wherelook.models.families.parts import make_tokenizer, square
 from wherelook.models.minigemini.processing import (
     MiniGeminiImageProcessor,
     MiniGeminiProcessor,
@@ -42,7 +42,7 @@ def test_placeholders_and_shapes_at_the_published_sizes(settings, placeholders, 
 
 
 def test_two_images_and_two_texts():
-    _, processor = families.build("mini-gemini-hd")
+    _, processor = families.build("mini_gemini_hd")
     pictures = [Image.new("RGB", (40, 30), "red"), Image.new("RGB", (30, 40), "blue")]
     inputs = processor(text=["<image>\nA", "<image>\nB"], images=pictures, return_tensors="pt")
     assert inputs["pixel_values"].shape[:2] == (2, 5)

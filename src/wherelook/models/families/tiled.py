@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
 
-from .parts import (
+from wherelook.models.families.parts import (
     BEGIN_OF_TEXT,
     PATCH_SIDE,
     TILE_SIDE,
@@ -19,7 +21,7 @@ from .parts import (
 )
 
 
-def _tile_marker_tokenizer() -> transformers.PreTrainedTokenizerFast:
+def _tile_marker_tokenizer() -> Any:
     cells = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
     extra = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", "<video>", *cells]
     return make_tokenizer(extra=extra, adds_begin=True)
@@ -173,3 +175,146 @@ def mllama() -> Pair:
         image_token_index=processor.image_token_id,
     )
     return transformers.MllamaForConditionalGeneration(config), processor
+
+
+def cohere2_vision() -> Pair:
+    """As Aya Vision, with a line break after each tile."""
+    named = {
+        "boi_token": "<|START_OF_IMG|>",
+        "eoi_token": "<|END_OF_IMG|>",
+        "img_line_break_token": "<|IMG_LINE_BREAK|>",
+        "image_token": "<|IMG_PATCH|>",
+    }
+    tokenizer = make_tokenizer(named=named, adds_begin=True)
+    image_processor: Any = transformers.Cohere2VisionImageProcessor(size=square(TILE_SIDE), max_patches=6)
+    image_processor.patch_size = 2  # the side of a tile in tokens
+    processor = transformers.Cohere2VisionProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        chat_template=make_chat_template("<|IMG_PATCH|>"),
+    )
+    config = transformers.Cohere2VisionConfig(
+        vision_config=transformers.SiglipVisionConfig(**vision_settings(), vision_use_head=False),
+        text_config=transformers.Cohere2Config(**text_settings(tokenizer)),
+        alignment_intermediate_size=2 * WIDTH,
+        image_token_id=tokenizer.image_token_id,
+    )
+    return transformers.Cohere2VisionForConditionalGeneration(config), processor
+
+
+def llama4() -> Pair:
+    """Tiles of the best grid, padded, then a thumbnail; experts in the decoder."""
+    markers = ["<|image_start|>", "<|image_end|>", "<|tile_x_separator|>", "<|tile_y_separator|>", "<|image|>"]
+    tokenizer = make_tokenizer(extra=[*markers, "<|patch|>"], adds_begin=True)
+    processor = transformers.Llama4Processor(
+        image_processor=transformers.Llama4ImageProcessor(size=square(TILE_SIDE), max_patches=6),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        chat_template=make_chat_template("<|image|>", begin=BEGIN_OF_TEXT),
+    )
+    config = transformers.Llama4Config(
+        vision_config={
+            **vision_settings(),
+            "intermediate_size": 4 * WIDTH,
+            "vision_output_dim": WIDTH,
+            "projector_input_dim": WIDTH,
+            "projector_output_dim": WIDTH,
+        },
+        text_config={
+            **text_settings(tokenizer),
+            "head_dim": 16,
+            "intermediate_size_mlp": 2 * WIDTH,
+            "num_local_experts": 2,
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<|patch|>"),
+    )
+    return transformers.Llama4ForConditionalGeneration(config), processor
+
+
+def lfm2_vl() -> Pair:
+    """Tiles and a thumbnail as flattened patches with masks; a decoder with convolutions."""
+    cells = [f"<|img_row_{row}_col_{column}|>" for row in range(1, 7) for column in range(1, 7)]
+    markers = ["<|image_start|>", "<|image_end|>", "<|img_thumbnail|>", "<image>"]
+    tokenizer = make_tokenizer(extra=[*cells, *markers], adds_begin=True)
+    processor = transformers.Lfm2VlProcessor(
+        image_processor=transformers.Lfm2VlImageProcessor(
+            size=square(TILE_SIDE),
+            tile_size=TILE_SIDE,
+            encoder_patch_size=PATCH_SIDE,
+            min_image_tokens=4,
+            max_image_tokens=8,
+            max_tiles=6,
+        ),
+        tokenizer=tokenizer,
+        chat_template=make_chat_template("<image>"),
+    )
+    vision = {key: value for key, value in vision_settings().items() if key != "image_size"}
+    config = transformers.Lfm2VlConfig(
+        vision_config=transformers.Siglip2VisionConfig(**vision, num_patches=16, vision_use_head=False),
+        text_config=transformers.Lfm2Config(
+            **text_settings(tokenizer),
+            layer_types=["conv", "full_attention"],
+            block_auto_adjust_ff_dim=False,
+        ),
+        image_token_id=processor.image_token_id,
+        projector_hidden_size=2 * WIDTH,
+    )
+    return transformers.Lfm2VlForConditionalGeneration(config), processor
+
+
+def got_ocr2() -> Pair:
+    """Tiles and a thumbnail through a SAM encoder whose neck keeps a sixteenth of the patches."""
+    return _got_ocr2(transformers.GotOcr2Config)
+
+
+def pp_chart2table() -> Pair:
+    """GOT-OCR 2 under another name."""
+    return _got_ocr2(transformers.PPChart2TableConfig)
+
+
+def _got_ocr2(config_class: type) -> Pair:
+    tokenizer = make_tokenizer(extra=["<|im_start|>", "<|im_end|>", "<img>", "</img>", "<imgpad>"])
+    processor: Any = transformers.GotOcr2Processor(
+        image_processor=transformers.GotOcr2ImageProcessorPil(size=square(2 * TILE_SIDE)),
+        tokenizer=tokenizer,
+        chat_template=make_chat_template("<img><imgpad></img>"),
+    )
+    processor.num_image_tokens = 4
+    processor.images_kwargs = {"crop_to_patches": True, "min_patches": 1, "max_patches": 6}
+    settings = vision_settings(image_side=2 * TILE_SIDE)
+    del settings["intermediate_size"]
+    config = config_class(
+        vision_config={
+            **settings,
+            "mlp_dim": 2 * WIDTH,
+            "output_channels": 16,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+        },
+        text_config=transformers.Qwen2Config(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        image_seq_length=4,
+    )
+    return transformers.GotOcr2ForConditionalGeneration(config), processor
+
+
+def qianfan_ocr() -> Pair:
+    """As InternVL, with Qwen3 as its language model."""
+    named = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+    tokenizer = make_tokenizer(named=named, extra=["<image>"])
+    processor = transformers.QianfanOCRProcessor(
+        image_processor=transformers.GotOcr2ImageProcessorPil(
+            size=square(TILE_SIDE), crop_to_patches=True, max_patches=6
+        ),
+        tokenizer=tokenizer,
+        image_seq_length=4,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    settings = vision_settings()
+    config = transformers.QianfanOCRConfig(
+        vision_config={**settings, "image_size": [TILE_SIDE, TILE_SIDE], "patch_size": [PATCH_SIDE, PATCH_SIDE]},
+        text_config=transformers.Qwen3Config(**text_settings(tokenizer), head_dim=16),
+        image_token_id=processor.image_token_id,
+        image_seq_length=4,
+    )
+    return transformers.QianfanOCRForConditionalGeneration(config), processor

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import transformers
 
-from wherelook.models.minigemini.configuration import MiniGeminiConfig
-from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
-from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
-
-from .parts import (
+from wherelook.models.families.parts import (
     PATCH_SIDE,
     TILE_SIDE,
     WIDTH,
@@ -19,6 +15,9 @@ from .parts import (
     text_settings,
     vision_settings,
 )
+from wherelook.models.minigemini.configuration import MiniGeminiConfig
+from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
+from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
 
 
 def mini_gemini() -> Pair:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import transformers
 
-from .parts import (
+from wherelook.models.families.parts import (
     PATCH_SIDE,
     TILE_GRIDS,
     TILE_SIDE,
@@ -87,3 +87,75 @@ def llava_onevision() -> Pair:
         vision_aspect_ratio="anyres_max_4",
     )
     return transformers.LlavaOnevisionForConditionalGeneration(config), processor
+
+
+def vipllava() -> Pair:
+    """As LLaVA, with the features of several vision layers side by side."""
+    side = 48
+    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square(side)),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.VipLlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=side), projection_dim=WIDTH),
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        vision_feature_layer=[-1, -2],
+        image_seq_length=36,
+    )
+    return transformers.VipLlavaForConditionalGeneration(config), processor
+
+
+def llava_next_video() -> Pair:
+    """LLaVA-NeXT that also takes videos."""
+    tokenizer = make_tokenizer(extra=["<video>", "<image>"], adds_begin=True)
+    processor = make_processor(
+        transformers.LlavaNextVideoProcessor,
+        video_processor="LlavaNextVideoVideoProcessor",
+        image_processor=transformers.LlavaNextImageProcessorPil(
+            size={"shortest_edge": TILE_SIDE}, crop_size=square(TILE_SIDE), image_grid_pinpoints=TILE_GRIDS
+        ),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.LlavaNextVideoConfig(
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(), projection_dim=WIDTH),
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        video_token_index=processor.video_token_id,
+        image_grid_pinpoints=TILE_GRIDS,
+        image_seq_length=16,
+    )
+    return transformers.LlavaNextVideoForConditionalGeneration(config), processor
+
+
+def video_llava() -> Pair:
+    """One centre crop under another name, `pixel_values_images`; a second tower for videos."""
+    side = 48
+    tokenizer = make_tokenizer(extra=["<video>", "<image>"], adds_begin=True)
+    processor = make_processor(
+        transformers.VideoLlavaProcessor,
+        video_processor="VideoLlavaVideoProcessor",
+        image_processor=transformers.VideoLlavaImageProcessor(size={"shortest_edge": side}, crop_size=square(side)),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.VideoLlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=side), projection_dim=WIDTH),
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        image_token_index=processor.image_token_id,
+        video_token_index=processor.video_token_id,
+        image_seq_length=36,
+    )
+    return transformers.VideoLlavaForConditionalGeneration(config), processor

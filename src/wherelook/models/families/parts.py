@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 import transformers
@@ -28,7 +29,7 @@ Pair = tuple[transformers.PreTrainedModel, transformers.ProcessorMixin]
 
 @lru_cache(maxsize=1)
 def _byte_level_model() -> str:
-    """A byte-level BPE model over ``WORDS``, as JSON: the 256 bytes and some merges, no special tokens."""
+    """A byte-level BPE model over `WORDS`, as JSON: the 256 bytes and some merges, no special tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -40,11 +41,11 @@ def _byte_level_model() -> str:
 
 def make_tokenizer(
     *, named: dict[str, str] | None = None, extra: list[str] | None = None, adds_begin: bool = False
-) -> transformers.PreTrainedTokenizerFast:
+) -> Any:
     """A byte-level tokenizer with the special tokens of a family.
 
     Args:
-        named: attribute name -> token, for tokens that a processor reads as ``tokenizer.image_token``.
+        named: attribute name -> token, for tokens that a processor reads as `tokenizer.image_token`.
         extra: further special tokens, in order; the last one gets the highest id.
         adds_begin: whether encoding puts the begin token first, as Llama's and Gemma's tokenizers do.
     """
@@ -69,7 +70,7 @@ def make_tokenizer(
 
 
 def make_chat_template(image: str, *, begin: str = "") -> str:
-    """A chat template ``USER: <image>question / ASSISTANT:`` with ``image`` where a message holds an image."""
+    """A chat template `USER: <image>question / ASSISTANT:` with `image` where a message holds an image."""
     return (
         f"{begin}"
         "{% for message in messages %}{{ message['role'] | upper }}: "
@@ -81,7 +82,7 @@ def make_chat_template(image: str, *, begin: str = "") -> str:
     )
 
 
-def text_settings(tokenizer: transformers.PreTrainedTokenizerFast, *, layers: int = 2) -> dict[str, object]:
+def text_settings(tokenizer: transformers.PreTrainedTokenizerFast, *, layers: int = 2) -> dict[str, Any]:
     """What every decoder configuration takes, at the size used here: two heads of 16 channels."""
     return {
         "vocab_size": len(tokenizer),
@@ -97,7 +98,7 @@ def text_settings(tokenizer: transformers.PreTrainedTokenizerFast, *, layers: in
     }
 
 
-def vision_settings(*, image_side: int = TILE_SIDE) -> dict[str, object]:
+def vision_settings(*, image_side: int = TILE_SIDE) -> dict[str, Any]:
     """What CLIP-like vision configurations take, at the size used here: patches of 8 x 8 pixels."""
     return {
         "hidden_size": WIDTH,
@@ -109,23 +110,23 @@ def vision_settings(*, image_side: int = TILE_SIDE) -> dict[str, object]:
     }
 
 
-def square(side: int) -> dict[str, int]:
+def square(side: int) -> dict[str, Any]:
     """A square size as image processors write it."""
     return {"height": side, "width": side}
 
 
-def token_ids(tokenizer: transformers.PreTrainedTokenizerFast, **tokens: str) -> dict[str, int]:
+def token_ids(tokenizer: transformers.PreTrainedTokenizerFast, **tokens: str) -> dict[str, Any]:
     """Configuration name -> id for configuration name -> token."""
     return {name: tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
 
 
-def make_processor(processor_class: type, *, video_processor: str, **parts: object) -> transformers.ProcessorMixin:
+def make_processor(processor_class: type, *, video_processor: str, **parts: Any) -> Any:
     """A processor with its video half where torchvision is installed, else without: images never use it."""
     if transformers.utils.is_torchvision_available():
         return processor_class(video_processor=getattr(transformers, video_processor)(), **parts)
 
     class ImageOnly(processor_class):
-        def check_argument_for_proper_class(self, argument_name: str, argument: object) -> type:
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> type:
             if argument_name == "video_processor":
                 return type(None)
             return super().check_argument_for_proper_class(argument_name, argument)

@@ -1,0 +1,95 @@
+"""The four encoders on top of Transformers' own classes: pixels in, feature maps out.
+
+Each gives a list of maps (images, channels, rows, columns), which `join_maps` resizes and puts together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPVisionModel, ConvNextConfig, ConvNextModel, Dinov2Model, PreTrainedModel, SiglipVisionModel
+
+
+class SiglipTower(SiglipVisionModel):
+    """SigLIP's patches after its last norm."""
+
+    def forward(self, pixel_values: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
+        return [_as_map(super().forward(pixel_values).last_hidden_state)]
+
+
+class ClipTower(CLIPVisionModel):
+    """CLIP's patches before its last layer, without the class token."""
+
+    def forward(self, pixel_values: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
+        hidden = super().forward(pixel_values, output_hidden_states=True).hidden_states
+        return [_as_map(hidden[-2][:, 1:])]
+
+
+class Dinov2Tower(Dinov2Model):
+    """DINOv2's patches after its last norm, without the class token."""
+
+    def forward(self, pixel_values: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
+        return [_as_map(super().forward(pixel_values).last_hidden_state[:, 1:])]
+
+
+class ConvNextTower(ConvNextModel):
+    """What each stage of a ConvNeXt puts out.
+
+    Every norm takes the configuration's `layer_norm_eps`; Transformers' class has 1e-6 in its code, and the published
+    encoder was trained with 1e-5.
+    """
+
+    def __init__(self, config: ConvNextConfig) -> None:
+        super().__init__(config)
+        # Belongs to the pooled output, which nobody reads.
+        self.layernorm = nn.Identity()  # type: ignore[assignment]
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.eps = config.layer_norm_eps
+
+    def get_correct_attn_implementation(self, *_: Any, **__: Any) -> str:
+        """Whatever is asked for, it has no attention; Transformers' class refuses all but this."""
+        return "eager"
+
+    def forward(self, pixel_values: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
+        features = self.embeddings(pixel_values)
+        maps = []
+        for stage in self.encoder.stages:
+            features = stage(features)
+            maps.append(features)
+        return maps
+
+
+TOWER_CLASSES: dict[str, Callable[[Any], PreTrainedModel]] = {
+    "siglip": SiglipTower,
+    "clip": ClipTower,
+    "dinov2": Dinov2Tower,
+    "convnext": ConvNextTower,
+}
+
+
+def join_maps(maps: Sequence[Tensor], side: int) -> Float[Tensor, "images {side} {side} channels"]:
+    """The maps resized to side x side, in float32, and their channels one after another."""
+    resized = []
+    for features in maps:
+        same = features.shape[-2:] == (side, side)
+        larger = (
+            features if same else functional.interpolate(_at_least_float32(features), (side, side), mode="bilinear")
+        )
+        resized.append(larger.to(maps[0].device, features.dtype))
+    return torch.cat(resized, dim=1).permute(0, 2, 3, 1)
+
+
+def _as_map(tokens: Float[Tensor, "images tokens channels"]) -> Float[Tensor, "images channels side side"]:
+    """Tokens of a square, row by row."""
+    return tokens.transpose(1, 2).unflatten(2, (math.isqrt(tokens.shape[1]), -1))
+
+
+def _at_least_float32(features: Tensor) -> Tensor:
+    return features.to(torch.promote_types(features.dtype, torch.float32))

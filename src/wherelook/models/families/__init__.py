@@ -1,0 +1,156 @@
+"""Tiny vision-language models with random weights and their own working processors, made from configurations.
+
+Nothing is downloaded. A forward takes a few milliseconds, yet each image processor keeps what makes its family
+special: tiles and thumbnails, flattened patches, padding, several pixel tensors. `build(name)` seeds a builder,
+spreads the weights and leaves the global random state alone; `NEEDS` says what a family cannot be built without.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+
+from wherelook.models.families.cambrian import cambrian, cambrian_phi3
+from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
+from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
+from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
+from wherelook.models.families.native import mini_gemini, mini_gemini_hd
+from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
+from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
+from wherelook.models.families.qwen import (
+    ernie4_5_vl_moe,
+    exaone4_5,
+    paddleocr_vl,
+    qwen2_5_vl,
+    qwen2_vl,
+    qwen3_5,
+    qwen3_5_moe,
+    qwen3_vl,
+    qwen3_vl_moe,
+    video_llama_3,
+)
+from wherelook.models.families.single import (
+    chameleon,
+    deepseek_vl,
+    deepseek_vl_hybrid,
+    git,
+    janus,
+    lighton_ocr,
+    mistral3,
+    pixtral,
+)
+from wherelook.models.families.tiled import (
+    aya_vision,
+    cohere2_vision,
+    got_ocr2,
+    idefics3,
+    internvl,
+    lfm2_vl,
+    llama4,
+    mllama,
+    ovis2,
+    pp_chart2table,
+    qianfan_ocr,
+    smolvlm,
+)
+
+FAMILIES: dict[str, Callable[[], Pair]] = {
+    "llava": llava,
+    "llava_next": llava_next,
+    "llava_onevision": llava_onevision,
+    "vipllava": vipllava,
+    "llava_next_video": llava_next_video,
+    "video_llava": video_llava,
+    "idefics3": idefics3,
+    "smolvlm": smolvlm,
+    "internvl": internvl,
+    "aya_vision": aya_vision,
+    "ovis2": ovis2,
+    "mllama": mllama,
+    "cohere2_vision": cohere2_vision,
+    "llama4": llama4,
+    "lfm2_vl": lfm2_vl,
+    "got_ocr2": got_ocr2,
+    "pp_chart2table": pp_chart2table,
+    "qianfan_ocr": qianfan_ocr,
+    "qwen2_vl": qwen2_vl,
+    "qwen2_5_vl": qwen2_5_vl,
+    "qwen3_vl": qwen3_vl,
+    "qwen3_5": qwen3_5,
+    "qwen3_vl_moe": qwen3_vl_moe,
+    "qwen3_5_moe": qwen3_5_moe,
+    "exaone4_5": exaone4_5,
+    "video_llama_3": video_llama_3,
+    "paddleocr_vl": paddleocr_vl,
+    "ernie4_5_vl_moe": ernie4_5_vl_moe,
+    "glm4v": glm4v,
+    "glm4v_moe": glm4v_moe,
+    "glm46v": glm46v,
+    "glmga": glmga,
+    "glm_ocr": glm_ocr,
+    "gemma3": gemma3,
+    "paligemma": paligemma,
+    "gemma4": gemma4,
+    "shieldgemma2": shieldgemma2,
+    "idefics2": idefics2,
+    "aria": aria,
+    "blip-2": blip_2,
+    "instructblip": instructblip,
+    "deepseek_vl_hybrid": deepseek_vl_hybrid,
+    "pixtral": pixtral,
+    "mistral3": mistral3,
+    "lighton_ocr": lighton_ocr,
+    "deepseek_vl": deepseek_vl,
+    "janus": janus,
+    "git": git,
+    "chameleon": chameleon,
+    "mini_gemini": mini_gemini,
+    "mini_gemini_hd": mini_gemini_hd,
+    "cambrian": cambrian,
+    "cambrian_phi3": cambrian_phi3,
+}
+
+VARIANTS: dict[str, str] = {
+    "pixtral": "LlavaForConditionalGeneration",
+    "mini_gemini": "MiniGeminiForConditionalGeneration",
+    "mini_gemini_hd": "MiniGeminiForConditionalGeneration",
+    "cambrian": "CambrianForConditionalGeneration",
+    "cambrian_phi3": "CambrianForConditionalGeneration",
+}
+"""Families that Transformers' list lacks, and their classes: its own under another processor, and this package's."""
+
+REFUSED: dict[str, str] = {"chameleon": "the image becomes discrete codes, through which no gradient passes"}
+"""Families that can be built and do not work. `wherelook models --verify` measures it again."""
+
+NEEDS: dict[str, str] = {
+    "smolvlm": "num2words",
+    "pixtral": "torchvision",
+    "mistral3": "torchvision",
+    "cohere2_vision": "torchvision",
+    "llama4": "torchvision",
+    "lfm2_vl": "torchvision",
+}
+"""Packages that the processor class itself asks for. A video processor is left out where torchvision is missing."""
+
+
+def missing_package(name: str) -> str | None:
+    """The package without which this family cannot be built here, or None."""
+    package = NEEDS.get(name)
+    return package if package is not None and importlib.util.find_spec(package) is None else None
+
+
+def build(name: str, *, seed: int = 0) -> Pair:
+    """A family's model (float32, evaluation mode, no parameter gradients) and processor, equal for equal seeds.
+
+    Raises:
+        KeyError: no such family.
+        ImportError: see `missing_package`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, processor = FAMILIES[name]()
+    spread_weights(model, torch.Generator().manual_seed(seed))
+    only_generate_words(model, processor.tokenizer)
+    return model.float().eval().requires_grad_(False), processor

@@ -1,0 +1,137 @@
+"""Verdicts from outside a run: a file that people, or a model that judges, filled in; and how far they agree with it.
+
+A file of verdicts is a table with the columns sample and verdict; optional are answer (the verdict is then for this
+answer alone, so that one file can serve the runs of several models) and judge (who says so).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherelook.data.files import Folder
+from wherelook.data.rows import TABLES, read_rows
+from wherelook.stats import Estimate, cohens_kappa
+from wherelook.study.records import write_whole
+from wherelook.study.rows import Row
+from wherelook.types import InputError, WherelookError
+
+PEOPLE = "human"
+"""Who judged where a file does not say."""
+
+WORDS: Mapping[str, bool | None] = {
+    **dict.fromkeys(("correct", "right", "true", "yes", "1"), True),
+    **dict.fromkeys(("incorrect", "wrong", "false", "no", "0"), False),
+    **dict.fromkeys(("", "unsure"), None),
+}
+"""How a verdict may be written, in any case; None: the judge could not tell."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, None where the judge could not tell; and who says so."""
+
+    correct: bool | None
+    judge: str
+
+
+Verdicts = Mapping[tuple[str, str | None], Verdict]
+"""By sample and answer; the answer is None where the verdict is for whatever was answered."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of two judges on the answers that both could judge.
+
+    Attributes:
+        answers: that both judged.
+        both_right, both_wrong: on which they agree.
+        only_first, only_second: that only one of them finds right.
+        kappa: Cohen's; None for fewer than two answers, or where there is one verdict only.
+    """
+
+    answers: int
+    both_right: int
+    both_wrong: int
+    only_first: int
+    only_second: int
+    kappa: Estimate | None
+
+
+def read_verdicts(path: Path) -> dict[tuple[str, str | None], Verdict]:
+    """The verdicts of a file.
+
+    Raises:
+        InputError: there is no such file, or it is not a table.
+        WherelookError: a line is broken, a verdict is none, or two verdicts on one answer differ.
+    """
+    if not path.is_file():
+        raise InputError(f"no file of verdicts at {path}; expected a table ({', '.join(TABLES)}) of sample and verdict")
+    found: dict[tuple[str, str | None], Verdict] = {}
+    for row in read_rows(Folder(path.parent), path.name):
+        value = row.values.get("verdict")
+        word = "" if value is None else str(value).strip().casefold()
+        if "verdict" not in row.values or word not in WORDS:
+            raise WherelookError(f"{row.place}: the verdict must be one of {', '.join(filter(None, WORDS))}, or empty")
+        key = (row.required_name("sample"), row.name("answer"))
+        verdict = Verdict(WORDS[word], row.name("judge") or PEOPLE)
+        if found.setdefault(key, verdict) != verdict:
+            raise WherelookError(
+                f"{row.place}: sample {key[0]!r} has another verdict before; expected one for an answer"
+            )
+    return found
+
+
+def write_verdicts(path: Path, verdicts: Verdicts) -> None:
+    """Writes a file that `read_verdicts` reads: JSON lines.
+
+    Raises:
+        WherelookError: the disk refuses.
+    """
+    words = {True: "correct", False: "incorrect", None: "unsure"}
+    lines = [
+        {"sample": sample, "answer": answer, "verdict": words[verdict.correct], "judge": verdict.judge}
+        for (sample, answer), verdict in verdicts.items()
+    ]
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def apply_verdicts(rows: Iterable[Row], verdicts: Verdicts) -> list[Row]:
+    """The same rows with `correct` and `judge` by the verdicts; both are None where there is none for the answer.
+
+    Judges are not mixed: what a rule said before is gone. `blind_correct` goes the same way, but by verdicts for this
+    answer alone: one for whatever was answered is about the answer to the image.
+    """
+    judged = []
+    for row in rows:
+        sample, answer = row["sample"], row["answer"]
+        said = None if answer is None else verdicts.get((sample, answer)) or verdicts.get((sample, None))
+        blind = None if row["blind_answer"] is None else verdicts.get((sample, row["blind_answer"]))
+        columns = {
+            "correct": said and said.correct,
+            "judge": said and said.judge,
+            "blind_correct": blind and blind.correct,
+        }
+        judged.append(row | columns)
+    return judged
+
+
+def agreement(first: Sequence[bool | None], second: Sequence[bool | None]) -> Agreement:
+    """How far two judges agree, on the same answers in the same order.
+
+    Answers that one of them could not judge do not count.
+    """
+    both = [(one, other) for one, other in zip(first, second, strict=True) if one is not None and other is not None]
+    kappa = None
+    if len(both) >= 2 and len({verdict for pair in both for verdict in pair}) == 2:
+        kappa = cohens_kappa([one for one, _ in both], [other for _, other in both])
+    return Agreement(
+        answers=len(both),
+        both_right=both.count((True, True)),
+        both_wrong=both.count((False, False)),
+        only_first=both.count((True, False)),
+        only_second=both.count((False, True)),
+        kappa=kappa,
+    )
