@@ -136,13 +136,13 @@ def _choose(rows: Mapping[Key, Mapping[str, Row]], count: int) -> set[Key]:
         for kind, keys in left.items():
             if shown[kind] >= wanted:
                 continue
-            key = next((key for key in keys if key not in chosen), None)
-            if key is None:
+            unseen = next((key for key in keys if key not in chosen), None)
+            if unseen is None:
                 continue
             if len(chosen) == count:
                 return chosen
-            chosen.add(key)
-            shown.update(_kinds(key, rows[key]))
+            chosen.add(unseen)
+            shown.update(_kinds(unseen, rows[unseen]))
     return chosen
 
 

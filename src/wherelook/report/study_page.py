@@ -86,17 +86,17 @@ def render(
             script_hash=html.policy_hash(script),
             comparison=comparison,
             extent=study_summary.extent(comparison),
-            questions=study_summary.QUESTIONS,
+            questions=wording.QUESTIONS,
             answers=study_summary.answers(comparison),
             tables=tables,
             findings={
                 question: without_repetition(study_tables.findings(comparison, question))
-                for question in study_summary.QUESTIONS
+                for question in wording.QUESTIONS
             },
             benchmarks=[figures(comparison, name) for name in _benchmarks(comparison)],
             frame={"interval": interval_plot, "similarity": similarity_plot, "evidence": evidence_plot},
             measure=study_tables.words(comparison.measure),
-            correction=study_tables.CORRECTIONS[comparison.correction],
+            correction=wording.CORRECTIONS[comparison.correction],
             gallery=gallery,
             exhibition=exhibition,
             left_out=len(exhibition.exhibits) - len(gallery),

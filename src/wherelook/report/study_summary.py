@@ -6,16 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wherelook.report.study_tables import SIGNIFICANT, words
-from wherelook.report.wording import figure, interval, number, p_value, percent, ratio, ratio_interval, share
+from wherelook.report.study_tables import words
+from wherelook.report.wording import (
+    QUESTIONS,
+    SIGNIFICANT,
+    figure,
+    interval,
+    number,
+    p_value,
+    percent,
+    ratio,
+    ratio_interval,
+    share,
+)
 from wherelook.stats import Estimate
 from wherelook.study.comparison import Comparison, Finding, Question
 
-QUESTIONS: dict[Question, str] = {
-    "reliance": "Do the models rely on the image?",
-    "focus": "Where do they look?",
-    "evidence": "Does looking at the evidence matter?",
-}
 NAMED = 4
 """Significant tests of one kind that are named; of more only their number is."""
 

@@ -20,10 +20,9 @@ from wherelook.report.table import (
     task,
     whole_first,
 )
-from wherelook.report.wording import DASH
+from wherelook.report.wording import CORRECTIONS, DASH, SIGNIFICANT
 from wherelook.study.comparison import Comparison, EvidenceLine, Finding, Question, Skipped
 
-SIGNIFICANT = 0.05
 REASONS = 100
 """Lines at most of what has no map; the files of the tables have all."""
 EXAMPLES = 3
@@ -233,9 +232,6 @@ def findings(comparison: Comparison, question: Question) -> Table:
         f"the page. Bold: p < {SIGNIFICANT:g}."
     )
     return Table("findings", caption, columns, tuple(lines))
-
-
-CORRECTIONS = {"holm": "Holm's correction", "benjamini-hochberg": "Benjamini and Hochberg's correction"}
 
 
 def words(name: str) -> str:

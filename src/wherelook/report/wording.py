@@ -1,10 +1,22 @@
-"""Figures as people read them: with a true minus, and their interval in brackets."""
+"""The words of a comparison, and figures as people read them: with a true minus, and their interval in brackets."""
 
 from __future__ import annotations
 
 import math
 
 from wherelook.stats import Estimate
+from wherelook.study.comparison import Question
+
+QUESTIONS: dict[Question, str] = {
+    "reliance": "Do the models rely on the image?",
+    "focus": "Where do they look?",
+    "evidence": "Does looking at the evidence matter?",
+}
+CORRECTIONS = {"holm": "Holm's correction", "benjamini-hochberg": "Benjamini and Hochberg's correction"}
+"""For many tests, by the name of the option."""
+
+SIGNIFICANT = 0.05
+"""p-value below which a finding counts, after correction."""
 
 DASH = "\N{EN DASH}"
 """Of ranges, and where there is no figure."""
