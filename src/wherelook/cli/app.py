@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wherelook import __version__
-from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, sanity, scenes, sweep
+from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, report, sanity, scenes, sweep
 from wherelook.cli.judge import judge
 from wherelook.cli.run import run as run_command
 from wherelook.types import WherelookError
@@ -59,6 +59,7 @@ app.command("scenes")(scenes.scenes)
 app.command("run")(run_command)
 app.command("judge")(judge)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sanity")(sanity.sanity)
 app.command("sweep")(sweep.sweep)

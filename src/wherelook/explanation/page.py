@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import io
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook import html
-from wherelook.explanation import chart, command_line, picture
+from wherelook.explanation import chart, command_line, picture, shading
 
 if TYPE_CHECKING:
     from wherelook.explanation.record import Explanation, ImagePart
@@ -32,11 +31,7 @@ LAYER_SIDE = 512  # pixels of a map in the page
 MAPS_AT_FULL_SIDE = 12  # more maps become smaller, to keep the file under about 2 MB
 DEFAULT_OPACITY = 65  # percent
 
-SHADE_BOUNDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Nats. A token's shade is the number of bounds that its likelihood ratio reaches, in either direction."""
-
 MINUS, NOTHING, TIMES = "\N{MINUS SIGN}", "\N{EN DASH}", " \N{MULTIPLICATION SIGN} "
-WHITE_SPACE = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 
 HEADLINES = {
     "ok": "The answer rests on the image",
@@ -94,7 +89,7 @@ def render(explanation: Explanation) -> str:
             images=_images(explanation),
             mark=max(height, width) / 45,
             tokens=_tokens(explanation),
-            legend=_legend(),
+            legend=shading.legend(),
             ramp=picture.COLOR_ANCHORS,
             opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
             reliance=_reliance_words(explanation.reliance),
@@ -205,9 +200,9 @@ def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
     size = explanation.pixels.shape[:2]
     return [
         {
-            **_label(token.text),
+            **shading.label(token.text),
             "breaks": token.text.count("\n"),
-            "shade": _shade(token.llr),
+            "shade": shading.shade(token.llr),
             "selected": token.selected,
             "detail": _detail(token),
             "layer": _layer_uri(maps[index], size, len(maps)) if index in maps else "",
@@ -217,41 +212,14 @@ def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
     ]
 
 
-def _label(text: str) -> dict[str, str]:
-    """A token's text as something to point at, and the spaces before and after it: white space alone becomes signs."""
-    if not text.strip():
-        return {"before": "", "label": text.translate(WHITE_SPACE) or "▫", "after": ""}
-    before = len(text) - len(text.lstrip(" "))
-    end = len(text.rstrip(" "))
-    return {"before": text[:before], "label": text[before:end].replace("\n", "↵"), "after": text[end:]}
-
-
 def _detail(token: Token) -> str:
-    text = _label(token.text)["label"] if token.text else "(no character of its own)"
+    text = shading.label(token.text)["label"] if token.text else "(no character of its own)"
     return (
         f"“{text}”: log-probability with the image {_number(token.log_prob)}, with the baseline "
         f"{_number(token.log_prob_baseline)}; ratio {_number(token.llr, sign=True)} nats"
         + ("; explained" if token.selected else "")
         + ("; the baseline image makes the model prefer another token" if token.flips else "")
     )
-
-
-def _shade(llr: float) -> str:
-    """The CSS class of a likelihood ratio."""
-    level = bisect.bisect_right(SHADE_BOUNDS, abs(llr)) if math.isfinite(llr) else 0
-    return f"{'up' if llr > 0 else 'down'}{level}" if level else "level0"
-
-
-def _legend() -> list[dict[str, str]]:
-    """The scale's swatches from left to right, each with the number at its right border."""
-    bounds = [-bound for bound in reversed(SHADE_BOUNDS)] + list(SHADE_BOUNDS)
-    middles = [
-        -2 * SHADE_BOUNDS[-1],
-        *((a + b) / 2 for a, b in itertools.pairwise(bounds)),
-        bounds[-1] * 2,
-    ]
-    ends = [f"{bound:g}".replace("-", MINUS) for bound in bounds] + [""]
-    return [{"shade": _shade(middle), "end": end} for middle, end in zip(middles, ends, strict=True)]
 
 
 def _headline(explanation: Explanation) -> str:

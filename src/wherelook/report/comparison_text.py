@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
+from wherelook.report.wording import (
+    CORRECTIONS,
+    DASH,
+    QUESTIONS,
+    SIGNIFICANT,
+    figure,
+    p_value,
+    percent_interval,
+    ratio,
+    ratio_interval,
+)
 from wherelook.stats import Estimate
 from wherelook.study.comparison import (
     CalibrationLine,
@@ -29,19 +39,7 @@ NAME, SHORT = 20, 10
 """Most characters in a table of a model's name, and of a task's or scale's."""
 EXAMPLES = 3
 """Samples that are named of each kind."""
-SIGNIFICANT = 0.05
-DASH = "\N{EN DASH}"
 ALL_TASKS = "all"
-
-QUESTIONS: dict[Question, str] = {
-    "reliance": "1. Do the models rely on the image?",
-    "focus": "2. Where do they look?",
-    "evidence": "3. Does looking at the evidence matter?",
-}
-CORRECTED = {
-    "holm": "Holm's correction over all tests shown",
-    "benjamini-hochberg": "Benjamini and Hochberg's correction over all tests shown",
-}
 CELLS = ("both right", "place only", "answer only", "neither")
 """The four cells: right place and right answer, the right place only, and so on."""
 
@@ -58,17 +56,17 @@ def to_text(comparison: Comparison) -> str:
         _titled("Models", "\n".join(models)),
         *_per_benchmark("Coverage: samples by status", comparison.coverage, _coverage),
         *_skipped(comparison.skipped),
-        _heading(QUESTIONS["reliance"]),
+        _heading("reliance"),
         *_per_benchmark("Shares in %", comparison.reliance, _reliance),
         _findings(comparison, "reliance"),
-        _heading(QUESTIONS["focus"]),
+        _heading("focus"),
         *_per_benchmark(
             f"Similarity of focus ({comparison.measure}) by what differs", comparison.relations, _relations
         ),
         *_per_benchmark("Similarity of focus by pair", comparison.pairs, _pairs),
         *(_tree(tree) for tree in comparison.trees),
         _findings(comparison, "focus"),
-        _heading(QUESTIONS["evidence"]),
+        _heading("evidence"),
         *_per_benchmark(f"Place and answer: {' / '.join(CELLS)}; shares in %", comparison.evidence, _evidence),
         *_examples(comparison.evidence),
         *_per_benchmark("Reliance as a forecast of being right", comparison.calibrations, _calibrations),
@@ -116,7 +114,7 @@ def _relations(lines: Sequence[RelationLine]) -> str:
     return _table(
         ["what differs", "within", "pairs", "samples", "similarity"],
         [
-            [line.relation, _cut(line.within or ALL_TASKS), str(line.pairs), str(line.items), _figure(line.similarity)]
+            [line.relation, _cut(line.within or ALL_TASKS), str(line.pairs), str(line.items), figure(line.similarity)]
             for line in lines
         ],
     )
@@ -126,7 +124,7 @@ def _pairs(lines: Sequence[PairLine]) -> str:
     return _table(
         ["model", "model", "what differs", "similarity", "by chance"],
         [
-            [_cut(line.first), _cut(line.second), line.relation, _figure(line.similarity), _figure(line.chance)]
+            [_cut(line.first), _cut(line.second), line.relation, figure(line.similarity), figure(line.chance)]
             for line in lines
         ],
     )
@@ -165,7 +163,7 @@ def _calibrations(lines: Sequence[CalibrationLine]) -> str:
         head,
         [
             [*_names(line), str(line.calibration.n), f"{line.calibration.error:.2f}",
-             _figure(line.calibration.brier), _figure(line.calibration.roc_area)]
+             figure(line.calibration.brier), figure(line.calibration.roc_area)]
             for line in lines
         ],
     )  # fmt: skip
@@ -204,7 +202,8 @@ def _findings(comparison: Comparison, question: Question) -> str:
     own = [finding for finding in comparison.findings if finding.question == question]
     if not own:
         return ""
-    title = f"Tests (* p < {SIGNIFICANT:g} after {CORRECTED[comparison.correction]}, {len(comparison.findings)})"
+    correction = f"{CORRECTIONS[comparison.correction]} over all tests shown"
+    title = f"Tests (* p < {SIGNIFICANT:g} after {correction}, {len(comparison.findings)})"
     return _titled(title, "\n".join(_finding(finding) for finding in own))
 
 
@@ -212,9 +211,9 @@ def _finding(finding: Finding) -> str:
     test = finding.test
     mark = "*" if finding.p < SIGNIFICANT else " "
     size = f"n = {test.n}" if test.clusters is None else f"n = {test.n} in {test.clusters} clusters"
-    effects = "; ".join(f"{one.name} {_figure(one)}" for one in (test.effect, test.standardized) if one is not None)
+    effects = "; ".join(f"{one.name} {figure(one)}" for one in (test.effect, test.standardized) if one is not None)
     head = f"{finding.subject}, {finding.benchmark}: {finding.asked}"
-    body = f"{test.name}, {size}, p {_p(test.p)}, corrected {_p(finding.p)}; {effects}"
+    body = f"{test.name}, {size}, p {p_value(test.p)}, corrected {p_value(finding.p)}; {effects}"
     return _wrap(head, first=f"{mark} ", rest="  ") + "\n" + _wrap(body, first="    ", rest="    ")
 
 
@@ -235,33 +234,15 @@ def _notes(notes: Sequence[str]) -> list[str]:
 def _percent(estimate: Estimate | None) -> str:
     if estimate is None:
         return DASH
-    return f"{100 * estimate.value:.0f} ({100 * estimate.low:.0f}{DASH}{100 * estimate.high:.0f})"
-
-
-def _figure(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return DASH
-    between = " to " if estimate.low < 0 else DASH
-    return f"{_number(estimate.value)} ({_number(estimate.low)}{between}{_number(estimate.high)})"
+    return f"{100 * estimate.value:.0f} ({percent_interval(estimate)})"
 
 
 def _ratio(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return DASH
-    return f"{estimate.value:.2g} ({estimate.low:.2g}{DASH}{estimate.high:.2g})".replace("inf", "∞")
+    return DASH if estimate is None else f"{ratio(estimate.value)} ({ratio_interval(estimate)})"
 
 
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "\N{MINUS SIGN}∞"
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def _heading(text: str) -> str:
+def _heading(question: Question) -> str:
+    text = f"{list(QUESTIONS).index(question) + 1}. {QUESTIONS[question]}"
     return f"{text}\n{'=' * len(text)}"
 
 

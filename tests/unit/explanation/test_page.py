@@ -208,46 +208,6 @@ def test_without_token_maps_there_is_nothing_to_choose(make_explanation):
 
 
 @pytest.mark.parametrize(
-    ("text", "before", "label", "after"),
-    [
-        (" red", " ", "red", ""),
-        ("red ", "", "red", " "),
-        ("red", "", "red", ""),
-        ("\n\n", "", "↵↵", ""),
-        ("  ", "", "␣␣", ""),
-        ("", "", "▫", ""),
-        (".\n", "", ".↵", ""),
-    ],
-)
-def test_token_labels(text, before, label, after):
-    assert page._label(text) == {"before": before, "label": label, "after": after}
-
-
-@pytest.mark.parametrize(
-    ("llr", "shade"),
-    [
-        (0.0, "level0"),
-        (0.249, "level0"),
-        (0.25, "up1"),
-        (1.0, "up3"),
-        (-1.5, "down3"),
-        (99.0, "up5"),
-        (float("nan"), "level0"),
-    ],
-)
-def test_shades(llr, shade):
-    assert page._shade(llr) == shade
-
-
-def test_legend_runs_from_less_to_more_likely():
-    legend = page._legend()
-    assert [swatch["shade"] for swatch in legend] == [
-        "down5", "down4", "down3", "down2", "down1", "level0", "up1", "up2", "up3", "up4", "up5",
-    ]  # fmt: skip
-    assert [swatch["end"] for swatch in legend][4:6] == [f"{page.MINUS}0.25", "0.25"]
-
-
-@pytest.mark.parametrize(
     ("score", "words"),
     [(0.0, "hardly"), (0.17, "hardly"), (0.5, "slightly"), (0.7, "clearly"), (1.0, "strongly")],
 )

@@ -1,0 +1,72 @@
+"""What `wherelook compare` and `wherelook report` have in common: their options, and the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wherelook.cli import options
+
+if TYPE_CHECKING:
+    from wherelook.study.comparison import Comparison
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of `wherelook run`.")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="RUN=ARCHITECTURE:SCALE[:NAME]",
+        help="What a run's model is compared by. Repeatable. [default: its class and number of parameters]",
+    ),
+]
+Models = Annotated[
+    Path | None,
+    typer.Option(
+        "--models", metavar="CSV", help="The same as a table with the columns run, architecture, scale and name."
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option("--method", metavar="METHOD:PRESET", help="Whose maps. [default: the first that all runs have]"),
+]
+Measure = Annotated[
+    str, typer.Option("--measure", help="How alike two maps are: rank-correlation, top-overlap or transport.")
+]
+Correction = Annotated[
+    str,
+    typer.Option("--correction", help="holm (no false finding) or benjamini-hochberg (few among the findings)."),
+]
+Level = Annotated[float, typer.Option("--level", min=0.5, max=0.999, help="Of the intervals.")]
+
+
+def compare_labelled(
+    runs: Sequence[Path],
+    *,
+    label: Sequence[str] | None,
+    models: Path | None,
+    method: str | None,
+    measure: str,
+    correction: str,
+    level: float,
+    seed: int,
+) -> Comparison:
+    """The comparison that the options above ask for."""
+    from wherelook.study.compare import compare_runs
+    from wherelook.study.together import parse_label, read_labels
+
+    labels = read_labels(models) if models is not None else {}
+    labels |= dict(parse_label(text) for text in label or ())
+    with options.progress_bar() as progress:
+        return compare_runs(
+            runs,
+            labels=labels,
+            method=method,
+            measure=measure,
+            correction=correction,
+            level=level,
+            seed=seed,
+            progress=progress,
+        )

@@ -1,0 +1,119 @@
+"""`wherelook report`: the page of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wherelook.cli import comparing, options
+from wherelook.types import InputError
+
+if TYPE_CHECKING:
+    from wherelook.study.comparison import Comparison
+
+
+def report(
+    runs: comparing.Runs,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page.")] = Path("report.html"),
+    gallery: Annotated[
+        int, typer.Option("--gallery", metavar="N", min=0, max=1000, help="Samples to show with their images.")
+    ] = 24,
+    title: Annotated[str | None, typer.Option("--title", help="Of the page. [default: models and benchmarks]")] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", metavar="DIR", help="Where every table goes as CSV and Parquet, and compare.json."),
+    ] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            "--push-to-hub",
+            metavar="OWNER/NAME",
+            help="Also upload page and tables to this data set of the Hugging Face hub; a new one is private.",
+        ),
+    ] = None,
+    label: comparing.Label = None,
+    models: comparing.Models = None,
+    method: comparing.Method = None,
+    measure: comparing.Measure = "rank-correlation",
+    correction: comparing.Correction = "holm",
+    level: comparing.Level = 0.95,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Writes what `wherelook compare` finds as one HTML file with figures and samples, see docs/report.md.
+
+    Reads records, and the images of the samples that it shows; runs no model.
+    """
+    from wherelook.report.exhibits import choose_exhibits
+    from wherelook.report.study_page import read_runs, render
+    from wherelook.study.records import write_whole
+    from wherelook.study.tables import write_tables
+
+    if out.is_dir():
+        raise InputError(f"--out {str(out)!r} is a folder; expected the name of a file, such as report.html")
+    options.make_folder(out.parent)
+    if tables is not None:
+        options.make_folder(tables)
+    comparison = comparing.compare_labelled(
+        runs,
+        label=label,
+        models=models,
+        method=method,
+        measure=measure,
+        correction=correction,
+        level=level,
+        seed=seed,
+    )
+    exhibition = choose_exhibits(comparison, gallery)
+    page = render(
+        comparison,
+        exhibition,
+        read_runs(comparison),
+        title=title or _title(comparison),
+        command=_command(
+            runs,
+            [
+                *(("--label", text) for text in label or ()),
+                *([("--models", models)] if models is not None else []),
+                ("--method", comparison.method), ("--measure", measure), ("--correction", correction),
+                ("--level", level), ("--seed", seed), ("--gallery", gallery), ("--out", out),
+            ],
+        ),
+    )  # fmt: skip
+    write_whole(out, page.encode("utf-8", "backslashreplace"))
+    if tables is not None:
+        write_tables(comparison, tables)
+    address = None
+    if push_to_hub is not None:
+        from wherelook.report.hub import push
+
+        address = push(push_to_hub, out, tables)
+    if as_json:
+        shown = len(exhibition.exhibits)
+        result = {"page": str(out), "samples": exhibition.samples, "shown": shown, "notes": list(exhibition.notes)}
+        options.print_json(result | {"tables": None if tables is None else str(tables), "address": address})
+        return
+    for note in (*comparison.notes, *exhibition.notes):
+        typer.echo(f"note       {note}")
+    typer.echo(f"report     {out}")
+    if tables is not None:
+        typer.echo(f"tables     {tables}")
+    if address is not None:
+        typer.echo(f"pushed     {address}")
+
+
+def _title(comparison: Comparison) -> str:
+    benchmarks = list(dict.fromkeys(line.benchmark for line in comparison.coverage))
+    names = [model.name for model in comparison.models]
+    who = names[0] if len(names) == 1 else f"{len(names)} models"
+    return f"Where {who} look{'s' if len(names) == 1 else ''}: {', '.join(benchmarks)}"
+
+
+def _command(runs: Sequence[Path], given: Sequence[tuple[str, object]]) -> str:
+    from wherelook.explanation.command_line import shell_quote
+
+    plain = ["wherelook", "report", *map(str, runs), *(str(word) for option in given for word in option)]
+    return " ".join(shell_quote(word) for word in plain)

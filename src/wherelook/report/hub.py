@@ -1,0 +1,44 @@
+"""Puts a page and its tables on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+from wherelook.types import InputError, WherelookError
+
+
+def push(repository: str, page: Path, tables: Path | None = None) -> str:
+    """Uploads the page as report.html and the files of the tables; makes a private data set if there is none.
+
+    Args:
+        repository: OWNER/NAME of a data set on the hub.
+        page: the HTML file.
+        tables: the folder of the tables.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: that is no name of a repository, or there is no token to write with.
+        WherelookError: the hub refuses, or cannot be reached.
+    """
+    hub = huggingface_hub.HfApi()
+    operations = [huggingface_hub.CommitOperationAdd("report.html", page)]
+    if tables is not None:
+        files = sorted(file for file in tables.iterdir() if file.suffix in (".csv", ".parquet", ".json"))
+        operations += [huggingface_hub.CommitOperationAdd(f"tables/{file.name}", file) for file in files]
+    try:
+        # One that exists keeps its visibility.
+        hub.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
+        done = hub.create_commit(repository, operations, commit_message="wherelook report", repo_type="dataset")
+    except HFValidationError as error:
+        raise InputError(f"{repository!r} is no name of a repository: expected OWNER/NAME") from error
+    except LocalTokenNotFoundError as error:
+        raise InputError("no token for the hub: log in with `hf auth login`, or set HF_TOKEN") from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WherelookError(f"{page} is written, but could not be pushed to {repository}: {reason}") from error
+    return str(done.commit_url)
