@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,6 +71,7 @@ def calibration(
     found = tuple(_bin(values[group], outcomes[group], level) for group in groups)
     squares = (values - outcomes) ** 2
     brier = influence_estimate("Brier score", float(squares.mean()), squares - squares.mean(), clusters, level=level)
+    brier = replace(brier, low=max(0.0, brier.low), high=min(1.0, brier.high))  # with few answers t goes beyond
     varied = 0 < outcomes.mean() < 1
     return Calibration(
         error=sum(one.n * abs(one.score - one.share) for one in found) / len(values),

@@ -56,3 +56,8 @@ def test_delongs_variance():
 def test_what_cannot_be_calibrated(scores, correct, message):
     with pytest.raises(ValueError, match=message):
         calibration(scores, correct)
+
+
+def test_the_interval_of_the_brier_score_stays_between_its_ends():
+    few = calibration([0.0, 1.0], [True, True]).brier
+    assert (few.value, few.low, few.high) == (0.5, 0.0, 1.0)
