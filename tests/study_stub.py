@@ -37,7 +37,8 @@ class StubWorker:
     Attributes:
         pause: seconds for each.
         dies_at: position at which the process ends.
-        dies_once_at, hangs_once_at: positions at which the first process to come there ends, or is busy for a minute.
+        dies_once_at, hangs_once_at: positions at which the first process to come there ends, or is busy for
+            ten minutes.
         once: how the names of files begin that tell that this has happened.
         log: a file that gets a line for every task.
     """
@@ -57,7 +58,7 @@ class StubWorker:
         if task.position == self.dies_at or (task.position == self.dies_once_at and self._first(task)):
             os._exit(3)
         if task.position == self.hangs_once_at and self._first(task):
-            time.sleep(60)
+            time.sleep(600)
         if self.log is not None:
             with self.log.open("a") as log:
                 log.write(f"{task.position}\n")

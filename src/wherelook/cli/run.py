@@ -63,7 +63,7 @@ def run(
         ),
     ] = "replay",
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 64,
-    engine: Annotated[str, typer.Option("--engine", help="local: this machine; ray: a cluster, see docs/scale.md.")] = "local",
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: docs/scale.md.")] = "local",
     workers: Annotated[
         int, typer.Option("--workers", min=1, max=256, help="Processes, each with a model of its own.")
     ] = 1,

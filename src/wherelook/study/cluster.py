@@ -90,7 +90,7 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
         if ray.is_initialized():
             yield
             return
-        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             if address is None:
                 ray.init(
@@ -275,7 +275,8 @@ class _Pool:
                 "install the same packages there"
             ) from error
         except errors.RayError as error:
-            return self._lost(actor, error)
+            self._lost(actor, error)
+            return None
         if attempt is None:
             if isinstance(message, WherelookError):
                 raise message
@@ -283,7 +284,8 @@ class _Pool:
             self.held[actor] = []
             return None
         if isinstance(message, WherelookError):  # its device failed; another one may not
-            return self._lost(actor, message)
+            self._lost(actor, message)
+            return None
         self.held[actor].remove(attempt)
         attempt.copies -= 1
         if attempt.done:

@@ -56,7 +56,7 @@ def test_whatever_dies_or_hangs_the_rows_are_those_of_the_local_engine(tmp_path)
     path, log = tmp_path / "ray", tmp_path / "log"
     started = time.monotonic()
     tally = run(path, dies_at=5, dies_once_at=2, hangs_once_at=9, once=tmp_path / "once", log=log)
-    assert time.monotonic() - started < 50  # one hangs for a minute: it was overtaken
+    assert time.monotonic() - started < 300  # one hangs for ten minutes: it was overtaken
     assert {file.name for file in tmp_path.glob("once-*")} == {"once-2", "once-9"}
     assert (tally.done, tally.failed) == (SAMPLES, 2)  # the stub's own error is the other
     rows = same(path)
@@ -104,7 +104,10 @@ def dies():
 @needs_ray
 @pytest.mark.parametrize(
     ("make_worker", "kind", "message"),
-    [(unable, InputError, "no such model"), (dies, WherelookError, r"^1 workers died and nothing was finished in between")],
+    [
+        (unable, InputError, "no such model"),
+        (dies, WherelookError, r"^1 workers died and nothing was finished in between"),
+    ],
 )
 def test_workers_that_cannot_be_made_end_the_run(make_worker, kind, message, tmp_path, monkeypatch):
     monkeypatch.setattr("wherelook.study.cluster.DEATHS_PER_WORKER", 1)
