@@ -37,11 +37,17 @@ class StubWorker:
     Attributes:
         pause: seconds for each.
         dies_at: position at which the process ends.
+        dies_once_at, hangs_once_at: positions at which the first process to come there ends, or is busy for
+            ten minutes.
+        once: how the names of files begin that tell that this has happened.
         log: a file that gets a line for every task.
     """
 
     pause: float = 0.0
     dies_at: int | None = None
+    dies_once_at: int | None = None
+    hangs_once_at: int | None = None
+    once: Path | None = None
     log: Path | None = None
     about: Mapping[str, Any] = None  # type: ignore[assignment]
 
@@ -49,8 +55,10 @@ class StubWorker:
         self.about = ABOUT if self.about is None else self.about
 
     def __call__(self, task: Task) -> Finished:
-        if task.position == self.dies_at:
+        if task.position == self.dies_at or (task.position == self.dies_once_at and self._first(task)):
             os._exit(3)
+        if task.position == self.hangs_once_at and self._first(task):
+            time.sleep(600)
         if self.log is not None:
             with self.log.open("a") as log:
                 log.write(f"{task.position}\n")
@@ -74,3 +82,15 @@ class StubWorker:
                 for run in RUNS
             ],
         )
+
+    def _first(self, task: Task) -> bool:
+        assert self.once is not None
+        mark = self.once.with_name(f"{self.once.name}-{task.position}")
+        if mark.exists():
+            return False
+        mark.touch()
+        return True
+
+    def give_up(self, task: Task, error: str) -> Finished:
+        shared = sample_row(task.sample) | {"position": task.position, "status": "error", "error": error}
+        return Finished(task.position, [shared | run_row(run, 0) for run in RUNS])

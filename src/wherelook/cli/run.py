@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wherelook.cli import options
-from wherelook.types import Status, unknown_name
+from wherelook.types import InputError, Status, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,10 +63,25 @@ def run(
         ),
     ] = "replay",
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 64,
-    engine: Annotated[str, typer.Option("--engine", help="local: this machine.")] = "local",
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: docs/scale.md.")] = "local",
     workers: Annotated[
         int, typer.Option("--workers", min=1, max=256, help="Processes, each with a model of its own.")
     ] = 1,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            help="Of the cluster, for --engine ray; auto: this machine's. [default: Ray on this machine alone]",
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-worker",
+            help="For --engine ray: 0.5 has two workers share one, 2 spreads a model over two. [default: 1 if any]",
+        ),
+    ] = None,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Do samples again whose rows have an error.")
     ] = False,
@@ -89,14 +104,22 @@ def run(
 
     from wherelook.data.samples import read_samples
     from wherelook.explain import versions
-    from wherelook.study.engine import ENGINES
-    from wherelook.study.execute import execute
+    from wherelook.study.execute import ENGINES, execute
     from wherelook.study.folder import open_run, read_run
     from wherelook.study.runs import parse_runs
     from wherelook.study.worker import Procedure, load_worker
 
     if engine not in ENGINES:
         raise unknown_name("engine", engine, tuple(ENGINES))
+    chosen: Callable[..., Any] = ENGINES[engine]
+    if engine == "ray":
+        if device == "cpu" and gpus_per_worker is None:
+            gpus_per_worker = 0.0
+        if device is None and (gpus_per_worker or 0) > 1:
+            device = "auto"
+        chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
+    elif ray_address is not None or gpus_per_worker is not None:
+        raise InputError("--ray-address and --gpus-per-worker need --engine ray")
     procedure = Procedure(
         dataset=dataset,
         runs=tuple(parse_runs(",".join(method or [DEFAULT_METHOD]))),
@@ -133,7 +156,7 @@ def run(
                 folder,
                 make_worker,
                 limit=limit,
-                engine=ENGINES[engine],
+                engine=chosen,
                 workers=workers,
                 progress=progress,
             )

@@ -1,7 +1,7 @@
 """How samples reach workers: one after another in this process, or over several processes of this machine.
 
 An engine takes tasks from a stream as it can use them, and gives back rows in any order. It knows nothing of models,
-rows or folders, so another one (a cluster's) is another function of the same shape in `ENGINES`.
+rows or folders; `wherelook.study.cluster` has another of the same shape.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Worker(Protocol):
 
     def __call__(self, task: Task) -> Finished: ...
 
+    def give_up(self, task: Task, error: str) -> Finished:
+        """The rows of a task that cannot be done, without trying."""
+        ...
+
 
 Engine = Callable[..., Iterator[Finished]]
 """(tasks, make_worker, *, workers, accept) to what is finished, in any order.
@@ -76,9 +80,6 @@ def execute_local(
     accept(worker.about)
     for task in tasks:
         yield worker(task)
-
-
-ENGINES: Mapping[str, Engine] = {"local": execute_local}
 
 
 def _over_processes(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wherelook.data.samples import Sample
+from wherelook.study.cluster import execute_ray
 from wherelook.study.engine import Engine, Task, Worker, execute_local
 from wherelook.study.folder import RunFolder
+
+ENGINES: Mapping[str, Engine] = {"local": execute_local, "ray": execute_ray}
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def execute(
         folder: from `open_run`.
         make_worker: () -> Worker; for several workers it can be pickled.
         limit: how many samples from the beginning; None for all.
-        engine: one of `wherelook.study.engine.ENGINES`.
+        engine: one of `ENGINES`.
         workers: how many at once.
         progress: called at the start and after every sample.
 

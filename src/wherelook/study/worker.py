@@ -108,8 +108,7 @@ class ModelWorker:
         """
         self.model.plan.forget()  # what it learned from samples before would change the batches, and with them digits
         sample, procedure = task.sample, self.procedure
-        shared = sample_row(sample) | {"position": task.position, "dataset": procedure.dataset}
-        shared |= model_row(self.model.description)
+        shared = self._shared(task)
         with self.model.evaluation():
             try:
                 shared |= image_row(sample)
@@ -117,11 +116,21 @@ class ModelWorker:
                 case = self._ask(sample)
                 shared |= case_row(case) | self._judged(case, sample)
             except Exception as error:
-                failed = {"status": "error", "error": describe(error)}
-                return Finished(
-                    task.position, [shared | run_row(run, procedure.seed) | failed for run in procedure.runs]
-                )
+                return self._failed(task, shared, describe(error))
             return Finished(task.position, [shared | self._explained(case, run, sample) for run in procedure.runs])
+
+    def give_up(self, task: Task, error: str) -> Finished:
+        """The rows of a task that cannot be done; the image is not read."""
+        return self._failed(task, self._shared(task), error)
+
+    def _shared(self, task: Task) -> Row:
+        row = sample_row(task.sample) | {"position": task.position, "dataset": self.procedure.dataset}
+        return row | model_row(self.model.description)
+
+    def _failed(self, task: Task, shared: Row, error: str) -> Finished:
+        failed = {"status": "error", "error": error}
+        seed = self.procedure.seed
+        return Finished(task.position, [shared | run_row(run, seed) | failed for run in self.procedure.runs])
 
     def _ask(self, sample: Sample) -> Case:
         return open_case(

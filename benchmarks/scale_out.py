@@ -1,0 +1,91 @@
+"""What the engines of `wherelook run` cost and gain.
+
+    python benchmarks/scale_out.py [--tasks 2000] [--samples 40] [--engines local,ray]
+
+Prints for every engine the time per task of a worker that does nothing (the engine's own part, no file
+written), and the samples per second that one and two workers do with the embedded model, their start left
+out; then whether all gave the same rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from wherelook.data.samples import read_samples
+from wherelook.study.engine import Finished, Task, Worker
+from wherelook.study.execute import ENGINES
+from wherelook.study.records import TIMES
+from wherelook.study.runs import parse_runs
+from wherelook.study.worker import Procedure, load_worker
+
+DATASET = "scenes-tuning"
+PROCEDURE = Procedure(DATASET, tuple(parse_runs("gradient,center")), measured="replay")
+FEW = 20
+"""Scenes that the worker that does nothing gets again and again."""
+
+
+class Idle:
+    """A worker that does nothing."""
+
+    about: dict[str, str] = {}  # noqa: RUF012 - the protocol's attribute
+
+    def __call__(self, task: Task) -> Finished:
+        return Finished(task.position, [{"position": task.position}])
+
+    def give_up(self, task: Task, error: str) -> Finished:
+        return self(task)
+
+
+def tasks(count: int, different: int) -> list[Task]:
+    samples = list(itertools.islice(read_samples(DATASET), different))
+    return [Task(position, samples[position % different]) for position in range(count)]
+
+
+def measure(
+    engine: str, work: list[Task], make_worker: Callable[[], Worker], workers: int
+) -> tuple[float, list[Finished]]:
+    """Seconds between the first result and the last, and all results in the order of the tasks."""
+    results: Iterator[Finished] = ENGINES[engine](work, make_worker, workers=workers, accept=lambda about: None)
+    found = [next(results)]
+    started = time.perf_counter()
+    found.extend(results)
+    ended = time.perf_counter() - started
+    return ended, sorted(found, key=lambda finished: finished.position)
+
+
+def rows(found: list[Finished]) -> list[dict]:
+    return [
+        {name: value for name, value in row.items() if name not in TIMES} for finished in found for row in finished.rows
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", type=int, default=2000)
+    parser.add_argument("--samples", type=int, default=40)
+    parser.add_argument("--engines", default=",".join(ENGINES))
+    arguments = parser.parse_args()
+    idle = tasks(arguments.tasks, FEW)
+    work = tasks(arguments.samples, arguments.samples)
+    make_worker = partial(load_worker, PROCEDURE, "embedded", {})
+    kept = []
+    for engine in arguments.engines.split(","):
+        seconds, _ = measure(engine, idle, Idle, 2)
+        print(f"{engine}: {seconds / (arguments.tasks - 1) * 1000:.2f} ms per task of two workers that do nothing")
+        for workers in (1, 2):
+            seconds, found = measure(engine, work, make_worker, workers)
+            kept.append(rows(found))
+            rate = (arguments.samples - 1) / seconds
+            print(f"{engine}: {rate:.2f} samples per second with {workers} workers", flush=True)
+    same = all(other == kept[0] for other in kept)
+    print(f"rows: {'equal' if same else 'NOT EQUAL'}")
+    sys.exit(not same)
+
+
+if __name__ == "__main__":
+    main()
