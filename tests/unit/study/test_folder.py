@@ -131,6 +131,7 @@ def test_two_writers(tmp_path):
 def test_the_lock_of_a_dead_process_is_no_lock(tmp_path):
     (tmp_path / "lock").write_text("999999\n")
     run(tmp_path, 1)
+    assert set(same(tmp_path)["sample"].to_pylist()) == {"s0"}
 
 
 def test_leftovers_of_an_interruption(tmp_path, blocks_of_four):
