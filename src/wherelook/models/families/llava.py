@@ -18,22 +18,28 @@ from wherelook.models.families.parts import (
     vision_settings,
 )
 
+CROP_SIDE = 48
 
-def llava() -> Pair:
-    """One centre crop; 36 placeholders for a CLIP grid of 6 x 6 (class token dropped)."""
-    side = 48
-    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
-    processor = transformers.LlavaProcessor(
-        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square(side)),
-        tokenizer=tokenizer,
+
+def _llava_processor() -> transformers.LlavaProcessor:
+    return transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(
+            size={"shortest_edge": CROP_SIDE}, crop_size=square(CROP_SIDE)
+        ),
+        tokenizer=make_tokenizer(extra=["<image>"], adds_begin=True),
         patch_size=PATCH_SIDE,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
         chat_template=make_chat_template("<image>\n"),
     )
+
+
+def llava() -> Pair:
+    """One centre crop; 36 placeholders for a CLIP grid of 6 x 6 (class token dropped)."""
+    processor = _llava_processor()
     config = transformers.LlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=side), projection_dim=WIDTH),
-        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=CROP_SIDE), projection_dim=WIDTH),
+        text_config=transformers.LlamaConfig(**text_settings(processor.tokenizer)),
         image_token_index=processor.image_token_id,
         image_seq_length=36,
     )
@@ -91,19 +97,10 @@ def llava_onevision() -> Pair:
 
 def vipllava() -> Pair:
     """As LLaVA, with the features of several vision layers side by side."""
-    side = 48
-    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
-    processor = transformers.LlavaProcessor(
-        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square(side)),
-        tokenizer=tokenizer,
-        patch_size=PATCH_SIDE,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=make_chat_template("<image>\n"),
-    )
+    processor = _llava_processor()
     config = transformers.VipLlavaConfig(
-        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=side), projection_dim=WIDTH),
-        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=CROP_SIDE), projection_dim=WIDTH),
+        text_config=transformers.LlamaConfig(**text_settings(processor.tokenizer)),
         image_token_index=processor.image_token_id,
         vision_feature_layer=[-1, -2],
         image_seq_length=36,
