@@ -24,6 +24,7 @@ from wherelook.models.cambrian.aggregator import AggregatorLayer, FeedForward, S
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.grids import content_box, crop, cut_windows, window_masks
 from wherelook.models.cambrian.towers import TOWER_CLASSES, join_maps
+from wherelook.models.language_head import causal_output
 from wherelook.types import Size
 
 AGGREGATION = "image_aggregation"
@@ -312,16 +313,4 @@ class CambrianForConditionalGeneration(CambrianPreTrainedModel, GenerationMixin)
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size)
-        return LlavaCausalLMOutputWithPast(
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            image_hidden_states=outputs.image_hidden_states,
-        )
+        return causal_output(self, outputs, labels, logits_to_keep)

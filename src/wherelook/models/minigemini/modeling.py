@@ -16,6 +16,7 @@ from transformers import AutoModel, Cache, ConvNextConfig, ConvNextModel, Genera
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
 
+from wherelook.models.language_head import causal_output
 from wherelook.models.minigemini.configuration import MiniGeminiConfig
 
 
@@ -228,19 +229,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size)
-        return LlavaCausalLMOutputWithPast(
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            image_hidden_states=outputs.image_hidden_states,
-        )
+        return causal_output(self, outputs, labels, logits_to_keep)
 
 
 def _resize(features: Float[Tensor, "images channels _ _"], size: Any) -> Float[Tensor, "images channels rows columns"]:
