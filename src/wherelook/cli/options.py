@@ -229,4 +229,4 @@ def print_entries(entries: Sequence[Sequence[str]]) -> None:
 
 
 def _escape(value: Any) -> str:
-    return str(value).replace("[", "\\[")
+    return "-" if value is None else str(value).replace("[", "\\[")
