@@ -7,19 +7,20 @@ after question, each of which sees the image and itself alone and counts its pos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 from architecture import Architecture
+from lessons import Lesson, truth
 from PIL import Image, ImageFilter
 from prompts import ASSISTANT, IMAGE, USER
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
-from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES, TRAINING_SEEDS, Scene, make_scene
+from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES, TRAINING_SEEDS, Question, Scene, make_scene
 
 # The places for questions with their answers: (how many, tokens in each). Equal lengths make attention within questions
 # a batched product; two lengths waste less padding than one. The longest question with its answer has 22 tokens.
@@ -72,16 +73,19 @@ class Batches(IterableDataset):
         size: int,
         start: int,
         budget: Mapping[str, int],
+        lesson: Lesson = truth,
     ) -> None:
         self.architecture, self.tokenizer = architecture, tokenizer
-        self.size, self.start, self.budget = size, start, budget
+        self.size, self.start, self.budget, self.lesson = size, start, budget, lesson
 
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
         encoder = Encoder(self.tokenizer)
         for first in range(TRAINING_SEEDS.start + self.start * self.size, TRAINING_SEEDS.stop, self.size):
             seeds = range(first, first + self.size)
-            yield collate([training_sample(self.architecture, encoder, seed, self.budget) for seed in seeds])
+            yield collate(
+                [training_sample(self.architecture, encoder, seed, self.budget, self.lesson) for seed in seeds]
+            )
 
 
 def collate(samples: list[tuple[np.ndarray, ...]]) -> Batch:
@@ -99,19 +103,19 @@ class Encoder:
 
 
 def training_sample(
-    architecture: Architecture, encoder: Encoder, seed: int, budget: Mapping[str, int]
+    architecture: Architecture, encoder: Encoder, seed: int, budget: Mapping[str, int], lesson: Lesson = truth
 ) -> tuple[np.ndarray, ...]:
     """Everything of one scene, in the order of `Batch`."""
     rng = np.random.default_rng((7, seed))
     degraded = rng.random() < DEGRADED_SHARE
     scene = make_scene(seed, size=architecture.sample_size(rng), budget=FACTS_ALONE if degraded else budget)
-    image, patches = scene.image, patch_labels(architecture, scene)
+    (image, questions), patches = lesson(scene), patch_labels(architecture, scene)
     if degraded:
         side = architecture.image_side
         image = degrade(rng, image.resize((side, side), Image.Resampling.BILINEAR))
         patches = np.full_like(patches, IGNORE)
     pixels = architecture.view_pixels(image).copy()
-    return pixels, *pack(architecture, encoder, rng, scene), patches
+    return pixels, *pack(architecture, encoder, rng, questions), patches
 
 
 def degrade(rng: np.random.Generator, image: Image.Image) -> Image.Image:
@@ -155,15 +159,15 @@ def _grid_labels(scene: Scene, masks: np.ndarray, grid: int) -> np.ndarray:
 
 
 def pack(
-    architecture: Architecture, encoder: Encoder, rng: np.random.Generator, scene: Scene
+    architecture: Architecture, encoder: Encoder, rng: np.random.Generator, questions: Sequence[Question]
 ) -> tuple[np.ndarray, ...]:
-    """Tokens, labels and kinds of as many of the scene's questions as there are slots for."""
+    """Tokens, labels and kinds of as many of a scene's questions as there are slots for."""
     prefix = [encoder.user] + [encoder.image] * architecture.image_tokens
     tokens = np.concatenate((prefix, np.full(TEXT_LENGTH, encoder.pad)))
     labels = np.full(len(tokens), IGNORE)
     kinds = np.full(len(SLOT_LENGTHS), IGNORE)
-    for index in rng.permutation(len(scene.questions)):
-        question = scene.questions[index]
+    for index in rng.permutation(len(questions)):
+        question = questions[index]
         asked = [*encoder.ids(question.text), encoder.assistant]
         answered = [*encoder.ids(question.answer), encoder.end]
         length = len(asked) + len(answered)

@@ -129,7 +129,7 @@ def test_questions_packed_for_training_score_as_they_do_alone(
     architecture = training["embedded"].EMBEDDED
     scene = make_scene(TRAINING_SEEDS[7], size=(128, 128), budget={"color": 2, "relation": 2, "fact": 2})
     tokens, labels, kinds = samples.pack(
-        architecture, samples.Encoder(processor.tokenizer), np.random.default_rng(0), scene
+        architecture, samples.Encoder(processor.tokenizer), np.random.default_rng(0), scene.questions
     )
     patches = samples.patch_labels(architecture, scene)
     batch = samples.collate([(np.asarray(scene.image).copy(), tokens, labels, kinds, patches)])
