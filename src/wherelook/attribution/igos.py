@@ -28,16 +28,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.attribution.gradients import integrated_gradient
-from wherelook.attribution.maps import map_size, smooth
+from wherelook.attribution.maps import first_places, map_size, share_of_gap, smooth
 from wherelook.attribution.rest import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
+from wherelook.attribution.variation import edge_weighted_variation, edge_weights, total_variation
 from wherelook.attribution.verification import FLOOR, verify_peaks
-from wherelook.sheet import resize, same_image, widths_of
+from wherelook.sheet import resize, widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 
 Steps = Generator[Tensor, Tensor, None]
 
-EDGE_SIZE = 224  # longer side of the image on which edges are measured: finer than any mask
+SHOWN = 0.125
+"""Share of the image that is shown to tell whether a start is good enough."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class IgosSettings:
         update: "nesterov" [paper], or "adam": steps of equal size in every cell.
         start: "ones" [paper], or "gradient": from the integrated gradient of the whole image.
         start_steps: path points of that gradient, which costs one pass more.
+        enough: the optimiser is left out where the start's first places (`SHOWN` of the image), shown alone, bring back
+            at least this share of the score gap (0: never left out). A forward pass. An easy answer then costs little.
         average: the mask is the mean over iterations, which ranks cells inside a saturated region by when they fell.
         sharpen: the result is multiplied by the start gradient to this power (0: not), which ranks further.
         smooth: standard deviation, in cells, of a Gaussian over the result (0: none). Gradients know the inside of a
@@ -94,6 +98,7 @@ class IgosSettings:
     update: Literal["nesterov", "adam"] = "nesterov"
     start: Literal["ones", "gradient"] = "ones"
     start_steps: int = 10
+    enough: float = 0.0
     average: bool = False
     sharpen: float = 0.0
     smooth: float = 0.0
@@ -119,7 +124,9 @@ class IgosSettings:
             raise InputError("edge_scale must be positive, tv_power at least 1, momentum not negative")
         if self.update not in ("nesterov", "adam") or self.start not in ("ones", "gradient"):
             raise InputError("update is nesterov or adam, start is ones or gradient")
-        if self.iterations == 0 and self.start == "ones":
+        if not 0 <= self.enough <= 1:
+            raise InputError(f"enough is a share from 0 to 1, not {self.enough}")
+        if (self.iterations == 0 or self.enough > 0) and self.start == "ones":
             raise InputError("without iterations the mask must start from the gradient (start=gradient)")
 
 
@@ -178,7 +185,7 @@ def passes(settings: IgosSettings, image_size: Size, *, masks: int) -> Passes:
     start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
     rest = settings.rest * len(AREAS) * (2 if settings.rest_shown else 1)
     backward = start + 2 * masks * settings.steps * settings.iterations + rest
-    return Passes(backward + settings.contexts + 2 * settings.verify, backward)
+    return Passes(backward + settings.contexts + 2 * settings.verify + (settings.enough > 0), backward)
 
 
 def _optimize(
@@ -194,7 +201,7 @@ def _optimize(
     device = score.device
     gap = float((score.original - score.baseline).sum())
     scale = gap if settings.relative else 1.0
-    if not gap > 0 and (settings.relative or settings.verify or settings.rest):
+    if not gap > 0 and (settings.relative or settings.verify or settings.rest or settings.enough):
         raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
     objective = _Objective(score, image.cpu(), settings, scale, _seeds(seed))
 
@@ -202,19 +209,22 @@ def _optimize(
     if settings.start == "gradient" or settings.sharpen > 0:
         slope = _unit(integrated_gradient(score, size, settings.start_steps).clamp_min(0))
     first = 1 - slope if slope is not None and settings.start == "gradient" else torch.ones(size, device=device)
+    iterations = settings.iterations
+    if settings.enough > 0 and _is_enough(score, 1 - first.cpu(), settings):
+        iterations = 0
     state = first.expand(masks, *size).clone()
     step = _adam(state, settings) if settings.update == "adam" else _nesterov(state, settings)
     next(step)
 
     trace, total = [], torch.zeros(size, device=device)
-    for iteration in range(settings.iterations):
+    for iteration in range(iterations):
         value, gradient = objective(state, iteration)
         trace.append(value)
         state = step.send(gradient)
         total += state.prod(dim=0)
         if progress is not None:
-            progress("optimise", iteration + 1, settings.iterations)
-    mask = total / settings.iterations if settings.average and settings.iterations else state.prod(dim=0)
+            progress("optimise", iteration + 1, iterations)
+    mask = total / iterations if settings.average and iterations else state.prod(dim=0)
     saliency = 1 - mask
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
@@ -226,6 +236,14 @@ def _optimize(
     if settings.rest > 0:
         saliency = rank_rest(score, saliency, steps=settings.rest, shown=settings.rest_shown)
     return Attribution(saliency, tuple(trace))
+
+
+def _is_enough(score: AnswerScore, start: Tensor, settings: IgosSettings) -> bool:
+    """Whether the first places of the start, shown alone, hold as much of the answer as is asked for."""
+    shown = first_places(_unit(_smoothed(start, settings, widths_of(score))), SHOWN)
+    with torch.no_grad():
+        there = share_of_gap(score, score(shown.float()[None]).sum(dim=1))
+    return bool(there[0] >= settings.enough)
 
 
 def _smoothed(saliency: Tensor, settings: IgosSettings, widths: Sequence[int]) -> Tensor:
@@ -332,52 +350,6 @@ def regularization(
         + settings.l2 * math.exp(-settings.l2_decay * iteration) * removed.square().sum()
         + settings.tv * variation / 2
     )
-
-
-def total_variation(
-    values: Float[Tensor, "height width"], power: float, widths: Sequence[int] = ()
-) -> Float[Tensor, ""]:
-    """Mean over vertical and horizontal neighbours of |difference|^power, summed over the two directions."""
-    return sum(
-        (steps.abs().pow(power).mean() for steps in _differences(values, widths) if steps.numel()),
-        start=values.new_zeros(()),
-    )
-
-
-def edge_weighted_variation(
-    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], power: float, widths: Sequence[int] = ()
-) -> Float[Tensor, ""]:
-    """Total variation of the upsampled mask, cheap across the image's edges."""
-    size = (edges[0].shape[0] + 1, edges[0].shape[1])
-    upsampled = resize(mask, size, widths, mode="bilinear", align_corners=False)
-    return sum(
-        (
-            (steps.abs().pow(power) * weights).mean()
-            for steps, weights in zip(_differences(upsampled, widths), edges, strict=True)
-            if steps.numel()
-        ),
-        start=mask.new_zeros(()),
-    )
-
-
-def _differences(values: Float[Tensor, "*channels height width"], widths: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Of vertical (first) and of horizontal neighbours in the same image."""
-    vertical, horizontal = torch.diff(values, dim=-2), torch.diff(values, dim=-1)
-    if len(widths) < 2:
-        return vertical, horizontal
-    return vertical, horizontal[..., same_image(values.shape[-1], widths).to(values.device)]
-
-
-def edge_weights(
-    image: Float[Tensor, "3 height width"], scale: float, widths: Sequence[int] = ()
-) -> tuple[Tensor, Tensor]:
-    """exp(-dI^2 / scale) between vertical (first) and horizontal neighbours, dI the mean over channels in [0, 1]."""
-    height, width = image.shape[1:]
-    shrink = min(1.0, EDGE_SIZE / max(height, width))
-    size = (max(2, round(height * shrink)), max(2, len(widths), round(width * shrink)))
-    small = resize(image.float(), size, widths, mode="bilinear", align_corners=False, antialias=True)
-    vertical, horizontal = (steps.mean(dim=0) for steps in _differences(small, widths))
-    return torch.exp(-vertical.square() / scale), torch.exp(-horizontal.square() / scale)
 
 
 def _nesterov(state: Tensor, settings: IgosSettings) -> Steps:

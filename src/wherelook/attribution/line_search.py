@@ -25,8 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.attribution.gradients import weighted_gradient
-from wherelook.attribution.igos import total_variation
 from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.attribution.variation import total_variation
 from wherelook.sheet import widths_of
 from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
@@ -33,6 +33,17 @@ def smooth(
     return each_image(
         values.double(), widths, lambda part: torch.from_numpy(gaussian_filter(part.numpy(), deviation, mode="nearest"))
     )
+
+
+def first_places(saliency: Float[Tensor, "height width"], area: float) -> Bool[Tensor, "height width"]:
+    """The most salient cells of a map on the CPU: this share of all cells, or all that are positive if these are fewer.
+
+    Where the map is zero no place comes before another.
+    """
+    count = min(round(area * saliency.numel()), int((saliency > 0).sum()))
+    first = torch.zeros(saliency.numel(), dtype=torch.bool)
+    first[saliency.flatten().argsort(descending=True, stable=True)[:count]] = True
+    return first.reshape(saliency.shape)
 
 
 def share_of_gap(score: AnswerScore, totals: Float[Tensor, "*masks"]) -> Float[Tensor, "*masks"]:

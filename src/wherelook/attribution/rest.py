@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.attribution.maps import share_of_gap, smooth
+from wherelook.attribution.maps import first_places, share_of_gap, smooth
 from wherelook.sheet import widths_of
 from wherelook.types import AnswerScore
 
@@ -52,18 +52,13 @@ def rank_rest(
         shown: whether the second term of T is added.
     """
     for area in AREAS:
-        # Where the map is zero no place is more of a first one than another.
-        count = min(round(area * saliency.numel()), int((saliency > 0).sum()))
-        if count:
-            saliency = _ranked(score, saliency, count, steps, shown)
+        first = first_places(saliency, area)
+        if first.any():
+            saliency = _ranked(score, saliency, first, steps, shown)
     return saliency
 
 
-def _ranked(score: AnswerScore, saliency: Tensor, count: int, steps: int, shown: bool) -> Tensor:
-    order = saliency.flatten().argsort(descending=True, stable=True)[:count]
-    first = torch.zeros(saliency.numel(), dtype=torch.bool)
-    first[order] = True
-    first = first.reshape(saliency.shape)
+def _ranked(score: AnswerScore, saliency: Tensor, first: Tensor, steps: int, shown: bool) -> Tensor:
     rest = (~first).float()
     path = (torch.arange(1, steps + 1) / steps)[:, None, None]
     masks = path * rest

@@ -14,8 +14,9 @@ from torch.nn import functional
 from toy import ToyScore, constant, planted
 from wherelook.attribution import METHODS, igos
 from wherelook.attribution.gradients import integrated_gradient
-from wherelook.attribution.igos import PRESETS, IgosSettings, edge_weights, mask_size, regularization
+from wherelook.attribution.igos import PRESETS, IgosSettings, mask_size, regularization
 from wherelook.attribution.rest import rank_rest
+from wherelook.attribution.variation import edge_weights
 from wherelook.types import InputError, Noise, Passes
 
 IMAGE_SIZE = (48, 64)
@@ -257,6 +258,31 @@ def test_without_iterations_the_start_is_the_map():
     assert result.trace == ()
 
 
+def test_a_start_that_holds_the_answer_is_not_optimised():
+    """The planted region alone brings everything back: with `enough` the map is the start, a forward pass dearer."""
+    score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
+    settings = replace(PRESETS["fast"], verify=0, rest=0)
+    start = METHODS["igos+"].run(score, image(), replace(settings, iterations=0))
+    before = score.cost.forward, score.cost.backward
+    easy = METHODS["igos+"].run(score, image(), replace(settings, enough=0.9))
+    assert torch.equal(easy.saliency, start.saliency)
+    assert easy.trace == ()
+    start_passes = settings.start_steps + 1
+    assert (score.cost.forward - before[0], score.cost.backward - before[1]) == (start_passes + 1, start_passes)
+
+
+def test_a_start_that_does_not_hold_the_answer_is_optimised():
+    """Every cell counts the same: an eighth of the image can bring back no more than an eighth of the gap."""
+    score = ToyScore(lambda masks: masks.mean(dim=(1, 2))[:, None], image_size=IMAGE_SIZE)
+    settings = replace(PRESETS["fast"], verify=0, rest=0)
+    plain = METHODS["igos+"].run(score, image(), settings)
+    for enough, optimised in ((0.5, True), (0.1, False)):
+        found = METHODS["igos+"].run(score, image(), replace(settings, enough=enough))
+        assert bool(found.trace) == optimised
+        if optimised:
+            assert torch.equal(found.saliency, plain.saliency)
+
+
 def test_the_rest_is_ranked_last_of_all():
     score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
     settings = replace(PRESETS["fast"], rest=3, rest_shown=True)
@@ -266,7 +292,9 @@ def test_the_rest_is_ranked_last_of_all():
     assert not torch.equal(found, bare)
 
 
-@pytest.mark.parametrize("change", [{"rest": 2}, {"verify": 2}, {"relative": True}])
+@pytest.mark.parametrize(
+    "change", [{"rest": 2}, {"verify": 2}, {"relative": True}, {"enough": 0.5, "start": "gradient"}]
+)
 def test_without_a_gap_what_is_measured_in_its_shares_is_refused(change):
     score = ToyScore(lambda masks: -masks.mean(dim=(1, 2))[:, None], image_size=IMAGE_SIZE)
     with pytest.raises(InputError, match="not less likely with the baseline"):
