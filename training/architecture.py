@@ -30,6 +30,19 @@ def only_tower(model: PreTrainedModel) -> list[torch.nn.Module]:
     return [vision_tower(model)]
 
 
+def no_tower(model: PreTrainedModel) -> list[torch.nn.Module]:
+    return []
+
+
+def nothing_set(model: PreTrainedModel, pixels: torch.Tensor) -> None:
+    """Everything else starts at random."""
+
+
+def in_order(length: int) -> torch.Tensor:
+    """(1, length): places in the sequence."""
+    return torch.arange(length)[None]
+
+
 def nothing_more(model: PreTrainedModel, features: torch.Tensor) -> dict[str, Any]:
     """The image is among the embeddings alone."""
     return {}
@@ -52,9 +65,12 @@ class Architecture:
         embed_image: (model, `image_features`) -> (batch, image_tokens, language model's width): projected and in the
             order of the prompt.
         language_inputs: (model, `image_features`) -> what the language model is given beside the embeddings.
+        prefix_positions: (how many) -> their positions, (1, length), or (axes, 1, length) for rotary positions of several
+            axes: those of the prompt's first token and of the image after it, as the whole model computes them.
         encoder: model -> everything before `image_features`, which the first stage trains.
         first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialise_vision`).
         first_tower_input: uint8 pixels of a batch -> what these towers see of them.
+        initialise: (model, uint8 pixels of a batch): sets the first weights of what is no such tower.
     """
 
     image_side: int
@@ -67,6 +83,8 @@ class Architecture:
     image_features: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     embed_image: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     language_inputs: Callable[[PreTrainedModel, torch.Tensor], dict[str, Any]] = nothing_more
+    prefix_positions: Callable[[int], torch.Tensor] = in_order
     encoder: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
     first_towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = only_tower
     first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input
+    initialise: Callable[[PreTrainedModel, torch.Tensor], None] = nothing_set

@@ -81,10 +81,11 @@ class PatchHeads(nn.Module):
         return loss, torch.stack(accuracy)
 
 
-def positions(prefix_length: int) -> torch.Tensor:
-    """(1, prefix_length + TEXT_LENGTH): every slot counts on from the prefix."""
-    slots = (prefix_length + torch.arange(int(size)) for size in SLOT_LENGTHS)
-    return torch.cat((torch.arange(prefix_length), *slots))[None]
+def positions(architecture: Architecture) -> torch.Tensor:
+    """(..., 1, 1 + image tokens + TEXT_LENGTH): every slot counts on from the prefix."""
+    prefix = architecture.prefix_positions(1 + architecture.image_tokens)
+    slots = torch.cat([prefix.max() + 1 + torch.arange(int(size)) for size in SLOT_LENGTHS])
+    return torch.cat((prefix, slots.expand(*prefix.shape[:-1], -1)), dim=-1)
 
 
 def answer_loss(
@@ -111,7 +112,7 @@ def answer_loss(
     hidden = language_model(
         inputs_embeds=embedded,
         attention_mask=mask,
-        position_ids=positions(prefix_length),
+        position_ids=positions(architecture),
         use_cache=False,
         **architecture.language_inputs(model, features),
     ).last_hidden_state[:, prefix_length:]

@@ -4,6 +4,7 @@
     python training/train.py --architecture tiled --out training/zoo/tiled
     python training/train.py --architecture cambrian --out training/zoo/cambrian
     python training/train.py --architecture minigemini --out training/zoo/minigemini
+    python training/train.py --architecture qwen2vl --out training/zoo/qwen2vl
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
 with the tower held still; (3) both go on, the tower at a quarter of the rate and still asked what each patch shows.
@@ -26,6 +27,7 @@ from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
 from PIL import Image
 from prompts import build_tokenizer
+from qwen2vl import QWEN2VL
 from samples import TRAINING_BUDGET, Batches
 from tiled import TILED
 from torch.utils.data import DataLoader
@@ -33,7 +35,13 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
 
-ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED, "minigemini": MINIGEMINI, "cambrian": CAMBRIAN}
+ARCHITECTURES = {
+    "embedded": EMBEDDED,
+    "tiled": TILED,
+    "minigemini": MINIGEMINI,
+    "cambrian": CAMBRIAN,
+    "qwen2vl": QWEN2VL,
+}
 VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
@@ -105,9 +113,10 @@ def train_vision(
         heads.load_state_dict(state["heads"])
         return
     data = iter(loader(architecture, processor, size=VISION_BATCH, start=0, budget={}))
-    sample = architecture.first_tower_input(torch.cat([next(data).pixels for _ in range(4)]))
+    sample = torch.cat([next(data).pixels for _ in range(4)])
     for each in architecture.first_towers(model):
-        initialise_vision(each, sample)
+        initialise_vision(each, architecture.first_tower_input(sample))
+    architecture.initialise(model, sample)
     optimizer = optimizer_for([{"params": [*tower.parameters(), *heads.parameters()], "lr": VISION_RATE}])
     start, totals = time.monotonic(), torch.zeros(6)
     for step in range(steps):
