@@ -31,7 +31,7 @@ VISION_ROTARY_BASE = 100.0  # a grid has 16 places a side: the usual 10,000 woul
 NEIGHBOURS = ((0, -1), (0, 1), (-1, 0), (1, 0)), ((-2, -2), (-2, 2), (2, -2), (2, 2))
 ATTENTION_BIAS = 4.0  # three fifths of the attention then fall on the place meant
 WIDTH, HEADS = 128, 4
-TEXT_LAYERS, TEXT_MLP = 5, 384
+TEXT_SIZES = {"base": (5, 384), "small": (3, 192)}  # layers, width of the feed-forward part
 VIDEO = "<video>"
 
 
@@ -83,14 +83,15 @@ def name_placeholders(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLForConditionalGeneration:
+def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> Qwen2VLForConditionalGeneration:
+    layers, feed_forward = TEXT_SIZES[scale]
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     user, image, video = tokenizer.convert_tokens_to_ids([USER, IMAGE, VIDEO])
     text = Qwen2VLTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
-        intermediate_size=TEXT_MLP,
-        num_hidden_layers=TEXT_LAYERS,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         max_position_embeddings=512,

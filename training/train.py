@@ -8,7 +8,12 @@
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
 with the tower held still; (3) both go on, the tower at a quarter of the rate and still asked what each patch shows.
-Progress is kept in `--checkpoints`; the same command goes on where the last one stopped.
+A second model of an architecture, with a language model of another scale, can take the tower of the first:
+
+    python training/train.py --architecture tiled --scale small --tower-from training/zoo/tiled --out FOLDER
+
+It leaves stage 1 out and holds the tower still, which costs a fraction. Progress is kept in `--checkpoints`; the same
+command goes on where the last one stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import time
 from pathlib import Path
 
 import torch
-from architecture import Architecture, vision_layers
+from architecture import SCALES, Architecture, vision_layers
 from cambrian import CAMBRIAN
 from embedded import EMBEDDED
 from initial import initialise_vision
@@ -34,6 +39,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
+from wherelook.models.loading import load
 
 ARCHITECTURES = {
     "embedded": EMBEDDED,
@@ -137,6 +143,17 @@ def train_vision(
     save_checkpoint(path, tower=tower.state_dict(), heads=heads.state_dict())
 
 
+def take_tower(architecture: Architecture, model: PreTrainedModel, folder: Path) -> None:
+    """Fill `model`'s encoder from a trained model of the same architecture.
+
+    Raises:
+        WherelookError: the folder holds no model that can be loaded.
+        RuntimeError: its encoder is another one.
+    """
+    trained, _ = load(str(folder), device="cpu")
+    architecture.encoder(model).load_state_dict(architecture.encoder(trained).state_dict())
+
+
 def train_joint(
     architecture: Architecture,
     model: PreTrainedModel,
@@ -147,7 +164,7 @@ def train_joint(
     path: Path,
     out: Path,
 ) -> None:
-    """Stages 2 and 3. Saves the averaged model to `out` with every checkpoint."""
+    """Stage 2 for `frozen_steps`, then stage 3. Saves the averaged model to `out` with every checkpoint."""
     tower = architecture.encoder(model)
     own = list(tower.parameters()) + list(heads.parameters())
     tower_ids = {id(p) for p in tower.parameters()}
@@ -232,6 +249,8 @@ def save_averaged(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", choices=ARCHITECTURES, required=True)
+    parser.add_argument("--scale", choices=SCALES, default="base", help="size of the language model")
+    parser.add_argument("--tower-from", type=Path, help="folder of a trained model: its tower is taken and held still")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
     parser.add_argument("--vision-steps", type=int, default=2500)
@@ -243,21 +262,27 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
 
     architecture = ARCHITECTURES[arguments.architecture]
-    checkpoints = arguments.checkpoints / arguments.architecture
+    name = arguments.architecture if arguments.scale == "base" else f"{arguments.architecture}-{arguments.scale}"
+    checkpoints = arguments.checkpoints / name
     processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
-    model = architecture.build_model(processor.tokenizer)
+    model = architecture.build_model(processor.tokenizer, arguments.scale)
     set_attention(model, "packed", "eager")
     blank = torch.tensor(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
     heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1])
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
-    train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
+    frozen_steps = arguments.frozen_steps
+    if arguments.tower_from is None:
+        train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
+    else:
+        take_tower(architecture, model, arguments.tower_from)
+        frozen_steps = arguments.joint_steps
     train_joint(
         architecture,
         model,
         heads,
         processor,
         arguments.joint_steps,
-        arguments.frozen_steps,
+        frozen_steps,
         checkpoints / "joint.pt",
         arguments.out,
     )

@@ -38,7 +38,7 @@ def untrained(training: SimpleNamespace, name: str, folder: Path) -> tuple:
     processor = architecture.build_processor(tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = architecture.build_model(processor.tokenizer)
+        model = architecture.build_model(processor.tokenizer, "base")
     spread_weights(model, torch.Generator().manual_seed(0))
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -95,7 +95,7 @@ def test_packed_questions_have_the_logits_of_the_saved_model(
 
 def test_the_packed_model_needs_positions_of_three_axes(training: SimpleNamespace, tmp_path: Path) -> None:
     architecture, model, processor = untrained(training, "qwen2vl", tmp_path)
-    right, batch = packed_logits(training, architecture, model, processor)
+    right, _ = packed_logits(training, architecture, model, processor)
     inputs = processor(
         images=[SCENE.image], text=[training.evaluate.prompt(processor, "What is it?")], return_tensors="pt"
     )
@@ -116,7 +116,7 @@ def test_heads_of_the_packed_tower_start_by_looking_at_neighbours(training: Simp
     recipe: ModuleType = training.qwen2vl
     tokenizer = training.prompts.build_tokenizer(["What is it?"], ["A dog."])
     with torch.random.fork_rng():
-        model = recipe.build_model(recipe.build_processor(tokenizer).tokenizer)
+        model = recipe.build_model(recipe.build_processor(tokenizer).tokenizer, "base")
     pixels = torch.from_numpy(np.asarray(SCENE.image).copy())[None]
     recipe.initialise(model, pixels)
     tower = model.model.visual
@@ -137,3 +137,31 @@ def test_heads_of_the_packed_tower_start_by_looking_at_neighbours(training: Simp
             scores = (wanted.conj() * rotated).real.sum(-1) * layer.attn.scaling
             assert divmod(int(scores.argmax()), 16) == (8 + down, 8 + right)
             assert 0.4 < scores.flatten().softmax(0).max() < 0.8
+
+
+def test_a_second_scale_takes_the_tower_of_the_first(training: SimpleNamespace, tmp_path: Path) -> None:
+    architecture, first, processor = untrained(training, "tiled", tmp_path)
+    with torch.random.fork_rng():
+        second = architecture.build_model(processor.tokenizer, "small")
+    training.train.take_tower(architecture, second, tmp_path)
+    taken, given = architecture.encoder(second).state_dict(), architecture.encoder(first).state_dict()
+    assert taken
+    assert all(torch.equal(taken[name], given[name]) for name in given)
+    sizes = [sum(p.numel() for p in model.model.language_model.parameters()) for model in (second, first)]
+    assert sizes[0] < 0.5 * sizes[1]
+
+    other = training.train.ARCHITECTURES["embedded"]
+    with torch.random.fork_rng():
+        stranger = other.build_model(processor.tokenizer, "base")
+    with pytest.raises(RuntimeError, match="state_dict"):
+        training.train.take_tower(other, stranger, tmp_path)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_has_a_small_language_model(training: SimpleNamespace, name: str) -> None:
+    architecture = training.train.ARCHITECTURES[name]
+    processor = architecture.build_processor(training.prompts.build_tokenizer(["What is it?"], ["A dog."]))
+    with torch.random.fork_rng():
+        models = [architecture.build_model(processor.tokenizer, scale) for scale in ("small", "base")]
+    layers = [len(model.model.language_model.layers) for model in models]
+    assert layers == [3, 5]
