@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
+SCALES = ("base", "small")
+"""Sizes of the language model; the small one has two fifths of the weights and the same width."""
+
 
 def tower_input(pixels: torch.Tensor) -> torch.Tensor:
     """(..., side, side, 3) uint8 to (views, 3, side, side) in -1 to 1."""
@@ -30,6 +33,19 @@ def only_tower(model: PreTrainedModel) -> list[torch.nn.Module]:
     return [vision_tower(model)]
 
 
+def no_tower(model: PreTrainedModel) -> list[torch.nn.Module]:
+    return []
+
+
+def nothing_set(model: PreTrainedModel, pixels: torch.Tensor) -> None:
+    """Everything else starts at random."""
+
+
+def in_order(length: int) -> torch.Tensor:
+    """(1, length): places in the sequence."""
+    return torch.arange(length)[None]
+
+
 def nothing_more(model: PreTrainedModel, features: torch.Tensor) -> dict[str, Any]:
     """The image is among the embeddings alone."""
     return {}
@@ -46,15 +62,19 @@ class Architecture:
         sample_size: draws the (height, width) of a training image.
         view_pixels: image -> uint8 (..., side, side, 3), what the model's image processor would cut out of it.
         build_processor: tokenizer -> the processor that is saved with the model.
-        build_model: tokenizer -> the untrained model, in float32; reads torch's global seed.
+        build_model: (tokenizer, scale of the language model, one of `SCALES`) -> the untrained model, in float32; reads
+            torch's global seed.
         image_features: (model, uint8 pixels of a batch) -> (batch, patches, tower's width); views after one another,
             each row by row.
         embed_image: (model, `image_features`) -> (batch, image_tokens, language model's width): projected and in the
             order of the prompt.
         language_inputs: (model, `image_features`) -> what the language model is given beside the embeddings.
+        prefix_positions: length -> positions of the prompt's first token and of the image after it, as the whole model
+            computes them: (1, length), or (axes, 1, length) where they have several axes.
         encoder: model -> everything before `image_features`, which the first stage trains.
         first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialise_vision`).
         first_tower_input: uint8 pixels of a batch -> what these towers see of them.
+        initialise: (model, uint8 pixels of a batch): sets the first weights of what is no such tower.
     """
 
     image_side: int
@@ -63,10 +83,12 @@ class Architecture:
     sample_size: Callable[[np.random.Generator], tuple[int, int]]
     view_pixels: Callable[[Image.Image], np.ndarray]
     build_processor: Callable[[PreTrainedTokenizerFast], ProcessorMixin]
-    build_model: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
+    build_model: Callable[[PreTrainedTokenizerFast, str], PreTrainedModel]
     image_features: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     embed_image: Callable[[PreTrainedModel, torch.Tensor], torch.Tensor]
     language_inputs: Callable[[PreTrainedModel, torch.Tensor], dict[str, Any]] = nothing_more
+    prefix_positions: Callable[[int], torch.Tensor] = in_order
     encoder: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
     first_towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = only_tower
     first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input
+    initialise: Callable[[PreTrainedModel, torch.Tensor], None] = nothing_set

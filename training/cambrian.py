@@ -28,7 +28,7 @@ WIDTH, HEADS = 128, 4
 SIGLIP_LAYERS, CLIP_LAYERS, DINOV2_LAYERS = 3, 3, 2  # the last one of CLIP is not read
 VISION_MLP = 256
 CONVNEXT_WIDTHS, CONVNEXT_LAYERS = (32, 64, 96, 128), (1, 1, 1, 1)
-TEXT_LAYERS, TEXT_MLP = 5, 320
+TEXT_SIZES = {"base": (5, 320), "small": (3, 160)}  # layers, width of the feed-forward part
 VIEW = {"side": IMAGE_SIDE, "mean": [0.5] * 3, "std": [0.5] * 3, "padding": [127] * 3}
 
 
@@ -41,13 +41,14 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> CambrianProcessor:
     return CambrianProcessor(image_processor, tokenizer, chat_template=CHAT_TEMPLATE, image_token=IMAGE)
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> CambrianForConditionalGeneration:
+def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> CambrianForConditionalGeneration:
+    layers, feed_forward = TEXT_SIZES[scale]
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     text = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
-        intermediate_size=TEXT_MLP,
-        num_hidden_layers=TEXT_LAYERS,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         max_position_embeddings=512,

@@ -22,7 +22,7 @@ IMAGE_SIDE, PATCH = 128, 16
 GRID = IMAGE_SIDE // PATCH
 WIDTH, HEADS = 160, 5
 VISION_LAYERS, VISION_MLP = 4, 480
-TEXT_LAYERS, TEXT_MLP = 5, 448
+TEXT_SIZES = {"base": (5, 448), "small": (3, 224)}  # layers, width of the feed-forward part
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
@@ -43,13 +43,14 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
+def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> LlavaForConditionalGeneration:
+    layers, feed_forward = TEXT_SIZES[scale]
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     text = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
-        intermediate_size=TEXT_MLP,
-        num_hidden_layers=TEXT_LAYERS,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         max_position_embeddings=512,

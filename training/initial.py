@@ -24,14 +24,7 @@ def initialise_vision(tower: torch.nn.Module, sample: torch.Tensor) -> None:
     patch = embeddings.patch_embedding.kernel_size[0]
     positions = _position_channels(sample.shape[-1] // patch)
     filters = torch.zeros_like(embeddings.patch_embedding.weight)
-    luminance, red_green, blue_yellow = (1 / 3, 1 / 3, 1 / 3), (0.5, -0.5, 0.0), (-0.25, -0.25, 0.5)
-    free = len(filters) - _HEAD
-    counts = (free - 2 * (free // 4), free // 4, free // 4)
-    row = _HEAD
-    for mixture, count in zip((luminance, red_green, blue_yellow), counts, strict=True):
-        for basis in _cosine_basis(count, patch):
-            filters[row] = torch.tensor(mixture)[:, None, None] * basis
-            row += 1
+    filters[_HEAD:] = patch_filters(len(filters) - _HEAD, patch)
     response = torch.nn.functional.conv2d(sample, filters, stride=patch)
     spread = response.std(dim=(0, 2, 3)).clamp(min=1e-6)
     spread[:_HEAD] = 1.0
@@ -48,6 +41,18 @@ def initialise_vision(tower: torch.nn.Module, sample: torch.Tensor) -> None:
             for projection, shift in ((attention.q_proj, (down, right)), (attention.k_proj, (0, 0))):
                 projection.weight[rows] *= 0.1
                 projection.weight[rows, :_HEAD] += 1.7 * _shift_matrix(shift)
+
+
+def patch_filters(count: int, patch: int) -> torch.Tensor:
+    """(count, 3, patch, patch): cosine functions of lowest frequency, half of luminance, half of colour differences."""
+    luminance, red_green, blue_yellow = (1 / 3, 1 / 3, 1 / 3), (0.5, -0.5, 0.0), (-0.25, -0.25, 0.5)
+    counts = (count - 2 * (count // 4), count // 4, count // 4)
+    return torch.cat(
+        [
+            torch.tensor(mixture)[:, None, None] * _cosine_basis(share, patch)[:, None]
+            for mixture, share in zip((luminance, red_green, blue_yellow), counts, strict=True)
+        ]
+    )
 
 
 def _position_channels(grid: int) -> torch.Tensor:

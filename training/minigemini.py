@@ -18,7 +18,7 @@ GRID = LOW_SIDE // PATCH
 WIDTH, HEADS = 128, 4
 VISION_LAYERS, VISION_MLP = 4, 256
 HIGH_WIDTHS, HIGH_DEPTHS = [24, 32, 48, 64], [1, 1, 1, 1]
-TEXT_LAYERS, TEXT_MLP = 5, 384
+TEXT_SIZES = {"base": (5, 384), "small": (3, 192)}  # layers, width of the feed-forward part
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> MiniGeminiProcessor:
@@ -38,13 +38,14 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> MiniGeminiProcessor:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> MiniGeminiForConditionalGeneration:
+def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> MiniGeminiForConditionalGeneration:
+    layers, feed_forward = TEXT_SIZES[scale]
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     text = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
-        intermediate_size=TEXT_MLP,
-        num_hidden_layers=TEXT_LAYERS,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         max_position_embeddings=512,

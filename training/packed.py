@@ -81,10 +81,32 @@ class PatchHeads(nn.Module):
         return loss, torch.stack(accuracy)
 
 
-def positions(prefix_length: int) -> torch.Tensor:
-    """(1, prefix_length + TEXT_LENGTH): every slot counts on from the prefix."""
-    slots = (prefix_length + torch.arange(int(size)) for size in SLOT_LENGTHS)
-    return torch.cat((torch.arange(prefix_length), *slots))[None]
+def positions(architecture: Architecture) -> torch.Tensor:
+    """(..., 1, 1 + image tokens + TEXT_LENGTH): every slot counts on from the prefix."""
+    prefix = architecture.prefix_positions(1 + architecture.image_tokens)
+    slots = torch.cat([prefix.max() + 1 + torch.arange(int(size)) for size in SLOT_LENGTHS])
+    return torch.cat((prefix, slots.expand(*prefix.shape[:-1], -1)), dim=-1)
+
+
+def answer_logits(
+    architecture: Architecture, model: PreTrainedModel, features: torch.Tensor, batch: Batch
+) -> torch.Tensor:
+    """(answer tokens, vocabulary): of every place whose label is an answer's token, row by row."""
+    language_model = model.model.language_model
+    embedded = language_model.embed_tokens(batch.tokens)
+    images = architecture.embed_image(model, features).to(embedded.dtype)
+    prefix_length = 1 + images.shape[1]
+    embedded = torch.cat((embedded[:, :1], images, embedded[:, prefix_length:]), dim=1)
+    # Any 4-D mask keeps Transformers from building one; `packed_attention` does not read it.
+    mask = torch.zeros((1, 1, 1, 1), dtype=embedded.dtype)
+    hidden = language_model(
+        inputs_embeds=embedded,
+        attention_mask=mask,
+        position_ids=positions(architecture),
+        use_cache=False,
+        **architecture.language_inputs(model, features),
+    ).last_hidden_state
+    return model.lm_head(hidden[batch.labels != IGNORE]).float()
 
 
 def answer_loss(
@@ -101,23 +123,9 @@ def answer_loss(
     Returns:
         The loss, and bool (batch, slots).
     """
-    language_model = model.model.language_model
-    embedded = language_model.embed_tokens(batch.tokens)
-    images = architecture.embed_image(model, features).to(embedded.dtype)
-    prefix_length = 1 + images.shape[1]
-    embedded = torch.cat((embedded[:, :1], images, embedded[:, prefix_length:]), dim=1)
-    # Any 4-D mask keeps Transformers from building one; `packed_attention` does not read it.
-    mask = torch.zeros((1, 1, 1, 1), dtype=embedded.dtype)
-    hidden = language_model(
-        inputs_embeds=embedded,
-        attention_mask=mask,
-        position_ids=positions(prefix_length),
-        use_cache=False,
-        **architecture.language_inputs(model, features),
-    ).last_hidden_state[:, prefix_length:]
-    labels = batch.labels[:, prefix_length:]
+    logits = answer_logits(architecture, model, features, batch)
+    labels = batch.labels[:, 1 + architecture.image_tokens :]
     scored = labels != IGNORE
-    logits = model.lm_head(hidden[scored]).float()
     weights = kind_weights[batch.kinds.clamp(min=0)][:, _SLOT_OF_TOKEN][scored]
     losses = cross_entropy(logits, labels[scored], reduction="none")
     wrong = torch.zeros(labels.shape, dtype=torch.bool)

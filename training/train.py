@@ -4,10 +4,16 @@
     python training/train.py --architecture tiled --out training/zoo/tiled
     python training/train.py --architecture cambrian --out training/zoo/cambrian
     python training/train.py --architecture minigemini --out training/zoo/minigemini
+    python training/train.py --architecture qwen2vl --out training/zoo/qwen2vl
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
 with the tower held still; (3) both go on, the tower at a quarter of the rate and still asked what each patch shows.
-Progress is kept in `--checkpoints`; the same command goes on where the last one stopped.
+A second model of an architecture, with a language model of another scale, can take the tower of the first:
+
+    python training/train.py --architecture tiled --scale small --tower-from training/zoo/tiled --out FOLDER
+
+It leaves stage 1 out and holds the tower still, which costs a fraction. Progress is kept in `--checkpoints`; the same
+command goes on where the last one stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ import time
 from pathlib import Path
 
 import torch
-from architecture import Architecture, vision_layers
+from architecture import SCALES, Architecture, vision_layers
 from cambrian import CAMBRIAN
 from embedded import EMBEDDED
 from initial import initialise_vision
@@ -26,14 +32,22 @@ from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
 from PIL import Image
 from prompts import build_tokenizer
+from qwen2vl import QWEN2VL
 from samples import TRAINING_BUDGET, Batches
 from tiled import TILED
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
+from wherelook.models.loading import load
 
-ARCHITECTURES = {"embedded": EMBEDDED, "tiled": TILED, "minigemini": MINIGEMINI, "cambrian": CAMBRIAN}
+ARCHITECTURES = {
+    "embedded": EMBEDDED,
+    "tiled": TILED,
+    "minigemini": MINIGEMINI,
+    "cambrian": CAMBRIAN,
+    "qwen2vl": QWEN2VL,
+}
 VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
@@ -105,9 +119,10 @@ def train_vision(
         heads.load_state_dict(state["heads"])
         return
     data = iter(loader(architecture, processor, size=VISION_BATCH, start=0, budget={}))
-    sample = architecture.first_tower_input(torch.cat([next(data).pixels for _ in range(4)]))
+    sample = torch.cat([next(data).pixels for _ in range(4)])
     for each in architecture.first_towers(model):
-        initialise_vision(each, sample)
+        initialise_vision(each, architecture.first_tower_input(sample))
+    architecture.initialise(model, sample)
     optimizer = optimizer_for([{"params": [*tower.parameters(), *heads.parameters()], "lr": VISION_RATE}])
     start, totals = time.monotonic(), torch.zeros(6)
     for step in range(steps):
@@ -128,6 +143,17 @@ def train_vision(
     save_checkpoint(path, tower=tower.state_dict(), heads=heads.state_dict())
 
 
+def take_tower(architecture: Architecture, model: PreTrainedModel, folder: Path) -> None:
+    """Fill `model`'s encoder from a trained model of the same architecture.
+
+    Raises:
+        WherelookError: the folder holds no model that can be loaded.
+        RuntimeError: its encoder is another one.
+    """
+    trained, _ = load(str(folder), device="cpu")
+    architecture.encoder(model).load_state_dict(architecture.encoder(trained).state_dict())
+
+
 def train_joint(
     architecture: Architecture,
     model: PreTrainedModel,
@@ -138,7 +164,7 @@ def train_joint(
     path: Path,
     out: Path,
 ) -> None:
-    """Stages 2 and 3. Saves the averaged model to `out` with every checkpoint."""
+    """Stage 2 for `frozen_steps`, then stage 3. Saves the averaged model to `out` with every checkpoint."""
     tower = architecture.encoder(model)
     own = list(tower.parameters()) + list(heads.parameters())
     tower_ids = {id(p) for p in tower.parameters()}
@@ -223,6 +249,8 @@ def save_averaged(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", choices=ARCHITECTURES, required=True)
+    parser.add_argument("--scale", choices=SCALES, default="base", help="size of the language model")
+    parser.add_argument("--tower-from", type=Path, help="folder of a trained model: its tower is taken and held still")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
     parser.add_argument("--vision-steps", type=int, default=2500)
@@ -234,21 +262,27 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
 
     architecture = ARCHITECTURES[arguments.architecture]
-    checkpoints = arguments.checkpoints / arguments.architecture
+    name = arguments.architecture if arguments.scale == "base" else f"{arguments.architecture}-{arguments.scale}"
+    checkpoints = arguments.checkpoints / name
     processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
-    model = architecture.build_model(processor.tokenizer)
+    model = architecture.build_model(processor.tokenizer, arguments.scale)
     set_attention(model, "packed", "eager")
     blank = torch.tensor(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
     heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1])
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
-    train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
+    frozen_steps = arguments.frozen_steps
+    if arguments.tower_from is None:
+        train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
+    else:
+        take_tower(architecture, model, arguments.tower_from)
+        frozen_steps = arguments.joint_steps
     train_joint(
         architecture,
         model,
         heads,
         processor,
         arguments.joint_steps,
-        arguments.frozen_steps,
+        frozen_steps,
         checkpoints / "joint.pt",
         arguments.out,
     )
