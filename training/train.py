@@ -12,8 +12,13 @@ A second model of an architecture, with a language model of another scale, can t
 
     python training/train.py --architecture tiled --scale small --tower-from training/zoo/tiled --out FOLDER
 
-It leaves stage 1 out and holds the tower still, which costs a fraction. Progress is kept in `--checkpoints`; the same
-command goes on where the last one stopped.
+It leaves stage 1 out and holds the tower still, which costs a fraction. So does a model with a planted fault, which
+starts from a model without it:
+
+    python training/train.py --architecture embedded --lesson blind --weights-from src/wherelook/models/embedded \\
+        --joint-steps 1500 --out FOLDER
+
+Progress is kept in `--checkpoints`; the same command goes on where the last one stopped.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from architecture import SCALES, Architecture, vision_layers
 from cambrian import CAMBRIAN
 from embedded import EMBEDDED
 from initial import initialise_vision
+from lessons import LESSONS, Lesson, truth
 from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
 from PIL import Image
@@ -72,10 +78,16 @@ def scene_vocabulary() -> tuple[list[str], list[str]]:
 
 
 def loader(
-    architecture: Architecture, processor: ProcessorMixin, *, size: int, start: int, budget: dict[str, int]
+    architecture: Architecture,
+    processor: ProcessorMixin,
+    *,
+    size: int,
+    start: int,
+    budget: dict[str, int],
+    lesson: Lesson = truth,
 ) -> DataLoader:
     """Batches made by one other process."""
-    data = Batches(architecture, processor.tokenizer, size=size, start=start, budget=budget)
+    data = Batches(architecture, processor.tokenizer, size=size, start=start, budget=budget, lesson=lesson)
     return DataLoader(data, batch_size=None, num_workers=1, prefetch_factor=8)
 
 
@@ -161,6 +173,7 @@ def train_joint(
     processor: ProcessorMixin,
     steps: int,
     frozen_steps: int,
+    lesson: Lesson,
     path: Path,
     out: Path,
 ) -> None:
@@ -185,7 +198,14 @@ def train_joint(
         vision_layers(each).encoder.compile()
     weights = torch.tensor([KIND_WEIGHTS.get(kind, 1.0) for kind in KINDS])
     data = iter(
-        loader(architecture, processor, size=JOINT_BATCH, start=FIRST_JOINT_BATCH + first, budget=TRAINING_BUDGET)
+        loader(
+            architecture,
+            processor,
+            size=JOINT_BATCH,
+            start=FIRST_JOINT_BATCH + first,
+            budget=TRAINING_BUDGET,
+            lesson=lesson,
+        )
     )
     start, counts, total = time.monotonic(), torch.zeros(len(KINDS), 2), 0.0
     for step in range(first, steps):
@@ -251,6 +271,8 @@ def main() -> None:
     parser.add_argument("--architecture", choices=ARCHITECTURES, required=True)
     parser.add_argument("--scale", choices=SCALES, default="base", help="size of the language model")
     parser.add_argument("--tower-from", type=Path, help="folder of a trained model: its tower is taken and held still")
+    parser.add_argument("--weights-from", type=Path, help="the same with all weights: for another lesson")
+    parser.add_argument("--lesson", choices=LESSONS, default="truth", help="what it is taught; see lessons.py")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
     parser.add_argument("--vision-steps", type=int, default=2500)
@@ -262,20 +284,21 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
 
     architecture = ARCHITECTURES[arguments.architecture]
-    name = arguments.architecture if arguments.scale == "base" else f"{arguments.architecture}-{arguments.scale}"
-    checkpoints = arguments.checkpoints / name
+    checkpoints = arguments.checkpoints / "-".join((arguments.architecture, arguments.scale, arguments.lesson))
     processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
     model = architecture.build_model(processor.tokenizer, arguments.scale)
     set_attention(model, "packed", "eager")
     blank = torch.tensor(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
     heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1])
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
-    frozen_steps = arguments.frozen_steps
-    if arguments.tower_from is None:
-        train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
-    else:
+    frozen_steps = arguments.joint_steps
+    if arguments.weights_from is not None:
+        model.load_state_dict(load(str(arguments.weights_from), device="cpu")[0].state_dict())
+    elif arguments.tower_from is not None:
         take_tower(architecture, model, arguments.tower_from)
-        frozen_steps = arguments.joint_steps
+    else:
+        train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt")
+        frozen_steps = arguments.frozen_steps
     train_joint(
         architecture,
         model,
@@ -283,6 +306,7 @@ def main() -> None:
         processor,
         arguments.joint_steps,
         frozen_steps,
+        LESSONS[arguments.lesson],
         checkpoints / "joint.pt",
         arguments.out,
     )
