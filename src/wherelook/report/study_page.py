@@ -258,10 +258,12 @@ def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison) 
     owner = next(model.name for model in comparison.models if folder in model.runs)
     place = benchmark_name(dataset), owner
     samples = next((line.samples for line in comparison.coverage if (line.benchmark, line.model) == place), None)
+    quantization = about["model"].get("quantization")
     options: list[tuple[str, Any]] = [
         ("--model", configuration.get("model")),
         ("--revision", about["model"].get("revision")),
         ("--dtype", about["model"].get("dtype")),
+        ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
         *(("--method", name) for name in configuration.get("runs", ())),
         ("--limit", samples),
         ("--prompt", configuration.get("prompt")),
