@@ -1,9 +1,12 @@
 """Kills `wherelook run` at random moments and lets it go on; then compares one worker with two.
 
-    python benchmarks/interruptions.py [--kills 20] [--samples 60]
+    python benchmarks/interruptions.py [--engine local] [--kills 20] [--samples 60]
+    python benchmarks/interruptions.py --engine ray [--kills 4] [--samples 24]
 
-Prints how many samples the kills cost, and whether the records equal, times aside, those of a run that nobody
-interrupted. Exits with 1 if they do not.
+The process that is killed is the one that was started; with Ray that is the driver, and Ray's own processes and the
+workers are left to end by themselves. The run that nobody interrupts is by the local engine. Prints how many samples
+the kills cost, and whether the records equal, times aside, those of the run that nobody interrupted. Exits with 1 if
+they do not.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ import pyarrow
 
 from wherelook.study.folder import read_run
 from wherelook.study.records import TIMES
+
+KILLS = {"local": 20, "ray": 4}
+SAMPLES = {"local": 60, "ray": 24}
+"""By engine, where the command line does not tell. Ray takes many seconds to start."""
 
 OPTIONS = ("--method", "gradient", "--method", "center", "--measures", "map", "--blind", "--seed", "3")
 
@@ -49,11 +56,11 @@ def finished(folder: Path) -> int:
     return len(set(read_run(folder, ["sample"])[1]["position"].to_pylist()))
 
 
-def kill_at_random(folder: Path, samples: int, kills: int, moments: random.Random) -> None:
+def kill_at_random(folder: Path, samples: int, kills: int, engine: str, moments: random.Random) -> None:
     """Starts the run again and again, each time until some more samples are there and a moment longer."""
     for number in range(kills):
         goal = min(samples - 1, finished(folder) + moments.randrange(0, max(1, 2 * samples // (kills + 1))))
-        process = start(folder, samples, "--workers", "2" if number % 4 == 3 else "1")
+        process = start(folder, samples, "--engine", engine, "--workers", "2" if number % 4 == 3 else "1")
         while process.poll() is None and finished(folder) < goal:
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.3))
@@ -64,19 +71,25 @@ def kill_at_random(folder: Path, samples: int, kills: int, moments: random.Rando
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--samples", type=int, default=60)
+    parser.add_argument("--engine", choices=KILLS, default="local")
+    parser.add_argument("--kills", type=int)
+    parser.add_argument("--samples", type=int)
     arguments = parser.parse_args()
+    engine = arguments.engine
+    kills, samples = arguments.kills or KILLS[engine], arguments.samples or SAMPLES[engine]
     with tempfile.TemporaryDirectory() as place:
         straight, killed, two = (Path(place) / name for name in ("straight", "killed", "two"))
-        seconds = finish(straight, arguments.samples)
-        seconds_two = finish(two, arguments.samples, "--workers", "2")
-        kill_at_random(killed, arguments.samples, arguments.kills, random.Random(0))
-        finish(killed, arguments.samples)
+        seconds = finish(straight, samples)
+        seconds_two = finish(two, samples, "--engine", engine, "--workers", "2")
+        kill_at_random(killed, samples, kills, engine, random.Random(0))
+        finish(killed, samples, "--engine", engine)
         expected = records(straight)
         same, same_two = records(killed).equals(expected), records(two).equals(expected)
-    print(f"{arguments.kills} kills: {len(expected)} rows, {'equal' if same else 'NOT EQUAL'} to an uninterrupted run")
-    print(f"two workers: {'equal' if same_two else 'NOT EQUAL'} to one; {seconds:.1f} s and {seconds_two:.1f} s")
+    print(f"{engine}, {kills} kills: {len(expected)} rows, {'equal' if same else 'NOT EQUAL'} to an uninterrupted run")
+    print(
+        f"{engine}, two workers: {'equal' if same_two else 'NOT EQUAL'} to one of the local engine; "
+        f"{seconds_two:.1f} s and {seconds:.1f} s"
+    )
     sys.exit(not (same and same_two))
 
 

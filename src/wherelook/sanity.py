@@ -200,13 +200,15 @@ def conditions(
     """What a file of verdicts is about: all that changes a verdict but the settings of its method.
 
     Args:
-        model: who answered; its revision and the type of its weights matter.
+        model: who answered; its revision, the type of its weights and their quantisation matter.
         name: of the model, as it was asked for.
         dataset: name of the data set.
         wrong, lend: whether wrong answers are explained too, and whether images are lent, see `wherelook.evaluate`.
         prompt_template: of the model, where one was given.
         seed: of everything random.
     """
+    quantization = model.description["quantization"]
+    kept = {} if quantization is None else {"quantization": quantization}  # older files have none
     return {
         "model": name,
         "revision": model.description["revision"],
@@ -216,6 +218,7 @@ def conditions(
         "wrong": wrong,
         "lend": lend,
         "seed": seed,
+        **kept,
     }
 
 

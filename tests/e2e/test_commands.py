@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import itertools
 import json
 import re
@@ -456,3 +457,17 @@ def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tm
     assert (code, errors) == (0, "")
     assert json.loads(output)["samples"] == 2
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs the extra `quantized`")
+def test_a_quantised_run_is_not_gone_on_with_by_whole_weights(command, tmp_path):
+    options = ("--out", tmp_path / "run", "--method", "center", "--measures", "map", "--limit", 1)
+    code, _, _ = command("run", "scenes-tuning", *options, "--quantize", "int8", "--device", "cpu")
+    assert code == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["quantization"] == "int8"
+    code, _, errors = command("run", "scenes-tuning", *options[:-1], 2, "--device", "cpu")
+    assert code == 2
+    assert 'model.quantization was "int8" and is now null' in errors
+    code, _, errors = command("report", tmp_path / "run", "--out", tmp_path / "page.html")
+    assert (code, errors) == (0, "")
+    assert "--quantize int8" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -43,6 +43,50 @@ def test_people_judge_a_run(command, folder, tmp_path):
     assert output.endswith(f"verdicts: {tmp_path / 'v.csv'}\n")
 
 
+def test_compare_and_report_take_correctness_from_a_file(command, folder, tmp_path):
+    samples = list(dict.fromkeys(row["sample"] for row in records(folder)))
+    (tmp_path / "v.csv").write_text("sample,verdict,judge\n" + "".join(f"{name},no,A<d>a\n" for name in samples[:3]))
+    verdicts = ("--verdicts", f"{folder}={tmp_path / 'v.csv'}")
+    code, output, errors = command("compare", folder, *verdicts, "--json")
+    assert (code, errors) == (0, "")
+    compared = json.loads(output)
+    (line,) = compared["judges"]
+    assert (line["judge"], line["answers"], line["judged"], line["both"]) == ("A<d>a", 4, 3, 3)
+    (shares,) = [line for line in compared["reliance"] if line["task"] is None]
+    assert (shares["judged"], shares["accuracy"]["value"]) == (3, 0)
+    code, output, errors = command("compare", folder, *verdicts)
+    assert (code, errors) == (0, "")
+    assert "answers without a verdict: 1; its rule: normalised" in " ".join(output.split())
+    code, _, errors = command("report", folder, *verdicts, "--out", tmp_path / "page.html", "--tables", tmp_path)
+    assert (code, errors) == (0, "")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (
+        "Files of verdicts say what is right, by A&lt;d&gt;a (embedded on scenes-tuning): 3 of 4 answers have one."
+        in page
+    )
+    assert "--verdicts" in page
+    assert page.count("not judged") >= 1
+    assert (tmp_path / "judges.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "message"),
+    [
+        (["v.csv"], "verdicts 'v.csv': expected RUN=FILE"),
+        (["other=v.csv"], "there are verdicts for 'other', which is not compared; expected one of: RUN"),
+        (["RUN=v.csv", "RUN=w.csv"], "run 'RUN' has 2 files of verdicts; expected one"),
+        (["RUN=none.csv"], "no file of verdicts at none.csv; expected a table"),
+        (["RUN=v.csv"], "v.csv has verdicts on samples that RUN does not have (1, such as 'x'); expected verdicts on"),
+    ],
+)
+def test_verdicts_that_cannot_be_used(command, folder, tmp_path, verdicts, message):
+    (tmp_path / "v.csv").write_text("sample,verdict\nx,no\n")
+    given = [word for text in verdicts for word in ("--verdicts", text.replace("RUN", str(folder)))]
+    code, _, errors = command("compare", folder, *given)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert message in errors.replace(str(folder), "RUN")
+
+
 def test_a_model_judges_a_run_once(command, folder, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     before = records(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wherelook.cli import options
+from wherelook.types import InputError
 
 if TYPE_CHECKING:
     from wherelook.study.comparison import Comparison
@@ -26,6 +28,15 @@ Models = Annotated[
     Path | None,
     typer.Option(
         "--models", metavar="CSV", help="The same as a table with the columns run, architecture, scale and name."
+    ),
+]
+Verdicts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--verdicts",
+        metavar="RUN=FILE",
+        help="A file of verdicts, such as `wherelook judge` writes, that judges a run's answers in the place of its "
+        "rule. Repeatable.",
     ),
 ]
 Method = Annotated[
@@ -47,6 +58,7 @@ def compare_labelled(
     *,
     label: Sequence[str] | None,
     models: Path | None,
+    verdicts: Sequence[str] | None,
     method: str | None,
     measure: str,
     correction: str,
@@ -55,8 +67,12 @@ def compare_labelled(
 ) -> Comparison:
     """The comparison that the options above ask for."""
     from wherelook.study.compare import compare_runs
-    from wherelook.study.together import parse_label, read_labels
+    from wherelook.study.together import parse_label, parse_verdicts, read_labels
 
+    files = [parse_verdicts(text) for text in verdicts or ()]
+    for run, count in Counter(run for run, _ in files).items():
+        if count > 1:
+            raise InputError(f"run {run!r} has {count} files of verdicts; expected one")
     labels = read_labels(models) if models is not None else {}
     labels |= dict(parse_label(text) for text in label or ())
     with options.progress_bar() as progress:
@@ -64,6 +80,7 @@ def compare_labelled(
             runs,
             labels=labels,
             method=method,
+            verdicts=dict(files),
             measure=measure,
             correction=correction,
             level=level,

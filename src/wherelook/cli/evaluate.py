@@ -103,7 +103,8 @@ def evaluate(
     runs = parse_runs(methods)
     samples = read_samples(dataset)
     options.make_folder(out)
-    lending = {"lend": True} if lend else {}  # folders from before there was the option have none
+    # Folders from before there were these options have none of them.
+    newer = {name: value for name, value in (("lend", lend), ("quantize", quantize)) if value}
     _keep_apart(
         out / CONFIGURATION_FILE,
         schema_version=SCHEMA_VERSION,
@@ -112,7 +113,7 @@ def evaluate(
         dataset=dataset,
         seed=seed,
         wrong=wrong,
-        **lending,
+        **newer,
     )
     rows = read_rows(out / ROWS_FILE)
     loaded = options.load_model(

@@ -36,6 +36,7 @@ def report(
     ] = None,
     label: comparing.Label = None,
     models: comparing.Models = None,
+    verdicts: comparing.Verdicts = None,
     method: comparing.Method = None,
     measure: comparing.Measure = "rank-correlation",
     correction: comparing.Correction = "holm",
@@ -61,6 +62,7 @@ def report(
         runs,
         label=label,
         models=models,
+        verdicts=verdicts,
         method=method,
         measure=measure,
         correction=correction,
@@ -78,6 +80,7 @@ def report(
             [
                 *(("--label", text) for text in label or ()),
                 *([("--models", models)] if models is not None else []),
+                *(("--verdicts", text) for text in verdicts or ()),
                 ("--method", comparison.method), ("--measure", measure), ("--correction", correction),
                 ("--level", level), ("--seed", seed), ("--gallery", gallery), ("--out", out),
             ],

@@ -26,6 +26,7 @@ from wherelook.study.comparison import (
     Coverage,
     EvidenceLine,
     Finding,
+    JudgeLine,
     PairLine,
     Question,
     RelationLine,
@@ -55,6 +56,7 @@ def to_text(comparison: Comparison) -> str:
         _wrap(f"Maps of {comparison.method}; intervals in brackets hold {level}; seed {comparison.seed}."),
         _titled("Models", "\n".join(models)),
         *_per_benchmark("Coverage: samples by status", comparison.coverage, _coverage),
+        *_per_benchmark("Judged by files of verdicts in the place of the rule", comparison.judges, _judges),
         *_skipped(comparison.skipped),
         _heading("reliance"),
         *_per_benchmark("Shares in %", comparison.reliance, _reliance),
@@ -96,6 +98,27 @@ def _coverage(lines: Sequence[Coverage]) -> str:
             for line in lines
         ],
     )  # fmt: skip
+
+
+def _judges(lines: Sequence[JudgeLine]) -> str:
+    table = _table(
+        ["model", "judge", "answers", "judged", "by the rule too", "agree", "kappa"],
+        [
+            [_cut(line.model), _cut(line.judge), str(line.answers), str(line.judged), str(line.both),
+             _percent(line.agree), figure(line.kappa)]
+            for line in lines
+        ],
+    )  # fmt: skip
+    sources = [
+        _wrap(
+            f"{line.run}: {line.file}; answers without a verdict: {line.answers - line.judged}; "
+            f"its rule: {line.rule or DASH}",
+            first="  ",
+            rest="    ",
+        )
+        for line in lines
+    ]
+    return "\n".join([table, *sources])
 
 
 def _reliance(lines: Sequence[RelianceLine]) -> str:

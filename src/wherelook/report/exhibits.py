@@ -19,6 +19,7 @@ from wherelook.study.comparison import Comparison
 from wherelook.study.folder import read_run
 from wherelook.study.rows import Row
 from wherelook.study.together import benchmark_name
+from wherelook.study.verdicts import JUDGED_BY, apply_verdicts, read_verdicts
 from wherelook.types import WherelookError
 
 Answer = Literal["right", "wrong", "not judged"]
@@ -27,13 +28,13 @@ Place = Literal["evidence", "elsewhere", "unknown", "no map"]
 
 ANSWERS, PLACES = get_args(Answer), get_args(Place)
 
-CHOSEN_BY = ("sample", "dataset", "kind", "fingerprint", "run", "status", "correct", "pointing")
+CHOSEN_BY = ("dataset", "kind", "fingerprint", "run", "status", "pointing", *JUDGED_BY)
 """Columns that samples are chosen by."""
 
 SHOWN = (
     *CHOSEN_BY,
-    *("question", "choices", "references", "flags", "reason", "error", "answer", "judge", "blind_answer"),
-    *("blind_correct", "reliance", "tokens", "mask", "mask_height", "mask_width", "image_width", "image_height"),
+    *("question", "choices", "references", "flags", "reason", "error", "reliance"),
+    *("tokens", "mask", "mask_height", "mask_width", "image_width", "image_height"),
 )
 """Columns that are shown of them."""
 
@@ -107,6 +108,7 @@ def _rows(
     comparison: Comparison, columns: Sequence[str], wanted: Iterable[Key] | None = None
 ) -> dict[Key, dict[str, Row]]:
     """Rows of the comparison's method by sample and model, of the samples that all models of a benchmark have."""
+    verdicts = {line.run: read_verdicts(Path(line.file)) for line in comparison.judges}
     names = None if wanted is None else pyarrow.array(sorted({key[1] for key in wanted}), pyarrow.string())
     found: dict[Key, dict[str, Row]] = {}
     models: dict[str, set[str]] = {}
@@ -118,7 +120,8 @@ def _rows(
             table = table.filter(pyarrow.compute.equal(table["run"], comparison.method))
             if names is not None:
                 table = table.filter(pyarrow.compute.is_in(table["sample"], names))
-            for row in table.to_pylist():
+            own_rows = table.to_pylist()
+            for row in apply_verdicts(own_rows, verdicts[folder]) if folder in verdicts else own_rows:
                 found.setdefault((benchmark, row["sample"], row["fingerprint"]), {})[model.name] = row
     return {key: own for key, own in found.items() if own.keys() == models[key[0]]}
 

@@ -69,11 +69,22 @@ def render(
         command: the command line that makes it again.
         budget: bytes of all pictures; the gallery ends where they are used up.
     """
+    files = {line.run: line.file for line in comparison.judges}
     style, script = html.asset(PACKAGE, "study.css"), html.asset(PACKAGE, "study.js")
     gallery = items(exhibition.exhibits, budget)
     tables = {
         name: without_repetition(getattr(study_tables, name)(comparison))
-        for name in ("models", "coverage", "skipped", "reliance", "relations", "pairs", "evidence", "calibrations")
+        for name in (
+            "models",
+            "coverage",
+            "judges",
+            "skipped",
+            "reliance",
+            "relations",
+            "pairs",
+            "evidence",
+            "calibrations",
+        )
     }
     return (
         html.environment(PACKAGE)
@@ -106,7 +117,7 @@ def render(
             legend=shading.legend(),
             assumptions=dict.fromkeys((one.test.name, one.test.assumptions) for one in comparison.findings),
             intervals_made=_interval_methods(comparison),
-            runs=[_run(folder, about) for folder, about in runs.items()],
+            runs=[_run(folder, about, files.get(folder)) for folder, about in runs.items()],
             settings=_settings(comparison.method, list(runs.values())),
             commands=[_run_command(folder, about, comparison) for folder, about in runs.items()] + [command],
         )
@@ -209,7 +220,7 @@ def _filters(gallery: Sequence[Any]) -> list[dict[str, Any]]:
 # ---- how it was made ----
 
 
-def _run(folder: str, about: Mapping[str, Any]) -> dict[str, Any]:
+def _run(folder: str, about: Mapping[str, Any], verdicts: str | None) -> dict[str, Any]:
     configuration, model = about["configuration"], about["model"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return {
@@ -221,6 +232,7 @@ def _run(folder: str, about: Mapping[str, Any]) -> dict[str, Any]:
             ("question put", configuration.get("prompt")),
             ("prompt around it", model.get("prompt")),
             ("judge", configuration.get("judge")),
+            ("verdicts in its place", verdicts),
             ("asked without the image", "yes" if configuration.get("blind") else "no"),
             ("seed", configuration.get("seed")),
             ("device", model.get("device")),
@@ -246,10 +258,12 @@ def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison) 
     owner = next(model.name for model in comparison.models if folder in model.runs)
     place = benchmark_name(dataset), owner
     samples = next((line.samples for line in comparison.coverage if (line.benchmark, line.model) == place), None)
+    quantization = about["model"].get("quantization")
     options: list[tuple[str, Any]] = [
         ("--model", configuration.get("model")),
         ("--revision", about["model"].get("revision")),
         ("--dtype", about["model"].get("dtype")),
+        ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
         *(("--method", name) for name in configuration.get("runs", ())),
         ("--limit", samples),
         ("--prompt", configuration.get("prompt")),

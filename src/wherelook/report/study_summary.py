@@ -60,7 +60,18 @@ def extent(comparison: Comparison) -> str:
     return (
         f"{plural(len(comparison.models), 'model')} on {samples}; maps of {comparison.method}. Of {rows:,} answers "
         f"{without:,} have no map because too little of them rests on the image, and {errors:,} failed."
+        f"{_judges(comparison)}"
     )
+
+
+def _judges(comparison: Comparison) -> str:
+    """Who judged in the place of the rules; "" where the rules did."""
+    if not comparison.judges:
+        return ""
+    answers = sum(line.answers for line in comparison.judges)
+    judged = sum(line.judged for line in comparison.judges)
+    who = "; ".join(f"{line.judge} ({line.model} on {line.benchmark})" for line in comparison.judges)
+    return f" Files of verdicts say what is right, by {who}: {judged:,} of {plural(answers, 'answer')} have one."
 
 
 def plural(count: int, noun: str) -> str:

@@ -75,6 +75,31 @@ def coverage(comparison: Comparison) -> Table:
     return Table("coverage", "Coverage: what became of every sample.", columns, tuple(lines))
 
 
+def judges(comparison: Comparison) -> Table:
+    columns = (
+        BENCHMARK,
+        MODEL,
+        Column("Judge", "who gave the verdicts", number=False),
+        Column("Answers"),
+        Column("Judged", "with a verdict; the others count as not judged"),
+        Column("Rule too", "answers that the run's rule could judge too"),
+        Column("Agree, %", "share of these on which both say the same"),
+        Column("Kappa", "Cohen's, of these: agreement beyond chance"),
+        Column("Rule", "of the run, which the verdicts replace", number=False),
+        Column("File", number=False),
+    )
+    lines = [
+        Line((
+            Cell(line.benchmark), Cell(line.model), Cell(line.judge), count(line.answers), count(line.judged),
+            count(line.both), percent(line.agree), figure(line.kappa), Cell(line.rule or DASH), Cell(line.file),
+        ))
+        for line in comparison.judges
+    ]  # fmt: skip
+    return Table(
+        "judges", "Answers that are judged by a file of verdicts, not by the run's rule.", columns, tuple(lines)
+    )
+
+
 def skipped(comparison: Comparison) -> Table:
     """Samples without a map by what their reasons begin with, most frequent first."""
     groups: dict[tuple[str, str, str, str], list[Skipped]] = {}

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from wherelook.study.comparison import Comparison, Coverage, Skipped
+from wherelook.stats import share_interval
+from wherelook.study.comparison import Comparison, Coverage, JudgeLine, Skipped
 from wherelook.study.findings import CORRECTIONS, Outcome, Precision, correct, enough_resamples
 from wherelook.study.questions import compare_figures, evidence_matters, rely_on_image
 from wherelook.study.similarity import SIMILARITIES, compare_focus
 from wherelook.study.together import Benchmark, Label, put_together
+from wherelook.study.verdicts import agreement
 from wherelook.types import InputError, Status, unknown_name
 
 DEFAULT_MEASURE = "rank-correlation"
@@ -21,6 +23,7 @@ def compare_runs(
     *,
     labels: Mapping[str, Label] | None = None,
     method: str | None = None,
+    verdicts: Mapping[str, Path] | None = None,
     measure: str = DEFAULT_MEASURE,
     correction: str = "holm",
     level: float = 0.95,
@@ -36,6 +39,8 @@ def compare_runs(
         runs: folders of `wherelook run`.
         labels: by run as named in `runs`: what its model is compared by.
         method: method:preset whose rows are compared; None: the first that all runs have.
+        verdicts: by run as named in `runs`: a file that judges its answers in the place of its rule, see
+            `wherelook.study.verdicts`.
         measure: of similarity between maps, one of `wherelook.study.similarity.SIMILARITIES`.
         correction: for all tests together, one of `wherelook.study.findings.CORRECTIONS`.
         level: of the intervals.
@@ -44,7 +49,7 @@ def compare_runs(
 
     Raises:
         InputError: see `wherelook.study.together.put_together`; an unknown name.
-        WherelookError: a file of records cannot be read.
+        WherelookError: a file of records or of verdicts cannot be read.
     """
     if measure not in SIMILARITIES:
         raise unknown_name("measure of similarity", measure, tuple(SIMILARITIES))
@@ -52,7 +57,7 @@ def compare_runs(
         raise unknown_name("correction", correction, tuple(CORRECTIONS))
     if not runs:
         raise InputError("nothing to compare: expected at least one folder of `wherelook run`")
-    together = put_together(runs, labels or {}, method)
+    together = put_together(runs, labels or {}, method, verdicts)
     resamples = enough_resamples([len(benchmark.rows) for benchmark in together.benchmarks])
     precision = Precision(level, seed, resamples)
     tables: dict[str, list] = {
@@ -76,6 +81,7 @@ def compare_runs(
         outcomes += [relying, figures, looking, mattering]
         if progress is not None:
             progress("benchmarks", number, len(together.benchmarks))
+    judges = [line for benchmark in together.benchmarks for line in _judges(benchmark, level)]
     return Comparison(
         method=together.method,
         measure=measure,
@@ -84,6 +90,7 @@ def compare_runs(
         seed=seed,
         models=together.models,
         coverage=tuple(line for benchmark in together.benchmarks for line in _coverage(benchmark)),
+        judges=tuple(judges),
         skipped=tuple(line for benchmark in together.benchmarks for line in _skipped(benchmark)),
         reliance=tuple(tables["reliance"]),
         relations=tuple(tables["relations"]),
@@ -92,7 +99,11 @@ def compare_runs(
         evidence=tuple(tables["evidence"]),
         calibrations=tuple(tables["calibrations"]),
         findings=correct([asked for outcome in outcomes for asked in outcome.asked], correction),
-        notes=(*together.notes, *(note for outcome in outcomes for note in outcome.notes)),
+        notes=(
+            *together.notes,
+            *_judged_differently(together.benchmarks, judges),
+            *(note for outcome in outcomes for note in outcome.notes),
+        ),
     )
 
 
@@ -113,6 +124,53 @@ def _coverage(benchmark: Benchmark) -> list[Coverage]:
             )
         )
     return lines
+
+
+def _judges(benchmark: Benchmark, level: float) -> list[JudgeLine]:
+    """A line for every run whose answers a file judges, over its common samples."""
+    lines = []
+    for model, rows in benchmark.rows.items():
+        judged = [row for row in rows if row.get("verdicts") is not None]
+        for run, file in dict.fromkeys((row["folder"], row["verdicts"]) for row in judged):
+            own = [row for row in judged if row["folder"] == run]
+            both = agreement([row["rule_correct"] for row in own], [row["correct"] for row in own], level=level)
+            same = [row["rule_correct"] == row["correct"] for row in own
+                    if row["rule_correct"] is not None and row["correct"] is not None]  # fmt: skip
+            lines.append(
+                JudgeLine(
+                    benchmark=benchmark.name,
+                    model=model,
+                    run=run,
+                    file=file,
+                    judge=_names(own, "judge"),
+                    rule=_names(own, "rule"),
+                    answers=sum(row["answer"] is not None for row in own),
+                    judged=sum(row["correct"] is not None for row in own),
+                    both=both.answers,
+                    agree=share_interval(same, level=level) if same else None,
+                    kappa=both.kappa,
+                )
+            )
+    return lines
+
+
+def _names(rows: Sequence[Row], column: str) -> str:
+    return ", ".join(sorted({row[column] for row in rows if row[column]}))
+
+
+def _judged_differently(benchmarks: Sequence[Benchmark], judges: Sequence[JudgeLine]) -> list[str]:
+    """A sentence for every benchmark whose models are not all judged by the same."""
+    notes = []
+    for benchmark in benchmarks:
+        names: dict[str, set[str]] = {model: set() for model in benchmark.rows}
+        for line in judges:
+            if line.benchmark == benchmark.name:
+                names[line.model].add(line.judge)
+        said = {model: ", ".join(sorted(own)) or "the rule of its run" for model, own in names.items()}
+        if len(set(said.values())) > 1:
+            who = "; ".join(f"{model} by {judge}" for model, judge in said.items())
+            notes.append(f"{benchmark.name}: accuracies cannot be compared, for judges differ: {who}.")
+    return notes
 
 
 def _skipped(benchmark: Benchmark) -> list[Skipped]:

@@ -76,6 +76,34 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class JudgeLine:
+    """Who judged the answers of a run whose verdicts come from a file, and how far its rule says the same.
+
+    Attributes:
+        run: its folder.
+        file: of the verdicts, which stand in the place of the rule's.
+        judge, rule: their names, several after commas; "" where nobody judged.
+        answers: that were given.
+        judged: of them, those with a verdict of the file; the others count as not judged.
+        both: answers that the rule could judge too. What follows is over these.
+        agree: share on which both say the same; None where there are none.
+        kappa: Cohen's; None for fewer than two answers, or where there is one verdict only.
+    """
+
+    benchmark: str
+    model: str
+    run: str
+    file: str
+    judge: str
+    rule: str
+    answers: int
+    judged: int
+    both: int
+    agree: Estimate | None
+    kappa: Estimate | None
+
+
+@dataclass(frozen=True)
 class RelianceLine:
     """Do answers rest on the image? Samples without an answer do not count.
 
@@ -227,6 +255,7 @@ class Comparison:
         correction: for many tests: "holm" or "benjamini-hochberg".
         level: of the intervals.
         seed: of permutations and resamples.
+        judges: of the runs whose verdicts come from files.
         models, coverage, skipped, reliance, relations, pairs, trees, evidence, calibrations: tables.
         findings: every test that was made.
         notes: what could not be done and why, in sentences.
@@ -239,6 +268,7 @@ class Comparison:
     seed: int
     models: tuple[StudyModel, ...]
     coverage: tuple[Coverage, ...]
+    judges: tuple[JudgeLine, ...]
     skipped: tuple[Skipped, ...]
     reliance: tuple[RelianceLine, ...]
     relations: tuple[RelationLine, ...]

@@ -31,6 +31,7 @@ def to_tables(comparison: Comparison) -> dict[str, list[Line]]:
     tables: dict[str, list[Line]] = {
         "models": _lines(comparison.models),
         "coverage": _lines(comparison.coverage),
+        "judges": _lines(comparison.judges),
         "skipped": _lines(comparison.skipped),
         "reliance": _lines(comparison.reliance),
         "relations": _lines(comparison.relations),

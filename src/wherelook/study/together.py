@@ -20,6 +20,7 @@ from torch import Tensor
 from wherelook.study.comparison import StudyModel
 from wherelook.study.folder import read_run
 from wherelook.study.rows import Row, mask_of
+from wherelook.study.verdicts import JUDGED_BY, judge_run
 from wherelook.types import InputError
 
 COLUMNS = (
@@ -53,7 +54,8 @@ class Benchmark:
         name: of the data set.
         samples: ids, in the order of the data set.
         clusters: for each sample what it belongs to: samples of one image or one group; None where each stands alone.
-        rows: by model, in the order of `samples`; `folder` is the run that a row is from.
+        rows: by model, in the order of `samples`; `folder` is the run that a row is from. Those of a run with a file of
+            verdicts are judged by it, see `wherelook.study.verdicts.judge_run`.
         counts: by model, all samples that it has rows for.
     """
 
@@ -94,6 +96,18 @@ def parse_label(text: str) -> tuple[str, Label]:
     return run, Label(*parts)
 
 
+def parse_verdicts(text: str) -> tuple[str, Path]:
+    """RUN=FILE.
+
+    Raises:
+        InputError: it is not of this form.
+    """
+    run, _, file = text.rpartition("=")
+    if not run or not file:
+        raise InputError(f"verdicts {text!r}: expected RUN=FILE")
+    return run, Path(file)
+
+
 def read_labels(path: Path) -> dict[str, Label]:
     """Labels by run from a CSV file with the columns run, architecture, scale and, if wanted, name.
 
@@ -113,33 +127,46 @@ def read_labels(path: Path) -> dict[str, Label]:
     return labels
 
 
-def put_together(runs: Sequence[Path], labels: Mapping[str, Label], method: str | None = None) -> Together:
+def put_together(
+    runs: Sequence[Path],
+    labels: Mapping[str, Label],
+    method: str | None = None,
+    verdicts: Mapping[str, Path] | None = None,
+) -> Together:
     """The runs' rows by data set and model.
 
     Args:
         runs: folders of `wherelook run`.
         labels: by run, as it is named in `runs`; a run without one is labelled by its model's class and size.
         method: method:preset to compare; None: the first that all runs have.
+        verdicts: by run, the file that judges its answers in the place of its rule.
 
     Raises:
-        InputError: a folder without a run, a run twice, a label for none, no common method, or no common sample.
+        InputError: a folder without a run, a run twice, a label or verdicts for none, no common method, or no common
+            sample; see also `wherelook.study.verdicts.judge_run`.
+        WherelookError: a file of verdicts is broken.
     """
     names = [str(run) for run in runs]
-    for run in labels:
-        if _plain(run) not in map(_plain, names):
-            raise InputError(
-                f"there is a label for {run!r}, which is not compared; expected one of: {', '.join(names)}"
-            )
+    verdicts = verdicts or {}
+    for what, given in (("is a label", labels), ("are verdicts", verdicts)):
+        for run in given:
+            if _plain(run) not in map(_plain, names):
+                raise InputError(
+                    f"there {what} for {run!r}, which is not compared; expected one of: {', '.join(names)}"
+                )
     if repeated := [run for run, count in Counter(map(_plain, names)).items() if count > 1]:
         raise InputError(f"run {repeated[0]!r} is named twice")
     known = {_plain(run): label for run, label in labels.items()}
-    found = [(run, *read_run(Path(run), COLUMNS)) for run in names]
+    files = {_plain(run): path for run, path in verdicts.items()}
+    found = [(run, *read_run(Path(run), (*COLUMNS, *JUDGED_BY) if _plain(run) in files else COLUMNS)) for run in names]
     method = _common_method([about["configuration"].get("runs", []) for _, about, _ in found], method)
     models = _models([(run, about, known.get(_plain(run))) for run, about, _ in found])
     owner = {run: model.name for model in models for run in model.runs}
     rows: dict[str, dict[str, Keyed]] = {}
     for run, about, table in found:
         chosen = table.filter(pyarrow.compute.equal(table["run"], method)).to_pylist()
+        if _plain(run) in files:
+            chosen = judge_run(chosen, files[_plain(run)], run)
         name = benchmark_name(str(about["configuration"].get("dataset", "")))
         own = rows.setdefault(name, {}).setdefault(owner[run], {})
         for row in chosen:

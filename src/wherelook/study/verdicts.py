@@ -37,6 +37,9 @@ class Verdict:
     judge: str
 
 
+JUDGED_BY = ("sample", "answer", "blind_answer", "correct", "judge", "blind_correct")
+"""Columns that a row needs to be judged again."""
+
 Verdicts = Mapping[tuple[str, str | None], Verdict]
 """By sample and answer; the answer is None where the verdict is for whatever was answered."""
 
@@ -118,15 +121,47 @@ def apply_verdicts(rows: Iterable[Row], verdicts: Verdicts) -> list[Row]:
     return judged
 
 
-def agreement(first: Sequence[bool | None], second: Sequence[bool | None]) -> Agreement:
+def judge_run(rows: Iterable[Row], path: Path, run: str) -> list[Row]:
+    """The rows of a run as the file at `path` judges them; see `apply_verdicts`.
+
+    What the rule said is kept as `rule` (its name) and `rule_correct`, and the path as `verdicts`.
+
+    Args:
+        rows: with the columns `JUDGED_BY`.
+        path: of a file that `read_verdicts` reads.
+        run: the folder, for messages.
+
+    Raises:
+        InputError: there is no such file; it has a verdict on a sample that the run does not have, or none on an
+            answer of the run.
+        WherelookError: see `read_verdicts`.
+    """
+    rows, verdicts = list(rows), read_verdicts(path)
+    known = {row["sample"] for row in rows}
+    unknown = list(dict.fromkeys(sample for sample, _ in verdicts if sample not in known))
+    if unknown:
+        raise InputError(
+            f"{path} has verdicts on samples that {run} does not have ({len(unknown)}, such as {unknown[0]!r}); "
+            "expected verdicts on this run"
+        )
+    judged = [
+        row | {"rule": before["judge"], "rule_correct": before["correct"], "verdicts": str(path)}
+        for before, row in zip(rows, apply_verdicts(rows, verdicts), strict=True)
+    ]
+    if all(row["judge"] is None for row in judged):
+        raise InputError(f"{path} has no verdict on an answer of {run}: expected verdicts on this run")
+    return judged
+
+
+def agreement(first: Sequence[bool | None], second: Sequence[bool | None], *, level: float = 0.95) -> Agreement:
     """How far two judges agree, on the same answers in the same order.
 
-    Answers that one of them could not judge do not count.
+    Answers that one of them could not judge do not count. `level` is that of kappa's interval.
     """
     both = [(one, other) for one, other in zip(first, second, strict=True) if one is not None and other is not None]
     kappa = None
     if len(both) >= 2 and len({verdict for pair in both for verdict in pair}) == 2:
-        kappa = cohens_kappa([one for one, _ in both], [other for _, other in both])
+        kappa = cohens_kappa([one for one, _ in both], [other for _, other in both], level=level)
     return Agreement(
         answers=len(both),
         both_right=both.count((True, True)),

@@ -15,6 +15,7 @@ from wherelook.metrics.similarity import rank_correlation
 from wherelook.models import VisionLanguageModel, families, quantization
 from wherelook.models.loading import load
 from wherelook.models.quantization import quantization_config, quantization_of
+from wherelook.sanity import conditions, shuffled_weights
 from wherelook.types import InputError
 
 IMAGE = check.test_picture((224, 224))
@@ -46,6 +47,24 @@ def test_gradients_rank_cells_as_whole_weights_do(name, least):
     assert model.description["quantization"] == name
     assert rank_correlation(gradient(model).abs(), whole.abs(), grid=(8, 8)) > least
     assert not any(parameter.grad is not None for parameter in model.model.parameters())
+
+
+@installed
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_shuffled_weights_change_scores_and_come_back(name):
+    model = VisionLanguageModel.from_pretrained("embedded", device="cpu", quantize=name)
+    prompt = model.encode(IMAGE, "What color is the circle?")
+    answer = model.tokenize_answer(prompt, "The circle is red.")
+
+    def scores() -> torch.Tensor:
+        return model.score(prompt, BASELINE, answer).original
+
+    with model.evaluation():
+        before = scores()
+        with shuffled_weights(model.model, "all weights"):
+            assert float(before.sum() - scores().sum()) > 5  # another model: the answer has become unlikely
+        assert torch.equal(scores(), before)
+    assert conditions(model, "embedded", "scenes")["quantization"] == name
 
 
 @installed

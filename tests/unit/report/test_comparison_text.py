@@ -29,10 +29,10 @@ def comparison(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     models = Simulated(LONG, "LlavaOnevision", on_evidence=0.0), Simulated("b", "Two", looks=0.8)
     models = *models, Simulated("c", "Two", 13_000_000_000)
-    return compare_runs(
-        [simulate_run(folder / model.name, model, samples=range(20), kinds=2, changes={3: BROKEN}) for model in models],
-        measure="top-overlap",
-    )
+    (folder / "people.csv").write_text("sample,verdict\ns0,no\ns1,yes\n")
+    changes = {3: BROKEN} | {place: {"answer": "a dog", "judge": "exact"} for place in (0, 1, 2)}
+    runs = [simulate_run(folder / model.name, model, samples=range(20), kinds=2, changes=changes) for model in models]
+    return compare_runs(runs, measure="top-overlap", verdicts={str(runs[1]): folder / "people.csv"})
 
 
 def test_the_text_fits_its_width_and_holds_nothing_that_steers_a_terminal(comparison):
@@ -55,6 +55,14 @@ def test_what_is_not_compared_is_printed(comparison):
     assert f"{LONG}, scenes, error: s3 (=boom [31m)" in text
     for note in comparison.notes:
         assert note in text
+
+
+def test_who_judged_is_printed(comparison):
+    text = " ".join(to_text(comparison).split())
+    (line,) = comparison.judges
+    assert "Judged by files of verdicts in the place of the rule, scenes model judge answers judged" in text
+    assert f"b human 3 2 {line.both} " in text
+    assert "answers without a verdict: 1; its rule: exact" in text
 
 
 def test_tables_read_back_as_they_were(comparison, tmp_path):

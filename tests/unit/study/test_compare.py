@@ -230,3 +230,41 @@ def test_flat_maps_are_left_out_and_counted(tmp_path):
     comparison = compare_runs(runs)
     assert comparison.pairs[0].items == 11
     assert "scenes: 1 samples with a flat map are left out of similarity." in comparison.notes
+
+
+# ---- verdicts from files ----
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Two runs of 20 answers that the rule finds right; a file finds 12 of the first wrong, says nothing on 3."""
+    said = {place: {"answer": "a dog", "judge": "exact", "correct": True} for place in range(20)}
+    runs = [simulate_run(tmp_path / name, Simulated(name), samples=range(20), changes=said) for name in ("a", "b")]
+    lines = [f"s{place},{'wrong' if place < 12 else 'right'},Ada" for place in range(17)]
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(["sample,verdict,judge", *lines]))
+    return runs, path
+
+
+def test_a_file_of_verdicts_stands_in_the_place_of_the_rule(judged):
+    (first, second), path = judged
+    comparison = compare_runs([first, second], measure="quick", verdicts={str(first): path})
+    (line,) = comparison.judges
+    assert (line.model, line.run, line.file, line.judge, line.rule) == ("a", str(first), str(path), "Ada", "exact")
+    assert (line.answers, line.judged, line.both) == (20, 17, 17)
+    assert line.agree.value == pytest.approx(5 / 17)
+    assert line.kappa.value == pytest.approx(0)  # a rule that finds everything right agrees by chance alone
+    accuracies = {one.model: (one.judged, one.accuracy.value) for one in comparison.reliance if one.task is None}
+    assert accuracies == {"a": (17, pytest.approx(5 / 17)), "b": (20, 1)}
+    assert [one.judged for one in comparison.coverage] == [17, 20]
+    assert "scenes: accuracies cannot be compared, for judges differ: a by Ada; b by the rule of its run." in (
+        comparison.notes
+    )
+
+
+def test_runs_that_one_judge_judges_can_be_compared(judged):
+    runs, path = judged
+    comparison = compare_runs(runs, measure="quick", verdicts=dict.fromkeys(map(str, runs), path))
+    assert [line.judged for line in comparison.judges] == [17, 17]
+    assert not [note for note in comparison.notes if "judges differ" in note]
+    assert compare_runs(runs, measure="quick").judges == ()

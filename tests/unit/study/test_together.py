@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from simulated_runs import METHOD, Simulated, simulate_run
-from wherelook.study.together import Label, benchmark_name, parse_label, put_together, read_labels, read_maps
+from wherelook.study.together import (
+    Label,
+    benchmark_name,
+    parse_label,
+    parse_verdicts,
+    put_together,
+    read_labels,
+    read_maps,
+)
 from wherelook.types import InputError
 
 
@@ -97,6 +106,9 @@ def test_what_is_refused(tmp_path, two):
     assert refused([first], {"other": Label("x", "y")}) == (
         f"there is a label for 'other', which is not compared; expected one of: {first}"
     )
+    assert refused([first], {}, verdicts={"other": tmp_path / "v.csv"}) == (
+        f"there are verdicts for 'other', which is not compared; expected one of: {first}"
+    )
     assert refused(two, {}, "rise:best") == f"not all runs have method 'rise:best'; common: {METHOD}"
     names = {str(first): Label("x", "y", "same"), str(second): Label("x", "z", "same")}
     assert refused(two, names) == (
@@ -125,6 +137,14 @@ def test_labels_on_the_command_line():
     for text in ("a", "a=LLaVA", "=LLaVA:7B", "a=:7B", "a=x:y:z:w"):
         with pytest.raises(InputError, match=r"expected RUN=ARCHITECTURE:SCALE or"):
             parse_label(text)
+
+
+def test_verdicts_on_the_command_line():
+    assert parse_verdicts("runs/a=b=v.csv") == ("runs/a=b", Path("v.csv"))
+    for text in ("v.csv", "=v.csv", "a="):
+        with pytest.raises(InputError) as error:
+            parse_verdicts(text)
+        assert str(error.value) == f"verdicts {text!r}: expected RUN=FILE"
 
 
 def test_labels_in_a_table(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wherelook.study.verdicts import Verdict, agreement, apply_verdicts, read_verdicts, write_verdicts
+from wherelook.study.verdicts import Verdict, agreement, apply_verdicts, judge_run, read_verdicts, write_verdicts
 from wherelook.types import InputError, WherelookError
 
 CSV = "sample,verdict\n1,Right\n2,no\n3,\n"
@@ -93,3 +93,25 @@ def test_agreement_by_hand():
 def test_one_verdict_only_has_no_kappa():
     assert agreement([True, True], [True, True]).kappa is None
     assert agreement([None], [True]).answers == 0
+
+
+def test_a_run_is_judged_by_a_file(tmp_path):
+    path = written(tmp_path, "v.csv", "sample,answer,verdict,judge\n1,a dog,no,Ada\n1,a cat,yes,Ada\n2,,yes,Ben\n")
+    first, second, silent = judge_run([row("1"), row("2"), row("3", answer=None)], path, "run")
+    assert (first["correct"], first["judge"], second["correct"], second["judge"]) == (False, "Ada", True, "Ben")
+    assert (silent["correct"], silent["judge"]) == (None, None)
+    assert {(one["rule"], one["rule_correct"], one["verdicts"]) for one in (first, second)} == {
+        ("exact", True, str(path))
+    }
+
+
+def test_verdicts_on_another_run(tmp_path):
+    path = written(tmp_path, "v.csv", "sample,answer,verdict\n1,a cat,no\n7,,yes\n8,,yes\n")
+    with pytest.raises(InputError) as error:
+        judge_run([row("1")], path, "runs/a")
+    assert str(error.value) == (
+        f"{path} has verdicts on samples that runs/a does not have (2, such as '7'); expected verdicts on this run"
+    )
+    with pytest.raises(InputError) as error:
+        judge_run([row("1"), row("7", answer=None), row("8", answer=None)], path, "runs/a")
+    assert str(error.value) == f"{path} has no verdict on an answer of runs/a: expected verdicts on this run"

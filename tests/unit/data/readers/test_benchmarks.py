@@ -8,6 +8,22 @@ import json
 import numpy as np
 import pytest
 
+from published import (
+    CV_ENTRY,
+    REFCOCO_ENTRY,
+    TEXTVQA_ENTRY,
+    gqa_entry,
+    gqa_graph,
+    llava_answer,
+    llava_question,
+    mmstar_entry,
+    mmvp_header,
+    paper_entry,
+    pope_entry,
+    refcoco_instances,
+    vqa_annotation,
+    vqa_question,
+)
 from wherelook.data.samples import DATASETS, Sample, prompt_text, read_samples
 from wherelook.types import InputError, WherelookError
 
@@ -29,13 +45,12 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def mmvp(build, header: str = "lndex"):
     rows = [
-        f"{header},Question,Options,Correct Answer",
-        "1,Are the butterfly's wings open?,(a) Open (b) Closed,(a)",
-        "2,Are the butterfly's wings open?,(a) Open (b) Closed,(b)",
-        '99,"Does it have short tusks, or long ones?","(a) Long, curved tusks (b) Short ones",(a)',
-        '100,"Does it have short tusks, or long ones?","(a) Long, curved tusks (b) Short ones",(a)',
+        (1, "Are the butterfly's wings open?", "(a) Open (b) Closed", "(a)"),
+        (2, "Are the butterfly's wings open?", "(a) Open (b) Closed", "(b)"),
+        (99, "Does it have short tusks, or long ones?", "(a) Long, curved tusks (b) Short ones", "(a)"),
+        (100, "Does it have short tusks, or long ones?", "(a) Long, curved tusks (b) Short ones", "(a)"),
     ]
-    build.text("Questions.csv", "\r\n".join(rows))
+    build.csv("Questions.csv", [mmvp_header(header), *rows])
     for index, shade in ((1, RED), (2, GREEN), (99, BLUE), (100, RED)):
         build.image(f"MMVP Images/{index}.jpg", shade)
 
@@ -89,18 +104,11 @@ def test_options_of_mmvp_that_cannot_be_told_apart(build):
 
 # ---- CV-Bench ----
 
-CV_ROW = {
-    "idx": 7, "type": "2D", "task": "Relation", "question": "Where is the lamp?", "choices": ["left", "right"],
-    "answer": "(B)", "prompt": "Where is the lamp? Select. (A) left (B) right", "filename": "img/2D/relation/1.png",
-    "source": "COCO", "source_dataset": "COCO", "source_filename": "1.jpg", "target_class": None, "target_size": None,
-    "bbox": [[1.2, 2.0, 4.0, 3.5], [6.0, 0.0, 8.0, 1.0]],
-}  # fmt: skip
-
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "parts"])
 def test_cv_bench(build, form):
-    without_box = CV_ROW | {"idx": 8, "bbox": None, "task": "Count", "choices": ["3", "3"], "answer": "(A)"}
-    rows = [CV_ROW, without_box]
+    without_box = CV_ENTRY | {"idx": 8, "bbox": None, "task": "Count", "choices": ["3", "3"], "answer": "(A)"}
+    rows = [CV_ENTRY, without_box]
     if form == "jsonl":
         build.lines("test.jsonl", *rows)
         build.image("img/2D/relation/1.png", RED)
@@ -123,7 +131,7 @@ def test_cv_bench(build, form):
 
 
 def test_a_box_off_the_image_is_an_error_of_its_sample(build):
-    build.lines("test.jsonl", CV_ROW | {"bbox": [[9, 0, 12, 3]]}, CV_ROW | {"idx": 8})
+    build.lines("test.jsonl", CV_ENTRY | {"bbox": [[9, 0, 12, 3]]}, CV_ENTRY | {"idx": 8})
     build.image("img/2D/relation/1.png", RED)
     first, second = read_samples(f"cv-bench:{build.root}")
     with pytest.raises(WherelookError, match=r"box \(9.0, 0.0, 12.0, 3.0\) does not lie on the image of 6 x 8 pixels"):
@@ -144,7 +152,7 @@ def test_a_box_off_the_image_is_an_error_of_its_sample(build):
     ],
 )
 def test_broken_rows_of_cv_bench(build, change, message):
-    build.lines("test.jsonl", CV_ROW | change)
+    build.lines("test.jsonl", CV_ENTRY | change)
     with pytest.raises(WherelookError, match=message):
         list(read_samples(f"cv-bench:{build.root}"))
 
@@ -161,11 +169,7 @@ MATH = (
 @pytest.mark.parametrize("form", ["parquet", "tsv"])
 def test_mmstar(build, form):
     texts = [(STAR, "B"), (MATH, "A"), ("What is it? A cat or a dog", "A"), (STAR, "D")]
-    rows = [
-        {"index": index, "question": text, "answer": answer, "category": "perception", "l2_category": "x",
-         "meta_info": {"source": "MMBench", "split": "val", "image_path": "images/0.jpg"}}
-        for index, (text, answer) in enumerate(texts)
-    ]  # fmt: skip
+    rows = [mmstar_entry(index, text, answer) for index, (text, answer) in enumerate(texts)]
     if form == "parquet":
         build.parquet("mmstar.parquet", [row | {"image": build.picture(BLUE)} for row in rows])
     else:
@@ -197,13 +201,11 @@ def test_an_image_of_mmstar_that_is_no_base64(build):
 def test_llava_bench(build):
     build.lines(
         "questions.jsonl",
-        {"question_id": 0, "image": "001.jpg", "category": "conv", "text": "What is the volcano's name?"},
-        {"question_id": 1, "image": "001.jpg", "category": "detail", "text": "Describe it."},
+        llava_question(0, "001.jpg", "What is the volcano's name?"),
+        llava_question(1, "001.jpg", "Describe it.", "detail"),
     )
     build.lines("context.jsonl", {"id": "001", "image": "001.jpg", "caption": "Diamond Head."})
-    build.lines(
-        "answers_gpt4.jsonl", {"question_id": 0, "text": "Diamond Head.", "answer_id": "x", "model_id": "gpt-4"}
-    )
+    build.lines("answers_gpt4.jsonl", llava_answer(0, "Diamond Head."))
     build.image("images/001.jpg", GREEN)
     first, second = read_samples(f"llava-bench:{build.root}")
     assert (first.id, first.kind, first.reference) == ("0", "conv", "Diamond Head.")
@@ -213,8 +215,7 @@ def test_llava_bench(build):
 
 def test_pope(build):
     for kind, label in (("random", "yes"), ("adversarial", "no")):
-        row = {"question_id": 1, "image": "COCO_val2014_000000310196.jpg", "text": "Is there a dog?", "label": label}
-        build.lines(f"coco_pope_{kind}.json", row)
+        build.lines(f"coco_pope_{kind}.json", pope_entry(1, label))
     build.image("val2014/COCO_val2014_000000310196.jpg", RED)
     samples = list(read_samples(f"pope:{build.root}"))
     assert [(s.id, s.kind, s.reference) for s in samples] == [
@@ -227,24 +228,18 @@ def test_pope(build):
 
 
 def test_pope_with_another_label(build):
-    build.lines("coco_pope_random.json", {"question_id": 1, "image": "a.jpg", "text": "Is it?", "label": "maybe"})
+    build.lines("coco_pope_random.json", pope_entry(1, "maybe"))
     with pytest.raises(WherelookError, match="line 1: label must be yes or no, not 'maybe'"):
         list(read_samples(f"pope:{build.root}"))
 
 
 def test_textvqa(build):
-    answers = ["nokia", "no", "nokia", "nokia", "toshiba", "no", "nokia", "unanswerable", "nokia", "no"]
-    entry = {
-        "question": "what is the brand of this camera?", "image_id": "003a8ae2ef43b901", "image_classes": ["Cassette"],
-        "image_width": 8, "image_height": 6, "answers": answers, "question_tokens": ["what"], "question_id": 34602,
-        "set_name": "val",
-    }  # fmt: skip
-    build.json("TextVQA_0.5.1_val.json", {"dataset_type": "val", "dataset_name": "textvqa", "data": [entry]})
-    build.json("TextVQA_0.5.1_train.json", {"data": [entry | {"question_id": 1}]})
+    build.json("TextVQA_0.5.1_val.json", {"dataset_type": "val", "dataset_name": "textvqa", "data": [TEXTVQA_ENTRY]})
+    build.json("TextVQA_0.5.1_train.json", {"data": [TEXTVQA_ENTRY | {"question_id": 1}]})
     build.image("train_images/003a8ae2ef43b901.jpg", BLUE)
     (sample,) = read_samples(f"textvqa:{build.root}")
     assert (sample.id, sample.reference) == ("34602", "nokia")
-    assert sorted(sample.references) == sorted(answers)
+    assert sorted(sample.references) == sorted(TEXTVQA_ENTRY["answers"])
     assert sample.references[:8] == ("nokia",) * 5 + ("no",) * 3
     assert color(sample) == BLUE
     (train,) = read_samples(f"textvqa:{build.root / 'TextVQA_0.5.1_train.json'}")
@@ -261,33 +256,16 @@ def test_the_test_split_of_textvqa_has_no_answers(build):
 
 
 def test_gqa(build):
-    def question(text, said, **annotations):
-        return {
-            "question": text, "imageId": "2405722", "answer": said, "fullAnswer": said, "isBalanced": True,
-            "types": {"structural": "query", "semantic": "attr", "detailed": "color"},
-            "annotations": {"answer": {}, "question": {}, "fullAnswer": {}} | annotations,
-        }  # fmt: skip
-
     build.json(
         "val_balanced_questions.json",
         {
-            "05515938": question("What color is the chair?", "red", question={"4": "100"}, fullAnswer={"1": "200"}),
-            "05515939": question("What is left of the chair?", "lamp", question={"5": "100"}, answer={"0": "200"}),
-            "05515940": question("Is it sunny?", "no", question={"3": "999"}),
+            "05515938": gqa_entry("What color is the chair?", "red", question={"4": "100"}, fullAnswer={"1": "200"}),
+            "05515939": gqa_entry("What is left of the chair?", "lamp", question={"5": "100"}, answer={"0": "200"}),
+            "05515940": gqa_entry("Is it sunny?", "no", question={"3": "999"}),
         },
     )
-    build.json(
-        "val_sceneGraphs.json",
-        {
-            "2405722": {
-                "width": 8, "height": 6, "location": "indoors",
-                "objects": {
-                    "100": {"name": "chair", "x": 1, "y": 2, "w": 3, "h": 2, "attributes": [], "relations": []},
-                    "200": {"name": "lamp", "x": 5, "y": 0, "w": 2, "h": 1, "attributes": [], "relations": []},
-                },
-            }
-        },
-    )  # fmt: skip
+    graph = gqa_graph(_100=("chair", 1, 2, 3, 2), _200=("lamp", 5, 0, 2, 1))
+    build.json("val_sceneGraphs.json", {"2405722": graph})
     build.json("train_sceneGraphs.json", "not read: of another split")
     build.image("images/2405722.jpg")
     chair, lamp, nothing = read_samples(f"gqa:{build.root}")
@@ -297,20 +275,12 @@ def test_gqa(build):
     assert nothing.truth is None
 
 
-REF = {
-    "ref_id": 5, "ann_id": 1719310, "image_id": 581857, "split": "val", "category_id": 1, "sent_ids": [0, 1],
-    "file_name": "COCO_train2014_000000581857_16.jpg",
-    "sentences": [
-        {"tokens": ["the", "lady"], "raw": "THE LADY", "sent_id": 0, "sent": "the lady with the blue shirt"},
-        {"tokens": ["lady"], "raw": "lady", "sent_id": 1, "sent": "lady"},
-    ],
-}  # fmt: skip
-
-
 def test_refcoco(build):
-    build.json("refs(unc).json", [REF])
-    annotations = [{"id": 1, "bbox": [0, 0, 1, 1]}, {"id": 1719310, "bbox": [2.0, 1.0, 3.0, 4.0], "iscrowd": 0}]
-    build.json("instances.json", {"info": {}, "images": [{"id": 581857}], "annotations": annotations})
+    build.json("refs(unc).json", [REFCOCO_ENTRY])
+    build.json(
+        "instances.json",
+        refcoco_instances({"id": 1, "bbox": [0, 0, 1, 1]}, {"id": 1719310, "bbox": [2.0, 1.0, 3.0, 4.0]}),
+    )
     build.image("train2014/COCO_train2014_000000581857.jpg", GREEN)
     first, second = read_samples(f"refcoco:{build.root}")
     assert (first.id, first.group, first.kind, first.reference) == ("0", "5", "val", None)
@@ -341,7 +311,7 @@ def test_the_pickle_of_refcoco_is_not_read(build):
 
 
 def test_a_phrase_of_refcoco_without_its_box(build):
-    build.json("refs(unc).json", [REF])
+    build.json("refs(unc).json", [REFCOCO_ENTRY])
     build.json("instances.json", {"annotations": []})
     with pytest.raises(WherelookError, match=r"line 1: annotation 1719310 is not in instances\.json"):
         read_samples(f"refcoco:{build.root}")
@@ -350,12 +320,11 @@ def test_a_phrase_of_refcoco_without_its_box(build):
 @pytest.mark.parametrize("archived", [False, True])
 def test_vqa_hat(build, archived):
     questions = [
-        {"question_id": 1500080, "image_id": 150008, "question": "What is on the table?"},
-        {"question_id": 1500081, "image_id": 150008, "question": "Nobody was asked this?"},
+        vqa_question(1500080, 150008, "What is on the table?"),
+        vqa_question(1500081, 150008, "Nobody was asked this?"),
     ]
-    answers = [{"answer": text, "answer_id": number} for number, text in enumerate(["cup", "mug", "cup"], start=1)]
-    annotation = {"question_id": 1500080, "image_id": 150008, "question_type": "what is", "answers": answers}
     build.json("OpenEnded_mscoco_val2014_questions.json", {"info": {}, "questions": questions})
+    annotation = vqa_annotation(1500080, 150008, ["cup", "mug", "cup"])
     build.json("mscoco_val2014_annotations.json", {"annotations": [annotation]})
     build.image("val2014/COCO_val2014_000000150008.jpg", RED)
     left, top = np.zeros((6, 8)), np.zeros((6, 8))
@@ -371,7 +340,7 @@ def test_vqa_hat(build, archived):
 
 
 def test_black_human_maps_are_an_error_of_their_sample(build):
-    build.json("v_questions.json", {"questions": [{"question_id": 1, "image_id": 2, "question": "What?"}]})
+    build.json("v_questions.json", {"questions": [vqa_question(1, 2, "What?")]})
     build.image("val2014/COCO_val2014_000000000002.jpg")
     build.gray("vqahat_val/1_1.png", np.zeros((6, 8)))
     (sample,) = read_samples(f"vqa-hat:{build.root}")
@@ -383,7 +352,7 @@ def test_black_human_maps_are_an_error_of_their_sample(build):
 
 
 def test_the_papers_own_set(build):
-    build.lines("data.jsonl", {"image_path": "a.png", "text": "What?", "answer": "Red.", "dataset": "mmvp"})
+    build.lines("data.jsonl", paper_entry("a.png", "What?", "Red."))
     build.image("a.png", RED)
     (sample,) = read_samples(f"paper:{build.root}")
     assert (sample.id, sample.question, sample.reference, sample.kind) == ("1", "What?", "Red.", "mmvp")
