@@ -38,8 +38,9 @@ from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes,
 
 Steps = Generator[Tensor, Tensor, None]
 
-SHOWN = 0.125
-"""Share of the image that is shown to tell whether a start is good enough."""
+SHOWN = (0.125, 0.25, 0.5)
+"""Shares of the image that are shown, each by itself, to tell whether a start is good enough: with little the answer
+may not be there yet, with more what speaks against it may come."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class IgosSettings:
         update: "nesterov" [paper], or "adam": steps of equal size in every cell.
         start: "ones" [paper], or "gradient": from the integrated gradient of the whole image.
         start_steps: path points of that gradient, which costs one pass more.
-        enough: the optimiser is left out where the start's first places (`SHOWN` of the image), shown alone, bring back
-            at least this share of the score gap (0: never left out). A forward pass. An easy answer then costs little.
+        enough: the optimiser is left out where the start's first places (each of `SHOWN` of the image), shown alone,
+            bring back at least this share of the score gap (0: never left out). An easy answer then costs little.
         average: the mask is the mean over iterations, which ranks cells inside a saturated region by when they fell.
         sharpen: the result is multiplied by the start gradient to this power (0: not), which ranks further.
         smooth: standard deviation, in cells, of a Gaussian over the result (0: none). Gradients know the inside of a
@@ -185,7 +186,7 @@ def passes(settings: IgosSettings, image_size: Size, *, masks: int) -> Passes:
     start = settings.start_steps + 1 if settings.start == "gradient" or settings.sharpen > 0 else 0
     rest = settings.rest * len(AREAS) * (2 if settings.rest_shown else 1)
     backward = start + 2 * masks * settings.steps * settings.iterations + rest
-    return Passes(backward + settings.contexts + 2 * settings.verify + (settings.enough > 0), backward)
+    return Passes(backward + settings.contexts + 2 * settings.verify + len(SHOWN) * (settings.enough > 0), backward)
 
 
 def _optimize(
@@ -240,10 +241,11 @@ def _optimize(
 
 def _is_enough(score: AnswerScore, start: Tensor, settings: IgosSettings) -> bool:
     """Whether the first places of the start, shown alone, hold as much of the answer as is asked for."""
-    shown = first_places(_unit(_smoothed(start, settings, widths_of(score))), SHOWN)
+    saliency = _unit(_smoothed(start, settings, widths_of(score)))
+    shown = torch.stack([first_places(saliency, area) for area in SHOWN]).float()
     with torch.no_grad():
-        there = share_of_gap(score, score(shown.float()[None]).sum(dim=1))
-    return bool(there[0] >= settings.enough)
+        there = share_of_gap(score, score(shown).sum(dim=1))
+    return bool(there.min() >= settings.enough)
 
 
 def _smoothed(saliency: Tensor, settings: IgosSettings, widths: Sequence[int]) -> Tensor:

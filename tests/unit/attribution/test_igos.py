@@ -259,7 +259,7 @@ def test_without_iterations_the_start_is_the_map():
 
 
 def test_a_start_that_holds_the_answer_is_not_optimised():
-    """The planted region alone brings everything back: with `enough` the map is the start, a forward pass dearer."""
+    """The planted region alone brings everything back: the map is the start, three forward passes dearer."""
     score = ToyScore(planted(REGION), image_size=IMAGE_SIZE)
     settings = replace(PRESETS["fast"], verify=0, rest=0)
     start = METHODS["igos+"].run(score, image(), replace(settings, iterations=0))
@@ -268,11 +268,11 @@ def test_a_start_that_holds_the_answer_is_not_optimised():
     assert torch.equal(easy.saliency, start.saliency)
     assert easy.trace == ()
     start_passes = settings.start_steps + 1
-    assert (score.cost.forward - before[0], score.cost.backward - before[1]) == (start_passes + 1, start_passes)
+    assert (score.cost.forward - before[0], score.cost.backward - before[1]) == (start_passes + 3, start_passes)
 
 
 def test_a_start_that_does_not_hold_the_answer_is_optimised():
-    """Every cell counts the same: an eighth of the image can bring back no more than an eighth of the gap."""
+    """Every cell counts the same: what is shown of the image is what it brings back, an eighth or more."""
     score = ToyScore(lambda masks: masks.mean(dim=(1, 2))[:, None], image_size=IMAGE_SIZE)
     settings = replace(PRESETS["fast"], verify=0, rest=0)
     plain = METHODS["igos+"].run(score, image(), settings)
@@ -281,6 +281,20 @@ def test_a_start_that_does_not_hold_the_answer_is_optimised():
         assert bool(found.trace) == optimised
         if optimised:
             assert torch.equal(found.saliency, plain.saliency)
+
+
+@pytest.mark.parametrize(("lost", "expected"), [((0.9, 1.0), True), ((0.4, 0.6), False), ((0.2, 0.3), False)])
+def test_a_start_is_not_enough_where_more_of_it_takes_the_answer_away(lost, expected):
+    """The answer is there with at least a tenth of the image, but for a range of shares in which it is gone again."""
+
+    def function(masks: Tensor) -> Tensor:
+        shown = masks.mean(dim=(1, 2))
+        return ((shown >= 0.1) & ~((shown > lost[0]) & (shown < lost[1]))).float()[:, None]
+
+    score = ToyScore(function, image_size=IMAGE_SIZE)
+    start = torch.arange(1.0, 6 * 8 + 1).reshape(6, 8)
+    settings = replace(PRESETS["fast"], smooth=0.0, center=0.0, enough=0.9)
+    assert igos._is_enough(score, start, settings) == expected
 
 
 def test_the_rest_is_ranked_last_of_all():
