@@ -40,7 +40,7 @@ LEAN: Mapping[str, str | float] = {"iterations": 3, "enough": 0.9, "rest": 2, "v
 the few answers that the start does not hold."""
 
 QUALITY_SEEDS = REPORTING_SEEDS[40_000:]
-"""Scenes of the comparison at equal quality. Settings were chosen on others; scenes before them measured earlier ones."""
+"""Scenes of the comparison at equal quality. Settings were chosen on others; those before measured earlier settings."""
 
 
 @dataclass(frozen=True)
