@@ -51,7 +51,7 @@ def packed_logits(training: SimpleNamespace, architecture: object, model: torch.
     """Logits of the scene's questions in one sequence, and the batch."""
     samples = training.samples
     encoder = samples.Encoder(processor.tokenizer)
-    tokens, labels, kinds = samples.pack(architecture, encoder, np.random.default_rng(0), SCENE)
+    tokens, labels, kinds = samples.pack(architecture, encoder, np.random.default_rng(0), SCENE.questions)
     pixels = architecture.view_pixels(SCENE.image).copy()
     batch = samples.collate([(pixels, tokens, labels, kinds, samples.patch_labels(architecture, SCENE))])
     language_model = model.model.language_model
