@@ -4,25 +4,29 @@
 
 Prints, by kind of question: exact match of greedy answers with the scene's image, with a blank image and with another
 scene's image; the level that the question alone gives; and how far the likelihood of the right answer falls without
-the image. The tables of the model cards are this output.
+the image. The tables of the model cards are this output. Exact match on the usual reporting scenes is also written to
+`scores.json` beside the weights, which `wherelook zoo` reads.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, make_scene
+from wherelook.models.loading import load
+from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE
 
 GENERATION_BATCH = 256
+USUAL_SIZE = (224, 224)
 BLUR = 0.1  # standard deviation of the blurred image, of its side
 
 
@@ -91,7 +95,7 @@ def share_right(cases: Sequence[Case], answers: Sequence[str]) -> dict[str, floa
     right: dict[str, list[bool]] = defaultdict(list)
     for case, answer in zip(cases, answers, strict=True):
         right[case.kind].append(answer == case.answer)
-        right["all that need the image" if case.kind != "fact" else "facts"].append(answer == case.answer)
+        right[NEED_THE_IMAGE if case.kind != "fact" else "facts"].append(answer == case.answer)
     return {kind: float(np.mean(hits)) for kind, hits in right.items()}
 
 
@@ -99,15 +103,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=1000)
-    parser.add_argument("--height", type=int, default=224)
-    parser.add_argument("--width", type=int, default=224)
+    parser.add_argument("--height", type=int, default=USUAL_SIZE[0])
+    parser.add_argument("--width", type=int, default=USUAL_SIZE[1])
     parser.add_argument("--seeds", choices=("tuning", "reporting"), default="reporting")
     parser.add_argument("--quick", action="store_true", help="the scene's own image alone")
     parser.add_argument("--show-wrong", type=int, default=0, help="print this many wrong answers")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    processor = AutoProcessor.from_pretrained(arguments.model, local_files_only=True)
-    model = AutoModelForImageTextToText.from_pretrained(arguments.model, local_files_only=True).eval()
+    model, processor = load(str(arguments.model), device="cpu")
 
     seeds = {"tuning": TUNING_SEEDS, "reporting": REPORTING_SEEDS}[arguments.seeds][: arguments.scenes]
     size = (arguments.height, arguments.width)
@@ -115,31 +118,49 @@ def main() -> None:
     cases = [case for scene in by_scene for case in scene]
     print(f"{len(seeds)} {arguments.seeds} scenes of {size[0]} x {size[1]} pixels, {len(cases)} questions\n")
     answers = generate(model, processor, cases)
-    columns = {"own image": share_right(cases, answers)}
+    columns = {OWN_IMAGE: share_right(cases, answers)}
     wrong = [(case, answer) for case, answer in zip(cases, answers, strict=True) if case.answer != answer]
     for case, answer in wrong[: arguments.show_wrong]:
         print(f"{case.kind}: {case.question} | {case.answer} | {answer}")
     if not arguments.quick:
         gray = Image.new("RGB", size[::-1], (128, 128, 128))
         blank = [Case(case.kind, case.question, case.answer, gray) for case in cases]
-        columns["blank image"] = share_right(cases, generate(model, processor, blank))
+        columns[BLANK_IMAGE] = share_right(cases, generate(model, processor, blank))
         swapped = [
             Case(case.kind, case.question, case.answer, by_scene[(index + 1) % len(by_scene)][0].image)
             for index, scene in enumerate(by_scene)
             for case in scene
         ]
-        columns["another scene's image"] = share_right(cases, generate(model, processor, swapped))
+        columns[OTHER_IMAGE] = share_right(cases, generate(model, processor, swapped))
         columns["question alone"] = share_right(cases, question_only_answers(cases, 20_000))
     counts = Counter(case.kind for case in cases)
-    counts["all that need the image"] = len(cases) - counts["fact"]
+    counts[NEED_THE_IMAGE] = len(cases) - counts["fact"]
     print("| kind | questions | " + " | ".join(columns) + " |")
     print("|---" * (2 + len(columns)) + "|")
-    for kind in (*KINDS, "all that need the image"):
+    for kind in (*KINDS, NEED_THE_IMAGE):
         if counts[kind]:
             values = (f"{column[kind]:.3f}" if kind in column else "" for column in columns.values())
             print(f"| {kind} | {counts[kind]} | " + " | ".join(values) + " |")
+    if not arguments.quick and arguments.seeds == "reporting" and size == USUAL_SIZE:
+        write_scores(arguments.model, len(seeds), counts, columns)
     if not arguments.quick:
         print_likelihood_ratios(model, processor, cases, answers)
+
+
+def write_scores(
+    folder: Path, scenes: int, counts: Mapping[str, int], columns: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Writes the table of exact match, with the three decimals that are printed, to `scores.json` in the folder."""
+    kinds = [kind for kind in (*KINDS, NEED_THE_IMAGE) if counts[kind]]
+    scores = {
+        "schema_version": 1,
+        "command": f"python training/evaluate.py --model {folder} --scenes {scenes}",
+        "questions": {kind: counts[kind] for kind in kinds},
+        "exact_match": {
+            kind: {name: round(column[kind], 3) for name, column in columns.items() if kind in column} for kind in kinds
+        },
+    }
+    (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
 
 
 def print_likelihood_ratios(

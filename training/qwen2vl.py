@@ -32,6 +32,10 @@ NEIGHBOURS = ((0, -1), (0, 1), (-1, 0), (1, 0)), ((-2, -2), (-2, 2), (2, -2), (2
 ATTENTION_BIAS = 4.0  # three fifths of the attention then fall on the place meant
 WIDTH, HEADS = 128, 4
 TEXT_SIZES = {"base": (5, 384), "small": (3, 192)}  # layers, width of the feed-forward part
+# A head has 16 frequencies, from 1 down to 1 / base, which go to time, rows and columns in this order. The tower knows
+# distances alone, so the language model finds the place of a token by its turn against the first one: from the first to
+# the last of 8 cells, rows turn by 2.4 to 4.9 radians and columns by up to 1.7. The slow ones serve what a token holds.
+ROTARY_BASE, ROTARY_SECTIONS = 300.0, (1, 3, 12)
 VIDEO = "<video>"
 
 
@@ -95,8 +99,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> Qwen2VLForCon
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         max_position_embeddings=512,
-        # The 16 frequencies of a head, highest first: time, height, width.
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [6, 5, 5]},
+        rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE, "mrope_section": list(ROTARY_SECTIONS)},
         bos_token_id=None,
         eos_token_id=end,
         pad_token_id=pad,

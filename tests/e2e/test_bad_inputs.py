@@ -125,6 +125,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("model-missing", (*EXPLAIN[:3], "--model", "./nowhere"), 2, "no model folder './nowhere'; expected"),
     ("model-no-name", (*EXPLAIN[:3], "--model", ""), 2, "no model folder ''"),
     ("model-odd-name", (*EXPLAIN[:3], "--model", "a/b/c"), 2, "a hub id 'owner/name', or 'embedded'"),
+    ("model-not-in-the-zoo", (*EXPLAIN[:3], "--model", "zoo:none"), 2, "no model 'none' in the zoo; valid: embedded"),
     ("model-null-byte", (*EXPLAIN[:3], "--model", "a\0b"), 2, "no model folder"),
     ("model-name-too-long", (*EXPLAIN[:3], "--model", "x" * 5000), 2, "no model folder"),
     ("model-offline", (*EXPLAIN[:3], "--model", "owner/name"), 2, "neither a local folder nor to be had from the"),

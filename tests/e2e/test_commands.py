@@ -184,7 +184,7 @@ def test_check(command, model_folder):
     assert output.endswith(f"{model_folder} works with wherelook.\n")
 
 
-@pytest.mark.parametrize("name", ["methods", "metrics", "models", "datasets"])
+@pytest.mark.parametrize("name", ["methods", "metrics", "models", "zoo", "datasets"])
 def test_listings(command, name):
     code, output, errors = command(name, "--json")
     assert (code, errors) == (0, "")
@@ -389,7 +389,7 @@ def test_help_and_version(command):
     code, output, errors = command()
     assert (code, errors) == (0, "")
     assert output == command("--help")[1]
-    names = ("explain", "demo", "check", "models", "methods", "metrics", "datasets", "scenes", "bench")
+    names = ("explain", "demo", "check", "models", "zoo", "methods", "metrics", "datasets", "scenes", "bench")
     for name in (*names, "evaluate", "sanity", "sweep"):
         assert f"  {name} " in output
         assert command(name, "--help")[0] == 0

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from wherelook.cli.app import run
 from wherelook.models.families import FAMILIES, REFUSED
 from wherelook.study.records import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_command_reference_is_the_commands_own_help():
-    path = ROOT / "docs" / "generate_cli.py"
-    specification = importlib.util.spec_from_file_location("generate_cli", path)
+def script(name):
+    specification = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == module.reference(), (
+    return module
+
+
+def test_the_command_reference_is_the_commands_own_help():
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == script("generate_cli").reference(), (
         "run: python docs/generate_cli.py"
+    )
+
+
+def test_the_table_of_the_zoo_is_what_the_command_prints(capsys):
+    assert run(["zoo", "--json"]) == 0
+    table = script("generate_zoo").table(json.loads(capsys.readouterr().out))
+    assert (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8").endswith(f"\n\n{table}"), (
+        "run: wherelook zoo --json | python docs/generate_zoo.py"
     )
 
 

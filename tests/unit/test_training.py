@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from wherelook.data.scenes import TRAINING_SEEDS, make_scene
+from wherelook.models import zoo
 from wherelook.models.families.parts import spread_weights
 from wherelook.models.loading import load
 
@@ -49,7 +51,7 @@ def packed_logits(training: SimpleNamespace, architecture: object, model: torch.
     """Logits of the scene's questions in one sequence, and the batch."""
     samples = training.samples
     encoder = samples.Encoder(processor.tokenizer)
-    tokens, labels, kinds = samples.pack(architecture, encoder, np.random.default_rng(0), SCENE)
+    tokens, labels, kinds = samples.pack(architecture, encoder, np.random.default_rng(0), SCENE.questions)
     pixels = architecture.view_pixels(SCENE.image).copy()
     batch = samples.collate([(pixels, tokens, labels, kinds, samples.patch_labels(architecture, SCENE))])
     language_model = model.model.language_model
@@ -165,3 +167,24 @@ def test_every_architecture_has_a_small_language_model(training: SimpleNamespace
         models = [architecture.build_model(processor.tokenizer, scale) for scale in ("small", "base")]
     layers = [len(model.model.language_model.layers) for model in models]
     assert layers == [3, 5]
+
+
+def test_scores_are_written_as_they_are_printed_and_as_the_zoo_reads_them(
+    training: SimpleNamespace, tmp_path: Path
+) -> None:
+    evaluate = training.evaluate
+    cases = [evaluate.Case(kind, "Q", "A", SCENE.image) for kind in ("color", "count", "fact")]
+    columns = {
+        zoo.OWN_IMAGE: evaluate.share_right(cases * 3, ["A", "A", "A", "A", "B", "A", "A", "B", "A"]),
+        zoo.BLANK_IMAGE: evaluate.share_right(cases, ["B", "B", "A"]),
+    }
+    evaluate.write_scores(tmp_path, 7, {"color": 3, "count": 3, "fact": 3, zoo.NEED_THE_IMAGE: 6}, columns)
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["command"].endswith(" --scenes 7")
+    assert scores["questions"] == {"count": 3, "color": 3, "fact": 3, zoo.NEED_THE_IMAGE: 6}
+    assert scores["exact_match"] == {
+        "color": {zoo.OWN_IMAGE: 1.0, zoo.BLANK_IMAGE: 0.0},
+        "count": {zoo.OWN_IMAGE: 0.333, zoo.BLANK_IMAGE: 0.0},
+        "fact": {zoo.OWN_IMAGE: 1.0, zoo.BLANK_IMAGE: 1.0},
+        zoo.NEED_THE_IMAGE: {zoo.OWN_IMAGE: 0.667, zoo.BLANK_IMAGE: 0.0},
+    }

@@ -1,4 +1,4 @@
-"""`wherelook models`, `methods`, `metrics` and `datasets`: what exists, what it costs and what it needs."""
+"""`wherelook models`, `zoo`, `methods`, `metrics` and `datasets`: what exists, what it costs and what it needs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wherelook.types import InputError
 
 if TYPE_CHECKING:
     from wherelook.coverage import FamilyReport
+    from wherelook.models.zoo import ZooModel
 
 
 def models(
@@ -37,7 +38,7 @@ def models(
     if as_json:
         options.print_json(families)
         return
-    print("embedded: a small LLaVA trained on scenes, comes with the package, needs no network")
+    print("embedded: a small LLaVA trained on scenes, comes with the package, needs no network; see `wherelook zoo`")
     print("any hub id or folder of an image-text-to-text model; families of the installed Transformers:")
     options.print_table(families)
     print("`wherelook models --verify` measures the families, `wherelook check MODEL` one model of yours.")
@@ -68,6 +69,37 @@ def _coverage_row(report: FamilyReport) -> dict[str, str]:
         "peak memory": f"{report.peak_bytes / 1e6:.0f} MB" if report.checks else "",
         "reason": report.reason,
     }
+
+
+def zoo(as_json: options.Json = False) -> None:
+    """Lists the small trained models that come with wherelook; --model zoo:NAME takes one of them."""
+    from wherelook.models.zoo import CHECKOUT, zoo_models
+
+    found = zoo_models()
+    if as_json:
+        options.print_json([{**asdict(model), "folder": str(model.folder)} for model in found])
+        return
+    options.print_entries(
+        [
+            [
+                model.name,
+                model.architecture,
+                f"{model.parameters / 1e6:.2f} M parameters, {model.megabytes:.1f} MB",
+                _exact_match(model),
+                str(model.folder),
+            ]
+            for model in found
+        ]
+    )
+    if not CHECKOUT.is_dir():
+        print("The others come with a checkout of the repository (training/zoo).")
+
+
+def _exact_match(model: ZooModel) -> str:
+    """Of questions that need the image."""
+    if model.image is None:
+        return "exact match not measured"
+    return f"exact match {model.image:.3f}; {model.blank:.3f} with a blank image, {model.other:.3f} with another one"
 
 
 def methods(as_json: options.Json = False) -> None:

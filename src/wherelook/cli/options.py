@@ -33,14 +33,18 @@ FOOTPRINT_OPTIONS = ("device", "dtype", "revision", "trust_remote_code", "quanti
 """Options of loading that tell how much memory the weights need."""
 
 Model = Annotated[
-    str, typer.Option("--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model.")
+    str,
+    typer.Option(
+        "--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model, or zoo:NAME."
+    ),
 ]
 ModelOrAddress = Annotated[
     str,
     typer.Option(
         "--model",
         metavar="ID, DIR or URL",
-        help="Hub id or local folder of an image-text-to-text model, or an endpoint such as http://localhost:8000/v1.",
+        help="Hub id or local folder of an image-text-to-text model, zoo:NAME, or an endpoint such as "
+        "http://localhost:8000/v1.",
     ),
 ]
 ModelName = Annotated[

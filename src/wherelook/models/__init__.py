@@ -6,8 +6,8 @@ check_torchvision()  # before the first import of Transformers
 
 from wherelook.models.endpoint import EndpointModel, EndpointScore  # noqa: E402
 from wherelook.models.hf import VisionLanguageModel  # noqa: E402
-from wherelook.models.loading import EMBEDDED  # noqa: E402
 from wherelook.models.scoring import HuggingFaceScore  # noqa: E402
+from wherelook.models.zoo import EMBEDDED  # noqa: E402
 
 AnyModel = VisionLanguageModel | EndpointModel
 """Whoever answers: a model in this process, or one behind an address."""

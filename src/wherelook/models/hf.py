@@ -22,12 +22,13 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.conversation import Conversation
-from wherelook.models.loading import EMBEDDED, load
+from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
 from wherelook.models.placeholder import find_placeholder
 from wherelook.models.placement import input_device
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
+from wherelook.models.zoo import EMBEDDED
 from wherelook.types import Cost, InputError, Size, WherelookError
 
 GEOMETRIES_KEPT = 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from wherelook.address import is_address
 from wherelook.models import cambrian, minigemini
 from wherelook.models.quantization import keep_differentiable, quantization_config
+from wherelook.models.zoo import EMBEDDED, PREFIX, zoo_folder
 from wherelook.types import InputError, WherelookError
-
-EMBEDDED = "embedded"
-"""The name of the small model that comes with the package."""
 
 HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
 
@@ -53,7 +50,7 @@ def load(
     """Loads an image-text-to-text model and its processor; weights from safetensors only.
 
     Args:
-        name: hub id, local folder, or "embedded".
+        name: hub id, local folder, "embedded", or zoo:NAME.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread the layers over all devices; None takes the first
             accelerator, else the CPU.
         dtype: one of `DTYPES`; None takes the checkpoint's on an accelerator and float32 on the CPU.
@@ -218,10 +215,10 @@ def locate(name: str) -> str:
     """The folder of a model's name, or the name itself when it is a hub id.
 
     Raises:
-        InputError: a path that is no model folder, or a name that is neither path nor hub id.
+        InputError: a path that is no model folder, a name that is neither path nor hub id, or no such model in the zoo.
     """
-    if name == EMBEDDED:
-        return str(files("wherelook.models") / "embedded")
+    if name == EMBEDDED or name.startswith(PREFIX):
+        return str(zoo_folder(name.removeprefix(PREFIX)))
     path = Path(name).expanduser()
     try:
         exists = bool(name.strip()) and path.exists()
@@ -236,7 +233,10 @@ def locate(name: str) -> str:
     if is_address(name):
         raise InputError(f"{name[:200]!r} is the address of an endpoint, which only `wherelook explain` can ask")
     if not HUB_ID.fullmatch(name):
-        raise InputError(f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'")
+        raise InputError(
+            f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'; "
+            "`wherelook zoo` lists more"
+        )
     return name
 
 

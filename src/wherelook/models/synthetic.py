@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from wherelook.models.hf import VisionLanguageModel
-from wherelook.models.loading import EMBEDDED, load_processor, locate
+from wherelook.models.loading import load_processor, locate
+from wherelook.models.zoo import EMBEDDED
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,131 @@
+"""The small trained models that come with wherelook: one in the package, the others in a checkout (`training/zoo`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from wherelook.types import InputError, WherelookError
+
+EMBEDDED = "embedded"
+"""The name of the small model that comes with the package."""
+
+PREFIX = "zoo:"
+"""What stands before a name of this list where the name of any model may stand."""
+
+CHECKOUT = Path(str(files("wherelook"))).parents[1] / "training" / "zoo"
+"""Where a checkout, installed in place, keeps the others; a wheel has no such folder."""
+
+OWN_IMAGE, BLANK_IMAGE, OTHER_IMAGE = "own image", "blank image", "another scene's image"
+"""Columns of `scores.json`: what the questions were asked about."""
+
+NEED_THE_IMAGE = "all that need the image"
+"""The row of `scores.json` over all kinds of question but facts."""
+
+ARCHITECTURES = {
+    "llava": "one view (SigLIP)",
+    "llava_next": "a thumbnail and 2 x 2 tiles (CLIP)",
+    "mini_gemini": "two encoders (CLIP mines ConvNeXt)",
+    "cambrian": "four encoders (SigLIP, CLIP, DINOv2, ConvNeXt), aggregated",
+    "qwen2_vl": "packed patches in the image's shape, rotary positions",
+}
+"""The `model_type` of a configuration, in words."""
+
+LANGUAGE_MODELS = {"llama": "Llama", "qwen2": "Qwen2", "qwen2_vl_text": "Qwen2"}
+"""The `model_type` of a language model's configuration, in words."""
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """A trained model.
+
+    Attributes:
+        name: `zoo:NAME` stands for its folder.
+        architecture: how it sees, and its language model.
+        parameters: how many numbers its weights are.
+        megabytes: size of its weights on disk, in 10^6 bytes.
+        image, blank, other: share of questions that need the image answered exactly right, with the scene's image, a
+            blank one and another scene's; None where it was not measured.
+        command: what measured these.
+        folder: where it lies.
+    """
+
+    name: str
+    architecture: str
+    parameters: int
+    megabytes: float
+    image: float | None
+    blank: float | None
+    other: float | None
+    command: str | None
+    folder: Path
+
+
+def zoo_models() -> list[ZooModel]:
+    """Every model of the zoo that is here, the embedded one first.
+
+    Raises:
+        WherelookError: the files of one of them cannot be read.
+    """
+    return [_read(name, folder) for name, folder in _folders().items()]
+
+
+def zoo_folder(name: str) -> Path:
+    """The folder of a model of the zoo.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    folders = _folders()
+    if name not in folders:
+        others = "" if CHECKOUT.is_dir() else "; the others come with a checkout of the repository (training/zoo)"
+        raise InputError(f"no model {name[:200]!r} in the zoo; valid: {', '.join(folders)}{others}")
+    return folders[name]
+
+
+def _folders() -> dict[str, Path]:
+    found = {EMBEDDED: Path(str(files("wherelook.models") / EMBEDDED))}
+    if CHECKOUT.is_dir():
+        found |= {path.parent.name: path.parent for path in sorted(CHECKOUT.glob("*/config.json"))}
+    return found
+
+
+def _read(name: str, folder: Path) -> ZooModel:
+    weights = folder / "model.safetensors"
+    try:
+        config = _read_json(folder / "config.json")
+        with safe_open(weights, framework="pt") as tensors:
+            parameters = sum(prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118
+        scores = _read_json(folder / "scores.json") if (folder / "scores.json").exists() else {}
+        needing = scores.get("exact_match", {}).get(NEED_THE_IMAGE, {})
+        return ZooModel(
+            name=name,
+            architecture=_in_words(config),
+            parameters=parameters,
+            megabytes=weights.stat().st_size / 1e6,
+            image=needing.get(OWN_IMAGE),
+            blank=needing.get(BLANK_IMAGE),
+            other=needing.get(OTHER_IMAGE),
+            command=scores.get("command"),
+            folder=folder,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise WherelookError(f"the files of zoo model {name!r} in {folder} cannot be read: {error}") from error
+
+
+def _in_words(config: Mapping[str, Any]) -> str:
+    text = config["text_config"]
+    sees = ARCHITECTURES.get(config["model_type"], config["model_type"])
+    language = LANGUAGE_MODELS.get(text["model_type"], text["model_type"])
+    return f"{sees}; {language}, {text['num_hidden_layers']} layers of width {text['hidden_size']}"
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
