@@ -147,9 +147,7 @@ def main() -> None:
         print_likelihood_ratios(model, processor, cases, answers)
 
 
-def write_scores(
-    folder: Path, scenes: int, counts: Mapping[str, int], columns: Mapping[str, Mapping[str, float]]
-) -> None:
+def write_scores(folder: Path, scenes: int, counts: Counter[str], columns: Mapping[str, Mapping[str, float]]) -> None:
     """Writes the table of exact match, with the three decimals that are printed, to `scores.json` in the folder."""
     kinds = [kind for kind in (*KINDS, NEED_THE_IMAGE) if counts[kind]]
     scores = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,10 +179,11 @@ def test_scores_are_written_as_they_are_printed_and_as_the_zoo_reads_them(
         zoo.OWN_IMAGE: evaluate.share_right(cases * 3, ["A", "A", "A", "A", "B", "A", "A", "B", "A"]),
         zoo.BLANK_IMAGE: evaluate.share_right(cases, ["B", "B", "A"]),
     }
-    evaluate.write_scores(tmp_path, 7, {"color": 3, "count": 3, "fact": 3, zoo.NEED_THE_IMAGE: 6}, columns)
+    counts = Counter({"color": 3, "count": 3, "fact": 3, zoo.NEED_THE_IMAGE: 6})
+    evaluate.write_scores(tmp_path, 7, counts, columns)
     scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores["command"].endswith(" --scenes 7")
-    assert scores["questions"] == {"count": 3, "color": 3, "fact": 3, zoo.NEED_THE_IMAGE: 6}
+    assert scores["questions"] == counts
     assert scores["exact_match"] == {
         "color": {zoo.OWN_IMAGE: 1.0, zoo.BLANK_IMAGE: 0.0},
         "count": {zoo.OWN_IMAGE: 0.333, zoo.BLANK_IMAGE: 0.0},
