@@ -200,6 +200,9 @@ class VisionLanguageModel:
         begin = self.tokenizer.bos_token
         if begin and text.startswith(begin):  # the chat template has written it: once is enough
             options["add_special_tokens"] = False
+        # Rotary positions in several axes need to be told which tokens are the image's; some processors tell if asked.
+        if "mm_token_type_ids" in self._accepted and hasattr(self.processor, "return_mm_token_type_ids"):
+            options["return_mm_token_type_ids"] = True
         # Some processors want a list of images per text. To those that take either, a plain list of several images may
         # mean one for each of several texts.
         forms = ([*images], [[*images]]) if len(images) == 1 else ([[*images]], [*images])

@@ -13,6 +13,17 @@ from collections.abc import Callable
 import torch
 
 from wherelook.models.families.cambrian import cambrian, cambrian_phi3
+from wherelook.models.families.flattened import (
+    cohere_compass,
+    cosmos3_edge,
+    cosmos3_omni,
+    hunyuan_vl,
+    hyperclovax_vision_v2,
+    kimi_k25,
+    lfm3_vl,
+    minimax_m3_vl,
+    qwen4_exp,
+)
 from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
@@ -85,6 +96,15 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "video_llama_3": video_llama_3,
     "paddleocr_vl": paddleocr_vl,
     "ernie4_5_vl_moe": ernie4_5_vl_moe,
+    "cohere_compass": cohere_compass,
+    "cosmos3_edge": cosmos3_edge,
+    "cosmos3_omni": cosmos3_omni,
+    "hyperclovax_vision_v2": hyperclovax_vision_v2,
+    "lfm3_vl": lfm3_vl,
+    "qwen4_exp": qwen4_exp,
+    "hunyuan_vl": hunyuan_vl,
+    "kimi_k25": kimi_k25,
+    "minimax_m3_vl": minimax_m3_vl,
     "glm4v": glm4v,
     "glm4v_moe": glm4v_moe,
     "glm46v": glm46v,
