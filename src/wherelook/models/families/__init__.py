@@ -26,8 +26,18 @@ from wherelook.models.families.flattened import (
 )
 from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
-from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
+from wherelook.models.families.llava import (
+    granite4_vision,
+    llava,
+    llava_next,
+    llava_next_video,
+    llava_onevision,
+    video_llava,
+    vipllava,
+)
+from wherelook.models.families.minicpm import minicpm_ocr, minicpmv4_6, minicpmv4_7
 from wherelook.models.families.native import mini_gemini, mini_gemini_hd
+from wherelook.models.families.ocr import deepseek_ocr2, unlimited_ocr
 from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
 from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
 from wherelook.models.families.qwen import (
@@ -50,12 +60,15 @@ from wherelook.models.families.single import (
     janus,
     lighton_ocr,
     mistral3,
+    mistral4,
+    mistral_large4,
     pixtral,
 )
 from wherelook.models.families.tiled import (
     aya_vision,
     cohere2_vision,
     got_ocr2,
+    granite_docling,
     idefics3,
     internvl,
     lfm2_vl,
@@ -74,7 +87,9 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "vipllava": vipllava,
     "llava_next_video": llava_next_video,
     "video_llava": video_llava,
+    "granite4_vision": granite4_vision,
     "idefics3": idefics3,
+    "granite_docling": granite_docling,
     "smolvlm": smolvlm,
     "internvl": internvl,
     "aya_vision": aya_vision,
@@ -105,6 +120,9 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "hunyuan_vl": hunyuan_vl,
     "kimi_k25": kimi_k25,
     "minimax_m3_vl": minimax_m3_vl,
+    "minicpmv4_6": minicpmv4_6,
+    "minicpmv4_7": minicpmv4_7,
+    "minicpm_ocr": minicpm_ocr,
     "glm4v": glm4v,
     "glm4v_moe": glm4v_moe,
     "glm46v": glm46v,
@@ -121,6 +139,10 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "deepseek_vl_hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
+    "mistral_large4": mistral_large4,
+    "mistral4": mistral4,
+    "deepseek_ocr2": deepseek_ocr2,
+    "unlimited_ocr": unlimited_ocr,
     "lighton_ocr": lighton_ocr,
     "deepseek_vl": deepseek_vl,
     "janus": janus,
@@ -148,6 +170,12 @@ NEEDS: dict[str, str] = {
     "smolvlm": "num2words",
     "pixtral": "torchvision",
     "mistral3": "torchvision",
+    "mistral_large4": "torchvision",
+    "mistral4": "torchvision",
+    "kimi_k25": "torchvision",
+    "minimax_m3_vl": "torchvision",
+    "minicpm_ocr": "torchvision",
+    "unlimited_ocr": "torchvision",
     "cohere2_vision": "torchvision",
     "llama4": "torchvision",
     "lfm2_vl": "torchvision",

@@ -119,7 +119,7 @@ def qwen3_vl_moe() -> Pair:
     return transformers.Qwen3VLMoeForConditionalGeneration(config), processor
 
 
-def _qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
+def qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         **text_settings(tokenizer),
         "head_dim": 16,
@@ -136,7 +136,7 @@ def qwen3_5() -> Pair:
     """As Qwen3-VL, with a decoder of one linear (recurrent) and one full attention layer."""
     processor = qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Qwen3_5Config(
-        text_config=_qwen3_5_text(processor.tokenizer),
+        text_config=qwen3_5_text(processor.tokenizer),
         vision_config=vision_tower(num_position_embeddings=36),
         **qwen_token_ids(processor.tokenizer),
     )
@@ -147,7 +147,7 @@ def qwen3_5_moe() -> Pair:
     """As Qwen3.5, with experts, one of them always asked."""
     processor = qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Qwen3_5MoeConfig(
-        text_config={**_qwen3_5_text(processor.tokenizer), **EXPERTS, "shared_expert_intermediate_size": WIDTH},
+        text_config={**qwen3_5_text(processor.tokenizer), **EXPERTS, "shared_expert_intermediate_size": WIDTH},
         vision_config=vision_tower(num_position_embeddings=36),
         **qwen_token_ids(processor.tokenizer),
     )
