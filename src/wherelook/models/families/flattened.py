@@ -122,11 +122,11 @@ def lfm3_vl() -> Pair:
     processor = qwen_processor(transformers.Lfm3VlProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Lfm3VlConfig(
         text_config={
-            **text_settings(processor.tokenizer, layers=3),
+            **text_settings(processor.tokenizer, layers=4),
             "model_type": "lfm3",
             "head_dim": 16,
             "sliding_window": 64,
-            "layer_types": ["conv", "sliding_attention", "full_attention"],
+            "layer_types": ["conv", "sliding_attention", "full_attention", "full_attention"],
         },
         vision_config=_vision(patch_size=PATCH_SIDE, num_key_value_heads=1, layer_types=["conv", "full_attention"]),
         projector_hidden_size=2 * WIDTH,

@@ -75,7 +75,12 @@ def _minicpm(generation: str, tokenizer: Any, *, image_processor: str, downsampl
         chat_template=make_chat_template("<|image_pad|>\n"),
     )
     config = getattr(transformers, f"{generation}Config")(
-        text_config={**qwen3_5_text(tokenizer), "model_type": "qwen3_5_text"},
+        text_config={
+            **qwen3_5_text(tokenizer),
+            "model_type": "qwen3_5_text",
+            "num_hidden_layers": 3,
+            "layer_types": ["linear_attention", "full_attention", "full_attention"],
+        },
         vision_config=vision_settings(image_side=SLICE_SIDE),
         insert_layer_id=0,
         image_token_id=tokenizer.image_token_id,

@@ -7,8 +7,6 @@ from typing import Any
 import transformers
 
 from wherelook.models.families.parts import (
-    PATCH_SIDE,
-    TILE_SIDE,
     WIDTH,
     Pair,
     make_chat_template,
@@ -18,7 +16,9 @@ from wherelook.models.families.parts import (
     vision_settings,
 )
 
-GLOBAL_SIDE, LOCAL_SIDE = 4 * TILE_SIDE, 3 * TILE_SIDE
+GLOBAL_SIDE, LOCAL_SIDE, PATCH_SIDE = 128, 96, 2
+"""Small patches: DeepSeek-OCR 2 asks 256 queries about the global view and 144 about a tile, whatever their size."""
+
 EXPERTS: dict[str, Any] = {
     "n_routed_experts": 4,
     "num_experts_per_tok": 2,
@@ -34,24 +34,27 @@ def _sam() -> dict[str, Any]:
     del settings["intermediate_size"]
     return {
         **settings,
+        "patch_size": PATCH_SIDE,
         "mlp_dim": 2 * WIDTH,
         "output_channels": 16,
         "downsample_channels": [16, WIDTH],
-        "window_size": 4,
-        "global_attn_indexes": [1],
+        "window_size": 8,
+        "global_attn_indexes": [],
     }
 
 
 def _processor(family: str, image_processor: str) -> Any:
-    return getattr(transformers, f"{family}Processor")(
+    processor: Any = getattr(transformers, f"{family}Processor")(
         image_processor=getattr(transformers, image_processor)(
-            size=square(GLOBAL_SIDE), tile_size=LOCAL_SIDE, min_patches=2, max_patches=6
+            size=square(GLOBAL_SIDE), tile_size=LOCAL_SIDE
         ),
         tokenizer=make_tokenizer(extra=["<image>"], adds_begin=True),
         patch_size=PATCH_SIDE,
         downsample_ratio=4,
         chat_template=make_chat_template("<image>\n"),
     )
+    processor.images_kwargs = {**processor.images_kwargs, "min_patches": 2, "max_patches": 2}
+    return processor
 
 
 def deepseek_ocr2() -> Pair:
