@@ -13,15 +13,20 @@ from collections.abc import Callable
 import torch
 
 from wherelook.models.families.cambrian import cambrian, cambrian_phi3
+from wherelook.models.families.early import blip, emu3, fuyu, idefics, kosmos2, kosmos2_5
 from wherelook.models.families.flattened import (
     cohere_compass,
     cosmos3_edge,
     cosmos3_omni,
+    dots3_note,
+    glm5_next,
     hunyuan_vl,
     hyperclovax_vision_v2,
     kimi_k25,
     lfm3_vl,
     minimax_m3_vl,
+    muse_glimmer,
+    muse_spark,
     qwen4_exp,
 )
 from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
@@ -120,6 +125,10 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "hunyuan_vl": hunyuan_vl,
     "kimi_k25": kimi_k25,
     "minimax_m3_vl": minimax_m3_vl,
+    "muse_glimmer": muse_glimmer,
+    "muse_spark": muse_spark,
+    "glm5_next": glm5_next,
+    "dots3_note": dots3_note,
     "minicpmv4_6": minicpmv4_6,
     "minicpmv4_7": minicpmv4_7,
     "minicpm_ocr": minicpm_ocr,
@@ -148,6 +157,12 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "janus": janus,
     "git": git,
     "chameleon": chameleon,
+    "idefics": idefics,
+    "fuyu": fuyu,
+    "kosmos-2": kosmos2,
+    "kosmos-2.5": kosmos2_5,
+    "blip": blip,
+    "emu3": emu3,
     "mini_gemini": mini_gemini,
     "mini_gemini_hd": mini_gemini_hd,
     "cambrian": cambrian,

@@ -6,6 +6,7 @@ from typing import Any
 
 import transformers
 
+from wherelook.models.families.glm import TOKENS as GLM_TOKENS
 from wherelook.models.families.parts import (
     PATCH_SIDE,
     WIDTH,
@@ -279,3 +280,164 @@ def minimax_m3_vl() -> Pair:
         **token_ids(processor.tokenizer, image_token_index=tokens[0], video_token_index=tokens[1]),
     )
     return transformers.MiniMaxM3SparseForConditionalGeneration(config), processor
+
+
+MUSE_TOKENS = ["<|patch|>", "<|image_start|>", "<|image_end|>", "<|video|>", "<|vid_frame_separator|>", "<|vid_start|>"]
+
+
+def muse_glimmer() -> Pair:
+    """Attention in windows inside the vision tower; a layer of the decoder without positions."""
+    processor = make_processor(
+        transformers.MuseGlimmerProcessor,
+        video_processor="MuseGlimmerVideoProcessor",
+        image_processor=_muse_image_processor(),
+        tokenizer=make_tokenizer(extra=[*MUSE_TOKENS, "<|vid_end|>"]),
+        chat_template=make_chat_template(MUSE_TOKENS[0]),
+    )
+    config = transformers.MuseGlimmerConfig(
+        **_muse_settings(processor.tokenizer),
+    )
+    return transformers.MuseGlimmerForConditionalGeneration(config), processor
+
+
+def muse_spark() -> Pair:
+    """As Muse Glimmer, with experts, and an encoder of sound that images do not use."""
+    audio = ["<|audio|>", "<|soft_audio_start|>", "<|soft_audio_end|>"]
+    processor = make_processor(
+        transformers.MuseSparkProcessor,
+        video_processor="MuseGlimmerVideoProcessor",
+        image_processor=_muse_image_processor(),
+        feature_extractor=transformers.MuseSparkFeatureExtractor(),
+        tokenizer=make_tokenizer(extra=[*MUSE_TOKENS, "<|vid_end|>", *audio]),
+        chat_template=make_chat_template(MUSE_TOKENS[0]),
+    )
+    settings = _muse_settings(processor.tokenizer)
+    experts = {
+        "moe_hidden_size": WIDTH,
+        "moe_intermediate_size": WIDTH,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+    }
+    config = transformers.MuseSparkConfig(
+        **{**settings, "text_config": {**settings["text_config"], **experts}},
+        audio_config={
+            "hidden_sizes": [8, 8, 8, 8],
+            "depths": [1, 1, 1, 1],
+            "conv_kernel_size": 3,
+            "out_hidden_size": WIDTH,
+        },
+        **token_ids(processor.tokenizer, audio_token_id=audio[0]),
+    )
+    return transformers.MuseSparkForConditionalGeneration(config), processor
+
+
+def _muse_image_processor() -> Any:
+    return transformers.MuseGlimmerImageProcessor(patch_size=PATCH_SIDE, merge_size=2, max_image_tokens=36)
+
+
+def _muse_settings(tokenizer: Any) -> dict[str, Any]:
+    return {
+        "text_config": {
+            **text_settings(tokenizer, layers=3),
+            "head_dim": 16,
+            "qk_scale_factor": 1.0,
+            "output_multiplier": 1.0,
+            "sliding_window": 64,
+            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+        },
+        "vision_config": _vision(
+            patch_size=PATCH_SIDE,
+            pos_emb_height=4,
+            pos_emb_width=4,
+            max_position_embeddings=16,
+            layer_types=["window_attention", "full_attention"],
+        ),
+        "out_hidden_size": 4 * WIDTH,
+        "projector_hidden_size": WIDTH,
+        **token_ids(tokenizer, image_token_id=MUSE_TOKENS[0], video_token_id=MUSE_TOKENS[3]),
+    }
+
+
+def glm5_next() -> Pair:
+    """Linear attention beside sparse latent attention, several residual streams, experts."""
+    processor = make_processor(
+        transformers.Glm5NextProcessor,
+        video_processor="Glm5NextVideoProcessor",
+        image_processor=transformers.Glm5NextImageProcessorPil(
+            patch_size=PATCH_SIDE, merge_size=2, min_image_tokens=4, max_image_tokens=36
+        ),
+        tokenizer=make_tokenizer(extra=list(GLM_TOKENS.values())),
+        chat_template=make_chat_template("<|begin_of_image|><|image|><|end_of_image|>"),
+    )
+    config = transformers.Glm5NextConfig(
+        text_config={
+            **text_settings(processor.tokenizer),
+            **LATENT_ATTENTION,
+            **{name: value for name, value in ROUTED_EXPERTS.items() if name != "first_k_dense_replace"},
+            "qk_rope_head_dim": 0,
+            "mlp_layer_types": ["dense", "sparse"],
+            "layer_types": ["linear_attention", "indexed_attention"],
+            "index_topk": 256,
+            "index_head_dim": 16,
+            "index_n_heads": 2,
+            "index_kpool": 4,
+            "linear_head_dim": 16,
+            "linear_num_heads": 2,
+            "hc_mult": 2,
+        },
+        vision_config=vision_tower(image_size=48, projection_intermediate_size=2 * WIDTH),
+        **token_ids(processor.tokenizer, **GLM_TOKENS),
+    )
+    return transformers.Glm5NextForConditionalGeneration(config), processor
+
+
+def dots3_note() -> Pair:
+    """Latent attention in windows and over all, experts in the vision tower and in the decoder; an encoder of sound."""
+    tokens = {"image_token_id": "<|imgpad|>", "video_token_id": "<|video_pad|>", "audio_token_id": "<|audio_comp_pad|>"}
+    processor = make_processor(
+        transformers.Dots3NoteProcessor,
+        video_processor="Qwen2VLVideoProcessor",
+        image_processor=transformers.Qwen2VLImageProcessorPil(
+            size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2, temporal_patch_size=1
+        ),
+        feature_extractor=transformers.Dots3NoteFeatureExtractor(),
+        tokenizer=make_tokenizer(extra=list(tokens.values())),
+        chat_template=make_chat_template("<|imgpad|>"),
+    )
+    sliding = {name: 8 for name in ("swa_q_lora_rank", "swa_kv_lora_rank", "swa_qk_nope_head_dim", "swa_v_head_dim")}
+    config = transformers.Dots3NoteConfig(
+        text_config={
+            **text_settings(processor.tokenizer, layers=3),
+            **LATENT_ATTENTION,
+            **ROUTED_EXPERTS,
+            **sliding,
+            "swa_num_attention_heads": 2,
+            "swa_num_key_value_heads": 2,
+            "swa_head_dim": 16,
+            "head_dim": 16,
+            "shared_experts_intermediate_size": WIDTH,
+            "index_topk": 256,
+            "index_head_dim": 16,
+            "index_n_heads": 2,
+            "sliding_window": 64,
+            "layer_types": ["indexed_attention", "sliding_attention", "indexed_attention"],
+        },
+        vision_config=_vision(
+            patch_size=PATCH_SIDE,
+            adapter_in_dim=WIDTH,
+            adapter_out_dim=WIDTH,
+            pyramid_num_routed=[-1, 4],
+            moe_intermediate_size=WIDTH,
+        ),
+        audio_config={
+            "hidden_size": WIDTH,
+            "intermediate_size": WIDTH,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "downsample_hidden_size": 8,
+            "adapter_input_size": WIDTH,
+            "adapter_out_dim": WIDTH,
+        },
+        **token_ids(processor.tokenizer, **tokens),
+    )
+    return transformers.Dots3NoteForConditionalGeneration(config), processor
