@@ -69,7 +69,6 @@ class BatchPlan:
     def run(self, count: int, step: Callable[[slice], None], *, with_graph: bool) -> None:
         """Calls `step` on consecutive slices of range(count), smaller ones after running out of memory.
 
-        After another error, of a model that takes no batch (its processor packs images in its own way), one by one.
         `step` must not keep anything of a slice that failed.
 
         Raises:
@@ -80,16 +79,15 @@ class BatchPlan:
             size = min(self.size(with_graph=with_graph), count - done)
             try:
                 step(slice(done, done + size))
-            except (RuntimeError, ValueError, IndexError) as error:
-                out_of_memory = is_out_of_memory(error)
-                if size == 1 and not out_of_memory:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
                     raise
                 if size == 1:
                     raise WherelookError(
                         "out of memory with a single image: use a smaller image or model, --dtype bfloat16, "
                         "or a device with more memory"
                     ) from error
-                self.shrunk = size // 2 if out_of_memory else 1
+                self.shrunk = size // 2
             else:
                 done += size
                 continue

@@ -43,6 +43,7 @@ from wherelook.models.families.llava import (
 from wherelook.models.families.minicpm import minicpm_ocr, minicpmv4_6, minicpmv4_7
 from wherelook.models.families.native import mini_gemini, mini_gemini_hd
 from wherelook.models.families.ocr import deepseek_ocr2, unlimited_ocr
+from wherelook.models.families.omni import nemotron_h_omni, pi0, qwen2_5_omni_thinker, qwen3_omni_moe_thinker
 from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
 from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
 from wherelook.models.families.qwen import (
@@ -79,10 +80,12 @@ from wherelook.models.families.tiled import (
     lfm2_vl,
     llama4,
     mllama,
+    molmo2,
     ovis2,
     pp_chart2table,
     qianfan_ocr,
     smolvlm,
+    step3p7,
 )
 
 FAMILIES: dict[str, Callable[[], Pair]] = {
@@ -129,6 +132,11 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "muse_spark": muse_spark,
     "glm5_next": glm5_next,
     "dots3_note": dots3_note,
+    "qwen2_5_omni_thinker": qwen2_5_omni_thinker,
+    "qwen3_omni_moe_thinker": qwen3_omni_moe_thinker,
+    "nemotron_h_omni": nemotron_h_omni,
+    "molmo2": molmo2,
+    "step3p7": step3p7,
     "minicpmv4_6": minicpmv4_6,
     "minicpmv4_7": minicpmv4_7,
     "minicpm_ocr": minicpm_ocr,
@@ -163,6 +171,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "kosmos-2.5": kosmos2_5,
     "blip": blip,
     "emu3": emu3,
+    "pi0": pi0,
     "mini_gemini": mini_gemini,
     "mini_gemini_hd": mini_gemini_hd,
     "cambrian": cambrian,
@@ -215,5 +224,6 @@ def build(name: str, *, seed: int = 0) -> Pair:
         torch.manual_seed(seed)
         model, processor = FAMILIES[name]()
     spread_weights(model, torch.Generator().manual_seed(seed))
-    only_generate_words(model, processor.tokenizer)
+    if model.can_generate():
+        only_generate_words(model, processor.tokenizer)
     return model.float().eval().requires_grad_(False), processor

@@ -41,7 +41,7 @@ def fuyu() -> Pair:
     """No vision tower: the decoder reads projected patches of the padded image, with a newline after each row."""
     tokenizer = make_tokenizer(extra=["|SPEAKER|", "|NEWLINE|", "<0x04>"])
     processor = transformers.FuyuProcessor(
-        image_processor=transformers.FuyuImageProcessorPil(
+        image_processor=transformers.FuyuImageProcessor(
             size={"height": 64, "width": 96}, patch_size=square(2 * PATCH_SIDE)
         ),
         tokenizer=tokenizer,

@@ -338,12 +338,12 @@ def _muse_image_processor() -> Any:
 def _muse_settings(tokenizer: Any) -> dict[str, Any]:
     return {
         "text_config": {
-            **text_settings(tokenizer, layers=3),
+            **text_settings(tokenizer, layers=4),
             "head_dim": 16,
             "qk_scale_factor": 1.0,
             "output_multiplier": 1.0,
             "sliding_window": 64,
-            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+            "layer_types": ["sliding_attention", "full_attention", "full_attention", "full_attention"],
         },
         "vision_config": _vision(
             patch_size=PATCH_SIDE,
