@@ -22,6 +22,8 @@ from wherelook.models.families.flattened import (
     glm5_next,
     hunyuan_vl,
     hyperclovax_vision_v2,
+    inkling2,
+    inkling_mm_model,
     kimi_k25,
     lfm3_vl,
     minimax_m3_vl,
@@ -29,9 +31,18 @@ from wherelook.models.families.flattened import (
     muse_spark,
     qwen4_exp,
 )
-from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
+from wherelook.models.families.gemma import (
+    diffusion_gemma,
+    gemma3,
+    gemma3n,
+    gemma4,
+    gemma4_unified,
+    paligemma,
+    shieldgemma2,
+)
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
 from wherelook.models.families.llava import (
+    fast_vlm,
     granite4_vision,
     llava,
     llava_next,
@@ -43,9 +54,16 @@ from wherelook.models.families.llava import (
 from wherelook.models.families.minicpm import minicpm_ocr, minicpmv4_6, minicpmv4_7
 from wherelook.models.families.native import mini_gemini, mini_gemini_hd
 from wherelook.models.families.ocr import deepseek_ocr2, unlimited_ocr
-from wherelook.models.families.omni import nemotron_h_omni, pi0, qwen2_5_omni_thinker, qwen3_omni_moe_thinker
+from wherelook.models.families.omni import (
+    evolla,
+    nemotron_h_omni,
+    perception_lm,
+    pi0,
+    qwen2_5_omni_thinker,
+    qwen3_omni_moe_thinker,
+)
 from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
-from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
+from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip, instructblipvideo
 from wherelook.models.families.qwen import (
     ernie4_5_vl_moe,
     exaone4_5,
@@ -96,6 +114,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "llava_next_video": llava_next_video,
     "video_llava": video_llava,
     "granite4_vision": granite4_vision,
+    "fast_vlm": fast_vlm,
     "idefics3": idefics3,
     "granite_docling": granite_docling,
     "smolvlm": smolvlm,
@@ -127,6 +146,8 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "qwen4_exp": qwen4_exp,
     "hunyuan_vl": hunyuan_vl,
     "kimi_k25": kimi_k25,
+    "inkling_mm_model": inkling_mm_model,
+    "inkling2": inkling2,
     "minimax_m3_vl": minimax_m3_vl,
     "muse_glimmer": muse_glimmer,
     "muse_spark": muse_spark,
@@ -136,6 +157,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "qwen3_omni_moe_thinker": qwen3_omni_moe_thinker,
     "nemotron_h_omni": nemotron_h_omni,
     "molmo2": molmo2,
+    "perception_lm": perception_lm,
     "step3p7": step3p7,
     "minicpmv4_6": minicpmv4_6,
     "minicpmv4_7": minicpmv4_7,
@@ -146,6 +168,9 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "glmga": glmga,
     "glm_ocr": glm_ocr,
     "gemma3": gemma3,
+    "gemma4_unified": gemma4_unified,
+    "diffusion_gemma": diffusion_gemma,
+    "gemma3n": gemma3n,
     "paligemma": paligemma,
     "gemma4": gemma4,
     "shieldgemma2": shieldgemma2,
@@ -153,6 +178,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "aria": aria,
     "blip-2": blip_2,
     "instructblip": instructblip,
+    "instructblipvideo": instructblipvideo,
     "deepseek_vl_hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
@@ -172,6 +198,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "blip": blip,
     "emu3": emu3,
     "pi0": pi0,
+    "evolla": evolla,
     "mini_gemini": mini_gemini,
     "mini_gemini_hd": mini_gemini_hd,
     "cambrian": cambrian,

@@ -441,3 +441,70 @@ def dots3_note() -> Pair:
         **token_ids(processor.tokenizer, **tokens),
     )
     return transformers.Dots3NoteForConditionalGeneration(config), processor
+
+
+def _inkling_text(tokenizer: Any) -> dict[str, Any]:
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+    return {
+        **text_settings(tokenizer),
+        **heads,
+        **{f"swa_{name}": value for name, value in heads.items()},
+        "d_rel": 8,
+        "rel_extent": 64,
+        "sliding_window_size": 64,
+        "layer_types": ["hybrid_sliding", "hybrid"],
+        "moe_intermediate_size": WIDTH,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "unpadded_vocab_size": len(tokenizer),
+    }
+
+
+def inkling_mm_model() -> Pair:
+    """Squares of the image as it is, each folded into one token; convolutions beside attention in the decoder."""
+    tokenizer = make_tokenizer(
+        named={"image_token": "<|image|>", "audio_token": "<|audio|>"}, extra=["<|content_image|>", "<|content_audio|>"]
+    )
+    processor = transformers.InklingProcessor(
+        feature_extractor=transformers.InklingFeatureExtractor(),
+        image_processor=transformers.InklingImageProcessor(),
+        tokenizer=tokenizer,
+        image_bos_token="<|content_image|>",
+        audio_bos_token="<|content_audio|>",
+        chat_template=make_chat_template("<|content_image|><|image|>"),
+    )
+    config = transformers.InklingConfig(
+        text_config={
+            **_inkling_text(tokenizer),
+            "n_shared_experts": 1,
+            "logits_mup_width_multiplier": 1.0,
+            "mlp_layer_types": ["dense", "sparse"],
+        },
+        vision_config={"num_hidden_layers": 3},
+        audio_config={"n_mel_bins": 8, "mel_vocab_size": 8},
+        **token_ids(
+            tokenizer,
+            image_token_id="<|image|>",
+            audio_token_id="<|audio|>",
+            image_bos_token_id="<|content_image|>",
+            audio_bos_token_id="<|content_audio|>",
+        ),
+    )
+    return transformers.InklingForConditionalGeneration(config), processor
+
+
+def inkling2() -> Pair:
+    """Squares of the padded image, each cut into four patches for the vision tower and merged again."""
+    tokenizer = make_tokenizer(named={"image_token": "<|image|>"})
+    processor = transformers.Inkling2Processor(
+        image_processor=transformers.Inkling2ImageProcessor(size={"height": 40, "width": 40}),
+        tokenizer=tokenizer,
+        chat_template=make_chat_template("<|image|>"),
+    )
+    settings = {key: value for key, value in _inkling_text(tokenizer).items() if key != "intermediate_size"}
+    config = transformers.Inkling2Config(
+        text_config={**settings, "n_layers_per_attn_res_block": 2, "route_scale": 1.0},
+        vision_config=_vision(patch_size=20, posemb_grid_size=8, projection_hidden_dim=WIDTH, text_hidden_size=WIDTH),
+        image_token_id=processor.image_token_id,
+    )
+    return transformers.Inkling2ForConditionalGeneration(config), processor

@@ -185,3 +185,27 @@ def granite4_vision() -> Pair:
         spatial_target_layers=[1, 1, 2, 2],
     )
     return transformers.Granite4VisionForConditionalGeneration(config), processor
+
+
+def fast_vlm() -> Pair:
+    """One padded square through a tower of timm; it has no processor of its own and is used with LLaVA's."""
+    side = 64
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square(side)),
+        tokenizer=make_tokenizer(extra=["<image>"], adds_begin=True),
+        patch_size=32,
+        vision_feature_select_strategy="full",
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.FastVlmConfig(
+        vision_config={
+            "architecture": "mobilenetv4_conv_small_035",
+            "hidden_size": 336,
+            "do_pooling": False,
+            "model_args": {},
+        },
+        text_config=transformers.Qwen2Config(**text_settings(processor.tokenizer)),
+        image_token_index=processor.image_token_id,
+        image_seq_length=4,
+    )
+    return transformers.FastVlmForConditionalGeneration(config), processor

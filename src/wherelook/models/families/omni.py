@@ -165,3 +165,63 @@ def pi0() -> Pair:
         max_action_dim=4,
     )
     return transformers.PI0ForConditionalGeneration(config), processor
+
+
+def perception_lm() -> Pair:
+    """Tiles and a thumbnail through a transformer of timm, whose features are pooled two by two."""
+    tokenizer = make_tokenizer(named={"image_token": "<|image|>", "video_token": "<|video|>"}, adds_begin=True)
+    processor = make_processor(
+        transformers.PerceptionLMProcessor,
+        video_processor="PerceptionLMVideoProcessor",
+        image_processor=transformers.PerceptionLMImageProcessor(tile_size=TILE_SIDE, max_num_tiles=6),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        pooling_ratio=2,
+        chat_template=make_chat_template("<|image|>"),
+    )
+    config = transformers.PerceptionLMConfig(
+        vision_config={
+            "model_type": "timm_wrapper",
+            "architecture": "vit_pe_core_large_patch14_336",
+            "do_pooling": False,
+            "model_args": {
+                "embed_dim": WIDTH,
+                "depth": 2,
+                "num_heads": 2,
+                "img_size": [TILE_SIDE, TILE_SIDE],
+                "patch_size": PATCH_SIDE,
+                "global_pool": "",
+                "use_post_transformer_norm": False,
+                "ref_feat_shape": [4, 4],
+            },
+        },
+        text_config=transformers.LlamaConfig(**text_settings(tokenizer)),
+        vision_use_cls_token=True,
+        projector_pooling_ratio=2,
+        image_token_id=tokenizer.image_token_id,
+        video_token_id=tokenizer.video_token_id,
+    )
+    return transformers.PerceptionLMForConditionalGeneration(config), processor
+
+
+def evolla() -> Pair:
+    """A model of proteins, which Transformers lists among those of images; it reads a sequence of amino acids."""
+    tokenizer = make_tokenizer(extra=["<|reserved_special_token_0|>"])
+    processor = transformers.EvollaProcessor(protein_tokenizer=make_tokenizer(), tokenizer=tokenizer)
+    config = transformers.EvollaConfig(
+        **text_settings(tokenizer, layers=2),
+        protein_encoder_config={
+            "vocab_size": 340,
+            "hidden_size": WIDTH,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": WIDTH,
+            "pad_token_id": 1,
+        },
+        aligner_num_add_layers=1,
+        resampler_depth=1,
+        resampler_dim_head=16,
+        resampler_heads=2,
+        resampler_num_latents=4,
+    )
+    return transformers.EvollaForProteinText2Text(config), processor
