@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from wherelook.models.families.cambrian import cambrian, cambrian_phi3
-from wherelook.models.families.early import blip, emu3, fuyu, idefics, kosmos2, kosmos2_5
+from wherelook.models.families.early import blip, emu3, idefics, kosmos2, kosmos2_5
 from wherelook.models.families.flattened import (
     cohere_compass,
     cosmos3_edge,
@@ -192,7 +192,6 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "git": git,
     "chameleon": chameleon,
     "idefics": idefics,
-    "fuyu": fuyu,
     "kosmos-2": kosmos2,
     "kosmos-2.5": kosmos2_5,
     "blip": blip,
@@ -214,7 +213,20 @@ VARIANTS: dict[str, str] = {
 }
 """Families that Transformers' list lacks, and their classes: its own under another processor, and this package's."""
 
-REFUSED: dict[str, str] = {"chameleon": "the image becomes discrete codes, through which no gradient passes"}
+_DISCRETE = "the image becomes discrete codes, through which no gradient passes"
+REFUSED: dict[str, str] = {
+    "chameleon": _DISCRETE,
+    "emu3": _DISCRETE,
+    "kosmos-2.5": "each image is normalised by its own mean and deviation, which a mask cannot follow",
+    "hunyuan_vl": "its positions count the images of a batch through, which changes answers; --batch-size 1 works",
+    "unlimited_ocr": "its processor gives the number of tiles as a list, which is not handed on",
+    "blip": "its generation drops the prompt's last token, which its forward reads",
+    "diffusion_gemma": "it writes the words of an answer together, not one after the other",
+    "instructblipvideo": "it reads videos of four frames, not images",
+    "mistral4": "the class that Transformers lists is the language model alone",
+    "pi0": "it makes movements of a robot, not words",
+    "evolla": "it reads proteins, not images",
+}
 """Families that can be built and do not work. `wherelook models --verify` measures it again."""
 
 NEEDS: dict[str, str] = {
@@ -227,6 +239,19 @@ NEEDS: dict[str, str] = {
     "minimax_m3_vl": "torchvision",
     "minicpm_ocr": "torchvision",
     "unlimited_ocr": "torchvision",
+    "inkling_mm_model": "torchvision",
+    "inkling2": "torchvision",
+    "muse_glimmer": "torchvision",
+    "muse_spark": "torchvision",
+    "molmo2": "torchvision",
+    "step3p7": "torchvision",
+    "nemotron_h_omni": "torchvision",
+    "gemma4_unified": "torchvision",
+    "instructblipvideo": "torchvision",
+    "pi0": "torchvision",
+    "perception_lm": "timm",
+    "gemma3n": "timm",
+    "fast_vlm": "timm",
     "cohere2_vision": "torchvision",
     "llama4": "torchvision",
     "lfm2_vl": "torchvision",

@@ -1,10 +1,15 @@
-"""Early families: a fixed square, read beside the text, across it, or by the decoder itself."""
+"""Early families: a fixed square, read beside the text, or across it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import transformers
+from tokenizers.processors import TemplateProcessing
 
 from wherelook.models.families.parts import (
+    BEGIN_OF_TEXT,
+    END_OF_TEXT,
     PATCH_SIDE,
     TILE_SIDE,
     WIDTH,
@@ -35,26 +40,6 @@ def idefics() -> Pair:
         alpha_initializer="ones",
     )
     return transformers.IdeficsForVisionText2Text(config), processor
-
-
-def fuyu() -> Pair:
-    """No vision tower: the decoder reads projected patches of the padded image, with a newline after each row."""
-    tokenizer = make_tokenizer(extra=["|SPEAKER|", "|NEWLINE|", "<0x04>"])
-    processor = transformers.FuyuProcessor(
-        image_processor=transformers.FuyuImageProcessor(
-            size={"height": 64, "width": 96}, patch_size=square(2 * PATCH_SIDE)
-        ),
-        tokenizer=tokenizer,
-    )
-    settings = {key: value for key, value in text_settings(tokenizer).items() if key != "num_key_value_heads"}
-    config = transformers.FuyuConfig(
-        text_config={"model_type": "persimmon", **settings},
-        patch_size=2 * PATCH_SIDE,
-        image_size=96,
-        image_token_id=processor.image_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return transformers.FuyuForCausalLM(config), processor
 
 
 def kosmos2() -> Pair:
@@ -103,7 +88,7 @@ def kosmos2_5() -> Pair:
     return transformers.Kosmos2_5ForConditionalGeneration(config), processor
 
 
-def _kosmos_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict:
+def _kosmos_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         "vocab_size": len(tokenizer),
         "embed_dim": WIDTH,
@@ -120,6 +105,10 @@ def _kosmos_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict:
 def blip() -> Pair:
     """One stretched square, read through cross-attention of a BERT that generates."""
     tokenizer = make_tokenizer()
+    ends = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (BEGIN_OF_TEXT, END_OF_TEXT)]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{BEGIN_OF_TEXT} $A {END_OF_TEXT}", special_tokens=ends
+    )
     processor = transformers.BlipProcessor(
         image_processor=transformers.BlipImageProcessorPil(size=square(TILE_SIDE)), tokenizer=tokenizer
     )

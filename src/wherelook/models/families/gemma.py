@@ -170,8 +170,8 @@ def gemma3n() -> Pair:
             "laurel_rank": 8,
         },
         vision_config={
-            "architecture": "mobilenetv4_conv_small_035",
-            "hidden_size": 336,
+            "architecture": "test_convnext",
+            "hidden_size": 64,
             "vocab_size": 8,
             "vocab_offset": vocabulary,
             "model_args": {},

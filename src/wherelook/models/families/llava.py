@@ -199,8 +199,8 @@ def fast_vlm() -> Pair:
     )
     config = transformers.FastVlmConfig(
         vision_config={
-            "architecture": "mobilenetv4_conv_small_035",
-            "hidden_size": 336,
+            "architecture": "test_convnext",
+            "hidden_size": 64,
             "do_pooling": False,
             "model_args": {},
         },

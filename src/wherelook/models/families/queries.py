@@ -141,7 +141,7 @@ def instructblip() -> Pair:
 def instructblipvideo() -> Pair:
     """As InstructBLIP, of a video of four frames; its processor has no part for images."""
     queries = 8
-    tokenizer = make_tokenizer(named={"video_token": "<video>"}, adds_begin=True)
+    tokenizer = make_tokenizer(adds_begin=True)
     processor = transformers.InstructBlipVideoProcessor(
         video_processor=transformers.InstructBlipVideoVideoProcessor(size=square(TILE_SIDE)),
         tokenizer=tokenizer,
@@ -153,6 +153,6 @@ def instructblipvideo() -> Pair:
         qformer_config=_query_tower(),
         text_config=_opt(tokenizer),
         num_query_tokens=queries,
-        video_token_index=tokenizer.video_token_id,
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
     )
     return transformers.InstructBlipVideoForConditionalGeneration(config), processor
