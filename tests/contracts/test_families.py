@@ -32,6 +32,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 QUESTION = "What color is the star?"
 ANSWER = "The green star is left of the ring."
 SIZE = (70, 130)
+VERIFIED = [
+    *("deepseek_ocr2", "lfm3_vl", "cohere_compass", "cosmos3_omni", "hyperclovax_vision_v2", "qwen4_exp", "kimi_k25"),
+    *("minimax_m3_vl", "muse_glimmer", "muse_spark", "glm5_next", "dots3_note", "qwen2_5_omni_thinker", "fast_vlm"),
+    *("qwen3_omni_moe_thinker", "nemotron_h_omni", "minicpmv4_7", "minicpm_ocr", "granite_docling", "mistral_large4"),
+    *("gemma4_unified", "gemma3n", "perception_lm", "step3p7", "inkling_mm_model", "kosmos-2", "idefics"),
+]
+"""Families that `wherelook models --verify` measures and these tests do not repeat: each is much like one of the others."""
 CROPPED = {"llava", "vipllava", "video_llava", "git"}
 """Families whose processors cut the sides of a wide image off."""
 PADDED = {
@@ -50,9 +57,11 @@ PADDED = {
     "mini_gemini_hd",
     "cambrian",
     "cambrian_phi3",
+    "granite4_vision",
+    "inkling2",
 }
 """Families whose processors add a border to a wide image, or patches to a short sequence."""
-COMPUTED_WHOLE = {"llama4", "lfm2_vl", "ernie4_5_vl_moe", "blip-2", "instructblip", "git"}
+COMPUTED_WHOLE = {"llama4", "lfm2_vl", "ernie4_5_vl_moe", "blip-2", "instructblip", "git", "inkling2"}
 """Families whose last layer's feed-forward part has another name, or asks for more than the hidden states."""
 
 
@@ -69,7 +78,7 @@ class Case:
     findings: dict[str, Finding]
 
 
-@pytest.fixture(scope="module", params=[name for name in FAMILIES if name not in REFUSED])
+@pytest.fixture(scope="module", params=[name for name in FAMILIES if name not in REFUSED and name not in VERIFIED])
 def case(request) -> Case:
     missing = missing_package(request.param)
     if missing:
@@ -102,7 +111,7 @@ def figure(finding: Finding, pattern: str) -> float:
 
 def test_every_check_passes(case):
     assert list(case.findings) == [
-        "prompt", "geometry", "answer", "teacher forcing", "score", "views", "gradient", "batching", "memory",
+        "prompt", "geometry", "answer", "teacher forcing", "score", "views", "batching", "gradient", "memory",
     ]  # fmt: skip
     assert all(finding.passed for finding in case.findings.values()), case.findings
 

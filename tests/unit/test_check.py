@@ -15,7 +15,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 
-NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "views", "gradient", "batching", "memory"]
+NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "views", "batching", "gradient", "memory"]
 
 
 @pytest.fixture

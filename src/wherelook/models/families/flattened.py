@@ -467,7 +467,9 @@ def inkling_mm_model() -> Pair:
     )
     processor = transformers.InklingProcessor(
         feature_extractor=transformers.InklingFeatureExtractor(),
-        image_processor=transformers.InklingImageProcessor(),
+        image_processor=transformers.InklingImageProcessor(
+            size={"height": 16, "width": 16}, rescale_image_frac=0.4
+        ),
         tokenizer=tokenizer,
         image_bos_token="<|content_image|>",
         audio_bos_token="<|content_audio|>",
@@ -480,7 +482,7 @@ def inkling_mm_model() -> Pair:
             "logits_mup_width_multiplier": 1.0,
             "mlp_layer_types": ["dense", "sparse"],
         },
-        vision_config={"num_hidden_layers": 3},
+        vision_config={"num_hidden_layers": 3, "patch_size": 16},
         audio_config={"n_mel_bins": 8, "mel_vocab_size": 8},
         **token_ids(
             tokenizer,

@@ -161,7 +161,7 @@ def gemma3n() -> Pair:
         text_config={
             **text_settings(tokenizer, layers=3),
             "head_dim": 16,
-            "sliding_window": 24,
+            "sliding_window": 64,
             "layer_types": ["sliding_attention", "full_attention", "full_attention"],
             "vocab_size_per_layer_input": vocabulary,
             "hidden_size_per_layer_input": 8,

@@ -53,7 +53,7 @@ def _processor(family: str, image_processor: str) -> Any:
         downsample_ratio=4,
         chat_template=make_chat_template("<image>\n"),
     )
-    processor.images_kwargs = {**processor.images_kwargs, "min_patches": 2, "max_patches": 2}
+    processor.images_kwargs = {**getattr(processor, "images_kwargs", {}), "min_patches": 2, "max_patches": 2}
     return processor
 
 
