@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from contracted import CONTRACTED
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
@@ -22,7 +23,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.geometry import views
 from wherelook.models import VisionLanguageModel, scoring
 from wherelook.models.economy import last_feed_forward
-from wherelook.models.families import FAMILIES, REFUSED, build, missing_package
+from wherelook.models.families import build, missing_package
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
 
@@ -32,13 +33,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 QUESTION = "What color is the star?"
 ANSWER = "The green star is left of the ring."
 SIZE = (70, 130)
-VERIFIED = [
-    *("deepseek_ocr2", "lfm3_vl", "cohere_compass", "cosmos3_omni", "hyperclovax_vision_v2", "qwen4_exp", "kimi_k25"),
-    *("minimax_m3_vl", "muse_glimmer", "muse_spark", "glm5_next", "dots3_note", "qwen2_5_omni_thinker", "fast_vlm"),
-    *("qwen3_omni_moe_thinker", "nemotron_h_omni", "minicpmv4_7", "minicpm_ocr", "granite_docling", "mistral_large4"),
-    *("gemma4_unified", "gemma3n", "perception_lm", "step3p7", "inkling_mm_model", "kosmos-2", "idefics"),
-]
-"""Families that `wherelook models --verify` measures and these tests do not repeat: each is much like one of the others."""
 CROPPED = {"llava", "vipllava", "video_llava", "git"}
 """Families whose processors cut the sides of a wide image off."""
 PADDED = {
@@ -78,7 +72,7 @@ class Case:
     findings: dict[str, Finding]
 
 
-@pytest.fixture(scope="module", params=[name for name in FAMILIES if name not in REFUSED and name not in VERIFIED])
+@pytest.fixture(scope="module", params=CONTRACTED)
 def case(request) -> Case:
     missing = missing_package(request.param)
     if missing:

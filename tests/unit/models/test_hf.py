@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from wherelook import Explainer
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import FAMILIES, Pair, build, missing_package
+from wherelook.models.families import Pair, build, missing_package
 from wherelook.types import InputError, WherelookError
 
 # GLM-4V's processor in Transformers, on NumPy 2.
@@ -127,7 +127,7 @@ def test_generation_is_greedy_and_settings_of_sampling_do_not_disturb_it(model):
         configuration.update(do_sample=False, temperature=None, top_p=None, top_k=None)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if missing_package(name) is None])
+@pytest.mark.parametrize("name", [name for name in CONTRACTED if missing_package(name) is None])
 def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
     model = VisionLanguageModel(*build(name))
     prompt = model.encode(PICTURE, "Why?")

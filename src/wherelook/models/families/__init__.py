@@ -13,23 +13,17 @@ from collections.abc import Callable
 import torch
 
 from wherelook.models.families.cambrian import cambrian, cambrian_phi3
+from wherelook.models.families.crops import molmo2, step3p7
 from wherelook.models.families.early import blip, emu3, idefics, kosmos2, kosmos2_5
 from wherelook.models.families.flattened import (
     cohere_compass,
     cosmos3_edge,
     cosmos3_omni,
-    dots3_note,
-    glm5_next,
     hunyuan_vl,
     hyperclovax_vision_v2,
-    inkling2,
-    inkling_mm_model,
-    kimi_k25,
     lfm3_vl,
-    minimax_m3_vl,
     muse_glimmer,
     muse_spark,
-    qwen4_exp,
 )
 from wherelook.models.families.gemma import (
     diffusion_gemma,
@@ -88,6 +82,15 @@ from wherelook.models.families.single import (
     mistral_large4,
     pixtral,
 )
+from wherelook.models.families.sparse import (
+    dots3_note,
+    glm5_next,
+    inkling2,
+    inkling_mm_model,
+    kimi_k25,
+    minimax_m3_vl,
+    qwen4_exp,
+)
 from wherelook.models.families.tiled import (
     aya_vision,
     cohere2_vision,
@@ -98,12 +101,10 @@ from wherelook.models.families.tiled import (
     lfm2_vl,
     llama4,
     mllama,
-    molmo2,
     ovis2,
     pp_chart2table,
     qianfan_ocr,
     smolvlm,
-    step3p7,
 )
 
 FAMILIES: dict[str, Callable[[], Pair]] = {

@@ -13,7 +13,6 @@ from wherelook.models.families.parts import (
     make_chat_template,
     make_processor,
     make_tokenizer,
-    text_settings,
     token_ids,
     vision_settings,
 )

@@ -45,9 +45,7 @@ def _sam() -> dict[str, Any]:
 
 def _processor(family: str, image_processor: str) -> Any:
     processor: Any = getattr(transformers, f"{family}Processor")(
-        image_processor=getattr(transformers, image_processor)(
-            size=square(GLOBAL_SIDE), tile_size=LOCAL_SIDE
-        ),
+        image_processor=getattr(transformers, image_processor)(size=square(GLOBAL_SIDE), tile_size=LOCAL_SIDE),
         tokenizer=make_tokenizer(extra=["<image>"], adds_begin=True),
         patch_size=PATCH_SIDE,
         downsample_ratio=4,
