@@ -228,8 +228,8 @@ class VisionLanguageModel:
     def _batches(self, images: Sequence[Image.Image], prompt: Prompt) -> bool:
         """Whether the processor makes of two equal prompts what a score does: every tensor once more, after itself.
 
-        Not so where it packs the images of a batch into one row, or numbers their patches through: a model is then asked
-        for one image at a time.
+        Not so where it packs the images of a batch into one row, or numbers their patches through. Such a model is
+        asked for one image at a time.
         """
         try:
             twice = self._process(images, prompt.text, copies=2)

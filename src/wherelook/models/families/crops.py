@@ -10,6 +10,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     square,
@@ -26,8 +27,12 @@ def molmo2() -> Pair:
     processor = make_processor(
         transformers.Molmo2Processor,
         video_processor="Molmo2VideoProcessor",
-        image_processor=transformers.Molmo2ImageProcessor(
-            size=square(6 * PATCH_SIDE), max_crops=6, overlap_margins=[1, 1], patch_size=PATCH_SIDE
+        image_processor=make_image_processor(
+            "Molmo2ImageProcessor",
+            size=square(6 * PATCH_SIDE),
+            max_crops=6,
+            overlap_margins=[1, 1],
+            patch_size=PATCH_SIDE,
         ),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<|image|>"),
@@ -65,8 +70,8 @@ def step3p7() -> Pair:
     markers = ["<im_patch>", "<im_start>", "<im_end>", "<patch_start>", "<patch_end>", "<patch_newline>"]
     tokenizer = make_tokenizer(extra=markers)
     processor = transformers.Step3p7Processor(
-        image_processor=transformers.Step3p7ImageProcessor(
-            size=square(3 * TILE_SIDE), patch_size=2 * TILE_SIDE, vision_patch_size=PATCH_SIDE
+        image_processor=make_image_processor(
+            "Step3p7ImageProcessor", size=square(3 * TILE_SIDE), patch_size=2 * TILE_SIDE, vision_patch_size=PATCH_SIDE
         ),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<im_patch>"),
@@ -84,6 +89,6 @@ def step3p7() -> Pair:
             "layer_types": ["sliding_attention", "full_attention"],
             "mlp_layer_types": ["dense", "sparse"],
         },
-        image_token_id=processor.image_token_id,
+        **token_ids(tokenizer, image_token_id="<im_patch>"),
     )
     return transformers.Step3p7ForConditionalGeneration(config), processor

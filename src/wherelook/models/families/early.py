@@ -15,6 +15,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_tokenizer,
     square,
     text_settings,
@@ -26,7 +27,7 @@ def idefics() -> Pair:
     """One stretched square, read through gated cross-attention after each layer; the prompt is a list of parts."""
     tokenizer = make_tokenizer(extra=["<fake_token_around_image>", "<image>"])
     processor = transformers.IdeficsProcessor(
-        image_processor=transformers.IdeficsImageProcessorPil(image_size=TILE_SIDE),
+        image_processor=make_image_processor("IdeficsImageProcessorPil", image_size=TILE_SIDE),
         tokenizer=tokenizer,
         image_size=TILE_SIDE,
     )
@@ -66,8 +67,8 @@ def kosmos2_5() -> Pair:
     tokens = 4
     named = {"image_token": "<image>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
     tokenizer = make_tokenizer(named=named)
-    processor = transformers.Kosmos2_5Processor(
-        image_processor=transformers.Kosmos2_5ImageProcessorPil(patch_size=square(PATCH_SIDE)),
+    processor: Any = transformers.Kosmos2_5Processor(
+        image_processor=make_image_processor("Kosmos2_5ImageProcessorPil", patch_size=square(PATCH_SIDE)),
         tokenizer=tokenizer,
         num_image_tokens=tokens,
     )

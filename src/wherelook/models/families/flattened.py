@@ -11,6 +11,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     text_settings,
@@ -42,8 +43,8 @@ def cohere_compass() -> Pair:
     processor = make_processor(
         transformers.CohereCompassProcessor,
         video_processor="CohereCompassVideoProcessor",
-        image_processor=transformers.CohereCompassImageProcessorPil(
-            size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
+        image_processor=make_image_processor(
+            "CohereCompassImageProcessorPil", size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
         ),
         tokenizer=make_tokenizer(extra=list(tokens.values())),
         chat_template=make_chat_template("<|VISION_START|><|IMAGE_PAD|><|VISION_END|>"),
@@ -83,8 +84,8 @@ def cosmos3_edge() -> Pair:
     processor = make_processor(
         transformers.Cosmos3EdgeProcessor,
         video_processor="Cosmos3EdgeVideoProcessor",
-        image_processor=transformers.Cosmos3EdgeImageProcessorPil(
-            size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
+        image_processor=make_image_processor(
+            "Cosmos3EdgeImageProcessorPil", size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
         ),
         tokenizer=make_tokenizer(extra=["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]),
         chat_template=make_chat_template("<|vision_start|><|image_pad|><|vision_end|>"),
@@ -139,8 +140,8 @@ def hunyuan_vl() -> Pair:
     named = {"image_token": "<|image|>", "image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>"}
     tokenizer = make_tokenizer(named=named, extra=["<|image_newline|>"])
     processor = transformers.HunYuanVLProcessor(
-        image_processor=transformers.HunYuanVLImageProcessorPil(
-            size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
+        image_processor=make_image_processor(
+            "HunYuanVLImageProcessorPil", size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
         ),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<|image_start|><|image|><|image_end|>"),
@@ -215,7 +216,7 @@ def muse_spark() -> Pair:
 
 
 def _muse_image_processor() -> Any:
-    return transformers.MuseGlimmerImageProcessor(patch_size=PATCH_SIDE, merge_size=2, max_image_tokens=36)
+    return make_image_processor("MuseGlimmerImageProcessor", patch_size=PATCH_SIDE, merge_size=2, max_image_tokens=36)
 
 
 def _muse_settings(tokenizer: Any) -> dict[str, Any]:

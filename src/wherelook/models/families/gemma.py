@@ -12,6 +12,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     square,
@@ -96,8 +97,8 @@ def gemma4_unified() -> Pair:
         transformers.Gemma4UnifiedProcessor,
         video_processor="Gemma4UnifiedVideoProcessor",
         feature_extractor=transformers.Gemma4UnifiedAudioFeatureExtractor(),
-        image_processor=transformers.Gemma4UnifiedImageProcessor(
-            patch_size=PATCH_SIDE, max_soft_tokens=70, pooling_kernel_size=3
+        image_processor=make_image_processor(
+            "Gemma4UnifiedImageProcessor", patch_size=PATCH_SIDE, max_soft_tokens=70, pooling_kernel_size=3
         ),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<|image|>", begin=BEGIN_OF_TEXT),
@@ -190,7 +191,7 @@ def gemma3n() -> Pair:
     return transformers.Gemma3nForConditionalGeneration(config), processor
 
 
-def _gemma4_ids(tokenizer: Any) -> dict[str, int]:
+def _gemma4_ids(tokenizer: Any) -> dict[str, Any]:
     return {
         "boi_token_id": tokenizer.boi_token_id,
         "eoi_token_id": tokenizer.eoi_token_id,

@@ -11,6 +11,7 @@ from wherelook.models.families.parts import (
     TILE_SIDE,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     token_ids,
@@ -67,8 +68,12 @@ def _minicpm(generation: str, tokenizer: Any, *, image_processor: str, downsampl
     processor = make_processor(
         getattr(transformers, f"{generation}Processor"),
         video_processor=video_processor,
-        image_processor=getattr(transformers, image_processor)(
-            scale_resolution=SLICE_SIDE, patch_size=PATCH_SIDE, max_slice_nums=6, downsample_mode=downsample_mode
+        image_processor=make_image_processor(
+            image_processor,
+            scale_resolution=SLICE_SIDE,
+            patch_size=PATCH_SIDE,
+            max_slice_nums=6,
+            downsample_mode=downsample_mode,
         ),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<|image_pad|>\n"),

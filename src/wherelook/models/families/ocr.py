@@ -38,6 +38,7 @@ def _sam() -> dict[str, Any]:
         "mlp_dim": 2 * WIDTH,
         "output_channels": 16,
         "downsample_channels": [16, WIDTH],
+        "num_hidden_layers": 1,
         "window_size": 8,
         "global_attn_indexes": [],
     }
@@ -45,7 +46,7 @@ def _sam() -> dict[str, Any]:
 
 def _processor(family: str, image_processor: str) -> Any:
     processor: Any = getattr(transformers, f"{family}Processor")(
-        image_processor=getattr(transformers, image_processor)(size=square(GLOBAL_SIDE), tile_size=LOCAL_SIDE),
+        image_processor=make_image_processor(image_processor, size=square(GLOBAL_SIDE), tile_size=LOCAL_SIDE),
         tokenizer=make_tokenizer(extra=["<image>"], adds_begin=True),
         patch_size=PATCH_SIDE,
         downsample_ratio=4,

@@ -12,6 +12,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     square,
@@ -65,7 +66,6 @@ def qwen2_5_omni_thinker() -> Pair:
             audio_start_token_id="<|audio_bos|>",
             audio_end_token_id="<|audio_eos|>",
         ),
-        vision_start_token_id=processor.tokenizer.vision_bos_token_id,
     )
     return transformers.Qwen2_5OmniThinkerForConditionalGeneration(config), processor
 
@@ -89,7 +89,6 @@ def qwen3_omni_moe_thinker() -> Pair:
             audio_token_id="<|AUDIO|>",
             audio_start_token_id="<|audio_bos|>",
         ),
-        vision_start_token_id=processor.tokenizer.vision_bos_token_id,
     )
     return transformers.Qwen3OmniMoeThinkerForConditionalGeneration(config), processor
 
@@ -101,8 +100,8 @@ def nemotron_h_omni() -> Pair:
     processor = make_processor(
         transformers.NemotronH_Omni_Reasoning_V3Processor,
         video_processor="NemotronH_Omni_Reasoning_V3VideoProcessor",
-        image_processor=transformers.NemotronH_Omni_Reasoning_V3ImageProcessor(
-            patch_size=PATCH_SIDE, min_num_patches=16, max_num_patches=144
+        image_processor=make_image_processor(
+            "NemotronH_Omni_Reasoning_V3ImageProcessor", patch_size=PATCH_SIDE, min_num_patches=16, max_num_patches=144
         ),
         feature_extractor=transformers.ParakeetFeatureExtractor(),
         tokenizer=tokenizer,
@@ -145,7 +144,7 @@ def pi0() -> Pair:
     """A policy of a robot: PaliGemma, and a second transformer that makes actions of what it sees and of its state."""
     tokenizer = make_tokenizer()
     processor = transformers.PI0Processor(
-        image_processor=transformers.PI0ImageProcessor(size=square(TILE_SIDE), image_seq_length=16),
+        image_processor=make_image_processor("PI0ImageProcessor", size=square(TILE_SIDE), image_seq_length=16),
         tokenizer=tokenizer,
         max_state_dim=4,
         chunk_size=4,
@@ -173,7 +172,7 @@ def perception_lm() -> Pair:
     processor = make_processor(
         transformers.PerceptionLMProcessor,
         video_processor="PerceptionLMVideoProcessor",
-        image_processor=transformers.PerceptionLMImageProcessor(tile_size=TILE_SIDE, max_num_tiles=6),
+        image_processor=make_image_processor("PerceptionLMImageProcessor", tile_size=TILE_SIDE, max_num_tiles=6),
         tokenizer=tokenizer,
         patch_size=PATCH_SIDE,
         pooling_ratio=2,

@@ -13,6 +13,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     text_settings,
@@ -90,7 +91,9 @@ def kimi_k25() -> Pair:
     processor = make_processor(
         transformers.Kimi_K25Processor,
         video_processor="Kimi_K25VideoProcessor",
-        image_processor=transformers.Kimi_K25ImageProcessor(max_patches=144, patch_size=PATCH_SIDE, merge_size=2),
+        image_processor=make_image_processor(
+            "Kimi_K25ImageProcessor", max_patches=144, patch_size=PATCH_SIDE, merge_size=2
+        ),
         tokenizer=make_tokenizer(extra=list(tokens.values())),
         chat_template=make_chat_template("<|media_begin|><|media_pad|><|media_end|>"),
     )
@@ -115,8 +118,8 @@ def minimax_m3_vl() -> Pair:
     processor = make_processor(
         transformers.MiniMaxM3VLProcessor,
         video_processor="MiniMaxM3VLVideoProcessor",
-        image_processor=transformers.MiniMaxM3VLImageProcessor(
-            size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
+        image_processor=make_image_processor(
+            "MiniMaxM3VLImageProcessor", size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
         ),
         tokenizer=make_tokenizer(extra=tokens),
         chat_template=make_chat_template(tokens[0]),
@@ -148,8 +151,8 @@ def glm5_next() -> Pair:
     processor = make_processor(
         transformers.Glm5NextProcessor,
         video_processor="Glm5NextVideoProcessor",
-        image_processor=transformers.Glm5NextImageProcessorPil(
-            patch_size=PATCH_SIDE, merge_size=2, min_image_tokens=4, max_image_tokens=36
+        image_processor=make_image_processor(
+            "Glm5NextImageProcessorPil", patch_size=PATCH_SIDE, merge_size=2, min_image_tokens=4, max_image_tokens=36
         ),
         tokenizer=make_tokenizer(extra=list(GLM_TOKENS.values())),
         chat_template=make_chat_template("<|begin_of_image|><|image|><|end_of_image|>"),
@@ -252,7 +255,9 @@ def inkling_mm_model() -> Pair:
     )
     processor = transformers.InklingProcessor(
         feature_extractor=transformers.InklingFeatureExtractor(),
-        image_processor=transformers.InklingImageProcessor(size={"height": 16, "width": 16}, rescale_image_frac=0.4),
+        image_processor=make_image_processor(
+            "InklingImageProcessor", size={"height": 16, "width": 16}, rescale_image_frac=0.4
+        ),
         tokenizer=tokenizer,
         image_bos_token="<|content_image|>",
         audio_bos_token="<|content_audio|>",
@@ -282,7 +287,7 @@ def inkling2() -> Pair:
     """Squares of the padded image, each cut into four patches for the vision tower and merged again."""
     tokenizer = make_tokenizer(named={"image_token": "<|image|>"})
     processor = transformers.Inkling2Processor(
-        image_processor=transformers.Inkling2ImageProcessor(size={"height": 40, "width": 40}),
+        image_processor=make_image_processor("Inkling2ImageProcessor", size={"height": 40, "width": 40}),
         tokenizer=tokenizer,
         chat_template=make_chat_template("<|image|>"),
     )

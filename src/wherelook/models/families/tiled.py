@@ -13,6 +13,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     square,
@@ -324,7 +325,7 @@ def granite_docling() -> Pair:
     """As Idefics3, with four times as many tokens a tile, and features added inside the decoder."""
     tokenizer = _tile_marker_tokenizer()
     processor = transformers.GraniteDoclingProcessor(
-        image_processor=transformers.GraniteDoclingImageProcessorPil(size=square(TILE_SIDE), max_patches=6),
+        image_processor=make_image_processor("GraniteDoclingImageProcessorPil", size=square(TILE_SIDE), max_patches=6),
         tokenizer=tokenizer,
         image_seq_len=1,
         chat_template=make_chat_template("<image>"),
