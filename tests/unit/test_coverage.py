@@ -16,7 +16,7 @@ from wherelook.types import InputError
 def test_a_family_that_works():
     report = verify_family("llava", "LlavaForConditionalGeneration")
     assert (report.works, report.reason) == (True, "")
-    assert [check.name for check in report.checks][-3:] == ["batching", "memory", "explanation"]
+    assert [check.name for check in report.checks][-3:] == ["gradient", "memory", "explanation"]
     assert all(check.passed for check in report.checks)
     assert report.checks[-1].measured.startswith("ok, with maps of ")
 

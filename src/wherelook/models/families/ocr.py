@@ -10,6 +10,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_tokenizer,
     square,
     text_settings,

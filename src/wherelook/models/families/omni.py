@@ -54,7 +54,7 @@ def _omni_processor(processor_class: type) -> Any:
 def qwen2_5_omni_thinker() -> Pair:
     """Qwen2.5-VL that also hears."""
     processor = _omni_processor(transformers.Qwen2_5OmniProcessor)
-    config = transformers.Qwen2_5OmniThinkerConfig(
+    config: Any = transformers.Qwen2_5OmniThinkerConfig(
         text_config={**text_settings(processor.tokenizer), "rope_parameters": dict(ROTARY_SECTIONS)},
         vision_config=vision_tower(window_size=32, fullatt_block_indexes=[1]),
         audio_config=HEARING,
@@ -67,13 +67,14 @@ def qwen2_5_omni_thinker() -> Pair:
             audio_end_token_id="<|audio_eos|>",
         ),
     )
+    config.vision_start_token_id = processor.tokenizer.vision_bos_token_id  # the whole model's, which the thinker reads
     return transformers.Qwen2_5OmniThinkerForConditionalGeneration(config), processor
 
 
 def qwen3_omni_moe_thinker() -> Pair:
     """Qwen3-VL with experts that also hears."""
     processor = _omni_processor(transformers.Qwen3OmniMoeProcessor)
-    config = transformers.Qwen3OmniMoeThinkerConfig(
+    config: Any = transformers.Qwen3OmniMoeThinkerConfig(
         text_config={
             **text_settings(processor.tokenizer),
             **EXPERTS,
@@ -90,6 +91,7 @@ def qwen3_omni_moe_thinker() -> Pair:
             audio_start_token_id="<|audio_bos|>",
         ),
     )
+    config.vision_start_token_id = processor.tokenizer.vision_bos_token_id
     return transformers.Qwen3OmniMoeThinkerForConditionalGeneration(config), processor
 
 
