@@ -118,8 +118,8 @@ def probe(process: Process, *sizes: Size) -> Geometry:
     pixel_names = [name for name, difference in range_of.items() if difference.abs().max() > 0]
     if not pixel_names and black:
         raise InputError(
-            "a black and a white image give the model the same pixels: its processor normalises each image by itself, "
-            "and what a mask hides would change what it leaves"
+            "a black and a white image give the model the same pixels: its processor normalises each image by itself "
+            "or ignores it, so that a mask cannot be followed through it"
         )
     if not pixel_names:
         raise InputError("no pixels reach the model: is this its processor, and does it read images?")

@@ -209,6 +209,22 @@ def test_word_start_marks_become_spaces(model, monkeypatch):
     assert model.decode([2, 3, 4, 5, 6, 1]) == "The red cars."
 
 
+# ---- batches ----
+
+
+@pytest.mark.parametrize(("name", "largest"), [("llava", 16), ("minicpmv4_6", 1), ("molmo2", 1)])
+def test_a_model_whose_processor_packs_or_numbers_the_images_of_a_batch_is_asked_one_by_one(name, largest):
+    """MiniCPM-V's processor puts the slices of all images in one row; Molmo 2's numbers their patches through."""
+    if missing_package(name):
+        pytest.skip(f"{name} needs {missing_package(name)}")
+    model = VisionLanguageModel(*build(name))
+    score = model.score(model.encode(PICTURE, "Why?"), Image.new("RGB", PICTURE.size), (300, 65))
+    assert model.plan.largest == largest
+    both = score(torch.tensor([[[0.2]], [[0.8]]]))
+    torch.testing.assert_close(both[1:], score(torch.tensor([[[0.8]]])), atol=1e-5, rtol=0)
+    assert (both[0] - both[1]).abs().max() > 1e-4
+
+
 # ---- geometry ----
 
 
