@@ -40,7 +40,7 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 # there to cover the model families whose image processors need it (tests/torchvision_stub.py).
 $(VENV)/testable: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/test-only torchvision==0.28.0 num2words==0.5.14
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/test-only torchvision==0.28.0 num2words==0.5.14 timm==1.0.31
 	touch $@
 
 clean:

@@ -69,8 +69,8 @@ def check_model(model: VisionLanguageModel) -> list[Finding]:
         if add("score", lambda: _score(model, prompt, baseline, answer)):
             score = model.score(prompt, baseline, answer)
             add("views", lambda: _views(model, score))
-            add("gradient", lambda: _gradient(model, score))
             add("batching", lambda: _batching(model, score))
+            add("gradient", lambda: _gradient(model, score))
             add("memory", lambda: _memory(model))
     return findings
 

@@ -116,8 +116,13 @@ def probe(process: Process, *sizes: Size) -> Geometry:
     white = _floating(process(*(_constant(255, size) for size in sizes)))
     range_of = {name: white[name] - black[name] for name in black if white[name].shape == black[name].shape}
     pixel_names = [name for name, difference in range_of.items() if difference.abs().max() > 0]
+    if not pixel_names and black:
+        raise InputError(
+            "a black and a white image give the model the same pixels: its processor normalises each image by itself "
+            "or ignores it, so that a mask cannot be followed through it"
+        )
     if not pixel_names:
-        raise InputError("the processor's output does not depend on the image: is it an image processor?")
+        raise InputError("no pixels reach the model: is this its processor, and does it read images?")
 
     coordinates: dict[str, list[Tensor]] = {name: [] for name in pixel_names}
     lit = {name: torch.ones_like(range_of[name], dtype=torch.bool) for name in pixel_names}

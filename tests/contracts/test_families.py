@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from contracted import CONTRACTED
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
@@ -22,7 +23,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.geometry import views
 from wherelook.models import VisionLanguageModel, scoring
 from wherelook.models.economy import last_feed_forward
-from wherelook.models.families import FAMILIES, REFUSED, build, missing_package
+from wherelook.models.families import build, missing_package
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
 
@@ -50,9 +51,11 @@ PADDED = {
     "mini_gemini_hd",
     "cambrian",
     "cambrian_phi3",
+    "granite4_vision",
+    "inkling2",
 }
 """Families whose processors add a border to a wide image, or patches to a short sequence."""
-COMPUTED_WHOLE = {"llama4", "lfm2_vl", "ernie4_5_vl_moe", "blip-2", "instructblip", "git"}
+COMPUTED_WHOLE = {"llama4", "lfm2_vl", "ernie4_5_vl_moe", "blip-2", "instructblip", "git", "inkling2"}
 """Families whose last layer's feed-forward part has another name, or asks for more than the hidden states."""
 
 
@@ -69,7 +72,7 @@ class Case:
     findings: dict[str, Finding]
 
 
-@pytest.fixture(scope="module", params=[name for name in FAMILIES if name not in REFUSED])
+@pytest.fixture(scope="module", params=CONTRACTED)
 def case(request) -> Case:
     missing = missing_package(request.param)
     if missing:
@@ -102,7 +105,7 @@ def figure(finding: Finding, pattern: str) -> float:
 
 def test_every_check_passes(case):
     assert list(case.findings) == [
-        "prompt", "geometry", "answer", "teacher forcing", "score", "views", "gradient", "batching", "memory",
+        "prompt", "geometry", "answer", "teacher forcing", "score", "views", "batching", "gradient", "memory",
     ]  # fmt: skip
     assert all(finding.passed for finding in case.findings.values()), case.findings
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from contracted import CONTRACTED
 from toy import PixelScore
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
@@ -18,7 +19,7 @@ from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
 from wherelook.metrics import peak, replay
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import FAMILIES, REFUSED, build, missing_package
+from wherelook.models.families import build, missing_package
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.sheet import columns, split
 from wherelook.types import SeveralImages
@@ -43,7 +44,7 @@ class Case:
     score: HuggingFaceScore
 
 
-@pytest.fixture(scope="module", params=[name for name in FAMILIES if name not in REFUSED and name not in ONE_IMAGE])
+@pytest.fixture(scope="module", params=[name for name in CONTRACTED if name not in ONE_IMAGE])
 def case(request) -> Case:
     missing = missing_package(request.param)
     if missing:

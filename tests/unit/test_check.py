@@ -15,7 +15,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 
-NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "views", "gradient", "batching", "memory"]
+NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "views", "batching", "gradient", "memory"]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def is_scoring(inputs: dict) -> bool:
 
 def wrap_processor(model: VisionLanguageModel, change) -> None:
     process = model._process
-    model._process = lambda image, text: change(process, image, text)
+    model._process = lambda image, text, **options: change(functools.partial(process, **options), image, text)
 
 
 def test_a_model_that_works_passes_everything(model):

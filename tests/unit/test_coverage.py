@@ -16,7 +16,7 @@ from wherelook.types import InputError
 def test_a_family_that_works():
     report = verify_family("llava", "LlavaForConditionalGeneration")
     assert (report.works, report.reason) == (True, "")
-    assert [check.name for check in report.checks][-3:] == ["batching", "memory", "explanation"]
+    assert [check.name for check in report.checks][-3:] == ["gradient", "memory", "explanation"]
     assert all(check.passed for check in report.checks)
     assert report.checks[-1].measured.startswith("ok, with maps of ")
 
@@ -36,11 +36,11 @@ def test_a_family_that_cannot_be_built_says_why(monkeypatch):
 def test_what_cannot_be_tried_costs_nothing_and_unknown_names_are_refused():
     steps: list[tuple[int, int]] = []
     reports = list(
-        verify_families(["florence2", "evolla"], progress=lambda stage, done, total: steps.append((done, total)))
+        verify_families(["florence2", "fuyu"], progress=lambda stage, done, total: steps.append((done, total)))
     )
     assert [(report.family, report.works, report.checks) for report in reports] == [
         ("florence2", False, ()),
-        ("evolla", False, ()),
+        ("fuyu", False, ()),
     ]
     assert steps == [(0, 2), (1, 2), (2, 2)]
     with pytest.raises(InputError, match="no model family 'lava'; `wherelook models` lists them"):

@@ -443,8 +443,8 @@ def test_a_processor_that_looks_at_the_content_is_refused(explainer, monkeypatch
     model = VisionLanguageModel(explainer.model.model, explainer.model.processor)
     process = model._process
 
-    def normalised(image, text):
-        inputs = process(image, text)
+    def normalised(image, text, **options):
+        inputs = process(image, text, **options)
         pixels = inputs["pixel_values"]
         return inputs | {"pixel_values": (pixels - pixels.mean()) / (pixels.std() + 0.1)}
 

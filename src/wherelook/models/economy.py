@@ -80,8 +80,24 @@ def last_feed_forward(model: nn.Module) -> nn.Module | None:
     last = sum(layer is decoder.layers[-1] for layer in decoder.layers)
     if uses > 1 or last > 1:
         return None
+    if any(_mixes_places(name, child) for name, child in decoder.layers[-1].named_children()):
+        return None
     # A mixture of experts asked for whom it asked at every place.
     configurations = (getattr(module, "config", None) for module in (model, decoder))
     if any(getattr(configuration, "output_router_logits", False) for configuration in configurations):
         return None
     return part
+
+
+def _mixes_places(name: str, child: nn.Module) -> bool:
+    """Whether a part of a layer besides attention and feed-forward might read several places of what they put out.
+
+    Such as a convolution after the feed-forward part. Linear maps and norms treat every place by itself.
+    """
+    if name == FEED_FORWARD or name.endswith(("attn", "attention")):
+        return False
+    return any(
+        not isinstance(module, nn.Linear) and not type(module).__name__.endswith("Norm")
+        for module in child.modules()
+        if next(module.parameters(recurse=False), None) is not None
+    )

@@ -98,6 +98,7 @@ class VisionLanguageModel:
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
         self._accepted = set(inspect.signature(inner.forward).parameters)
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
+        self._takes_batches: bool | None = None
 
     @classmethod
     def from_pretrained(
@@ -196,19 +197,24 @@ class VisionLanguageModel:
             self.geometry(*_sizes(images))  # here, and not after it has answered, it shows that one is dropped
         return Prompt(text, self._process(images, text))
 
-    def _process(self, images: Sequence[Image.Image], text: str) -> dict[str, Tensor]:
+    def _process(self, images: Sequence[Image.Image], text: str, *, copies: int = 1) -> dict[str, Tensor]:
+        """The tensors that the model takes, of a batch of `copies` equal prompts."""
         options: dict[str, Any] = {"return_tensors": "pt"}
         begin = self.tokenizer.bos_token
         if begin and text.startswith(begin):  # the chat template has written it: once is enough
             options["add_special_tokens"] = False
+        # Rotary positions in several axes need to be told which tokens are the image's; some processors tell if asked.
+        if "mm_token_type_ids" in self._accepted and hasattr(self.processor, "return_mm_token_type_ids"):
+            options["return_mm_token_type_ids"] = True
         # Some processors want a list of images per text. To those that take either, a plain list of several images may
         # mean one for each of several texts.
-        forms = ([*images], [[*images]]) if len(images) == 1 else ([[*images]], [*images])
+        flat, nested = [*images] * copies, [[*images]] * copies
+        forms = (flat, nested) if len(images) == 1 else (nested, flat)
         try:
             try:
-                output = self.processor(text=[text], images=forms[0], **options)
+                output = self.processor(text=[text] * copies, images=forms[0], **options)
             except (ValueError, TypeError, IndexError):
-                output = self.processor(text=[text], images=forms[1], **options)
+                output = self.processor(text=[text] * copies, images=forms[1], **options)
         except (ValueError, TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
             reason = " ".join(str(error).split())[:300]
             sizes = ", ".join(f"{one.width} x {one.height}" for one in images)
@@ -219,6 +225,19 @@ class VisionLanguageModel:
             for name, value in output.items()
             if isinstance(value, Tensor) and name in self._accepted and name != "labels"
         }
+
+    def _batches(self, images: Sequence[Image.Image], prompt: Prompt) -> bool:
+        """Whether the processor makes of two equal prompts what a score does: every tensor once more, after itself.
+
+        Not so where it packs the images of a batch into one row, or numbers their patches through. Such a model is
+        asked for one image at a time.
+        """
+        try:
+            twice = self._process(images, prompt.text, copies=2)
+            once = self._process(images, prompt.text)
+        except InputError:  # it takes one prompt at a time, which says nothing about the model
+            return True
+        return all(torch.equal(twice[name], torch.cat([value, value])) for name, value in once.items())
 
     def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
         """Token ids of the greedy answer, without the end token.
@@ -366,6 +385,10 @@ class VisionLanguageModel:
     def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
         """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size."""
         geometry = self.geometry(*_sizes(baseline))
+        if self._takes_batches is None:
+            self._takes_batches = self._batches(_listed(baseline), prompt)
+        if not self._takes_batches:
+            self.plan.largest = 1
         names = geometry.tensors.keys()
         shapes = tuple(tuple(prompt.inputs[name].shape) for name in names)
         self.plan.begin((prompt.inputs["input_ids"].shape[1] + len(answer), shapes))

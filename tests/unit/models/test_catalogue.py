@@ -13,7 +13,7 @@ def test_every_family_that_is_tested_is_listed_and_encoder_decoders_are_not_offe
     assert {name for name, text in support.items() if text == "tested"} == set(FAMILIES) - set(REFUSED)
     assert support["florence2"] == "no: encoder-decoder"
     assert support["chameleon"].startswith("no: the image becomes discrete codes")
-    assert support["evolla"] == "not tested"
+    assert support["fuyu"] == "not tested"
     assert list(support) == sorted(support)
     assert VARIANTS.keys() <= FAMILIES.keys()
 
@@ -21,7 +21,7 @@ def test_every_family_that_is_tested_is_listed_and_encoder_decoders_are_not_offe
 def test_an_obstacle_is_named_and_only_where_there_is_one():
     assert obstacle("llava") is None
     assert obstacle("florence2") == "an encoder-decoder model; only decoder models are supported"
-    assert obstacle("evolla") == "not tested: there is no recipe for a tiny model of it"
+    assert obstacle("fuyu") == "not tested: there is no recipe for a tiny model of it"
 
 
 def test_a_missing_package_is_an_obstacle(monkeypatch):

@@ -91,6 +91,13 @@ def test_a_part_that_also_serves_another_layer_is_left_alone():
     assert last_feed_forward(model) is None
 
 
+@pytest.mark.parametrize(("part", "left_out"), [(nn.Conv1d(3, 3, 2), False), (nn.LayerNorm(3), True)])
+def test_a_layer_with_a_part_that_reads_several_places_is_left_alone(part, left_out):
+    model = Model(Double())
+    model.decoder.layers[-1].after = part
+    assert (last_feed_forward(model) is not None) is left_out
+
+
 def test_a_model_that_is_asked_for_its_routers_is_left_alone():
     model = Model(Double())
     model.decoder.config = SimpleNamespace(output_router_logits=True)

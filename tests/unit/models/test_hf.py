@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from wherelook import Explainer
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import FAMILIES, Pair, build, missing_package
+from wherelook.models.families import Pair, build, missing_package
 from wherelook.types import InputError, WherelookError
 
 # GLM-4V's processor in Transformers, on NumPy 2.
@@ -127,7 +127,7 @@ def test_generation_is_greedy_and_settings_of_sampling_do_not_disturb_it(model):
         configuration.update(do_sample=False, temperature=None, top_p=None, top_k=None)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if missing_package(name) is None])
+@pytest.mark.parametrize("name", [name for name in CONTRACTED if missing_package(name) is None])
 def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
     model = VisionLanguageModel(*build(name))
     prompt = model.encode(PICTURE, "Why?")
@@ -207,6 +207,22 @@ def test_word_start_marks_become_spaces(model, monkeypatch):
     monkeypatch.setattr(model.processor, "tokenizer", word_start_tokenizer())
     assert model.pieces([2, 3, 4, 5, 6, 1]) == ["The", " red", " car", "s", ".", ""]
     assert model.decode([2, 3, 4, 5, 6, 1]) == "The red cars."
+
+
+# ---- batches ----
+
+
+@pytest.mark.parametrize(("name", "largest"), [("llava", 16), ("minicpmv4_6", 1), ("molmo2", 1)])
+def test_a_model_whose_processor_packs_or_numbers_the_images_of_a_batch_is_asked_one_by_one(name, largest):
+    """MiniCPM-V's processor puts the slices of all images in one row; Molmo 2's numbers their patches through."""
+    if missing_package(name):
+        pytest.skip(f"{name} needs {missing_package(name)}")
+    model = VisionLanguageModel(*build(name))
+    score = model.score(model.encode(PICTURE, "Why?"), Image.new("RGB", PICTURE.size), (300, 65))
+    assert model.plan.largest == largest
+    both = score(torch.tensor([[[0.2]], [[0.8]]]))
+    torch.testing.assert_close(both[1:], score(torch.tensor([[[0.8]]])), atol=1e-5, rtol=0)
+    assert (both[0] - both[1]).abs().max() > 1e-4
 
 
 # ---- geometry ----

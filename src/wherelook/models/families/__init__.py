@@ -13,12 +13,51 @@ from collections.abc import Callable
 import torch
 
 from wherelook.models.families.cambrian import cambrian, cambrian_phi3
-from wherelook.models.families.gemma import gemma3, gemma4, paligemma, shieldgemma2
+from wherelook.models.families.crops import molmo2, step3p7
+from wherelook.models.families.early import blip, emu3, idefics, kosmos2, kosmos2_5
+from wherelook.models.families.flattened import (
+    cohere_compass,
+    cosmos3_edge,
+    cosmos3_omni,
+    hunyuan_vl,
+    hyperclovax_vision_v2,
+    lfm3_vl,
+    muse_glimmer,
+    muse_spark,
+)
+from wherelook.models.families.gemma import (
+    diffusion_gemma,
+    gemma3,
+    gemma3n,
+    gemma4,
+    gemma4_unified,
+    paligemma,
+    shieldgemma2,
+)
 from wherelook.models.families.glm import glm4v, glm4v_moe, glm46v, glm_ocr, glmga
-from wherelook.models.families.llava import llava, llava_next, llava_next_video, llava_onevision, video_llava, vipllava
+from wherelook.models.families.llava import (
+    fast_vlm,
+    granite4_vision,
+    llava,
+    llava_next,
+    llava_next_video,
+    llava_onevision,
+    video_llava,
+    vipllava,
+)
+from wherelook.models.families.minicpm import minicpm_ocr, minicpmv4_6, minicpmv4_7
 from wherelook.models.families.native import mini_gemini, mini_gemini_hd
+from wherelook.models.families.ocr import deepseek_ocr2, unlimited_ocr
+from wherelook.models.families.omni import (
+    evolla,
+    nemotron_h_omni,
+    perception_lm,
+    pi0,
+    qwen2_5_omni_thinker,
+    qwen3_omni_moe_thinker,
+)
 from wherelook.models.families.parts import Pair, only_generate_words, spread_weights
-from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip
+from wherelook.models.families.queries import aria, blip_2, idefics2, instructblip, instructblipvideo
 from wherelook.models.families.qwen import (
     ernie4_5_vl_moe,
     exaone4_5,
@@ -39,12 +78,24 @@ from wherelook.models.families.single import (
     janus,
     lighton_ocr,
     mistral3,
+    mistral4,
+    mistral_large4,
     pixtral,
+)
+from wherelook.models.families.sparse import (
+    dots3_note,
+    glm5_next,
+    inkling2,
+    inkling_mm_model,
+    kimi_k25,
+    minimax_m3_vl,
+    qwen4_exp,
 )
 from wherelook.models.families.tiled import (
     aya_vision,
     cohere2_vision,
     got_ocr2,
+    granite_docling,
     idefics3,
     internvl,
     lfm2_vl,
@@ -63,7 +114,10 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "vipllava": vipllava,
     "llava_next_video": llava_next_video,
     "video_llava": video_llava,
+    "granite4_vision": granite4_vision,
+    "fast_vlm": fast_vlm,
     "idefics3": idefics3,
+    "granite_docling": granite_docling,
     "smolvlm": smolvlm,
     "internvl": internvl,
     "aya_vision": aya_vision,
@@ -85,12 +139,39 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "video_llama_3": video_llama_3,
     "paddleocr_vl": paddleocr_vl,
     "ernie4_5_vl_moe": ernie4_5_vl_moe,
+    "cohere_compass": cohere_compass,
+    "cosmos3_edge": cosmos3_edge,
+    "cosmos3_omni": cosmos3_omni,
+    "hyperclovax_vision_v2": hyperclovax_vision_v2,
+    "lfm3_vl": lfm3_vl,
+    "qwen4_exp": qwen4_exp,
+    "hunyuan_vl": hunyuan_vl,
+    "kimi_k25": kimi_k25,
+    "inkling_mm_model": inkling_mm_model,
+    "inkling2": inkling2,
+    "minimax_m3_vl": minimax_m3_vl,
+    "muse_glimmer": muse_glimmer,
+    "muse_spark": muse_spark,
+    "glm5_next": glm5_next,
+    "dots3_note": dots3_note,
+    "qwen2_5_omni_thinker": qwen2_5_omni_thinker,
+    "qwen3_omni_moe_thinker": qwen3_omni_moe_thinker,
+    "nemotron_h_omni": nemotron_h_omni,
+    "molmo2": molmo2,
+    "perception_lm": perception_lm,
+    "step3p7": step3p7,
+    "minicpmv4_6": minicpmv4_6,
+    "minicpmv4_7": minicpmv4_7,
+    "minicpm_ocr": minicpm_ocr,
     "glm4v": glm4v,
     "glm4v_moe": glm4v_moe,
     "glm46v": glm46v,
     "glmga": glmga,
     "glm_ocr": glm_ocr,
     "gemma3": gemma3,
+    "gemma4_unified": gemma4_unified,
+    "diffusion_gemma": diffusion_gemma,
+    "gemma3n": gemma3n,
     "paligemma": paligemma,
     "gemma4": gemma4,
     "shieldgemma2": shieldgemma2,
@@ -98,14 +179,26 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "aria": aria,
     "blip-2": blip_2,
     "instructblip": instructblip,
+    "instructblipvideo": instructblipvideo,
     "deepseek_vl_hybrid": deepseek_vl_hybrid,
     "pixtral": pixtral,
     "mistral3": mistral3,
+    "mistral_large4": mistral_large4,
+    "mistral4": mistral4,
+    "deepseek_ocr2": deepseek_ocr2,
+    "unlimited_ocr": unlimited_ocr,
     "lighton_ocr": lighton_ocr,
     "deepseek_vl": deepseek_vl,
     "janus": janus,
     "git": git,
     "chameleon": chameleon,
+    "idefics": idefics,
+    "kosmos-2": kosmos2,
+    "kosmos-2.5": kosmos2_5,
+    "blip": blip,
+    "emu3": emu3,
+    "pi0": pi0,
+    "evolla": evolla,
     "mini_gemini": mini_gemini,
     "mini_gemini_hd": mini_gemini_hd,
     "cambrian": cambrian,
@@ -121,13 +214,45 @@ VARIANTS: dict[str, str] = {
 }
 """Families that Transformers' list lacks, and their classes: its own under another processor, and this package's."""
 
-REFUSED: dict[str, str] = {"chameleon": "the image becomes discrete codes, through which no gradient passes"}
+_DISCRETE = "the image becomes discrete codes, through which no gradient passes"
+REFUSED: dict[str, str] = {
+    "chameleon": _DISCRETE,
+    "emu3": _DISCRETE,
+    "kosmos-2.5": "each image is normalised by its own mean and deviation, which a mask cannot follow",
+    "hunyuan_vl": "its positions count the images of a batch through, which changes answers; --batch-size 1 works",
+    "unlimited_ocr": "its processor gives the number of tiles as a list, which is not handed on",
+    "blip": "its generation drops the prompt's last token, which its forward reads",
+    "diffusion_gemma": "it writes the words of an answer together, not one after the other",
+    "instructblipvideo": "it reads videos of four frames, not images",
+    "mistral4": "the class that Transformers lists is the language model alone",
+    "pi0": "it makes movements of a robot, not words",
+    "evolla": "it reads proteins, not images",
+}
 """Families that can be built and do not work. `wherelook models --verify` measures it again."""
 
 NEEDS: dict[str, str] = {
     "smolvlm": "num2words",
     "pixtral": "torchvision",
     "mistral3": "torchvision",
+    "mistral_large4": "torchvision",
+    "mistral4": "torchvision",
+    "kimi_k25": "torchvision",
+    "minimax_m3_vl": "torchvision",
+    "minicpm_ocr": "torchvision",
+    "unlimited_ocr": "torchvision",
+    "inkling_mm_model": "torchvision",
+    "inkling2": "torchvision",
+    "muse_glimmer": "torchvision",
+    "muse_spark": "torchvision",
+    "molmo2": "torchvision",
+    "step3p7": "torchvision",
+    "nemotron_h_omni": "torchvision",
+    "gemma4_unified": "torchvision",
+    "instructblipvideo": "torchvision",
+    "pi0": "torchvision",
+    "perception_lm": "timm",
+    "gemma3n": "timm",
+    "fast_vlm": "timm",
     "cohere2_vision": "torchvision",
     "llama4": "torchvision",
     "lfm2_vl": "torchvision",
@@ -152,5 +277,6 @@ def build(name: str, *, seed: int = 0) -> Pair:
         torch.manual_seed(seed)
         model, processor = FAMILIES[name]()
     spread_weights(model, torch.Generator().manual_seed(seed))
-    only_generate_words(model, processor.tokenizer)
+    if model.can_generate():
+        only_generate_words(model, processor.tokenizer)
     return model.float().eval().requires_grad_(False), processor

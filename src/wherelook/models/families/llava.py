@@ -156,3 +156,56 @@ def video_llava() -> Pair:
         image_seq_length=36,
     )
     return transformers.VideoLlavaForConditionalGeneration(config), processor
+
+
+def granite4_vision() -> Pair:
+    """As LLaVA-NeXT, with queries that ask windows of features, and features added inside the decoder."""
+    tokenizer = make_tokenizer(extra=["<image>"], adds_begin=True)
+    processor = transformers.Granite4VisionProcessor(
+        image_processor=transformers.LlavaNextImageProcessorPil(
+            size={"shortest_edge": TILE_SIDE}, crop_size=square(TILE_SIDE), image_grid_pinpoints=TILE_GRIDS
+        ),
+        tokenizer=tokenizer,
+        patch_size=PATCH_SIDE,
+        vision_feature_select_strategy="full",
+        downsample_rate="1/2",
+        chat_template=make_chat_template("<image>\n"),
+    )
+    vision = {**vision_settings(), "hidden_size": 64}  # a head of its queries has 64 channels
+    config = transformers.Granite4VisionConfig(
+        vision_config=transformers.SiglipVisionConfig(**vision, vision_use_head=False),
+        text_config={**text_settings(tokenizer, layers=3), "attention_multiplier": 0.25},
+        qformer_config={"num_hidden_layers": 1, "intermediate_size": 2 * WIDTH, "vocab_size": 512},
+        image_token_index=processor.image_token_id,
+        image_grid_pinpoints=TILE_GRIDS,
+        image_seq_length=4,
+        vision_feature_select_strategy="full",
+        downsample_rate="1/2",
+        deepstack_layer_map=[[-2, 0]],
+        spatial_target_layers=[1, 1, 2, 2],
+    )
+    return transformers.Granite4VisionForConditionalGeneration(config), processor
+
+
+def fast_vlm() -> Pair:
+    """One padded square through a tower of timm; it has no processor of its own and is used with LLaVA's."""
+    side = 64
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square(side)),
+        tokenizer=make_tokenizer(extra=["<image>"], adds_begin=True),
+        patch_size=32,
+        vision_feature_select_strategy="full",
+        chat_template=make_chat_template("<image>\n"),
+    )
+    config = transformers.FastVlmConfig(
+        vision_config={
+            "architecture": "test_convnext",
+            "hidden_size": 64,
+            "do_pooling": False,
+            "model_args": {},
+        },
+        text_config=transformers.Qwen2Config(**text_settings(processor.tokenizer)),
+        image_token_index=processor.image_token_id,
+        image_seq_length=4,
+    )
+    return transformers.FastVlmForConditionalGeneration(config), processor

@@ -120,6 +120,11 @@ def token_ids(tokenizer: transformers.PreTrainedTokenizerFast, **tokens: str) ->
     return {name: tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
 
 
+def make_image_processor(name: str, **settings: Any) -> Any:
+    """An image processor by name: the types of many do not tell the settings that they take."""
+    return getattr(transformers, name)(**settings)
+
+
 def make_processor(processor_class: type, *, video_processor: str, **parts: Any) -> Any:
     """A processor with its video half where torchvision is installed, else without: images never use it."""
     if transformers.utils.is_torchvision_available():

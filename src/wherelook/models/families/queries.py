@@ -136,3 +136,23 @@ def instructblip() -> Pair:
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
     return transformers.InstructBlipForConditionalGeneration(config), processor
+
+
+def instructblipvideo() -> Pair:
+    """As InstructBLIP, of a video of four frames; its processor has no part for images."""
+    queries = 8
+    tokenizer = make_tokenizer(adds_begin=True)
+    processor = transformers.InstructBlipVideoProcessor(
+        video_processor=transformers.InstructBlipVideoVideoProcessor(size=square(TILE_SIDE)),
+        tokenizer=tokenizer,
+        qformer_tokenizer=make_tokenizer(),
+        num_query_tokens=queries,
+    )
+    config = transformers.InstructBlipVideoConfig(
+        vision_config=vision_settings(),
+        qformer_config=_query_tower(),
+        text_config=_opt(tokenizer),
+        num_query_tokens=queries,
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+    )
+    return transformers.InstructBlipVideoForConditionalGeneration(config), processor

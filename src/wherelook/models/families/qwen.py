@@ -24,7 +24,7 @@ FLATTENED_SIZE: dict[str, int] = {"shortest_edge": 32 * 32, "longest_edge": 96 *
 ROTARY_SECTIONS: dict[str, Any] = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
 
 
-def _qwen_processor(processor_class: type, video_processor: str) -> Any:
+def qwen_processor(processor_class: type, video_processor: str) -> Any:
     return make_processor(
         processor_class,
         video_processor=video_processor,
@@ -38,7 +38,7 @@ EXPERTS: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_inte
 """A feed-forward part of four experts, of which two are asked."""
 
 
-def _qwen_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
+def qwen_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return token_ids(
         tokenizer,
         image_token_id="<|image_pad|>",
@@ -62,7 +62,7 @@ def vision_tower(**settings: Any) -> dict[str, Any]:
 
 def qwen2_vl() -> Pair:
     """Any size, rounded to multiples of 16 pixels; flattened patches; rotary positions in three axes."""
-    processor = _qwen_processor(transformers.Qwen2VLProcessor, "Qwen2VLVideoProcessor")
+    processor = qwen_processor(transformers.Qwen2VLProcessor, "Qwen2VLVideoProcessor")
     config = transformers.Qwen2VLConfig(
         text_config={**text_settings(processor.tokenizer), "rope_parameters": dict(ROTARY_SECTIONS)},
         vision_config={
@@ -73,18 +73,18 @@ def qwen2_vl() -> Pair:
             "mlp_ratio": 2,
             "patch_size": PATCH_SIDE,
         },
-        **_qwen_token_ids(processor.tokenizer),
+        **qwen_token_ids(processor.tokenizer),
     )
     return transformers.Qwen2VLForConditionalGeneration(config), processor
 
 
 def qwen2_5_vl() -> Pair:
     """As Qwen2-VL, with attention inside windows of 32 pixels in the first layer: patches change order there."""
-    processor = _qwen_processor(transformers.Qwen2_5_VLProcessor, "Qwen2VLVideoProcessor")
+    processor = qwen_processor(transformers.Qwen2_5_VLProcessor, "Qwen2VLVideoProcessor")
     config = transformers.Qwen2_5_VLConfig(
         text_config={**text_settings(processor.tokenizer), "rope_parameters": dict(ROTARY_SECTIONS)},
         vision_config=vision_tower(window_size=32, fullatt_block_indexes=[1]),
-        **_qwen_token_ids(processor.tokenizer),
+        **qwen_token_ids(processor.tokenizer),
     )
     return transformers.Qwen2_5_VLForConditionalGeneration(config), processor
 
@@ -99,27 +99,27 @@ def _qwen3_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, An
 
 def qwen3_vl() -> Pair:
     """As Qwen2-VL, with resized position embeddings, and image features added inside the decoder too."""
-    processor = _qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
+    processor = qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Qwen3VLConfig(
         text_config=_qwen3_text(processor.tokenizer),
         vision_config=vision_tower(num_position_embeddings=36, deepstack_visual_indexes=[0]),
-        **_qwen_token_ids(processor.tokenizer),
+        **qwen_token_ids(processor.tokenizer),
     )
     return transformers.Qwen3VLForConditionalGeneration(config), processor
 
 
 def qwen3_vl_moe() -> Pair:
     """As Qwen3-VL, with experts."""
-    processor = _qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
+    processor = qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Qwen3VLMoeConfig(
         text_config={**_qwen3_text(processor.tokenizer), **EXPERTS},
         vision_config=vision_tower(num_position_embeddings=36, deepstack_visual_indexes=[0]),
-        **_qwen_token_ids(processor.tokenizer),
+        **qwen_token_ids(processor.tokenizer),
     )
     return transformers.Qwen3VLMoeForConditionalGeneration(config), processor
 
 
-def _qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
+def qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         **text_settings(tokenizer),
         "head_dim": 16,
@@ -134,29 +134,29 @@ def _qwen3_5_text(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, 
 
 def qwen3_5() -> Pair:
     """As Qwen3-VL, with a decoder of one linear (recurrent) and one full attention layer."""
-    processor = _qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
+    processor = qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Qwen3_5Config(
-        text_config=_qwen3_5_text(processor.tokenizer),
+        text_config=qwen3_5_text(processor.tokenizer),
         vision_config=vision_tower(num_position_embeddings=36),
-        **_qwen_token_ids(processor.tokenizer),
+        **qwen_token_ids(processor.tokenizer),
     )
     return transformers.Qwen3_5ForConditionalGeneration(config), processor
 
 
 def qwen3_5_moe() -> Pair:
     """As Qwen3.5, with experts, one of them always asked."""
-    processor = _qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
+    processor = qwen_processor(transformers.Qwen3VLProcessor, "Qwen3VLVideoProcessor")
     config = transformers.Qwen3_5MoeConfig(
-        text_config={**_qwen3_5_text(processor.tokenizer), **EXPERTS, "shared_expert_intermediate_size": WIDTH},
+        text_config={**qwen3_5_text(processor.tokenizer), **EXPERTS, "shared_expert_intermediate_size": WIDTH},
         vision_config=vision_tower(num_position_embeddings=36),
-        **_qwen_token_ids(processor.tokenizer),
+        **qwen_token_ids(processor.tokenizer),
     )
     return transformers.Qwen3_5MoeForConditionalGeneration(config), processor
 
 
 def exaone4_5() -> Pair:
     """As Qwen2.5-VL, with fewer heads for keys than for queries in the vision tower, and one axis of positions."""
-    processor = _qwen_processor(transformers.Exaone4_5_Processor, "Qwen2VLVideoProcessor")
+    processor = qwen_processor(transformers.Exaone4_5_Processor, "Qwen2VLVideoProcessor")
     config = transformers.Exaone4_5_Config(
         text_config={
             **text_settings(processor.tokenizer),

@@ -88,6 +88,49 @@ def mistral3() -> Pair:
     return transformers.Mistral3ForConditionalGeneration(config), processor
 
 
+def mistral_large4() -> Pair:
+    """As Mistral 3, with a decoder of latent attention, experts and a choice of the keys that are read."""
+    processor = _pixtral_processor(spatial_merge_size=2)
+    config = transformers.MistralLarge4Config(
+        vision_config=transformers.PixtralVisionConfig(**vision_settings(image_side=96)),
+        text_config={
+            **text_settings(processor.tokenizer),
+            "num_key_value_heads": 2,
+            "kv_lora_rank": 16,
+            "qk_rope_head_dim": 8,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 16,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": WIDTH,
+            "index_topk": 256,
+            "index_head_dim": 16,
+            "index_n_heads": 2,
+        },
+        image_token_index=processor.image_token_id,
+        spatial_merge_size=2,
+    )
+    return transformers.MistralLarge4ForConditionalGeneration(config), processor
+
+
+def mistral4() -> Pair:
+    """The decoder alone, which Transformers lists; with Pixtral's processor it is given no pixels."""
+    processor = _pixtral_processor(spatial_merge_size=2)
+    config = transformers.Mistral4Config(
+        **{**text_settings(processor.tokenizer), "num_key_value_heads": 2},
+        q_lora_rank=16,
+        kv_lora_rank=16,
+        qk_rope_head_dim=8,
+        qk_nope_head_dim=8,
+        v_head_dim=16,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=WIDTH,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+    )
+    return transformers.Mistral4ForCausalLM(config), processor
+
+
 def lighton_ocr() -> Pair:
     """As Mistral 3, with one token per merged patch and none between rows."""
     tokenizer = make_tokenizer(

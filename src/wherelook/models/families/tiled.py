@@ -13,6 +13,7 @@ from wherelook.models.families.parts import (
     WIDTH,
     Pair,
     make_chat_template,
+    make_image_processor,
     make_processor,
     make_tokenizer,
     square,
@@ -318,3 +319,32 @@ def qianfan_ocr() -> Pair:
         image_seq_length=4,
     )
     return transformers.QianfanOCRForConditionalGeneration(config), processor
+
+
+def granite_docling() -> Pair:
+    """As Idefics3, with four times as many tokens a tile, and features added inside the decoder."""
+    tokenizer = _tile_marker_tokenizer()
+    processor = transformers.GraniteDoclingProcessor(
+        image_processor=make_image_processor("GraniteDoclingImageProcessorPil", size=square(TILE_SIDE), max_patches=6),
+        tokenizer=tokenizer,
+        image_seq_len=1,
+        chat_template=make_chat_template("<image>"),
+    )
+    config = transformers.GraniteDoclingConfig(
+        vision_config={
+            **vision_settings(),
+            "out_hidden_size": WIDTH,
+            "scale_factor": 4,
+            "deepstack_visual_indexes": [0],
+        },
+        text_config={
+            **text_settings(tokenizer),
+            "attention_multiplier": 0.25,
+            "embedding_multiplier": 1.0,
+            "logits_scaling": 1.0,
+            "residual_multiplier": 1.0,
+        },
+        image_token_id=processor.image_token_id,
+        tie_word_embeddings=False,
+    )
+    return transformers.GraniteDoclingForConditionalGeneration(config), processor
