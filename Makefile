@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint quality bench clean
+.PHONY: demo test lint quality bench study clean
 
 demo: $(VENV)/installed
 	$(BIN)/wherelook demo --out wherelook-demo
@@ -27,6 +27,10 @@ quality: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/wherelook bench
+
+# docs/study.md: trained models of several architectures, and two with a planted fault. `make study SAMPLES=6` is a trial.
+study: $(VENV)/installed
+	$(BIN)/python benchmarks/study.py --out $(or $(OUT),wherelook-study) --samples $(or $(SAMPLES),120)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wherelook needs Python 3.11 or newer")'

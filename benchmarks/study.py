@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from wherelook.data.scenes import write_scenes
+from wherelook.data.scenes import REPORTING_SEEDS, write_scenes
 from wherelook.study.compare import compare_runs
 from wherelook.study.comparison import Comparison, Finding
 from wherelook.study.together import Label
@@ -26,18 +27,15 @@ MODELS = {
     "embedded": ("LLaVA", "base"),
     "embedded-small": ("LLaVA", "small"),
     "tiled": ("LLaVA-NeXT", "base"),
-    "tiled-small": ("LLaVA-NeXT", "small"),
     "minigemini": ("Mini-Gemini", "base"),
-    "minigemini-small": ("Mini-Gemini", "small"),
     "cambrian": ("Cambrian", "base"),
-    "cambrian-small": ("Cambrian", "small"),
 }
 """Of the zoo: architecture, and scale of the language model."""
 
 PLANTED = ("blind", "leftmost")
 """Of the zoo: models with a known fault, otherwise like `embedded`."""
 
-SEED = 2_000_000  # of the scenes with facts: far from those of `scenes`
+FACTS_SEED = REPORTING_SEEDS[500_000]  # far from the scenes of `scenes`
 METHOD = "igos+:fast"
 SIGNIFICANT = 0.05
 FACTORS = ("model", "architecture", "scale")
@@ -65,7 +63,7 @@ def ask(
         runs.append(folder / name)
         wherelook(
             *("run", dataset, "--out", str(runs[-1]), "--limit", str(samples)),
-            *("--model", model if model == "embedded" else f"zoo:{model}", "--seed", str(seed)),
+            *("--model", f"zoo:{model}", "--seed", str(seed)),
             *("--method", METHOD, "--measures", "map", "--blind", "--workers", str(workers)),
         )
     return runs
@@ -75,7 +73,8 @@ def write_facts(folder: Path, samples: int) -> str:
     """Questions that need no image, each beside an image; the data set's name."""
     table = folder / "facts.jsonl"
     if not table.exists():
-        write_scenes(folder, samples, seed=SEED)
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted study left
+        write_scenes(folder, n=samples, seed=FACTS_SEED)
         lines = (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
         facts = [line for line in lines if not json.loads(line)["needs_image"]]
         table.write_text("\n".join(facts[:samples]) + "\n", encoding="utf-8")
@@ -106,7 +105,7 @@ def main() -> None:
     facts = write_facts(options.out / "facts", max(1, options.samples // 3))
     benchmarks = [("scenes", "scenes", options.samples), ("facts", facts, max(1, options.samples // 3))]
     runs = {name: ask(name, benchmarks, options.out / "runs" / name, options.workers) for name in (*MODELS, *PLANTED)}
-    again = ask("embedded", benchmarks[:1], options.out / "runs" / "embedded-again", options.workers, seed=1)
+    again = ask("embedded", benchmarks[:1], folder / "embedded-again", options.workers, seed=1)
 
     labels = [f"{run}={':'.join(label)}:{name}" for name, label in MODELS.items() for run in runs[name]]
     wherelook(
