@@ -13,6 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from contracted import CONTRACTED
 from wherelook import Explainer
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import Pair, build, missing_package
