@@ -177,7 +177,7 @@ def print_likelihood_ratios(
     print("\nFall of the right answer's log-likelihood (nats): median, 5 % and 95 % quantile\n")
     print(f"| kind | answers | blurred image (sigma {BLUR:g} of the side) | mean colour |")
     print("|---|---|---|---|")
-    for kind in KINDS:
+    for kind in (kind for kind in KINDS if falls[kind]):
         low, middle, high = np.quantile(np.array(falls[kind]), (0.05, 0.5, 0.95), axis=0)
         shown = (f"{m:.2f} ({a:.2f} to {b:.2f})" for a, m, b in zip(low, middle, high, strict=True))
         print(f"| {kind} | {len(falls[kind])} | " + " | ".join(shown) + " |")
