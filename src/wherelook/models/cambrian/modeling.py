@@ -20,7 +20,7 @@ from transformers import initialization as init
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
 from transformers.utils import ModelOutput
 
-from wherelook.models.cambrian.aggregator import AggregatorLayer, FeedForward, SpatialVisionAggregator
+from wherelook.models.cambrian.aggregator import FeedForward, SpatialVisionAggregator
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.grids import content_box, crop, cut_windows, window_masks
 from wherelook.models.cambrian.towers import TOWER_CLASSES, join_maps
@@ -76,8 +76,8 @@ class CambrianPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, AggregatorLayer):
-            for embedding in module.position_embeddings.values():
+        if isinstance(module, nn.ParameterDict):  # of an aggregator: only modules with weights of their own are asked
+            for embedding in module.values():
                 init.normal_(embedding)
         elif isinstance(module, CambrianModel):
             deviation = self.config.text_config.hidden_size**-0.5

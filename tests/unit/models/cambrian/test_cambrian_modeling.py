@@ -40,6 +40,21 @@ def encode(processor, images, text="<image>\nWhat color?"):
     return processor(text=[text] * len(images), images=images, return_tensors="pt", padding=True)
 
 
+def test_every_weight_has_a_first_value(pair):
+    """New memory is filled with NaN, which nothing may be left with."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.random.fork_rng():
+            model = type(pair[0])(pair[0].config)
+    finally:
+        torch.use_deterministic_algorithms(before)
+    weights = dict(model.named_parameters())
+    assert [name for name, weight in weights.items() if not weight.isfinite().all()] == []
+    embeddings = torch.cat([w.flatten() for name, w in weights.items() if ".layers.0.position_embeddings." in name])
+    assert embeddings.std().item() == pytest.approx(1.0, abs=0.2)
+
+
 # ---- the computation ----
 
 
