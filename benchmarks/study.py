@@ -1,6 +1,6 @@
 """The study of docs/study.md: small trained models of several architectures and scales, on scenes with known evidence.
 
-    python benchmarks/study.py --out study [--samples 120] [--workers 2]
+    python benchmarks/study.py --out study [--samples 60] [--workers 2]
 
 Asks every model the same questions (`wherelook run`), writes the three questions' answers as a page (`wherelook
 report`), and then puts the same tests to what is known beforehand: a model that was trained without its images, one
@@ -98,13 +98,14 @@ def find(comparison: Comparison, asked: str, subject: str) -> Finding | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("study"))
-    parser.add_argument("--samples", type=int, default=120, help="with known evidence; a third as many without any")
+    parser.add_argument("--samples", type=int, default=60, help="with known evidence; a third as many without any")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     started = time.monotonic()
     facts = write_facts(options.out / "facts", max(1, options.samples // 3))
     benchmarks = [("scenes", "scenes", options.samples), ("facts", facts, max(1, options.samples // 3))]
-    runs = {name: ask(name, benchmarks, options.out / "runs" / name, options.workers) for name in (*MODELS, *PLANTED)}
+    folder = options.out / "runs"
+    runs = {name: ask(name, benchmarks, folder / name, options.workers) for name in (*MODELS, *PLANTED)}
     again = ask("embedded", benchmarks[:1], folder / "embedded-again", options.workers, seed=1)
 
     labels = [f"{run}={':'.join(label)}:{name}" for name, label in MODELS.items() for run in runs[name]]
