@@ -189,9 +189,13 @@ def put_together(
 
 
 def benchmark_name(dataset: str) -> str:
-    """A data set's name without the place of its files."""
-    reader, colon, _ = dataset.partition(":")
-    return reader if colon and len(reader) > 1 else Path(dataset).name or dataset
+    """A data set's name without the place of its files: the benchmark's, but of a table or the hub its own."""
+    reader, colon, place = dataset.partition(":")
+    if colon and reader in ("table", "hub"):
+        dataset = place.partition(",")[0]
+    elif colon and len(reader) > 1:
+        return reader
+    return Path(dataset).name or dataset
 
 
 def read_maps(rows: Sequence[Row], method: str) -> list[Float[Tensor, "rows columns"]]:

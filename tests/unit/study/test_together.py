@@ -59,7 +59,10 @@ def test_runs_of_one_model_are_one_model(tmp_path):
 
 @pytest.mark.parametrize(
     ("dataset", "name"),
-    [("scenes", "scenes"), ("mmvp:MMVP/zip", "mmvp"), ("/data/mine.jsonl", "mine.jsonl"), ("C:\\x", "C:\\x")],
+    [
+        *(("scenes", "scenes"), ("mmvp:MMVP/zip", "mmvp"), ("/data/mine.jsonl", "mine.jsonl"), ("C:\\x", "C:\\x")),
+        *(("table:/data/mine.csv,image=picture", "mine.csv"), ("hub:owner/questions,split=test", "questions")),
+    ],
 )
 def test_a_benchmark_has_no_place(dataset, name):
     assert benchmark_name(dataset) == name
