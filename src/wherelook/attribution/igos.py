@@ -211,7 +211,7 @@ def _optimize(
         slope = _unit(integrated_gradient(score, size, settings.start_steps).clamp_min(0))
     first = 1 - slope if slope is not None and settings.start == "gradient" else torch.ones(size, device=device)
     iterations = settings.iterations
-    if settings.enough > 0 and _is_enough(score, 1 - first.cpu(), settings):
+    if iterations and settings.enough > 0 and _is_enough(score, 1 - first.cpu(), settings):
         iterations = 0
     state = first.expand(masks, *size).clone()
     step = _adam(state, settings) if settings.update == "adam" else _nesterov(state, settings)
