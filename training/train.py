@@ -54,6 +54,7 @@ ARCHITECTURES = {
     "cambrian": CAMBRIAN,
     "qwen2vl": QWEN2VL,
 }
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
 VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
@@ -174,6 +175,7 @@ def train_joint(
     steps: int,
     frozen_steps: int,
     lesson: Lesson,
+    saved_as: torch.dtype,
     path: Path,
     out: Path,
 ) -> None:
@@ -243,7 +245,7 @@ def train_joint(
                 average=average,
                 step=step + 1,
             )
-            save_averaged(model, average, processor, out)
+            save_averaged(model, average, processor, saved_as, out)
 
 
 def set_attention(model: PreTrainedModel, text: str, vision: str) -> None:
@@ -254,16 +256,29 @@ def set_attention(model: PreTrainedModel, text: str, vision: str) -> None:
 
 
 def save_averaged(
-    model: PreTrainedModel, average: dict[str, torch.Tensor], processor: ProcessorMixin, out: Path
+    model: PreTrainedModel,
+    average: dict[str, torch.Tensor],
+    processor: ProcessorMixin,
+    saved_as: torch.dtype,
+    out: Path,
 ) -> None:
     """Save the running average as an ordinary model folder."""
     trained = {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(average)
     set_attention(model, "sdpa", "sdpa")
-    model.save_pretrained(out)
+    save_weights(model, saved_as, out)
     processor.save_pretrained(out)
     model.load_state_dict(trained)
     set_attention(model, "packed", "eager")
+
+
+def save_weights(model: PreTrainedModel, saved_as: torch.dtype, out: Path) -> None:
+    """Save a model as numbers of another type, and leave it as it is; weights that are one stay one."""
+    copies: dict[int, torch.Tensor] = {}
+    weights = model.state_dict().items()
+    model.save_pretrained(
+        out, state_dict={name: copies.setdefault(value.data_ptr(), value.to(saved_as)) for name, value in weights}
+    )
 
 
 def main() -> None:
@@ -273,6 +288,7 @@ def main() -> None:
     parser.add_argument("--tower-from", type=Path, help="folder of a trained model: its tower is taken and held still")
     parser.add_argument("--weights-from", type=Path, help="the same with all weights: for another lesson")
     parser.add_argument("--lesson", choices=LESSONS, default="truth", help="what it is taught; see lessons.py")
+    parser.add_argument("--saved-as", choices=DTYPES, default="float32", help="type of the numbers on disk")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
     parser.add_argument("--vision-steps", type=int, default=2500)
@@ -307,6 +323,7 @@ def main() -> None:
         arguments.joint_steps,
         frozen_steps,
         LESSONS[arguments.lesson],
+        DTYPES[arguments.saved_as],
         checkpoints / "joint.pt",
         arguments.out,
     )
