@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
+
+Model = TypeVar("Model", bound=PreTrainedModel)
 
 SCALES = ("base", "small")
 """Sizes of the language model; the small one has two fifths of the weights and the same width."""
@@ -49,6 +51,38 @@ def in_order(length: int) -> torch.Tensor:
 def nothing_more(model: PreTrainedModel, features: torch.Tensor) -> dict[str, Any]:
     """The image is among the embeddings alone."""
     return {}
+
+
+def language_settings(
+    tokenizer: PreTrainedTokenizerFast, width: int, heads: int, text_size: tuple[int, int]
+) -> dict[str, Any]:
+    """What the configurations of all language models here have in common.
+
+    Args:
+        text_size: layers, and the width of the feed-forward part.
+    """
+    layers, feed_forward = text_size
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": width,
+        "intermediate_size": feed_forward,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "max_position_embeddings": 512,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "initializer_range": 0.05,
+    }
+
+
+def with_ends(model: Model, tokenizer: PreTrainedTokenizerFast) -> Model:
+    """The model, told which tokens end and pad an answer, and to answer greedily."""
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    model.config.eos_token_id, model.config.pad_token_id = end, pad
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, max_new_tokens=32, do_sample=False)
+    return model
 
 
 @dataclass(frozen=True)

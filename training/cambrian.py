@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from architecture import Architecture, tower_input
+from architecture import Architecture, language_settings, tower_input, with_ends
 from PIL import Image
 from prompts import CHAT_TEMPLATE, IMAGE
 from transformers import (
     CLIPVisionConfig,
     ConvNextConfig,
     Dinov2Config,
-    GenerationConfig,
     LlamaConfig,
     PreTrainedTokenizerFast,
     SiglipVisionConfig,
@@ -42,21 +41,9 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> CambrianProcessor:
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> CambrianForConditionalGeneration:
-    layers, feed_forward = TEXT_SIZES[scale]
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     text = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=feed_forward,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
-        max_position_embeddings=512,
+        **language_settings(tokenizer, WIDTH, HEADS, TEXT_SIZES[scale]),
         tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=end,
-        pad_token_id=pad,
-        initializer_range=0.05,
     )
     tower = {
         "hidden_size": WIDTH,
@@ -85,10 +72,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> CambrianForCo
         language_stride=2,
         tie_word_embeddings=True,
     )
-    config.eos_token_id, config.pad_token_id = end, pad
-    model = CambrianForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, max_new_tokens=32, do_sample=False)
-    return model
+    return with_ends(CambrianForConditionalGeneration(config), tokenizer)
 
 
 def sample_size(rng: np.random.Generator) -> tuple[int, int]:

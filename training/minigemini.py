@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from architecture import Architecture, tower_input
+from architecture import Architecture, language_settings, tower_input, with_ends
 from PIL import Image
 from prompts import CHAT_TEMPLATE, IMAGE
-from transformers import CLIPVisionConfig, ConvNextConfig, GenerationConfig, PreTrainedTokenizerFast, Qwen2Config
+from transformers import CLIPVisionConfig, ConvNextConfig, PreTrainedTokenizerFast, Qwen2Config
 
 from wherelook.models.minigemini.configuration import MiniGeminiConfig
 from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
@@ -39,21 +39,9 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> MiniGeminiProcessor:
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> MiniGeminiForConditionalGeneration:
-    layers, feed_forward = TEXT_SIZES[scale]
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     text = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=feed_forward,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
-        max_position_embeddings=512,
+        **language_settings(tokenizer, WIDTH, HEADS, TEXT_SIZES[scale]),
         tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=end,
-        pad_token_id=pad,
-        initializer_range=0.05,
     )
     vision = CLIPVisionConfig(
         hidden_size=WIDTH,
@@ -72,10 +60,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> MiniGeminiFor
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
         vision_feature_layer=-1,
     )
-    config.eos_token_id, config.pad_token_id = end, pad
-    model = MiniGeminiForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, max_new_tokens=32, do_sample=False)
-    return model
+    return with_ends(MiniGeminiForConditionalGeneration(config), tokenizer)
 
 
 def sample_size(rng: np.random.Generator) -> tuple[int, int]:

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from architecture import Architecture, no_tower, tower_input
+from architecture import Architecture, language_settings, no_tower, tower_input, with_ends
 from initial import patch_filters
 from PIL import Image
 from prompts import ASSISTANT, CHAT_TEMPLATE, END, IMAGE, PAD, USER
 from transformers import (
-    GenerationConfig,
     PreTrainedTokenizerFast,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
@@ -88,22 +87,10 @@ def name_placeholders(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizer
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> Qwen2VLForConditionalGeneration:
-    layers, feed_forward = TEXT_SIZES[scale]
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     user, image, video = tokenizer.convert_tokens_to_ids([USER, IMAGE, VIDEO])
     text = Qwen2VLTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=feed_forward,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
-        max_position_embeddings=512,
+        **language_settings(tokenizer, WIDTH, HEADS, TEXT_SIZES[scale]),
         rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE, "mrope_section": list(ROTARY_SECTIONS)},
-        bos_token_id=None,
-        eos_token_id=end,
-        pad_token_id=pad,
-        initializer_range=0.05,
     )
     vision = Qwen2VLVisionConfig(
         depth=VISION_LAYERS,
@@ -122,13 +109,10 @@ def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> Qwen2VLForCon
         image_token_id=image,
         video_token_id=video,
         vision_start_token_id=user,  # an image begins right after it
-        vision_end_token_id=end,
+        vision_end_token_id=tokenizer.eos_token_id,
         tie_word_embeddings=True,
     )
-    config.eos_token_id, config.pad_token_id = end, pad
-    model = Qwen2VLForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad, max_new_tokens=32, do_sample=False)
-    return model
+    return with_ends(Qwen2VLForConditionalGeneration(config), tokenizer)
 
 
 def sample_size(rng: np.random.Generator) -> tuple[int, int]:
