@@ -212,7 +212,7 @@ def test_what_no_selected_token_reads_is_left_out(case, monkeypatch):
     values, gradients = score.gradient(masks(2))
     assert set(lengths) == {2}
     lengths.clear()
-    monkeypatch.setattr(scoring, "last_feed_forward_at", lambda model, places: contextlib.nullcontext())
+    monkeypatch.setattr(scoring, "only_at", lambda part, places: contextlib.nullcontext())
     whole_values, whole_gradients = score.gradient(masks(2))
     assert min(lengths) > 2
     torch.testing.assert_close(values, whole_values, atol=1e-5, rtol=0)

@@ -28,16 +28,15 @@ _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyD
 
 
 @contextlib.contextmanager
-def last_feed_forward_at(model: nn.Module, from_end: Int[Tensor, " places"]) -> Iterator[None]:
-    """Inside, the last layer's feed-forward part runs at these places only; elsewhere it gives zeros.
+def only_at(part: nn.Module | None, from_end: Int[Tensor, " places"]) -> Iterator[None]:
+    """Inside, a feed-forward part runs at these places only; elsewhere it gives zeros.
 
     Where that might not be the same for the places asked for, the part runs as it is.
 
     Args:
-        model: of Transformers; it is left as it was, also after an error.
+        part: see `last_feed_forward`; it is left as it was, also after an error. None changes nothing.
         from_end: distances from the end of the language model's input (1: the last place), each of them once.
     """
-    part = last_feed_forward(model)
     if part is None:
         yield
         return

@@ -49,6 +49,8 @@ def load(
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Loads an image-text-to-text model and its processor; weights from safetensors only.
 
+    The model is in evaluation mode, and no weight asks for a gradient.
+
     Args:
         name: hub id, local folder, "embedded", or zoo:NAME.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread the layers over all devices; None takes the first
@@ -99,7 +101,7 @@ def load(
     model, report = loaded
     check_complete(name, report)
     keep_differentiable(model)
-    return model.eval(), processor
+    return model.eval().requires_grad_(False), processor
 
 
 def load_configuration(name: str, **options: Any) -> PreTrainedConfig:

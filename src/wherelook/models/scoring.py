@@ -9,6 +9,7 @@ the length of the prompt.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from torch import Tensor
 from wherelook.geometry import Geometry, pool, sample
 from wherelook.models.checkpointing import recomputing
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
-from wherelook.models.economy import last_feed_forward_at
+from wherelook.models.economy import last_feed_forward, only_at
 from wherelook.models.finite import forward_error, gradient_error
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
@@ -308,7 +309,11 @@ class HuggingFaceScore:
 
     def _leaving_out(self) -> contextlib.AbstractContextManager[None]:
         """What the selected tokens do not read is not computed inside, backward passes included."""
-        return last_feed_forward_at(self.model, self._inputs["input_ids"].shape[1] - self._positions)
+        return only_at(self._last_feed_forward, self._inputs["input_ids"].shape[1] - self._positions)
+
+    @functools.cached_property
+    def _last_feed_forward(self) -> torch.nn.Module | None:
+        return last_feed_forward(self.model)
 
     @contextlib.contextmanager
     def _for_gradient(self) -> Iterator[None]:
@@ -359,9 +364,9 @@ class HuggingFaceScore:
 def frozen(model: torch.nn.Module) -> Iterator[None]:
     """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
     named = model.named_parameters(remove_duplicate=False)
-    trainable = [name for name, parameter in named if parameter.requires_grad]
-    for name in trainable:
-        model.get_parameter(name).requires_grad_(False)
+    trainable = {name: parameter for name, parameter in named if parameter.requires_grad}
+    for parameter in trainable.values():
+        parameter.requires_grad_(False)
     try:
         yield
     finally:

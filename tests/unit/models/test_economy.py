@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from wherelook.models.economy import last_feed_forward, last_feed_forward_at
+from wherelook.models.economy import last_feed_forward, only_at
 
 PLACES = torch.tensor([3, 1])  # of six: the fourth and the last
 
@@ -42,7 +42,7 @@ class Model(nn.Module):
 def test_zeros_elsewhere_and_nothing_left_behind():
     part = Double()
     hidden = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
-    with last_feed_forward_at(Model(part), PLACES):
+    with only_at(last_feed_forward(Model(part)), PLACES):
         found = part(hidden)
     expected = torch.zeros(2, 6, 3)
     expected[:, [3, 5]] = 2 * hidden[:, [3, 5]]
@@ -54,7 +54,7 @@ def test_zeros_elsewhere_and_nothing_left_behind():
 def test_a_forward_that_was_replaced_before_is_put_back_after_an_error():
     part = Double()
     part.forward = theirs = lambda hidden: 3 * hidden
-    with pytest.raises(ZeroDivisionError), last_feed_forward_at(Model(part), PLACES):
+    with pytest.raises(ZeroDivisionError), only_at(last_feed_forward(Model(part)), PLACES):
         raise ZeroDivisionError
     assert part.forward is theirs
 
@@ -62,13 +62,13 @@ def test_a_forward_that_was_replaced_before_is_put_back_after_an_error():
 @pytest.mark.parametrize("hidden", [torch.ones(6, 3), torch.ones(1, 2, 3)], ids=["flat", "shorter than the places"])
 def test_another_shape_is_computed_whole(hidden):
     part = Double()
-    with last_feed_forward_at(Model(part), PLACES):
+    with only_at(last_feed_forward(Model(part)), PLACES):
         assert torch.equal(part(hidden), 2 * hidden)
 
 
 def test_a_part_that_returns_more_than_its_output_is_computed_whole():
     part = TellsMore()
-    with last_feed_forward_at(Model(part), PLACES):
+    with only_at(last_feed_forward(Model(part)), PLACES):
         found, said = part(torch.ones(1, 6, 3))
     assert torch.equal(found, torch.full((1, 6, 3), 2.0))
     assert said == "whom it asked"
@@ -80,7 +80,7 @@ def test_a_part_that_takes_more_than_the_hidden_states_is_computed_whole():
             return 2 * hidden * types
 
     part = WithTypes()
-    with last_feed_forward_at(Model(part), PLACES):
+    with only_at(last_feed_forward(Model(part)), PLACES):
         assert torch.equal(part(torch.ones(1, 6, 3), torch.ones(1, 6, 1)), torch.full((1, 6, 3), 2.0))
         assert torch.equal(part(hidden=torch.ones(1, 6, 3), types=torch.ones(1, 6, 1)), torch.full((1, 6, 3), 2.0))
 
@@ -110,12 +110,12 @@ def test_two_threads_do_not_restore_each_others_change():
     inside, leave = threading.Event(), threading.Event()
 
     def first():
-        with last_feed_forward_at(model, PLACES):
+        with only_at(last_feed_forward(model), PLACES):
             inside.set()
             assert leave.wait(10)
 
     def second():
-        with last_feed_forward_at(model, PLACES):
+        with only_at(last_feed_forward(model), PLACES):
             pass
 
     threads = [threading.Thread(target=first), threading.Thread(target=second)]
@@ -133,5 +133,5 @@ def test_two_threads_do_not_restore_each_others_change():
 @pytest.mark.parametrize("model", [Model(None), nn.Linear(1, 1)], ids=["no such part", "no decoder"])
 def test_a_model_without_such_a_part_is_left_alone(model):
     assert last_feed_forward(model) is None
-    with last_feed_forward_at(model, PLACES):
+    with only_at(last_feed_forward(model), PLACES):
         pass
