@@ -243,7 +243,14 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert (tmp_path / "rows.parquet").stat().st_size > 1000
     code, _, errors = command("evaluate", "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1)
     assert code == 2
-    assert "holds an evaluation with other settings" in errors
+    assert 'holds an evaluation with other settings: dataset was "scenes-tuning" and is now "scenes"' in errors
+    code, _, errors = command("evaluate", *options, "--methods", "center", "--n", 1, "--dtype", "bfloat16")
+    assert code == 2
+    assert 'dtype was "float32" and is now "bfloat16"' in errors
+    (tmp_path / "evaluation.json").write_text("[")
+    code, _, errors = command("evaluate", *options, "--methods", "center", "--n", 1)
+    assert code == 2
+    assert "is broken" in errors
 
 
 def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp_path, monkeypatch):

@@ -103,19 +103,6 @@ def evaluate(
     runs = parse_runs(methods)
     samples = read_samples(dataset)
     options.make_folder(out)
-    # Folders from before there were these options have none of them.
-    newer = {name: value for name, value in (("lend", lend), ("quantize", quantize)) if value}
-    _keep_apart(
-        out / CONFIGURATION_FILE,
-        schema_version=SCHEMA_VERSION,
-        model=model,
-        revision=revision,
-        dataset=dataset,
-        seed=seed,
-        wrong=wrong,
-        **newer,
-    )
-    rows = read_rows(out / ROWS_FILE)
     loaded = options.load_model(
         model,
         device=device,
@@ -129,6 +116,8 @@ def evaluate(
         prompt_template=prompt_template,
     )
     about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
+    _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about)
+    rows = read_rows(out / ROWS_FILE)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
         for row in evaluate_rows(
@@ -238,17 +227,19 @@ def _command(values: Mapping[str, Any]) -> str:
     return " ".join(shell_quote(word) for word in words)
 
 
-def _keep_apart(path: Path, **configuration: Any) -> None:
+def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
     """Notes what the rows of a folder are about; refuses to mix them with others.
 
     Raises:
         InputError: the folder holds an evaluation of something else.
     """
+    from wherelook.study.folder import differences
+
     if path.is_file():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            before = None
-        if before != configuration:
-            raise InputError(f"{path.parent} holds an evaluation with other settings ({path.name}): name a new folder")
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise InputError(f"{str(path)!r} is broken: name a new folder") from None
+        for change in differences(before, dict(configuration)):
+            raise InputError(f"{path.parent} holds an evaluation with other settings: {change}; name a new folder")
     path.write_text(json.dumps(configuration, indent=2) + "\n", encoding="utf-8")

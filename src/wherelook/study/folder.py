@@ -182,7 +182,7 @@ class RunFolder:
 
     def _refuse_changes(self, part: str, now: Mapping[str, Any]) -> None:
         assert self._started is not None
-        changes = list(_changes(self._started[part], json.loads(json.dumps(now)), part))
+        changes = list(differences(self._started[part], json.loads(json.dumps(now)), part))
         if changes:
             more = f" and {len(changes) - CHANGES_SHOWN} more" if len(changes) > CHANGES_SHOWN else ""
             raise InputError(
@@ -288,11 +288,11 @@ def _read_run_file(path: Path) -> dict[str, Any] | None:
     return about
 
 
-def _changes(before: Any, now: Any, name: str) -> Iterator[str]:
+def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
     """What differs, as "name was this and is now that"."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
-            yield from _changes(before.get(key), now.get(key), f"{name}.{key}")
+            yield from differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif before != now:
         yield f"{name} was {json.dumps(before)[:VALUE_SHOWN]} and is now {json.dumps(now)[:VALUE_SHOWN]}"
 
