@@ -22,7 +22,7 @@ from wherelook.check import Finding, check_model
 from wherelook.check import test_picture as make_picture
 from wherelook.geometry import views
 from wherelook.models import VisionLanguageModel, scoring
-from wherelook.models.economy import last_feed_forward
+from wherelook.models.economy import parts_at_selected
 from wherelook.models.families import build, missing_package
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
@@ -195,26 +195,30 @@ def test_batched_equals_single(case):
 
 
 def test_what_no_selected_token_reads_is_left_out(case, monkeypatch):
-    """The last layer's feed-forward part runs where tokens are predicted only; values and gradients are the same."""
+    """Most of the last layer runs where tokens are predicted only; values and gradients are the same."""
     if case.name in COMPUTED_WHOLE:
         pytest.skip("this family's layers are built otherwise: everything is computed")
-    part = last_feed_forward(case.model.model)
-    assert part is not None
-    lengths: list[int] = []
-    inner = part.forward
+    parts = parts_at_selected(case.model.model)
+    assert parts
+    lengths: dict[torch.nn.Module, set[int]] = {part: set() for part in parts}
 
-    def watched(hidden, *arguments, **inputs):
-        lengths.append(hidden.shape[1])
-        return inner(hidden, *arguments, **inputs)
+    def watch(part, inner):
+        def watched(hidden, *arguments, **inputs):
+            lengths[part].add(hidden.shape[1])
+            return inner(hidden, *arguments, **inputs)
 
-    monkeypatch.setattr(part, "forward", watched)
+        return watched
+
+    for part in parts:
+        monkeypatch.setattr(part, "forward", watch(part, part.forward))
     score = case.score.select(case.score.selected[2:4])
     values, gradients = score.gradient(masks(2))
-    assert set(lengths) == {2}
-    lengths.clear()
-    monkeypatch.setattr(scoring, "only_at", lambda part, places: contextlib.nullcontext())
+    assert all(seen == {2} for seen in lengths.values())
+    for seen in lengths.values():
+        seen.clear()
+    monkeypatch.setattr(scoring, "only_at", lambda parts, places: contextlib.nullcontext())
     whole_values, whole_gradients = score.gradient(masks(2))
-    assert min(lengths) > 2
+    assert all(min(seen) > 2 for seen in lengths.values())
     torch.testing.assert_close(values, whole_values, atol=1e-5, rtol=0)
     torch.testing.assert_close(gradients, whole_gradients, atol=1e-5, rtol=1e-3)
 

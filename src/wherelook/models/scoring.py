@@ -1,9 +1,9 @@
 """The score function of one answer: masks in, log-probabilities of the selected answer tokens out.
 
-Nothing is computed that is not needed: the sequence ends before the last selected token, logits and the last layer's
-feed-forward part (`wherelook.models.economy`) are made only where a selected token is predicted, and one backward
-follows each micro-batch, so that memory depends neither on the number of masks nor on the size of the vocabulary times
-the length of the prompt.
+Nothing is computed that is not needed: the sequence ends before the last selected token, logits and most of the last
+layer (`wherelook.models.economy`) are made only where a selected token is predicted, and one backward follows each
+micro-batch, so that memory depends neither on the number of masks nor on the size of the vocabulary times the length of
+the prompt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from wherelook.geometry import Geometry, pool, sample
 from wherelook.models.checkpointing import recomputing
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
-from wherelook.models.economy import last_feed_forward, only_at
+from wherelook.models.economy import only_at, parts_at_selected
 from wherelook.models.finite import forward_error, gradient_error
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
@@ -309,11 +309,11 @@ class HuggingFaceScore:
 
     def _leaving_out(self) -> contextlib.AbstractContextManager[None]:
         """What the selected tokens do not read is not computed inside, backward passes included."""
-        return only_at(self._last_feed_forward, self._inputs["input_ids"].shape[1] - self._positions)
+        return only_at(self._parts_at_selected, self._inputs["input_ids"].shape[1] - self._positions)
 
     @functools.cached_property
-    def _last_feed_forward(self) -> torch.nn.Module | None:
-        return last_feed_forward(self.model)
+    def _parts_at_selected(self) -> tuple[torch.nn.Module, ...]:
+        return parts_at_selected(self.model)
 
     @contextlib.contextmanager
     def _for_gradient(self) -> Iterator[None]:
