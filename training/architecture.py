@@ -109,6 +109,7 @@ class Architecture:
         first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialise_vision`).
         first_tower_input: uint8 pixels of a batch -> what these towers see of them.
         initialise: (model, uint8 pixels of a batch): sets the first weights of what is no such tower.
+        world: what its scenes are made of, a key of `WORLDS`.
     """
 
     image_side: int
@@ -126,3 +127,4 @@ class Architecture:
     first_towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = only_tower
     first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input
     initialise: Callable[[PreTrainedModel, torch.Tensor], None] = nothing_set
+    world: str = "shapes"

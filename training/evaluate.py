@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, make_scene
+from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, WORLDS, make_scene
 from wherelook.models.loading import load
 from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE
 
@@ -40,9 +40,9 @@ class Case:
     image: Image.Image
 
 
-def scene_cases(seeds: Sequence[int], size: tuple[int, int]) -> list[list[Case]]:
+def scene_cases(seeds: Sequence[int], size: tuple[int, int], world: str) -> list[list[Case]]:
     """The questions of every scene."""
-    scenes = (make_scene(seed, size=size) for seed in seeds)
+    scenes = (make_scene(seed, size=size, world=world) for seed in seeds)
     return [[Case(q.kind, q.text, q.answer, scene.image) for q in scene.questions] for scene in scenes]
 
 
@@ -82,11 +82,11 @@ def log_likelihood(model: torch.nn.Module, processor: object, case: Case, images
     return scores.gather(2, inputs.input_ids[:, asked:, None]).sum(dim=(1, 2)).numpy()
 
 
-def question_only_answers(cases: Iterable[Case], scenes: int) -> list[str]:
+def question_only_answers(cases: Iterable[Case], scenes: int, world: str) -> list[str]:
     """The answer that is most frequent for each question in the training scenes; empty for questions not met there."""
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for seed in TRAINING_SEEDS[:scenes]:
-        for question in make_scene(seed, size=(64, 64)).questions:
+        for question in make_scene(seed, size=(64, 64), world=world).questions:
             seen[question.text][question.answer] += 1
     return [seen[case.question].most_common(1)[0][0] if seen[case.question] else "" for case in cases]
 
@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("--world", choices=WORLDS, default="shapes", help="what its scenes are made of")
     parser.add_argument("--height", type=int, default=USUAL_SIZE[0])
     parser.add_argument("--width", type=int, default=USUAL_SIZE[1])
     parser.add_argument("--seeds", choices=("tuning", "reporting"), default="reporting")
@@ -114,7 +115,7 @@ def main() -> None:
 
     seeds = {"tuning": TUNING_SEEDS, "reporting": REPORTING_SEEDS}[arguments.seeds][: arguments.scenes]
     size = (arguments.height, arguments.width)
-    by_scene = scene_cases(seeds, size)
+    by_scene = scene_cases(seeds, size, arguments.world)
     cases = [case for scene in by_scene for case in scene]
     print(f"{len(seeds)} {arguments.seeds} scenes of {size[0]} x {size[1]} pixels, {len(cases)} questions\n")
     answers = generate(model, processor, cases)
@@ -132,7 +133,7 @@ def main() -> None:
             for case in scene
         ]
         columns[OTHER_IMAGE] = share_right(cases, generate(model, processor, swapped))
-        columns["question alone"] = share_right(cases, question_only_answers(cases, 20_000))
+        columns["question alone"] = share_right(cases, question_only_answers(cases, 20_000, arguments.world))
     counts = Counter(case.kind for case in cases)
     counts[NEED_THE_IMAGE] = len(cases) - counts["fact"]
     print("| kind | questions | " + " | ".join(columns) + " |")
@@ -142,17 +143,20 @@ def main() -> None:
             values = (f"{column[kind]:.3f}" if kind in column else "" for column in columns.values())
             print(f"| {kind} | {counts[kind]} | " + " | ".join(values) + " |")
     if not arguments.quick and arguments.seeds == "reporting" and size == USUAL_SIZE:
-        write_scores(arguments.model, len(seeds), counts, columns)
+        write_scores(arguments.model, arguments.world, len(seeds), counts, columns)
     if not arguments.quick:
         print_likelihood_ratios(model, processor, cases, answers)
 
 
-def write_scores(folder: Path, scenes: int, counts: Counter[str], columns: Mapping[str, Mapping[str, float]]) -> None:
+def write_scores(
+    folder: Path, world: str, scenes: int, counts: Counter[str], columns: Mapping[str, Mapping[str, float]]
+) -> None:
     """Writes the table of exact match, with the three decimals that are printed, to `scores.json` in the folder."""
     kinds = [kind for kind in (*KINDS, NEED_THE_IMAGE) if counts[kind]]
+    chosen = "" if world == "shapes" else f" --world {world}"
     scores = {
         "schema_version": 1,
-        "command": f"python training/evaluate.py --model {folder} --scenes {scenes}",
+        "command": f"python training/evaluate.py --model {folder}{chosen} --scenes {scenes}",
         "questions": {kind: counts[kind] for kind in kinds},
         "exact_match": {
             kind: {name: round(column[kind], 3) for name, column in columns.items() if kind in column} for kind in kinds

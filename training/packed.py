@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from architecture import Architecture
-from samples import IGNORE, SLOT_LENGTHS, SLOTS, TEXT_LENGTH, Batch
+from samples import IGNORE, LABELS, SLOT_LENGTHS, SLOTS, TEXT_LENGTH, Batch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import AttentionInterface, PreTrainedModel
 
-from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES
+from wherelook.data.scenes import KINDS
 
 
 def packed_attention(
@@ -64,9 +64,9 @@ _SLOT_OF_TOKEN = torch.from_numpy(np.repeat(np.arange(len(SLOT_LENGTHS)), SLOT_L
 class PatchHeads(nn.Module):
     """What a patch shows, read off its features. Used in training alone; never part of the model that is saved."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, world: str) -> None:
         super().__init__()
-        self.sizes = (len(COLORS), len(SHAPES), len(SIZES), 2, 2)
+        self.sizes = (*map(len, LABELS[world]), 2, 2)
         self.linear = nn.Linear(width, sum(self.sizes))
 
     def forward(self, features: torch.Tensor, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

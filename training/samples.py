@@ -20,7 +20,18 @@ from prompts import ASSISTANT, IMAGE, USER
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
-from wherelook.data.scenes import COLORS, KINDS, SHAPES, SIZES, TRAINING_SEEDS, Question, Scene, make_scene
+from wherelook.data.scenes import (
+    COLORS,
+    KINDS,
+    SHAPES,
+    SIZES,
+    THINGS,
+    TRAINING_SEEDS,
+    WORLDS,
+    Question,
+    Scene,
+    make_scene,
+)
 
 # The places for questions with their answers: (how many, tokens in each). Equal lengths make attention within questions
 # a batched product; two lengths waste less padding than one. The longest question with its answer has 22 tokens.
@@ -38,7 +49,13 @@ TRAINING_BUDGET = {
     "color": 1,
     "size": 1,
     "fact": 1,
+    "category": 1,
 }
+"""Questions of each kind, where the scenes' world has it."""
+
+LABELS = {"shapes": (COLORS, SHAPES, SIZES), "things": (("",), THINGS, SIZES)}
+"""By world: the colours, shapes and sizes that a patch can show."""
+
 DEGRADED_SHARE = 0.08  # of the images: blurred, plain or noise, with facts alone
 FACTS_ALONE = {"fact": 13}
 
@@ -108,7 +125,10 @@ def training_sample(
     """Everything of one scene, in the order of `Batch`."""
     rng = np.random.default_rng((7, seed))
     degraded = rng.random() < DEGRADED_SHARE
-    scene = make_scene(seed, size=architecture.sample_size(rng), budget=FACTS_ALONE if degraded else budget)
+    world = architecture.world
+    known = {kind: number for kind, number in budget.items() if kind in WORLDS[world].makers}
+    budget = FACTS_ALONE if degraded else known
+    scene = make_scene(seed, size=architecture.sample_size(rng), budget=budget, world=world)
     (image, questions), patches = lesson(scene), patch_labels(architecture, scene)
     if degraded:
         side = architecture.image_side
@@ -138,14 +158,15 @@ def patch_labels(architecture: Architecture, scene: Scene) -> np.ndarray:
     rows = (np.arange(side) + 0.5) * masks.shape[1] / side
     columns = (np.arange(side) + 0.5) * masks.shape[2] / side
     masks = masks[:, rows.astype(int)][:, :, columns.astype(int)]
-    return np.concatenate([_grid_labels(scene, masks, grid) for grid in architecture.grids])
+    colors, shapes, sizes = LABELS[architecture.world]
+    names = np.array([(colors.index(o.color), shapes.index(o.shape), sizes.index(o.size)) for o in scene.objects])
+    return np.concatenate([_grid_labels(scene, names, masks, grid) for grid in architecture.grids])
 
 
-def _grid_labels(scene: Scene, masks: np.ndarray, grid: int) -> np.ndarray:
+def _grid_labels(scene: Scene, names: np.ndarray, masks: np.ndarray, grid: int) -> np.ndarray:
     """(grid * grid, 5) for a square cut into grid x grid patches."""
     side = masks.shape[1] // grid
     cover = masks.reshape(-1, grid, side, grid, side).mean(axis=(2, 4)).reshape(-1, grid * grid)
-    names = np.array([(COLORS.index(o.color), SHAPES.index(o.shape), SIZES.index(o.size)) for o in scene.objects])
     labels = np.zeros((grid * grid, 5), dtype=np.int64)
     labels[:, :3] = names[cover.argmax(axis=0)]
     covered = cover.max(axis=0) > COVERED

@@ -5,6 +5,7 @@
     python training/train.py --architecture cambrian --out training/zoo/cambrian
     python training/train.py --architecture minigemini --out training/zoo/minigemini
     python training/train.py --architecture qwen2vl --out training/zoo/qwen2vl
+    python training/train.py --architecture things --out training/zoo/things
 
 Three stages: (1) the vision tower alone learns to say what each patch shows; (2) the language model learns to answer
 with the tower held still; (3) both go on, the tower at a quarter of the rate and still asked what each patch shows.
@@ -31,9 +32,9 @@ from pathlib import Path
 import torch
 from architecture import SCALES, Architecture, vision_layers
 from cambrian import CAMBRIAN
-from embedded import EMBEDDED
 from initial import initialise_vision
 from lessons import LESSONS, Lesson, truth
+from llava import EMBEDDED, THINGS
 from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
 from PIL import Image
@@ -49,6 +50,7 @@ from wherelook.models.loading import load
 
 ARCHITECTURES = {
     "embedded": EMBEDDED,
+    "things": THINGS,
     "tiled": TILED,
     "minigemini": MINIGEMINI,
     "cambrian": CAMBRIAN,
@@ -70,11 +72,13 @@ def rate_factor(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * progress)))
 
 
-def scene_vocabulary() -> tuple[list[str], list[str]]:
+def scene_vocabulary(world: str) -> tuple[list[str], list[str]]:
     """Questions and answers that together hold every word of the scenes."""
     pairs = list(facts())
     for seed in TRAINING_SEEDS[:3000]:
-        pairs += [(question.text, question.answer) for question in make_scene(seed, size=(64, 64)).questions]
+        pairs += [
+            (question.text, question.answer) for question in make_scene(seed, size=(64, 64), world=world).questions
+        ]
     return [question for question, _ in pairs], [answer for _, answer in pairs]
 
 
@@ -301,11 +305,11 @@ def main() -> None:
 
     architecture = ARCHITECTURES[arguments.architecture]
     checkpoints = arguments.checkpoints / "-".join((arguments.architecture, arguments.scale, arguments.lesson))
-    processor = architecture.build_processor(build_tokenizer(*scene_vocabulary()))
+    processor = architecture.build_processor(build_tokenizer(*scene_vocabulary(architecture.world)))
     model = architecture.build_model(processor.tokenizer, arguments.scale)
     set_attention(model, "packed", "eager")
     blank = torch.tensor(architecture.view_pixels(Image.new("RGB", (architecture.image_side,) * 2)))
-    heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1])
+    heads = PatchHeads(architecture.image_features(model, blank[None]).shape[-1], architecture.world)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
     frozen_steps = arguments.joint_steps
     if arguments.weights_from is not None:

@@ -20,8 +20,9 @@ from wherelook.models.families.parts import spread_weights
 from wherelook.models.loading import load
 
 TRAINING = Path(__file__).parents[2] / "training"
-ARCHITECTURES = ("embedded", "tiled", "minigemini", "cambrian", "qwen2vl")
+ARCHITECTURES = ("embedded", "things", "tiled", "minigemini", "cambrian", "qwen2vl")
 SCENE = make_scene(TRAINING_SEEDS[7], size=(128, 128), budget={"color": 2, "relation": 2, "fact": 2})
+SCENES = {"shapes": SCENE, "things": make_scene(TRAINING_SEEDS[7], size=(224, 224), world="things")}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def training() -> Iterator[SimpleNamespace]:
 def untrained(training: SimpleNamespace, name: str, folder: Path) -> tuple:
     """The architecture, and its model and processor with random weights as they load from a saved folder."""
     architecture = training.train.ARCHITECTURES[name]
-    questions = SCENE.questions
+    questions = SCENES[architecture.world].questions
     tokenizer = training.prompts.build_tokenizer([q.text for q in questions], [q.answer for q in questions])
     processor = architecture.build_processor(tokenizer)
     with torch.random.fork_rng():
@@ -50,11 +51,11 @@ def untrained(training: SimpleNamespace, name: str, folder: Path) -> tuple:
 
 def packed_logits(training: SimpleNamespace, architecture: object, model: torch.nn.Module, processor: object) -> tuple:
     """Logits of the scene's questions in one sequence, and the batch."""
-    samples = training.samples
+    samples, scene = training.samples, SCENES[architecture.world]
     encoder = samples.Encoder(processor.tokenizer)
-    tokens, labels, kinds = samples.pack(architecture, encoder, np.random.default_rng(0), SCENE.questions)
-    pixels = architecture.view_pixels(SCENE.image).copy()
-    batch = samples.collate([(pixels, tokens, labels, kinds, samples.patch_labels(architecture, SCENE))])
+    tokens, labels, kinds = samples.pack(architecture, encoder, np.random.default_rng(0), scene.questions)
+    pixels = architecture.view_pixels(scene.image).copy()
+    batch = samples.collate([(pixels, tokens, labels, kinds, samples.patch_labels(architecture, scene))])
     language_model = model.model.language_model
     before = language_model.config._attn_implementation
     language_model.config._attn_implementation = "packed"
@@ -66,13 +67,15 @@ def packed_logits(training: SimpleNamespace, architecture: object, model: torch.
 
 
 @torch.inference_mode()
-def logits_alone(training: SimpleNamespace, model: torch.nn.Module, processor: object) -> dict[str, torch.Tensor]:
+def logits_alone(
+    training: SimpleNamespace, architecture: object, model: torch.nn.Module, processor: object
+) -> dict[str, torch.Tensor]:
     """Question -> logits (answer tokens, vocabulary) of an ordinary forward of the whole model."""
-    found = {}
-    for question in SCENE.questions:
+    found, scene = {}, SCENES[architecture.world]
+    for question in scene.questions:
         start = training.evaluate.prompt(processor, question.text)
         text = start + question.answer + processor.tokenizer.eos_token
-        inputs = processor(images=[SCENE.image], text=[text], return_tensors="pt")
+        inputs = processor(images=[scene.image], text=[text], return_tensors="pt")
         answered = len(processor.tokenizer(question.answer).input_ids) + 1
         found[question.text] = model(**inputs).logits[0, -answered - 1 : -1]
     return found
@@ -90,8 +93,8 @@ def test_packed_questions_have_the_logits_of_the_saved_model(
 ) -> None:
     architecture, model, processor = untrained(training, name, tmp_path)
     logits, batch = packed_logits(training, architecture, model, processor)
-    alone = in_packed_order(batch, processor, logits_alone(training, model, processor))
-    assert (batch.kinds != training.samples.IGNORE).sum() == len(SCENE.questions) > 3
+    alone = in_packed_order(batch, processor, logits_alone(training, architecture, model, processor))
+    assert (batch.kinds != training.samples.IGNORE).sum() == len(SCENES[architecture.world].questions) > 3
     assert logits.std() > 0.1
     torch.testing.assert_close(logits, alone, atol=1e-4, rtol=0.0)
 
@@ -180,9 +183,9 @@ def test_scores_are_written_as_they_are_printed_and_as_the_zoo_reads_them(
         zoo.BLANK_IMAGE: evaluate.share_right(cases, ["B", "B", "A"]),
     }
     counts = Counter({"color": 3, "count": 3, "fact": 3, zoo.NEED_THE_IMAGE: 6})
-    evaluate.write_scores(tmp_path, 7, counts, columns)
+    evaluate.write_scores(tmp_path, "things", 7, counts, columns)
     scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    assert scores["command"].endswith(" --scenes 7")
+    assert scores["command"].endswith(" --world things --scenes 7")
     assert scores["questions"] == counts
     assert scores["exact_match"] == {
         "color": {zoo.OWN_IMAGE: 1.0, zoo.BLANK_IMAGE: 0.0},

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.types import InputError, unknown_name
 
 
 def scenes(
@@ -16,17 +16,22 @@ def scenes(
     n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="Number of scenes.")] = 100,
     seed: options.Seed = 0,
     size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH", help="Image size in pixels.")] = "224x224",
+    world: Annotated[
+        str, typer.Option("--world", help="shapes (colored), or things (64 animals, foods, ...).")
+    ] = "shapes",
     as_json: options.Json = False,
 ) -> None:
     """Writes images with questions, answers and exact evidence masks: a benchmark whose truth is known."""
-    from wherelook.data.scenes import write_scenes
+    from wherelook.data.scenes import WORLDS, write_scenes
 
     height, cross, width = size.lower().partition("x")
     if not (cross and height.isdecimal() and width.isdecimal()):
         raise InputError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, for example 224x224")
+    if world not in WORLDS:  # before the folder is made
+        raise unknown_name("world", world, list(WORLDS))
     options.make_folder(out, empty=True)
     with options.progress_bar() as progress:
-        records = write_scenes(out, n=n, seed=seed, size=(int(height), int(width)), progress=progress)
+        records = write_scenes(out, n=n, seed=seed, size=(int(height), int(width)), world=world, progress=progress)
     if as_json:
         options.print_json({"folder": str(out), "scenes": n, "questions": len(records), "seed": seed})
     else:

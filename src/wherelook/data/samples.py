@@ -77,6 +77,14 @@ DATASETS: Mapping[str, Dataset] = {
         lambda _path, _: scenes.draw_tuning(), "drawn scenes for choosing settings",
         "-", "exact masks", "Apache-2.0, made by this package", "wherelook.data.scenes", path="none",
     ),
+    "things": Dataset(
+        lambda _path, _: scenes.draw_reporting("things"), "drawn scenes of 64 animals, foods, vehicles and more",
+        "-", "exact masks", "Apache-2.0; pictures: Noto Color Emoji, OFL 1.1", "wherelook.data.scenes", path="none",
+    ),
+    "things-tuning": Dataset(
+        lambda _path, _: scenes.draw_tuning("things"), "the same for choosing settings",
+        "-", "exact masks", "Apache-2.0; pictures: Noto Color Emoji, OFL 1.1", "wherelook.data.scenes", path="none",
+    ),
     "mmvp": Dataset(
         _plain(mmvp.read), "150 pairs of images that look alike to CLIP, two options",
         "Questions.csv, MMVP Images/", "-", "MIT", "Tong et al. 2024, arXiv 2401.06209",
@@ -134,6 +142,9 @@ DATASETS: Mapping[str, Dataset] = {
 }  # fmt: skip
 """By the name in NAME:PATH."""
 
+DRAWN = ("scenes", "scenes-tuning", "things", "things-tuning")
+"""Those that need no files."""
+
 COLUMN = re.compile(r",(\w+)=([^,]*)$")
 
 
@@ -141,9 +152,9 @@ def read_samples(dataset: str) -> Iterator[Sample]:
     """The samples of a data set, one after another; no image is read before it is asked for.
 
     Args:
-        dataset: "scenes" or "scenes-tuning" (drawn as needed); or NAME:PATH with a name of `DATASETS`; or the path of
-            a table or of a folder of scenes alone. After a table or a data set of the hub columns can be named:
-            "table:my.csv,image=picture,question=text".
+        dataset: a name of `DRAWN`, such as "scenes" (drawn as needed); or NAME:PATH with a name of `DATASETS`; or the
+            path of a table or of a folder of scenes alone. After a table or a data set of the hub columns can be
+            named: "table:my.csv,image=picture,question=text".
 
     Raises:
         InputError: there is no such data set.
@@ -180,9 +191,10 @@ def _recognise(path: str, dataset: str) -> str:
         return "scenes"
     if Path(path).suffix in TABLES and Path(path).is_file():
         return "table"
+    others = ", ".join(name for name in DATASETS if name not in DRAWN)
     raise InputError(
-        f"no data set {dataset!r}; valid: scenes, scenes-tuning, a folder of `wherelook scenes`, a table with image "
-        f"and question ({', '.join(TABLES)}), or NAME:PATH with {', '.join(list(DATASETS)[2:])}"
+        f"no data set {dataset!r}; valid: {', '.join(DRAWN)}, a folder of `wherelook scenes`, a table with image "
+        f"and question ({', '.join(TABLES)}), or NAME:PATH with {others}"
     )
 
 

@@ -30,15 +30,26 @@ def test_scenes_give_one_question_each_with_its_evidence():
         scene = make_scene(int(sample.id))
         question = next(question for question in scene.questions if question.text == sample.question)
         assert question.exclusive
-        assert question.kind in LOCAL_KINDS
+        assert question.kind in LOCAL_KINDS["shapes"]
         assert sample.references == (question.answer,)
         assert sample.paraphrase == question.paraphrase
         assert np.array_equal(sample.truth, question.evidence)
         assert np.array_equal(sample.image.pixels, np.asarray(scene.image))
 
 
-def test_tuning_scenes_are_other_scenes():
-    first = next(read_samples("scenes-tuning"))
+def test_things_are_drawn_with_their_exact_masks():
+    for sample in itertools.islice(read_samples("things"), 6):
+        scene = make_scene(int(sample.id), world="things")
+        question = next(question for question in scene.questions if question.text == sample.question)
+        assert question.exclusive
+        assert question.kind in LOCAL_KINDS["things"]
+        assert np.array_equal(sample.truth, question.evidence)
+        assert np.array_equal(sample.image.pixels, np.asarray(scene.image))
+
+
+@pytest.mark.parametrize("name", ["scenes-tuning", "things-tuning"])
+def test_tuning_scenes_are_other_scenes(name):
+    first = next(read_samples(name))
     assert int(first.id) not in REPORTING_SEEDS
 
 
@@ -223,7 +234,9 @@ def test_a_parquet_file_that_is_none(build):
 
 @pytest.mark.parametrize("name", ["", "nothing", "nothing.jsonl", "C:/data", "\0"])
 def test_no_such_data_set(name):
-    with pytest.raises(InputError, match=r"no data set .*; valid: scenes, scenes-tuning, a folder"):
+    with pytest.raises(
+        InputError, match=r"no data set .*; valid: scenes, scenes-tuning, things, things-tuning, a folder"
+    ):
         read_samples(name)
 
 

@@ -16,30 +16,34 @@ NEW_SEEDS = REPORTING_SEEDS[10_000:]
 """The first reporting scenes have measured the embedded model and earlier settings; maps are reported on ones that
 measured nothing."""
 
-LOCAL_KINDS = ("color", "shape", "size", "relation", "existence")
-"""Questions whose evidence can be a single object."""
+LOCAL_KINDS = {
+    "shapes": ("color", "shape", "size", "relation", "existence"),
+    "things": ("relation", "category", "existence"),
+}
+"""By world: questions whose evidence can be a single object, and the only one that the answer could come from."""
 
 SCENE_SIZE = (224, 224)
 
 
-def draw(seeds: Sequence[int]) -> Iterator[Sample]:
+def draw(seeds: Sequence[int], world: str = "shapes") -> Iterator[Sample]:
     """Of each scene one question whose evidence is a single object that no other is like, the kinds in turn."""
+    local_kinds = LOCAL_KINDS[world]
     for turn, seed in enumerate(seeds):
-        scene = make_scene(seed, size=SCENE_SIZE)
-        kinds = LOCAL_KINDS[turn % len(LOCAL_KINDS) :] + LOCAL_KINDS[: turn % len(LOCAL_KINDS)]
+        scene = make_scene(seed, size=SCENE_SIZE, world=world)
+        kinds = local_kinds[turn % len(local_kinds) :] + local_kinds[: turn % len(local_kinds)]
         local = [question for question in scene.questions if question.kind in kinds and question.exclusive]
         if local:
             yield _sample(scene, min(local, key=lambda question: kinds.index(question.kind)))
 
 
-def draw_reporting() -> Iterator[Sample]:
+def draw_reporting(world: str = "shapes") -> Iterator[Sample]:
     """Scenes that measured nothing before."""
-    return draw(NEW_SEEDS)
+    return draw(NEW_SEEDS, world)
 
 
-def draw_tuning() -> Iterator[Sample]:
+def draw_tuning(world: str = "shapes") -> Iterator[Sample]:
     """Scenes for choosing settings."""
-    return draw(TUNING_SEEDS)
+    return draw(TUNING_SEEDS, world)
 
 
 def read(path: str) -> Iterator[Sample]:

@@ -10,10 +10,12 @@ from wherelook.data.scenes.scene import (
     SCENES_VERSION,
     TRAINING_SEEDS,
     TUNING_SEEDS,
+    WORLDS,
     Question,
     Scene,
     make_scene,
 )
+from wherelook.data.scenes.things import THINGS
 from wherelook.data.scenes.world import COLORS, SHAPES, SIZES, SceneObject
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "SCENES_VERSION",
     "SHAPES",
     "SIZES",
+    "THINGS",
     "TRAINING_SEEDS",
     "TUNING_SEEDS",
+    "WORLDS",
     "Question",
     "Scene",
     "SceneObject",

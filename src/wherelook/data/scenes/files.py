@@ -16,9 +16,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wherelook.data.scenes.scene import SCENES_VERSION, Question, Scene, check_scene_size, make_scene, mask_box
+from wherelook.data.scenes.scene import (
+    SCENES_VERSION,
+    WORLDS,
+    Question,
+    Scene,
+    check_scene_size,
+    make_scene,
+    mask_box,
+)
 from wherelook.data.sources import check_inside
-from wherelook.types import InputError, Progress, WherelookError
+from wherelook.types import InputError, Progress, WherelookError, unknown_name
 
 QUESTIONS_FILE = "questions.jsonl"
 
@@ -66,6 +74,7 @@ def write_scenes(
     n: int,
     seed: int = 0,
     size: tuple[int, int] = (224, 224),
+    world: str = "shapes",
     progress: Progress | None = None,
 ) -> list[SceneRecord]:
     """Write the scenes of seeds `seed` to `seed + n - 1` into a new or empty folder.
@@ -75,6 +84,7 @@ def write_scenes(
         n: Number of scenes.
         seed: Seed of the first scene.
         size: (height, width) of the images, in pixels.
+        world: What the scenes are made of, see `make_scene`.
         progress: Called after every scene.
 
     Returns:
@@ -88,6 +98,8 @@ def write_scenes(
     if seed < 0:
         raise InputError(f"the seed of the scenes must be at least 0, not {seed}")
     check_scene_size(size)
+    if world not in WORLDS:
+        raise unknown_name("world", world, list(WORLDS))
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; name a new folder for the scenes")
@@ -96,7 +108,7 @@ def write_scenes(
     records: list[SceneRecord] = []
     with (folder / QUESTIONS_FILE).open("w", encoding="utf-8") as lines:
         for index in range(n):
-            scene = make_scene(seed + index, size=size)
+            scene = make_scene(seed + index, size=size, world=world)
             scene.image.save(folder / _image_path(index))
             for number, question in enumerate(scene.questions):
                 record = _write_question(folder, index, number, scene, question)
@@ -104,7 +116,7 @@ def write_scenes(
                 records.append(record)
             if progress:
                 progress("scenes", index + 1, n)
-    (folder / "README.md").write_text(_card(records, n, seed, size), encoding="utf-8")
+    (folder / "README.md").write_text(_card(records, n, seed, size, world), encoding="utf-8")
     return records
 
 
@@ -186,13 +198,13 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
     return SceneRecord(**values)
 
 
-def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int]) -> str:
+def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int], world: str) -> str:
     kinds = sorted({record.kind for record in records})
     counts = "\n".join(f"| {kind} | {sum(record.kind == kind for record in records)} |" for kind in kinds)
     return f"""# Scenes with exact evidence
 
 {n} images of 3 to 6 simple objects and {len(records)} questions about them, made by wherelook (scenes version
-{SCENES_VERSION}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
+{SCENES_VERSION}, {world}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
 photographed or labelled by hand: the answers and the evidence are exact because the images were drawn from them.
 
 | kind of question | questions |
@@ -204,4 +216,9 @@ around the evidence, in pixels), `evidence` (a 1-bit mask: the objects that the 
 there are none: facts, and things that are not there), `evidence_objects` (how many they are), `exclusive` (whether
 one object alone is evidence: no other has anything that the answer tells of it), `paraphrase` (the same question with
 the object that it names named otherwise; null where there is no other name).
+{PICTURES if world == "things" else ""}"""
+
+
+PICTURES = """
+The pictures of things are glyphs of Noto Color Emoji, Copyright 2013-2017 Google Inc., SIL Open Font License 1.1.
 """

@@ -14,7 +14,7 @@ import numpy as np
 from wherelook.data.scenes.facts import NUMBER_WORDS, facts
 from wherelook.data.scenes.world import COLORS, SHAPES, SIZES, SceneObject
 
-KINDS = ("color", "shape", "size", "existence", "count", "relation", "description", "fact")
+KINDS = ("color", "shape", "size", "existence", "count", "relation", "description", "fact", "category")
 # How many questions of each kind a scene gets, where it allows for that many.
 DEFAULT_BUDGET: Mapping[str, int] = {
     "color": 1,
@@ -26,6 +26,24 @@ DEFAULT_BUDGET: Mapping[str, int] = {
     "description": 1,
     "fact": 2,
 }
+Ways = Sequence[tuple[str, ...]]
+Group = tuple[str, str, tuple[int, ...]]
+"""The name of one of its objects, of several, and which they are."""
+
+Maker = Callable[[np.random.Generator, Sequence[SceneObject], float], Iterator["Draft"]]
+"""(source of randomness, objects, width of the image over its height) -> questions of one kind."""
+
+_SIZE_WAYS: Ways = (("color", "shape"), ("shape",), ("color",))
+_RELATION_WAYS: Ways = (("shape",), ("color",), ("size", "shape"), ("size", "color"), ("color", "shape"))
+_EXISTENCE_WAYS: Ways = (
+    ("shape",),
+    ("color",),
+    ("color", "shape"),
+    ("color", "shape"),
+    ("size", "shape"),
+    ("size", "color"),
+)
+_VALUES: Mapping[str, Sequence[str]] = {"shape": SHAPES, "color": COLORS, "size": SIZES}
 DIRECTIONS = ("left of", "right of", "above", "below")
 DIRECTION_MARGIN = 0.06  # of the image's side: objects closer than this in a direction are not ordered
 
@@ -58,7 +76,8 @@ def ask(
     rng: np.random.Generator,
     objects: Sequence[SceneObject],
     aspect: float,
-    budget: Mapping[str, int] = DEFAULT_BUDGET,
+    budget: Mapping[str, int],
+    makers: Mapping[str, Maker],
 ) -> list[Draft]:
     """Draw questions about a scene, of each kind at most `budget[kind]`, no question twice.
 
@@ -67,11 +86,12 @@ def ask(
         objects: The objects of the scene.
         aspect: Width of the image over its height.
         budget: Number of questions by kind; kinds that are missing get none.
+        makers: What asks, by kind.
     """
     drafts: list[Draft] = []
     for kind, number in budget.items():
         asked: set[str] = set()
-        for draft in _MAKERS[kind](rng, objects, aspect) if number else ():
+        for draft in makers[kind](rng, objects, aspect) if number else ():
             if draft.text not in asked:
                 asked.add(draft.text)
                 drafts.append(draft)
@@ -102,7 +122,7 @@ def _capitalised(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _shuffled(rng: np.random.Generator, items: Sequence) -> list:
+def shuffled(rng: np.random.Generator, items: Sequence) -> list:
     return [items[index] for index in rng.permutation(len(items))]
 
 
@@ -115,7 +135,7 @@ def _named(
     who looks at that one would answer right, and the evidence would not be the named object's alone.
     """
     for index in rng.permutation(len(objects)).tolist():
-        for way in _shuffled(rng, ways):
+        for way in shuffled(rng, ways):
             if _names_alone(objects, index, way, asked):
                 others = (other for other in ways if other != way and _names_alone(objects, index, other, asked))
                 name, *other_names = (_phrase(objects[index], chosen) for chosen in (way, *others))
@@ -138,20 +158,23 @@ def _phrase(item: SceneObject, way: Sequence[str]) -> str:
     return noun_phrase(**{name: getattr(item, name) for name in way})
 
 
-def _color(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+def ask_color(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
     for index, name, other in _named(rng, objects, (("shape",), ("size", "shape")), "color"):
         answer = f"The {name} is {objects[index].color}."
         yield _attribute_draft("color", name, other, answer, index)
 
 
-def _shape(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+def ask_shape(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
     for index, name, other in _named(rng, objects, (("color",), ("size", "color")), "shape"):
         answer = f"The {name} is {with_article(objects[index].shape)}."
         yield _attribute_draft("shape", name, other, answer, index)
 
 
-def _size(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
-    for index, name, other in _named(rng, objects, (("color", "shape"), ("shape",), ("color",)), "size"):
+def ask_size(
+    rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float, *, ways: Ways = _SIZE_WAYS
+) -> Iterator[Draft]:
+    """`ways`: the attributes by which the question may name the object."""
+    for index, name, other in _named(rng, objects, ways, "size"):
         answer = f"The {name} is {objects[index].size}."
         yield _attribute_draft("size", name, other, answer, index)
 
@@ -162,17 +185,18 @@ def _attribute_draft(kind: str, name: str, other: str | None, answer: str, index
     return Draft(kind, f"{question} {name}?", answer, (index,), (index,), (kind,), paraphrase)
 
 
-def _existence(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
-    """Yes and no equally often for every form of the question; a no is a near miss of an object that is there."""
-    ways = (
-        ("shape",),
-        ("color",),
-        ("color", "shape"),
-        ("color", "shape"),
-        ("size", "shape"),
-        ("size", "color"),
-    )
-    values = {"shape": SHAPES, "color": COLORS, "size": SIZES}
+def ask_existence(
+    rng: np.random.Generator,
+    objects: Sequence[SceneObject],
+    aspect: float,
+    *,
+    ways: Ways = _EXISTENCE_WAYS,
+    values: Mapping[str, Sequence[str]] = _VALUES,
+) -> Iterator[Draft]:
+    """Yes and no equally often for every form of the question; a no is a near miss of an object that is there.
+
+    `values`: what every attribute can be.
+    """
     for _ in range(10):
         way = ways[int(rng.integers(len(ways)))]
         wanted = bool(rng.integers(2))
@@ -190,35 +214,57 @@ def _existence(rng: np.random.Generator, objects: Sequence[SceneObject], aspect:
         yield Draft("existence", f"Is there {with_article(phrase)}?", answer, found, found, way)
 
 
-def _count(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
-    """Every number that some count gives is equally likely, or nearly all answers would be "one"."""
-    by_number: dict[int, list[tuple[dict[str, str], tuple[int, ...]]]] = {}
+def _attribute_groups(objects: Sequence[SceneObject]) -> list[Group]:
     ways = [
         {name: value} for name, values in (("size", SIZES), ("color", COLORS), ("shape", SHAPES)) for value in values
     ]
+    groups = []
     for way in [{}, *ways]:
-        found = matching(objects, **way)
-        if found:
-            by_number.setdefault(len(found), []).append((way, found))
+        name = noun_phrase(**way)
+        groups.append((name, name + ("es" if way.get("shape") == "cross" else "s"), matching(objects, **way)))
+    return groups
+
+
+def ask_count(
+    rng: np.random.Generator,
+    objects: Sequence[SceneObject],
+    aspect: float,
+    *,
+    groups: Callable[[Sequence[SceneObject]], list[Group]] = _attribute_groups,
+) -> Iterator[Draft]:
+    """Every number that some count gives is equally likely, or nearly all answers would be "one".
+
+    `groups`: what can be counted.
+    """
+    by_number: dict[int, list[Group]] = {}
+    for group in groups(objects):
+        if group[2]:
+            by_number.setdefault(len(group[2]), []).append(group)
     for _ in range(20):
         numbers = sorted(by_number)
         choices = by_number[numbers[int(rng.integers(len(numbers)))]]
-        way, found = choices[int(rng.integers(len(choices)))]
-        plural = noun_phrase(**way) + ("es" if way.get("shape") == "cross" else "s")
-        counted = f"are {NUMBER_WORDS[len(found)]} {plural}" if len(found) > 1 else f"is one {noun_phrase(**way)}"
+        single, plural, found = choices[int(rng.integers(len(choices)))]
+        counted = f"are {NUMBER_WORDS[len(found)]} {plural}" if len(found) > 1 else f"is one {single}"
         yield Draft("count", f"How many {plural} are there?", f"There {counted}.", found, found)
 
 
-def _relation(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+def ask_relation(
+    rng: np.random.Generator,
+    objects: Sequence[SceneObject],
+    aspect: float,
+    *,
+    ways: Ways = _RELATION_WAYS,
+    told: tuple[str, ...] = ("color", "shape"),
+) -> Iterator[Draft]:
     """Such as "What is left of the star?", asked when exactly one object could be meant.
 
     That object lies clearly within 40 degrees of the direction; every other one lies outside 55 degrees of it.
+    `told`: the attributes by which the answer names the object.
     """
-    ways = (("shape",), ("color",), ("size", "shape"), ("size", "color"), ("color", "shape"))
     candidates = list(_named(rng, objects, ways))
     for turn in range(2 * len(candidates)):
         reference, name, other = candidates[turn % len(candidates)]
-        for direction in _shuffled(rng, DIRECTIONS):
+        for direction in shuffled(rng, DIRECTIONS):
             answer = _only_object_towards(objects, reference, direction, aspect)
             if answer is None:
                 continue
@@ -229,7 +275,7 @@ def _relation(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: 
             sentence = f"{phrase} is {direction} the {name}."
             text = f"What is {direction} the {name}?"
             paraphrase = None if other is None else f"What is {direction} the {other}?"
-            yield Draft("relation", text, sentence, (answer,), (answer, reference), ("color", "shape"), paraphrase)
+            yield Draft("relation", text, sentence, (answer,), (answer, reference), told, paraphrase)
             break
 
 
@@ -255,7 +301,7 @@ def _only_object_towards(objects: Sequence[SceneObject], reference: int, directi
     return clear[0] if len(clear) == 1 and not doubtful else None
 
 
-def _description(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+def ask_description(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
     """The leftmost and the rightmost object, when both stand out."""
     order = sorted(range(len(objects)), key=lambda index: objects[index].center[0])
     positions = [objects[index].center[0] for index in order]
@@ -267,20 +313,20 @@ def _description(rng: np.random.Generator, objects: Sequence[SceneObject], aspec
     yield Draft("description", "Describe the image.", sentence, (first, last), (first, last))
 
 
-def _fact(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+def ask_fact(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
     known = facts()
     for _ in range(40):
         text, answer = known[int(rng.integers(len(known)))]
         yield Draft("fact", text, answer, (), ())
 
 
-_MAKERS: dict[str, Callable[[np.random.Generator, Sequence[SceneObject], float], Iterator[Draft]]] = {
-    "color": _color,
-    "shape": _shape,
-    "size": _size,
-    "existence": _existence,
-    "count": _count,
-    "relation": _relation,
-    "description": _description,
-    "fact": _fact,
+MAKERS: Mapping[str, Maker] = {
+    "color": ask_color,
+    "shape": ask_shape,
+    "size": ask_size,
+    "existence": ask_existence,
+    "count": ask_count,
+    "relation": ask_relation,
+    "description": ask_description,
+    "fact": ask_fact,
 }

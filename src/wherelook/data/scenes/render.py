@@ -47,9 +47,14 @@ def render(
     masks = np.zeros((len(objects), height, width), dtype=bool)
     for item, mask in zip(objects, masks, strict=True):
         _draw(rng, image, mask, item, scale)
+    return expose(rng, image), masks
+
+
+def expose(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """uint8 (height, width, 3) of a float32 image in [0, 1], with sensor noise. Writes over its input."""
     image += np.float32(rng.uniform(*NOISE_RANGE)) * rng.standard_normal(image.shape, dtype=np.float32)
     np.clip(image, 0.0, 1.0, out=image)
-    return (image * 255.0 + 0.5).astype(np.uint8), masks
+    return (image * 255.0 + 0.5).astype(np.uint8)
 
 
 def _draw(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, item: SceneObject, scale: float) -> None:

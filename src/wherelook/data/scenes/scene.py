@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from wherelook.data.scenes.questions import DEFAULT_BUDGET, ask
+from wherelook.data.scenes import things
+from wherelook.data.scenes.photograph import photograph
+from wherelook.data.scenes.questions import DEFAULT_BUDGET, MAKERS, Maker, ask
 from wherelook.data.scenes.render import render
+from wherelook.data.scenes.things import sample_things
 from wherelook.data.scenes.world import SceneObject, sample_objects
 from wherelook.types import InputError, unknown_name
 
@@ -30,6 +33,31 @@ DEMO_QUESTIONS: Mapping[str, str] = {
 }
 
 MINIMUM_SIDE, MAXIMUM_SIDE, MAXIMUM_ASPECT = 64, 4096, 2.0
+
+
+@dataclass(frozen=True)
+class World:
+    """What scenes can be made of.
+
+    Attributes:
+        sample: (source of randomness, width over height) -> the objects of a scene.
+        render: (source of randomness, objects, (height, width)) -> pixels and the objects' masks.
+        makers: what asks questions, by kind.
+        budget: most questions of each kind, where nothing else is asked for.
+        streams: numbers of its three streams of random numbers, which no other world uses.
+    """
+
+    sample: Callable[[np.random.Generator, float], tuple[SceneObject, ...]]
+    render: Callable[[np.random.Generator, Sequence[SceneObject], tuple[int, int]], tuple[np.ndarray, np.ndarray]]
+    makers: Mapping[str, Maker]
+    budget: Mapping[str, int]
+    streams: tuple[int, int, int]
+
+
+WORLDS: Mapping[str, World] = {
+    "shapes": World(sample_objects, render, MAKERS, DEFAULT_BUDGET, (0, 1, 2)),
+    "things": World(sample_things, photograph, things.MAKERS, things.BUDGET, (3, 4, 5)),
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +118,14 @@ class Scene:
         return mask_box(_union(self.object_masks, indices))
 
 
-def make_scene(seed: int, *, size: tuple[int, int] = (224, 224), budget: Mapping[str, int] = DEFAULT_BUDGET) -> Scene:
-    """Make a scene: the same seed, size and budget give the same pixels and questions.
+def make_scene(
+    seed: int,
+    *,
+    size: tuple[int, int] = (224, 224),
+    budget: Mapping[str, int] | None = None,
+    world: str = "shapes",
+) -> Scene:
+    """Make a scene: the same seed, size, budget and world give the same pixels and questions.
 
     The objects and the questions depend on the seed and the aspect ratio alone, so a scene can be had at several
     resolutions; the background's noise differs between them.
@@ -99,23 +133,28 @@ def make_scene(seed: int, *, size: tuple[int, int] = (224, 224), budget: Mapping
     Args:
         seed: Any integer from 0. See `TRAINING_SEEDS`, `TUNING_SEEDS`, `REPORTING_SEEDS`.
         size: (height, width) in pixels, each 64 to 4,096, neither more than twice the other.
-        budget: Most questions of each kind.
+        budget: Most questions of each kind; the world's own where None.
+        world: One of `WORLDS`: coloured shapes, or things with names before a background like a photograph.
 
     Raises:
-        InputError: The seed or the size is out of range, or the budget names an unknown kind.
+        InputError: The seed or the size is out of range, or there is no such world or kind of question.
     """
+    if world not in WORLDS:
+        raise unknown_name("world", world, list(WORLDS))
+    made = WORLDS[world]
     check_scene_size(size)
     if seed < 0:
         raise InputError(f"a scene's seed must be at least 0, not {seed}")
-    unknown = set(budget) - set(DEFAULT_BUDGET)
+    budget = made.budget if budget is None else budget
+    unknown = set(budget) - set(made.makers)
     if unknown:
-        raise unknown_name("kind of question", sorted(unknown)[0], list(DEFAULT_BUDGET))
+        raise unknown_name("kind of question", sorted(unknown)[0], list(made.makers))
     height, width = size
     aspect = width / height
     # Separate streams, so that the layout does not depend on how many random numbers the drawing takes.
-    layout, drawing, asking = (np.random.default_rng((SCENES_VERSION, seed, stream)) for stream in range(3))
-    objects = sample_objects(layout, aspect)
-    pixels, masks = render(drawing, objects, size)
+    layout, drawing, asking = (np.random.default_rng((SCENES_VERSION, seed, stream)) for stream in made.streams)
+    objects = made.sample(layout, aspect)
+    pixels, masks = made.render(drawing, objects, size)
     questions = tuple(
         Question(
             kind=draft.kind,
@@ -129,7 +168,7 @@ def make_scene(seed: int, *, size: tuple[int, int] = (224, 224), budget: Mapping
             needs_image=draft.kind != "fact",
             paraphrase=draft.paraphrase,
         )
-        for draft in ask(asking, objects, aspect, budget)
+        for draft in ask(asking, objects, aspect, budget, made.makers)
     )
     return Scene(int(seed), Image.fromarray(pixels), objects, masks, questions)
 

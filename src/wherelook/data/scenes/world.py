@@ -59,11 +59,15 @@ def sample_objects(rng: np.random.Generator, aspect: float) -> tuple[SceneObject
         3 to 6 objects in no particular order.
     """
     number = int(rng.integers(MINIMUM_OBJECTS, MAXIMUM_OBJECTS + 1))
-    kinds = _sample_kinds(rng, number)
+    return place_all(rng, _sample_kinds(rng, number), aspect)
+
+
+def place_all(rng: np.random.Generator, kinds: list[SceneObject], aspect: float) -> tuple[SceneObject, ...]:
+    """The objects with centre, radius and angle, in random order, where none touches another."""
     while True:  # a crowded draw is thrown away whole; 6 large objects take a few tries
         placed = _place(rng, kinds, aspect)
         if placed is not None:
-            return tuple(placed[index] for index in rng.permutation(number))
+            return tuple(placed[index] for index in rng.permutation(len(kinds)))
 
 
 def _sample_kinds(rng: np.random.Generator, number: int) -> list[SceneObject]:

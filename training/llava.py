@@ -1,6 +1,9 @@
-"""The embedded model: LLaVA with a SigLIP tower and a Llama; the whole image in one view."""
+"""The embedded model and the one that knows things: LLaVA, a SigLIP tower and a Llama; the whole image in one view."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,16 +20,24 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-IMAGE_SIDE, PATCH = 128, 16
-GRID = IMAGE_SIDE // PATCH
-WIDTH, HEADS = 160, 5
-VISION_LAYERS, VISION_MLP = 4, 480
+GRID = 8  # patches per side: an image takes 64 tokens
+WIDTH, HEADS = 160, 5  # of the language model
 TEXT_SIZES = {"base": (5, 448), "small": (3, 224)}  # layers, width of the feed-forward part
 
 
-def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+@dataclass(frozen=True)
+class Tower:
+    """A SigLIP tower: side of its image in pixels, layers, width, heads of 32 channels, feed-forward part."""
+
+    side: int
+    layers: int
+    width: int
+    feed_forward: int
+
+
+def build_processor(tower: Tower, tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     image_processor = SiglipImageProcessor(
-        size={"height": IMAGE_SIDE, "width": IMAGE_SIDE},
+        size={"height": tower.side, "width": tower.side},
         resample=2,  # bilinear: no ringing at edges
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
@@ -34,7 +45,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     return LlavaProcessor(
         image_processor=image_processor,
         tokenizer=tokenizer,
-        patch_size=PATCH,
+        patch_size=tower.side // GRID,
         vision_feature_select_strategy="full",
         chat_template=CHAT_TEMPLATE,
         image_token=IMAGE,
@@ -42,18 +53,18 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> LlavaForConditionalGeneration:
+def build_model(tower: Tower, tokenizer: PreTrainedTokenizerFast, scale: str) -> LlavaForConditionalGeneration:
     text = LlamaConfig(
         **language_settings(tokenizer, WIDTH, HEADS, TEXT_SIZES[scale]),
         tie_word_embeddings=True,
     )
     vision = SiglipVisionConfig(
-        hidden_size=WIDTH,
-        intermediate_size=VISION_MLP,
-        num_hidden_layers=VISION_LAYERS,
-        num_attention_heads=HEADS,
-        image_size=IMAGE_SIDE,
-        patch_size=PATCH,
+        hidden_size=tower.width,
+        intermediate_size=tower.feed_forward,
+        num_hidden_layers=tower.layers,
+        num_attention_heads=tower.width // 32,
+        image_size=tower.side,
+        patch_size=tower.side // GRID,
         vision_use_head=False,
     )
     config = LlavaConfig(
@@ -69,11 +80,11 @@ def build_model(tokenizer: PreTrainedTokenizerFast, scale: str) -> LlavaForCondi
     return with_ends(LlavaForConditionalGeneration(config), tokenizer)
 
 
-def sample_size(rng: np.random.Generator) -> tuple[int, int]:
+def sample_size(tower: Tower, rng: np.random.Generator) -> tuple[int, int]:
     """Mostly the model's own size, which is quick to draw; the rest of any size and shape, larger and smaller."""
     draw = rng.random()
     if draw < 0.45:
-        return IMAGE_SIDE, IMAGE_SIDE
+        return tower.side, tower.side
     if draw < 0.60:
         return 224, 224
     if draw < 0.62:
@@ -82,9 +93,9 @@ def sample_size(rng: np.random.Generator) -> tuple[int, int]:
     return int(side * aspect**-0.5), int(side * aspect**0.5)
 
 
-def view_pixels(image: Image.Image) -> np.ndarray:
-    """(IMAGE_SIDE, IMAGE_SIDE, 3)."""
-    return np.asarray(image.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BILINEAR))
+def view_pixels(tower: Tower, image: Image.Image) -> np.ndarray:
+    """(side, side, 3)."""
+    return np.asarray(image.resize((tower.side, tower.side), Image.Resampling.BILINEAR))
 
 
 def image_features(model: LlavaForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
@@ -97,14 +108,20 @@ def embed_image(model: LlavaForConditionalGeneration, features: torch.Tensor) ->
     return model.model.multi_modal_projector(features)
 
 
-EMBEDDED = Architecture(
-    image_side=IMAGE_SIDE,
-    grids=(GRID,),
-    image_tokens=GRID * GRID,
-    sample_size=sample_size,
-    view_pixels=view_pixels,
-    build_processor=build_processor,
-    build_model=build_model,
-    image_features=image_features,
-    embed_image=embed_image,
-)
+def llava(tower: Tower, world: str) -> Architecture:
+    return Architecture(
+        image_side=tower.side,
+        grids=(GRID,),
+        image_tokens=GRID * GRID,
+        sample_size=partial(sample_size, tower),
+        view_pixels=partial(view_pixels, tower),
+        build_processor=partial(build_processor, tower),
+        build_model=partial(build_model, tower),
+        image_features=image_features,
+        embed_image=embed_image,
+        world=world,
+    )
+
+
+EMBEDDED = llava(Tower(128, 4, 160, 480), "shapes")
+THINGS = llava(Tower(224, 4, 192, 640), "things")
