@@ -4,14 +4,15 @@
     python benchmarks/interruptions.py --engine ray [--kills 4] [--samples 24]
 
 The process that is killed is the one that was started; with Ray that is the driver, and Ray's own processes and the
-workers are left to end by themselves. The run that nobody interrupts is by the local engine. Prints how many samples
-the kills cost, and whether the records equal, times aside, those of the run that nobody interrupted. Exits with 1 if
-they do not.
+workers are left to end by themselves. The run that nobody interrupts is by the local engine. Every worker has one
+thread: sums over other numbers of threads differ in the last digits. Prints how many samples are there after each
+kill, and whether the records equal, times aside, those of the run that nobody interrupted. Exits with 1 if they do not.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -34,7 +35,8 @@ OPTIONS = ("--method", "gradient", "--method", "center", "--measures", "map", "-
 
 def start(folder: Path, samples: int, *options: str) -> subprocess.Popen:
     line = [sys.executable, "-m", "wherelook", "run", "scenes-tuning", "--out", str(folder), "--limit", str(samples)]
-    return subprocess.Popen([*line, *OPTIONS, *options], stdout=subprocess.DEVNULL)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*line, *OPTIONS, *options], stdout=subprocess.DEVNULL, env=one_thread)
 
 
 def finish(folder: Path, samples: int, *options: str) -> float:

@@ -1,20 +1,24 @@
 """What the engines of `wherelook run` cost and gain.
 
-    python benchmarks/scale_out.py [--tasks 2000] [--samples 40] [--engines local,ray]
+    python benchmarks/scale_out.py [--tasks 2000] [--samples 60] [--engines local,ray]
 
 Prints for every engine the time per task of a worker that does nothing (the engine's own part, no file
-written), and the samples per second that one and two workers do with the embedded model, their start left
-out; then whether all gave the same rows.
+written), and the samples per second that one and two workers of one thread each do with the embedded model, their start
+left out; then whether all gave the same rows; and what one worker does that has the whole machine's threads, which is
+what `wherelook run` does where nothing is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+
+import torch
 
 from wherelook.data.samples import read_samples
 from wherelook.study.engine import Finished, Task, Worker
@@ -24,7 +28,7 @@ from wherelook.study.runs import parse_runs
 from wherelook.study.worker import Procedure, load_worker
 
 DATASET = "scenes-tuning"
-PROCEDURE = Procedure(DATASET, tuple(parse_runs("gradient,center")), measured="replay")
+PROCEDURE = Procedure(DATASET, tuple(parse_runs("igos+:fast,center")), measured="replay")
 FEW = 20
 """Scenes that the worker that does nothing gets again and again."""
 
@@ -67,21 +71,29 @@ def rows(found: list[Finished]) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, default=2000)
-    parser.add_argument("--samples", type=int, default=40)
+    parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--engines", default=",".join(ENGINES))
     arguments = parser.parse_args()
     idle = tasks(arguments.tasks, FEW)
     work = tasks(arguments.samples, arguments.samples)
     make_worker = partial(load_worker, PROCEDURE, "embedded", {})
+    everything = torch.get_num_threads()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of workers in processes of their own
+    torch.set_num_threads(1)
     kept = []
     for engine in arguments.engines.split(","):
         seconds, _ = measure(engine, idle, Idle, 2)
         print(f"{engine}: {seconds / (arguments.tasks - 1) * 1000:.2f} ms per task of two workers that do nothing")
+        rates = []
         for workers in (1, 2):
             seconds, found = measure(engine, work, make_worker, workers)
             kept.append(rows(found))
-            rate = (arguments.samples - 1) / seconds
-            print(f"{engine}: {rate:.2f} samples per second with {workers} workers", flush=True)
+            rates.append((arguments.samples - 1) / seconds)
+            print(f"{engine}: {rates[-1]:.2f} samples per second, workers of one thread: {workers}", flush=True)
+        print(f"{engine}: two workers do {rates[1] / rates[0]:.2f} times as much as one")
+    torch.set_num_threads(everything)
+    seconds, _ = measure("local", work, make_worker, 1)
+    print(f"local: {(arguments.samples - 1) / seconds:.2f} samples per second, one worker of {everything} threads")
     same = all(other == kept[0] for other in kept)
     print(f"rows: {'equal' if same else 'NOT EQUAL'}")
     sys.exit(not same)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from wherelook.explain import versions
-from wherelook.study.engine import Finished, Task, Worker
+from wherelook.study.engine import Finished, Task, Worker, most_threads, threads_of_worker
 from wherelook.types import InputError, WherelookError
 
 IN_FLIGHT = 2
@@ -70,8 +70,9 @@ def execute_ray(
         InputError: Ray is missing, no cluster answers, it has no room for a worker, or its packages are others.
         WherelookError: a worker could not be made, one sample after another costs workers, or a device failed twice.
     """
+    threads = most_threads()  # before Ray sets the variable for its own processes
     with _connected(address, workers):
-        pool = _Pool(make_worker, workers, accept, _gpus(gpus_per_worker))
+        pool = _Pool(make_worker, workers, accept, _gpus(gpus_per_worker), threads)
         try:
             yield from pool.finish(iter(tasks))
         finally:
@@ -155,9 +156,11 @@ def _gpus(wanted: float | None) -> float:
 class _Actor:
     """A worker's process."""
 
-    def start(self, make_worker: Callable[[], Worker], threads_shared_by: int, expected: Mapping[str, Any]) -> Any:
+    def start(
+        self, make_worker: Callable[[], Worker], sharing: int, most: int | None, expected: Mapping[str, Any]
+    ) -> Any:
         """What the worker says of itself, or the error that keeps it from working."""
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // threads_shared_by))
+        torch.set_num_threads(threads_of_worker(sharing, most))
         found = versions()
         if found != expected:
             return InputError(f"the cluster has other packages: {found}, here: {dict(expected)}; install the same")
@@ -192,6 +195,7 @@ class _Pool:
         workers: int,
         accept: Callable[[Mapping[str, Any]], None],
         gpus: float,
+        threads: int | None,
     ) -> None:
         import ray
 
@@ -202,7 +206,7 @@ class _Pool:
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         self.actor: Any = ray.remote(_Actor).options(**options)
         nodes = sum(node["Alive"] for node in ray.nodes())
-        self.start_with = (ray.put(make_worker), math.ceil(workers / nodes), versions())
+        self.start_with = (ray.put(make_worker), math.ceil(workers / nodes), threads, versions())
         self.calls: dict[Any, tuple[Any, _Attempt | None]] = {}  # in the order they were made; None: it is starting
         self.held: dict[Any, list[_Attempt]] = {}  # by every worker that has started, the first being worked at
         self.again: deque[_Attempt] = deque()

@@ -82,6 +82,18 @@ def execute_local(
         yield worker(task)
 
 
+def most_threads() -> int | None:
+    """What `OMP_NUM_THREADS` allows a worker; None where it is not set, or to something else than a number."""
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(value)) if value.isdecimal() else None
+
+
+def threads_of_worker(sharing: int, most: int | None) -> int:
+    """Threads of one of `sharing` workers on this machine: its share of the processors, and no more than `most`."""
+    share = max(1, (os.cpu_count() or 1) // sharing)
+    return share if most is None else min(share, most)
+
+
 def _over_processes(
     tasks: Iterable[Task],
     make_worker: Callable[[], Worker],
@@ -89,7 +101,7 @@ def _over_processes(
     accept: Callable[[Mapping[str, Any]], None],
 ) -> Iterator[Finished]:
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = threads_of_worker(workers, most_threads())
     source = iter(tasks)
     processes: dict[Connection, Any] = {}
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from study_stub import ABOUT, VERSIONS, StubWorker, make_samples
-from wherelook.study.engine import execute_local
+from wherelook.study.engine import execute_local, most_threads, threads_of_worker
 from wherelook.study.execute import execute
 from wherelook.study.folder import open_run, read_run
 from wherelook.study.records import TIMES
@@ -146,3 +146,12 @@ def test_a_large_data_set_starts_at_once_in_little_memory(tmp_path):
         tracemalloc.stop()
     assert (tally.done, read) == (3, 3)
     assert peak < 5_000_000
+
+
+@pytest.mark.parametrize(("variable", "sharing", "threads"), [("1", 1, 1), ("3", 2, 3), ("99", 2, 4), ("", 3, 2)])
+def test_a_worker_has_its_share_of_the_processors_and_no_more_threads_than_the_environment_allows(
+    monkeypatch, variable, sharing, threads
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert threads_of_worker(sharing, most_threads()) == threads
