@@ -17,7 +17,7 @@ import numpy as np
 from wherelook.case import Case, open_case
 from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
-from wherelook.models import VisionLanguageModel
+from wherelook.models import AnyModel
 from wherelook.study.judges import exact
 from wherelook.study.measures import stability_measures
 from wherelook.study.rows import (
@@ -44,7 +44,7 @@ NO_RUN = "-"
 
 
 def evaluate(
-    model: VisionLanguageModel,
+    model: AnyModel,
     samples: Iterable[Sample],
     runs: Sequence[Run],
     *,

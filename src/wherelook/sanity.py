@@ -24,7 +24,7 @@ from wherelook.case import Case, open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
 from wherelook.metrics import rank_correlation
-from wherelook.models import VisionLanguageModel
+from wherelook.models import AnyModel, VisionLanguageModel
 from wherelook.stats import bootstrap_interval
 from wherelook.study.runs import Run
 from wherelook.types import InputError, Progress, WherelookError
@@ -188,7 +188,7 @@ def to_rows(checks: Sequence[Check], runs: Sequence[Run], *, asked: int) -> list
 
 
 def conditions(
-    model: VisionLanguageModel,
+    model: AnyModel,
     name: str,
     dataset: str,
     *,

@@ -143,7 +143,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("endpoint-nobody", ENDPOINT, 1, "cannot be reached"),
     ("endpoint-concurrency", (*ENDPOINT, "--concurrency", "0"), 2, "Invalid value for '--concurrency'"),
     ("endpoint-timeout", (*ENDPOINT, "--timeout", "nan"), 2, "Invalid value for '--timeout'"),
-    ("endpoint-check", ("check", "http://127.0.0.1:9/v1"), 2, "which only `wherelook explain` can ask"),
+    ("endpoint-check", ("check", "http://127.0.0.1:9/v1"), 2, "which `wherelook explain`, `run` and `evaluate` can"),
     ("model-file", ("check", "{broken}/file"), 2, "is a file; expected a model folder"),
     ("model-empty-folder", ("check", "{broken}/empty"), 2, "has no config.json"),
     ("model-config-not-json", ("check", "{broken}/config-not-json"), 2, "is not a valid JSON file"),

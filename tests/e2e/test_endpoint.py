@@ -1,14 +1,16 @@
-"""`wherelook explain` with the address of an endpoint."""
+"""Commands with the address of an endpoint."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
+import shutil
 
 import pytest
 
 from scripted_server import serving
+from wherelook.study.folder import read_run
 
 KEY = "sk-very-secret-0123"
 
@@ -83,3 +85,81 @@ def test_a_server_that_talks_nonsense_is_one_line(command, images):
     assert code == 1
     assert output == ""
     assert errors == f"wherelook: the reply of {log.address} is not JSON: b'<html>'\n"
+
+
+def table(images, tmp_path, count=3):
+    """Questions about a picture that can be read, and about one that cannot."""
+    for name in ("good.png", "truncated.png"):
+        shutil.copy(images / name, tmp_path)
+    lines = [{"id": str(number), "image": "good.png", "question": f"What is {number}?"} for number in range(count)]
+    lines.append({"id": "broken", "image": "truncated.png", "question": "What?"})
+    path = tmp_path / "questions.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+RUN = ("--method", "strips:fast", "--concurrency", 2)
+
+
+def test_a_run_asks_an_endpoint_and_goes_on_where_it_was(command, images, tmp_path):
+    questions, out = table(images, tmp_path), tmp_path / "run"
+    with serving(reply) as log:
+        options = (*RUN, "--model", log.address, "--out", out)
+        code, output, errors = command("run", questions, *options, "--limit", 2)
+        assert code == 0, errors
+        assert re.search(r"model small, no key: at most \d+ requests for each sample, 2 at once", errors)
+        assert "2 samples, 2 of them now" in output
+        asked = len(log.bodies)
+        code, output, errors = command("run", questions, *options, "--json")
+        summary = json.loads(output)
+        assert (code, summary["samples"], summary["samples_now"]) == (0, 4, 2)
+        assert summary["runs"][0]["ok"] == 3
+        assert summary["runs"][0]["error"] == 1
+        # Names, and two samples of two that cost the same; the broken one is not sent.
+        assert len(log.bodies) - asked <= asked + 2
+        table_of_run = read_run(out)[1].to_pylist()
+        assert {row["model"] for row in table_of_run} == {f"small at {log.address}"}
+        assert {row["model_class"] for row in table_of_run} == {"endpoint"}
+
+
+def test_another_model_of_the_endpoint_is_not_mixed_in(command, images, tmp_path):
+    def both(path, body):
+        return (200, {}, {"data": [{"id": "small"}, {"id": "large"}]}) if body is None else reply(path, body)
+
+    questions = table(images, tmp_path)
+    with serving(both) as log:
+        for number, verb in enumerate(("run", "evaluate")):
+            out = tmp_path / str(number)
+            what = ("run", questions, *RUN, "--limit", 1)
+            if verb == "evaluate":
+                what = ("evaluate", "--dataset", questions, "--methods", "strips:fast,center", "--n", 1)
+            options = (*what, "--model", log.address, "--out", out)
+            assert command(*options, "--model-name", "small")[0] == 0
+            code, _, errors = command(*options, "--model-name", "large")
+            assert code == 2
+            assert errors.count("\n") <= 2
+            assert "large" in errors
+
+
+def test_evaluate_asks_an_endpoint(command, images, tmp_path):
+    questions = table(images, tmp_path)
+    with serving(reply) as log:
+        options = ("--dataset", questions, "--methods", "strips:fast,center", "--n", 2, "--model", log.address)
+        code, output, errors = command("evaluate", *options, "--out", tmp_path / "out")
+        assert code == 0
+        assert "requests for each sample" in errors
+        assert "| strips:fast |" in output
+        assert command("evaluate", *options, "--sanity", 2)[::2] == (
+            2,
+            "wherelook: --sanity shuffles weights, and those of an endpoint are out of reach: leave it out\n",
+        )
+
+
+@pytest.mark.parametrize("verb", ["run", "evaluate"])
+def test_a_method_that_an_endpoint_cannot_serve_is_named_before_anything_is_asked(command, tmp_path, verb):
+    what = ("run", "scenes", "--method", "igos+") if verb == "run" else ("evaluate", "--methods", "igos+")
+    out = tmp_path / "out"
+    code, _, errors = command(*what, "--model", "http://127.0.0.1:9/v1", "--out", out)
+    assert code == 2
+    assert errors.startswith("wherelook: method 'igos+' needs gradients, and an endpoint tells log-probabilities alone")
+    assert not out.exists()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wherelook.data.samples import Sample
-    from wherelook.models import VisionLanguageModel
+    from wherelook.models import AnyModel
     from wherelook.study.runs import Run
     from wherelook.types import Progress
 
@@ -73,7 +73,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where table, page and rows go.")] = Path(
         "wherelook-evaluation"
     ),
-    model: options.Model = "embedded",
+    model: options.ModelOrAddress = "embedded",
     device: options.Device = None,
     dtype: options.Dtype = None,
     revision: options.Revision = None,
@@ -83,6 +83,9 @@ def evaluate(
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
+    model_name: options.ModelName = None,
+    concurrency: options.Concurrency = 4,
+    timeout: options.Timeout = 120.0,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -101,21 +104,21 @@ def evaluate(
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_runs(methods)
-    samples = read_samples(dataset)
-    options.make_folder(out)
-    loaded = options.load_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        batch_size=batch_size,
-        memory_limit=memory_limit,
-        quantize=quantize,
-        checkpointing=checkpointing,
-        prompt_template=prompt_template,
-    )
-    about = conditions(loaded, model, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
+    local: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "memory_limit": memory_limit,
+        "quantize": quantize,
+        "checkpointing": checkpointing,
+        "prompt_template": prompt_template,
+    }
+    read_samples(dataset)  # what is wrong with it is found before a model is loaded
+    there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout}
+    loaded, name = _open(model, there, local, runs, out, batch_size=batch_size, check=sanity > 0)
+    samples = options.announce_samples(loaded, read_samples(dataset), runs)
+    about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
     _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about)
     rows = read_rows(out / ROWS_FILE)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
@@ -162,6 +165,7 @@ def evaluate(
         command=_command(
             {
                 "--model": model,
+                "--model-name": model_name,
                 "--revision": revision,
                 "--dtype": dtype,
                 "--quantize": quantize,
@@ -195,8 +199,38 @@ def evaluate(
         raise failure
 
 
+def _open(
+    model: str,
+    there: Mapping[str, Any],
+    local: Mapping[str, Any],
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    batch_size: int,
+    check: bool,
+) -> tuple[AnyModel, str]:
+    """The model, after its folder for results was made, and what to call it.
+
+    Args:
+        there, local: options of an endpoint, and of a model in this process.
+        check: whether its weights are to be shuffled.
+    """
+    from wherelook.models import EndpointModel
+    from wherelook.study.rows import called
+
+    if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
+        options.make_folder(out)
+        return options.load_model(model, batch_size=batch_size, **local), model
+    if check:
+        raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
+    made_with = options.endpoint_options(**there, **local)
+    options.make_folder(out)
+    endpoint = EndpointModel(model, **made_with)
+    return endpoint, called(endpoint.description)
+
+
 def _check(
-    model: VisionLanguageModel,
+    model: AnyModel,
     samples: Iterable[Sample],
     count: int,
     runs: Sequence[Run],
@@ -205,8 +239,10 @@ def _check(
     progress: Progress | None,
 ) -> None:
     """Adds verdicts to the file on those of the runs that were not to be checked on so many answers yet."""
+    from wherelook.models import VisionLanguageModel
     from wherelook.sanity import check_sanity, read_verdicts, to_rows, write_verdicts
 
+    assert isinstance(model, VisionLanguageModel)  # see `_open`
     known = read_verdicts(path, about, runs)
     missing = [run for run in runs if run.name not in known or known[run.name]["asked"] < count]
     if missing:

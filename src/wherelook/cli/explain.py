@@ -13,7 +13,6 @@ from wherelook.types import InputError
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
     from wherelook.explanation import Explanation, ImagePart
-    from wherelook.models import EndpointModel
 
 
 def explain(
@@ -88,8 +87,7 @@ def explain(
     as_json: options.Json = False,
 ) -> None:
     """Explains one answer: which words rest on the image, and which region they came from."""
-    from wherelook.address import is_address
-    from wherelook.attribution import check_forward_only, make_settings
+    from wherelook.attribution import make_settings
     from wherelook.data.images import load_image, load_images
     from wherelook.request import check_request
 
@@ -108,30 +106,26 @@ def explain(
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
     if baseline_image is not None:
         load_image(baseline_image)
-    if is_address(model):
-        check_forward_only(method)
-    elif model_name is not None:
-        raise InputError("--model-name is for an endpoint: give its address with --model, or leave it out")
+    elsewhere = options.is_elsewhere(model, model_name, [method])
     options.make_folder(out)
 
     from wherelook.budget import most_requests
     from wherelook.explain import Explainer
+    from wherelook.models import EndpointModel
 
-    if is_address(model):
-        endpoint = options.connect(
-            model,
-            model_name=model_name,
-            concurrency=concurrency,
-            timeout=timeout,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            memory_limit=memory_limit,
-            quantize=quantize,
-            checkpointing=checkpointing,
-            prompt_template=prompt_template,
-        )
+    local = {
+        "device": device,
+        "dtype": dtype,
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "memory_limit": memory_limit,
+        "quantize": quantize,
+        "checkpointing": checkpointing,
+        "prompt_template": prompt_template,
+    }
+    if elsewhere:
+        there = options.endpoint_options(model_name=model_name, concurrency=concurrency, timeout=timeout, **local)
+        endpoint = EndpointModel(model, **there)
         size = endpoint.request_bytes([one.picture for one in images], question)
         explainer = Explainer(endpoint)
         count = most_requests(
@@ -143,22 +137,9 @@ def explain(
             baseline=baseline,
             baseline_image=baseline_image is not None,
         )
-        announce(endpoint, count, size)
+        options.announce(endpoint, count, size)
     else:
-        explainer = Explainer(
-            options.load_model(
-                model,
-                device=device,
-                dtype=dtype,
-                revision=revision,
-                trust_remote_code=trust_remote_code,
-                batch_size=batch_size,
-                memory_limit=memory_limit,
-                quantize=quantize,
-                checkpointing=checkpointing,
-                prompt_template=prompt_template,
-            )
-        )
+        explainer = Explainer(options.load_model(model, batch_size=batch_size, **local))
     with options.progress_bar() as progress:
         explanation = explainer.explain(
             images,
@@ -207,17 +188,6 @@ def _image_line(part: ImagePart) -> str:
         else "box ({}, {}) to ({}, {}), peak ({:.0f}, {:.0f})".format(*part.focus.box, *part.focus.peak)
     )
     return "; ".join(text for text in (shares, looked) if text)
-
-
-def announce(endpoint: EndpointModel, requests: int, size: int) -> None:
-    """What will be sent, on standard error, before it is."""
-    key = endpoint.client.key_variable
-    typer.echo(
-        f"endpoint   {endpoint.identifier}, model {endpoint.name}, {f'key from {key}' if key else 'no key'}: at most "
-        f"{requests} requests, {endpoint.concurrency} at once, each of about {size / 1e3:.0f} kB "
-        f"({requests * size / 1e6:.1f} MB together)",
-        err=True,
-    )
 
 
 def print_explanation(explanation: Explanation, folder: Path) -> None:

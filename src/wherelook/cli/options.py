@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from wherelook.types import InputError
+from wherelook.address import is_address
+from wherelook.types import InputError, WherelookError
 from wherelook.types import Progress as Report
 
 if TYPE_CHECKING:
-    from wherelook.models import EndpointModel, VisionLanguageModel
+    from wherelook.data.samples import Sample
+    from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
+    from wherelook.study.runs import Run
 
 FILE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""
@@ -125,13 +128,27 @@ def model_options(*, memory_limit: float | None, prompt_template: str | None, **
     return options
 
 
-def connect(
-    address: str, *, model_name: str | None, concurrency: int, timeout: float, **unusable: object
-) -> EndpointModel:
-    """The model behind an address.
+def is_elsewhere(model: str, model_name: str | None, methods: Iterable[str]) -> bool:
+    """Whether the model is behind an address.
+
+    Raises:
+        InputError: it is, and one of the methods needs more than log-probabilities; or it is not, and has a name there.
+    """
+    from wherelook.attribution import check_forward_only
+
+    if not is_address(model):
+        if model_name is not None:
+            raise InputError("--model-name is for an endpoint: give its address with --model, or leave it out")
+        return False
+    for method in methods:
+        check_forward_only(method)
+    return True
+
+
+def endpoint_options(*, model_name: str | None, concurrency: int, timeout: float, **unusable: object) -> dict[str, Any]:
+    """The options of an endpoint as `EndpointModel` takes them.
 
     Args:
-        address: of an endpoint.
         model_name, concurrency, timeout: see `EndpointModel`.
         unusable: options for models in this process; those that are given are at fault.
     """
@@ -140,9 +157,49 @@ def connect(
         raise InputError(
             f"--{given[0].replace('_', '-')} is for a model in this process; --model names the address of one elsewhere"
         )
+    return {"model_name": model_name, "concurrency": concurrency, "timeout": timeout}
+
+
+def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "") -> None:
+    """What will be sent, on standard error, before it is.
+
+    Args:
+        requests: at most so many.
+        size: bytes of one of them.
+        each: what costs so many, where there are several.
+    """
+    key = endpoint.client.key_variable
+    typer.echo(
+        f"endpoint   {endpoint.identifier}, model {endpoint.name}, {f'key from {key}' if key else 'no key'}: at most "
+        f"{requests} requests{f' for each {each}' if each else ''}, {endpoint.concurrency} at once, each of about "
+        f"{size / 1e3:.0f} kB ({requests * size / 1e6:.1f} MB together)",
+        err=True,
+    )
+
+
+def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[Run]) -> Iterator[Sample]:
+    """The same samples; what each costs an endpoint is said before the first, if its image can be read."""
+    from wherelook.budget import most_requests
     from wherelook.models import EndpointModel
 
-    return EndpointModel(address, model_name=model_name, concurrency=concurrency, timeout=timeout)
+    for number, sample in enumerate(samples):
+        if number == 0 and isinstance(model, EndpointModel):
+            with suppress(WherelookError):
+                picture = sample.image.picture
+                requests = sum(
+                    most_requests(
+                        run.method,
+                        run.settings,
+                        (picture.height, picture.width),
+                        preset=run.preset,
+                        replay_steps=None,
+                        baseline="auto",
+                        baseline_image=False,
+                    )
+                    for run in runs
+                )
+                announce(model, requests, model.request_bytes(picture, sample.question), each="sample")
+        yield sample
 
 
 def check_prompt_template(template: str) -> None:

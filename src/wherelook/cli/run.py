@@ -85,7 +85,7 @@ def run(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Do samples again whose rows have an error.")
     ] = False,
-    model: options.Model = "embedded",
+    model: options.ModelOrAddress = "embedded",
     device: options.Device = None,
     dtype: options.Dtype = None,
     revision: options.Revision = None,
@@ -94,6 +94,9 @@ def run(
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
+    model_name: options.ModelName = None,
+    concurrency: options.Concurrency = 4,
+    timeout: options.Timeout = 120.0,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -105,8 +108,10 @@ def run(
 
     from wherelook.data.samples import read_samples
     from wherelook.explain import versions
+    from wherelook.models import EndpointModel
     from wherelook.study.execute import ENGINES, execute
     from wherelook.study.folder import open_run, read_run
+    from wherelook.study.rows import called
     from wherelook.study.runs import parse_runs
     from wherelook.study.worker import Procedure, load_worker
 
@@ -131,24 +136,29 @@ def run(
         max_new_tokens=max_new_tokens,
         seed=seed,
     )
-    make_worker = partial(
-        load_worker,
-        procedure,
-        model,
-        options.model_options(
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            quantize=quantize,
-            batch_size=batch_size,
-            memory_limit=memory_limit,
-            prompt_template=prompt_template,
-        ),
-    )
+    local: dict[str, Any] = {
+        "device": device,
+        "dtype": dtype,
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "quantize": quantize,
+        "memory_limit": memory_limit,
+        "prompt_template": prompt_template,
+    }
+    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs])
+    if elsewhere:
+        made_with = options.endpoint_options(model_name=model_name, concurrency=concurrency, timeout=timeout, **local)
+    else:
+        made_with = options.model_options(batch_size=batch_size, **local)
     samples = read_samples(dataset)
     options.make_folder(out)
-    configuration = {"model": model, **procedure.record}
+    name = model
+    if elsewhere:
+        endpoint = EndpointModel(model, **made_with)
+        name = called(endpoint.description)
+        samples = options.announce_samples(endpoint, samples, procedure.runs)
+    make_worker = partial(load_worker, procedure, model, made_with)
+    configuration = {"model": name, **procedure.record}
     with open_run(out, configuration, versions()) as folder:
         if retry_errors:
             folder.forget_errors()

@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from wherelook.models.endpoint import EndpointModel
 from wherelook.models.hf import VisionLanguageModel
 
 SAMPLED = 64
 """Numbers of every tensor that the fingerprint looks at, spread evenly: training moves all of them."""
 
 
-def identity(model: VisionLanguageModel) -> dict[str, Any]:
+def identity(model: VisionLanguageModel | EndpointModel) -> dict[str, Any]:
     """What results depend on: `model.description`, kind of device, the prompt around a question, size and weights.
 
     The weights' fingerprint reads 64 numbers of every tensor, so it costs next to nothing; a change of a few numbers
-    by hand can escape it.
+    by hand can escape it. Of a model behind an address nothing but address and name can be seen.
     """
+    if isinstance(model, EndpointModel):
+        return dict(model.description)
     return model.description | {
         "device": model.device.type,
         "prompt": model.render("{question}"),

@@ -233,7 +233,9 @@ def locate(name: str) -> str:
             raise InputError(f"model folder {name!r} has no config.json; expected a save_pretrained folder")
         return str(path)
     if is_address(name):
-        raise InputError(f"{name[:200]!r} is the address of an endpoint, which only `wherelook explain` can ask")
+        raise InputError(
+            f"{name[:200]!r} is the address of an endpoint, which `wherelook explain`, `run` and `evaluate` can ask"
+        )
     if not HUB_ID.fullmatch(name):
         raise InputError(
             f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'; "

@@ -93,10 +93,16 @@ def evidence_row(sample: Sample) -> Row:
     return {"evidence_share": None if sample.truth is None else float(sample.truth.mean())}
 
 
+def called(description: Mapping[str, Any]) -> str:
+    """How rows call a model: by its id, and where an address is its id by its name there too."""
+    name = description.get("name")
+    return description["id"] if name is None else f"{name} at {description['id']}"
+
+
 def model_row(description: Mapping[str, Any]) -> Row:
     """Columns from what a model says of itself (`VisionLanguageModel.description`)."""
     return {
-        "model": description["id"],
+        "model": called(description),
         "revision": description["revision"],
         "model_class": description["class"],
         "dtype": description["dtype"],

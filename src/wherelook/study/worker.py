@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from wherelook.address import is_address
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
-from wherelook.models import VisionLanguageModel
+from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
 from wherelook.study.consensus import soft_accuracy
@@ -86,7 +87,12 @@ class Procedure:
 
 
 def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:
-    """A worker with a model of its own; `options` are those of `VisionLanguageModel.from_pretrained`."""
+    """A worker with a model of its own, or one that asks an address.
+
+    `options` are those of `VisionLanguageModel.from_pretrained` or of `EndpointModel`.
+    """
+    if is_address(model):
+        return ModelWorker(procedure, EndpointModel(model, **options))
     if multiprocessing.parent_process() is not None:
         quiet()  # several processes would show their bars at once
     return ModelWorker(procedure, VisionLanguageModel.from_pretrained(model, **options))
@@ -95,7 +101,7 @@ def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) ->
 class ModelWorker:
     """Puts samples through a procedure with one model. See `wherelook.study.engine.Worker`."""
 
-    def __init__(self, procedure: Procedure, model: VisionLanguageModel) -> None:
+    def __init__(self, procedure: Procedure, model: AnyModel) -> None:
         self.procedure = procedure
         self.model = model
         self.about: Mapping[str, Any] = identity(model)
@@ -106,7 +112,9 @@ class ModelWorker:
         Raises:
             WherelookError: the device failed: every sample after this one would.
         """
-        self.model.plan.forget()  # what it learned from samples before would change the batches, and with them digits
+        if isinstance(self.model, VisionLanguageModel):
+            # What it learned from samples before would change the batches, and with them digits.
+            self.model.plan.forget()
         sample, procedure = task.sample, self.procedure
         shared = self._shared(task)
         with self.model.evaluation():
