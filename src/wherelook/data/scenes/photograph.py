@@ -39,7 +39,9 @@ def _draw(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, item: S
     seen = picture(item.shape)
     if rng.random() < 0.5:
         seen = seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    seen = seen.rotate(np.degrees(item.angle), Image.Resampling.BICUBIC).resize((side, side), Image.Resampling.BOX)
+    finer = min(seen.width, 3 * side // 2)  # turning is what takes the time
+    seen = seen.resize((finer, finer), Image.Resampling.BOX).rotate(np.degrees(item.angle), Image.Resampling.BILINEAR)
+    seen = seen.resize((side, side), Image.Resampling.BILINEAR)
     room = max(1, side // 8)  # for the shadow, on every side
     padded = Image.new("RGBA", (side + 2 * room,) * 2)
     padded.paste(seen, (room, room))
@@ -81,9 +83,10 @@ def _color(rng: np.random.Generator) -> np.ndarray:
 
 def _blobs(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Smooth noise in 0 to 1: coarse blobs strong, fine ones weak."""
-    total = np.zeros((height, width), dtype=np.float32)
+    side = 2 * OCTAVES[-1]
+    total = np.zeros((side, side), dtype=np.float32)
     for cells in OCTAVES:
-        coarse = rng.standard_normal((cells, cells), dtype=np.float32)
-        fine = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-        total += np.asarray(fine) / np.float32(cells / OCTAVES[0])
-    return np.clip(0.5 + 0.3 * total, 0.0, 1.0)
+        coarse = Image.fromarray(rng.standard_normal((cells, cells), dtype=np.float32))
+        total += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)) / np.float32(cells / OCTAVES[0])
+    fine = Image.fromarray(total).resize((width, height), Image.Resampling.BICUBIC)
+    return np.clip(0.5 + 0.3 * np.asarray(fine), 0.0, 1.0)
