@@ -10,6 +10,7 @@ import pytest
 
 from wherelook import coverage
 from wherelook.coverage import FamilyReport, verify_families, verify_family
+from wherelook.models.families import FAMILIES
 from wherelook.types import InputError
 
 
@@ -33,7 +34,8 @@ def test_a_family_that_cannot_be_built_says_why(monkeypatch):
     assert verify_family("llava", "x") == FamilyReport("llava", "x", False, reason)
 
 
-def test_what_cannot_be_tried_costs_nothing_and_unknown_names_are_refused():
+def test_what_cannot_be_tried_costs_nothing_and_unknown_names_are_refused(monkeypatch):
+    monkeypatch.delitem(FAMILIES, "fuyu")
     steps: list[tuple[int, int]] = []
     reports = list(
         verify_families(["florence2", "fuyu"], progress=lambda stage, done, total: steps.append((done, total)))

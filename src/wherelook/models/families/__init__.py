@@ -14,7 +14,7 @@ import torch
 
 from wherelook.models.families.cambrian import cambrian, cambrian_phi3
 from wherelook.models.families.crops import molmo2, step3p7
-from wherelook.models.families.early import blip, emu3, idefics, kosmos2, kosmos2_5
+from wherelook.models.families.early import blip, emu3, fuyu, idefics, kosmos2, kosmos2_5
 from wherelook.models.families.flattened import (
     cohere_compass,
     cosmos3_edge,
@@ -197,6 +197,7 @@ FAMILIES: dict[str, Callable[[], Pair]] = {
     "kosmos-2.5": kosmos2_5,
     "blip": blip,
     "emu3": emu3,
+    "fuyu": fuyu,
     "pi0": pi0,
     "evolla": evolla,
     "mini_gemini": mini_gemini,
@@ -220,6 +221,7 @@ REFUSED: dict[str, str] = {
     "emu3": _DISCRETE,
     "kosmos-2.5": "each image is normalised by its own mean and deviation, which a mask cannot follow",
     "hunyuan_vl": "its positions count the images of a batch through, which changes answers; --batch-size 1 works",
+    "fuyu": "its image processor without torchvision turns patches with numpy's transpose, of a tensor",
     "unlimited_ocr": "its processor gives the number of tiles as a list, which is not handed on",
     "blip": "its generation drops the prompt's last token, which its forward reads",
     "diffusion_gemma": "it writes the words of an answer together, not one after the other",

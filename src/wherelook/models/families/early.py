@@ -43,6 +43,25 @@ def idefics() -> Pair:
     return transformers.IdeficsForVisionText2Text(config), processor
 
 
+def fuyu() -> Pair:
+    """Patches of the image's own shape straight into the language model, a newline token after each row."""
+    tokenizer = make_tokenizer(extra=["|SPEAKER|", "|NEWLINE|", "<0x04>"])
+    processor = transformers.FuyuProcessor(
+        image_processor=make_image_processor(
+            "FuyuImageProcessorPil", size=square(2 * TILE_SIDE), patch_size=square(PATCH_SIDE)
+        ),
+        tokenizer=tokenizer,
+    )
+    settings = {key: value for key, value in text_settings(tokenizer).items() if key != "num_key_value_heads"}
+    config = transformers.FuyuConfig(
+        text_config={"model_type": "persimmon", **settings},
+        patch_size=PATCH_SIDE,
+        image_size=2 * TILE_SIDE,
+        image_token_id=processor.image_token_id,
+    )
+    return transformers.FuyuForCausalLM(config), processor
+
+
 def kosmos2() -> Pair:
     """One stretched square, resampled to a fixed number of tokens that the processor puts first."""
     tokens = 4
