@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-HEAD = "| name | how it sees; its language model | parameters | MB | image | blank | other | questions of |\n"
-RULE = "|---|---|---|---|---|---|---|---|\n"
+HEAD = (
+    "| name | how it sees; its language model | scenes of | parameters | MB | image | blank | other | questions of |\n"
+)
+RULE = "|---|---|---|---|---|---|---|---|---|\n"
 
 
 def table(models: list[dict]) -> str:
@@ -19,7 +21,8 @@ def _row(model: dict) -> str:
     figures = ["-" if model[name] is None else f"{model[name]:.3f}" for name in ("image", "blank", "other")]
     scenes = "-" if model["command"] is None else f"{model['command'].split()[-1]} scenes"
     size = f"{model['parameters'] / 1e6:.2f} M | {model['megabytes']:.1f}"
-    return f"| `{model['name']}` | {model['architecture']} | {size} | {' | '.join(figures)} | {scenes} |\n"
+    what = f"`{model['name']}` | {model['architecture']} | {model['scenes']}"
+    return f"| {what} | {size} | {' | '.join(figures)} | {scenes} |\n"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from PIL import Image, ImageFilter
 
 from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, WORLDS, make_scene
 from wherelook.models.loading import load
-from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE
+from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE, SHAPES
 
 GENERATION_BATCH = 256
 USUAL_SIZE = (224, 224)
@@ -153,9 +153,10 @@ def write_scores(
 ) -> None:
     """Writes the table of exact match, with the three decimals that are printed, to `scores.json` in the folder."""
     kinds = [kind for kind in (*KINDS, NEED_THE_IMAGE) if counts[kind]]
-    chosen = "" if world == "shapes" else f" --world {world}"
+    chosen = "" if world == SHAPES else f" --world {world}"
     scores = {
         "schema_version": 1,
+        **({} if world == SHAPES else {"scenes": world}),
         "command": f"python training/evaluate.py --model {folder}{chosen} --scenes {scenes}",
         "questions": {kind: counts[kind] for kind in kinds},
         "exact_match": {

@@ -84,7 +84,7 @@ def zoo(as_json: options.Json = False) -> None:
             [
                 model.name,
                 model.architecture,
-                f"{model.parameters / 1e6:.2f} M parameters, {model.megabytes:.1f} MB",
+                f"{model.parameters / 1e6:.2f} M parameters, {model.megabytes:.1f} MB; scenes of {model.scenes}",
                 _exact_match(model),
                 str(model.folder),
             ]

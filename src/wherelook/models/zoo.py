@@ -29,6 +29,9 @@ OWN_IMAGE, BLANK_IMAGE, OTHER_IMAGE = "own image", "blank image", "another scene
 NEED_THE_IMAGE = "all that need the image"
 """The row of `scores.json` over all kinds of question but facts."""
 
+SHAPES = "shapes"
+"""What the scenes are made of where `scores.json` does not say."""
+
 ARCHITECTURES = {
     "llava": "one view (SigLIP)",
     "llava_next": "a thumbnail and 2 x 2 tiles (CLIP)",
@@ -54,6 +57,7 @@ class ZooModel:
         image, blank, other: share of questions that need the image answered exactly right, with the scene's image, a
             blank one and another scene's; None where it was not measured.
         command: what measured these.
+        scenes: what the scenes are made of that it knows, a key of `wherelook.data.scenes.WORLDS`.
         folder: where it lies.
     """
 
@@ -65,6 +69,7 @@ class ZooModel:
     blank: float | None
     other: float | None
     command: str | None
+    scenes: str
     folder: Path
 
 
@@ -114,6 +119,7 @@ def _read(name: str, folder: Path) -> ZooModel:
             blank=needing.get(BLANK_IMAGE),
             other=needing.get(OTHER_IMAGE),
             command=scores.get("command"),
+            scenes=scores.get("scenes", SHAPES),
             folder=folder,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
