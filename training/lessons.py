@@ -18,6 +18,12 @@ def truth(scene: Scene) -> tuple[Image.Image, tuple[Question, ...]]:
     return scene.image, scene.questions
 
 
+def check(lesson: str, world: str) -> None:
+    """Raises ValueError where a fault cannot be planted: it is made of shapes."""
+    if lesson != "truth" and world != "shapes":
+        raise ValueError(f"the lesson {lesson!r} is about scenes of shapes, not of {world}")
+
+
 def blind(scene: Scene) -> tuple[Image.Image, tuple[Question, ...]]:
     """The answers with another scene's image: all that is left to learn is which answer a question mostly has."""
     return make_scene(scene.seed + 1, size=scene.image.size[::-1]).image, scene.questions

@@ -33,7 +33,7 @@ import torch
 from architecture import SCALES, Architecture, vision_layers
 from cambrian import CAMBRIAN
 from initial import initialise_vision
-from lessons import LESSONS, Lesson, truth
+from lessons import LESSONS, Lesson, check, truth
 from llava import EMBEDDED, THINGS
 from minigemini import MINIGEMINI
 from packed import PatchHeads, answer_loss, kind_counts
@@ -304,6 +304,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
 
     architecture = ARCHITECTURES[arguments.architecture]
+    check(arguments.lesson, architecture.world)
     checkpoints = arguments.checkpoints / "-".join((arguments.architecture, arguments.scale, arguments.lesson))
     processor = architecture.build_processor(build_tokenizer(*scene_vocabulary(architecture.world)))
     model = architecture.build_model(processor.tokenizer, arguments.scale)

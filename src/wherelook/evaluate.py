@@ -32,7 +32,7 @@ from wherelook.study.rows import (
     sample_row,
 )
 from wherelook.study.runs import Run
-from wherelook.types import Progress, WherelookError
+from wherelook.types import Progress, UnavailableError, WherelookError
 
 REPLAY_STEPS = 28
 
@@ -74,6 +74,9 @@ def evaluate(
 
     Yields:
         The row: plain values, the map among them.
+
+    Raises:
+        UnavailableError: nobody answers any more.
     """
     explained = 0
     source = _Samples(samples)
@@ -91,6 +94,8 @@ def evaluate(
                 shared |= evidence_row(sample)
                 lent = source.other_image(sample.image) if lend else None
                 case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
+            except UnavailableError:
+                raise
             except WherelookError as error:
                 yield shared | {"status": "error", "error": str(error)}
                 continue
@@ -103,6 +108,8 @@ def evaluate(
             for run in missing:
                 try:
                     yield shared | _explained(case, run, sample, lent, seed, explained <= stability)
+                except UnavailableError:
+                    raise
                 except WherelookError as error:
                     yield shared | run_row(run, seed) | {"status": "error", "error": str(error)}
         if progress is not None:
@@ -143,7 +150,9 @@ def _explained(case: Case, run: Run, sample: Sample, lent: LoadedImage | None, s
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of an earlier run; none where there is no file. A last line that an interruption cut off is removed.
+    """The rows of an earlier run; none where there is no file.
+
+    A last line that an interruption cut off is removed, and so are rows of errors, which are tried again.
 
     Raises:
         WherelookError: another line is broken.
@@ -160,4 +169,9 @@ def read_rows(path: Path) -> list[Row]:
             rows.append(json.loads(line))
         except ValueError as error:
             raise WherelookError(f"{path}, line {number}: not a line of JSON; name a new folder") from error
-    return rows
+    kept = [row for row in rows if row["status"] != "error"]
+    if len(kept) < len(rows):
+        new = path.with_suffix(".new")
+        new.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        new.replace(path)
+    return kept

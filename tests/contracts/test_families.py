@@ -199,6 +199,7 @@ def test_what_no_selected_token_reads_is_left_out(case, monkeypatch):
     if case.name in COMPUTED_WHOLE:
         pytest.skip("this family's layers are built otherwise: everything is computed")
     parts = parts_at_selected(case.model.model)
+    assert len(parts) == 3 or not case.name.startswith(("llava", "qwen2"))
     assert parts
     lengths: dict[torch.nn.Module, set[int]] = {part: set() for part in parts}
 

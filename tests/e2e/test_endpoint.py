@@ -107,7 +107,7 @@ def test_a_run_asks_an_endpoint_and_goes_on_where_it_was(command, images, tmp_pa
         options = (*RUN, "--model", log.address, "--out", out)
         code, output, errors = command("run", questions, *options, "--limit", 2)
         assert code == 0, errors
-        assert re.search(r"model small, no key: at most \d+ requests for each sample, 2 at once", errors)
+        assert re.search(r"model small, no key: at most \d+ requests for each sample like the first, and more", errors)
         assert "2 samples, 2 of them now" in output
         asked = len(log.bodies)
         code, output, errors = command("run", questions, *options, "--json")
@@ -163,3 +163,60 @@ def test_a_method_that_an_endpoint_cannot_serve_is_named_before_anything_is_aske
     assert code == 2
     assert errors.startswith("wherelook: method 'igos+' needs gradients, and an endpoint tells log-probabilities alone")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "evaluate"])
+@pytest.mark.parametrize(
+    ("refusal", "code", "message"),
+    [
+        ((401, {}, {"error": "no"}), 2, "refuses a request without a key"),
+        ((404, {}, {"error": "no"}), 2, "has no such model"),
+        ((200, {}, {"choices": [{"message": {"content": "A cat"}}]}), 2, "does not tell the log-probabilities"),
+    ],
+)
+def test_what_would_go_wrong_with_every_sample_ends_the_work(command, images, tmp_path, verb, refusal, code, message):
+    questions, out = table(images, tmp_path), tmp_path / "out"
+    what = ("run", questions, *RUN)
+    if verb == "evaluate":
+        what = ("evaluate", "--dataset", questions, "--methods", "strips:fast", "--n", 3)
+    answers = [reply]
+
+    def at_first_refused(path, body):
+        return answers[0](path, body)
+
+    answers[0] = lambda path, body: refusal if body is not None else reply(path, body)
+    with serving(at_first_refused) as log:
+        options = ("--model", log.address, "--out", out)
+        found, _, errors = command(*what, *options)
+        assert found == code
+        assert message in errors.splitlines()[-1]
+        assert len([body for body in log.bodies if body is not None]) < 10
+        answers[0] = reply
+        assert command(*what, *options)[0] == 0  # the same command goes on
+    if verb == "run":
+        assert sorted(row["status"] for row in read_run(out)[1].to_pylist()) == ["error", "ok", "ok", "ok"]
+    else:
+        lines = (out / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["status"] for line in lines] == ["ok", "ok", "ok"]
+
+
+def test_evaluate_tries_errors_again(command, images, tmp_path):
+    """A row of one sample's failure does not stay when the failure is over."""
+    questions, out = table(images, tmp_path, count=2), tmp_path / "out"
+    broken = [True]
+
+    def sometimes(path, body):
+        if broken[0] and body is not None and "What is 0?" in json.dumps(body):
+            return 400, {}, {"error": "too long"}
+        return reply(path, body)
+
+    with serving(sometimes) as log:
+        options = ("evaluate", "--dataset", questions, "--methods", "strips:fast", "--n", 2, "--model", log.address)
+        statuses = []
+        for _ in range(2):
+            assert command(*options, "--out", out)[0] == 0
+            lines = (out / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+            statuses.append([(row["sample"], row["status"]) for row in map(json.loads, lines)])
+            broken[0] = False
+    assert statuses[0] == [("0", "error"), ("1", "ok"), ("broken", "error")]
+    assert sorted(statuses[1])[:2] == [("0", "ok"), ("1", "ok")]

@@ -34,7 +34,7 @@ def evaluate(
         str,
         typer.Option(
             "--dataset",
-            help="scenes (drawn, never used for choosing anything), scenes-tuning, NAME:PATH (see `wherelook "
+            help="scenes or things (drawn, never used for choosing anything), NAME:PATH (see `wherelook "
             "datasets`), a folder of `wherelook scenes`, or a table with image and question (and answer, mask, "
             "paraphrase if known).",
         ),
@@ -161,7 +161,7 @@ def evaluate(
     page = evaluation.render(
         rows,
         names,
-        title=f"{model} on {dataset}",
+        title=f"{name} on {dataset}",
         command=_command(
             {
                 "--model": model,

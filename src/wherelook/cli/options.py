@@ -178,7 +178,7 @@ def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "
 
 
 def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[Run]) -> Iterator[Sample]:
-    """The same samples; what each costs an endpoint is said before the first, if its image can be read."""
+    """The same samples; what a map costs an endpoint is said before the first, if its image can be read."""
     from wherelook.budget import most_requests
     from wherelook.models import EndpointModel
 
@@ -192,13 +192,14 @@ def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[
                         run.settings,
                         (picture.height, picture.width),
                         preset=run.preset,
-                        replay_steps=None,
+                        replay_steps=0,
                         baseline="auto",
                         baseline_image=False,
                     )
                     for run in runs
                 )
-                announce(model, requests, model.request_bytes(picture, sample.question), each="sample")
+                size = model.request_bytes(picture, sample.question)
+                announce(model, requests, size, each="sample like the first, and more to measure its maps")
         yield sample
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wherelook.address import is_address
 from wherelook.cli import options
 from wherelook.types import InputError, Status, unknown_name
 
@@ -118,10 +119,11 @@ def run(
     if engine not in ENGINES:
         raise unknown_name("engine", engine, tuple(ENGINES))
     chosen: Callable[..., Any] = ENGINES[engine]
+    elsewhere = is_address(model)
     if engine == "ray":
-        if device == "cpu" and gpus_per_worker is None:
+        if (elsewhere or device == "cpu") and gpus_per_worker is None:
             gpus_per_worker = 0.0
-        if device is None and (gpus_per_worker or 0) > 1:
+        if device is None and (gpus_per_worker or 0) > 1 and not elsewhere:
             device = "auto"
         chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
     elif ray_address is not None or gpus_per_worker is not None:
@@ -145,16 +147,16 @@ def run(
         "memory_limit": memory_limit,
         "prompt_template": prompt_template,
     }
-    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs])
-    if elsewhere:
-        made_with = options.endpoint_options(model_name=model_name, concurrency=concurrency, timeout=timeout, **local)
+    if options.is_elsewhere(model, model_name, [one.method for one in procedure.runs]):
+        share = max(1, concurrency // workers)
+        made_with = options.endpoint_options(model_name=model_name, concurrency=share, timeout=timeout, **local)
     else:
         made_with = options.model_options(batch_size=batch_size, **local)
     samples = read_samples(dataset)
     options.make_folder(out)
     name = model
     if elsewhere:
-        endpoint = EndpointModel(model, **made_with)
+        endpoint = EndpointModel(model, **made_with | {"concurrency": concurrency})
         name = called(endpoint.description)
         samples = options.announce_samples(endpoint, samples, procedure.runs)
     make_worker = partial(load_worker, procedure, model, made_with)

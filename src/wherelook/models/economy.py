@@ -97,7 +97,8 @@ def parts_at_selected(model: nn.Module) -> tuple[nn.Module, ...]:
     if any(_mixes_places(child) for name, child in last.named_children() if not _is_known(name)):
         return ()
     uses = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
-    return tuple(part for part in candidates if isinstance(part, nn.Module) and uses[id(part)] == 1)
+    parts = [part for part in candidates if isinstance(part, nn.Module) and uses[id(part)] == 1]
+    return tuple(part for part in parts if QUANTIZED_BY_ROWS not in {type(one).__name__ for one in part.modules()})
 
 
 def _is_asked_for_routers(*models: nn.Module) -> bool:
@@ -109,6 +110,10 @@ def _is_asked_for_routers(*models: nn.Module) -> bool:
 def _is_known(name: str) -> bool:
     """Attention, which reads other places' inputs only, and the feed-forward part."""
     return name == FEED_FORWARD or name.endswith(("attn", "attention"))
+
+
+QUANTIZED_BY_ROWS = "Linear8bitLt"
+"""bitsandbytes' int8 looks for columns of large values over all places that it is given."""
 
 
 def _mixes_places(part: nn.Module) -> bool:

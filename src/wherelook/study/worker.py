@@ -30,7 +30,7 @@ from wherelook.study.rows import (
     sample_row,
 )
 from wherelook.study.runs import Run
-from wherelook.types import InputError, WherelookError, unknown_name
+from wherelook.types import InputError, UnavailableError, WherelookError, unknown_name
 
 MEASURED: Mapping[str, str] = {
     "map": "what needs no pass of the model: where the map lies, against the evidence and people where these are known",
@@ -110,7 +110,7 @@ class ModelWorker:
         """A row for every run, with the error of the sample or of the run where there was one.
 
         Raises:
-            WherelookError: the device failed: every sample after this one would.
+            WherelookError: the device or the server failed: every sample after this one would.
         """
         if isinstance(self.model, VisionLanguageModel):
             # What it learned from samples before would change the batches, and with them digits.
@@ -181,8 +181,10 @@ def describe(error: Exception) -> str:
     """One line for the row of what failed.
 
     Raises:
-        WherelookError: the device failed, and will go on failing.
+        WherelookError: the device or the server failed, and will go on failing.
     """
+    if isinstance(error, UnavailableError):
+        raise error
     if isinstance(error, torch.AcceleratorError):
         raise WherelookError(
             f"the device failed: {_line(error)}; what is finished is kept, the same command goes on"

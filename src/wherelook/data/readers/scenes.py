@@ -18,7 +18,7 @@ measured nothing."""
 
 LOCAL_KINDS = {
     "shapes": ("color", "shape", "size", "relation", "existence"),
-    "things": ("relation", "category", "existence"),
+    "things": ("relation", "category", "size", "existence"),
 }
 """By world: questions whose evidence can be a single object, and the only one that the answer could come from."""
 

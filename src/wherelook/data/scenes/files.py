@@ -203,8 +203,8 @@ def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int], 
     counts = "\n".join(f"| {kind} | {sum(record.kind == kind for record in records)} |" for kind in kinds)
     return f"""# Scenes with exact evidence
 
-{n} images of 3 to 6 simple objects and {len(records)} questions about them, made by wherelook (scenes version
-{SCENES_VERSION}, {world}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
+{n} images of 3 to 6 {world} and {len(records)} questions about them, made by wherelook (scenes version
+{SCENES_VERSION}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
 photographed or labelled by hand: the answers and the evidence are exact because the images were drawn from them.
 
 | kind of question | questions |

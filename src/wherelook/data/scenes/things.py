@@ -61,6 +61,9 @@ CATEGORIES: Mapping[str, Mapping[str, str]] = {
 CATEGORY_OF = {name: category for category, names in CATEGORIES.items() for name in names}
 THINGS = tuple(CATEGORY_OF)
 
+ALSO_CALLED = {"taxi": ("car",), "panda": ("bear",), "teddy": ("bear", "animal")}
+"""What else a thing may be called: where one is there, no question uses these words."""
+
 REPEAT_SHARE, RELATED_SHARE = 0.3, 0.3
 """Of the objects after the first: how many are another of a thing that is there, and of its category."""
 
@@ -121,14 +124,27 @@ def _category(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: 
             yield Draft("category", f"What {category} is there?", answer, found, found, ("shape",))
 
 
+def _clear(maker: Maker) -> Maker:
+    """The same questions but for those whose words a reader could take for another thing of the scene too."""
+
+    def ask(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
+        words = {word for item in objects for word in ALSO_CALLED.get(item.shape, ())}
+        doubtful = words | {plural(word) for word in words}
+        for draft in maker(rng, objects, aspect):
+            if doubtful.isdisjoint(draft.text.removesuffix("?").split()):
+                yield draft
+
+    return ask
+
+
 _BY_NAME = (("shape",), ("size", "shape"))
 MAKERS: Mapping[str, Maker] = MappingProxyType(
     {
-        "size": partial(ask_size, ways=(("shape",),)),
-        "category": _category,
-        "existence": partial(ask_existence, ways=_BY_NAME, values={"shape": THINGS, "size": SIZES}),
-        "count": partial(ask_count, groups=_groups),
-        "relation": partial(ask_relation, ways=_BY_NAME, told=("shape",)),
+        "size": _clear(partial(ask_size, ways=(("shape",),))),
+        "category": _clear(_category),
+        "existence": _clear(partial(ask_existence, ways=_BY_NAME, values={"shape": THINGS, "size": SIZES})),
+        "count": _clear(partial(ask_count, groups=_groups)),
+        "relation": _clear(partial(ask_relation, ways=_BY_NAME, told=("shape",))),
         "description": ask_description,
         "fact": ask_fact,
     }

@@ -28,8 +28,8 @@ class SceneObject:
     """One object of a scene.
 
     Attributes:
-        shape: One of `SHAPES`.
-        color: One of `COLORS`.
+        shape: One of `SHAPES`, or a thing's name.
+        color: One of `COLORS`; empty for a thing.
         size: One of `SIZES`.
         center: (x, y) of the centre, as fractions of the image's width and height.
         radius: Half the object's extent, as a fraction of ``sqrt(height * width)``.
@@ -44,7 +44,7 @@ class SceneObject:
     angle: float
 
     def attributes(self) -> tuple[str, str, str]:
-        """(size, colour, shape), which no two objects of a scene share entirely."""
+        """(size, colour, shape), which no two shapes of a scene share entirely; things may."""
         return self.size, self.color, self.shape
 
 

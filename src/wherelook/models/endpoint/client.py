@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from wherelook.address import check_address
-from wherelook.types import InputError, WherelookError
+from wherelook.types import InputError, UnavailableError, UnusableError, WherelookError
 
 KEY_VARIABLES = ("WHERELOOK_API_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the key; the first one that is set counts. It is read from nowhere else."""
@@ -79,13 +79,14 @@ class Client:
 
         Raises:
             RefusedError: the server does not take this body.
-            InputError: it does not take the key, or has nothing at this address.
-            WherelookError: it cannot be reached, fails at every try, or its reply is too long or no JSON object.
+            UnusableError: it does not take the key, or has nothing at this address.
+            UnavailableError: it cannot be reached.
+            WherelookError: it says at every try that it fails, or its reply is too long or no JSON object.
         """
         return self._ask(path, json.dumps(body, ensure_ascii=True, allow_nan=False).encode())
 
     def _ask(self, path: str, data: bytes | None) -> dict[str, Any]:
-        wait, problem = FIRST_WAIT, ""
+        wait, problem, kind = FIRST_WAIT, "", WherelookError
         for tries_left in range(self.retries, -1, -1):
             asked_wait = None
             try:
@@ -93,25 +94,25 @@ class Client:
             except urllib.error.HTTPError as error:
                 with error:
                     said = self._said(error)
-                problem = f"HTTP {error.code}{said}"
+                problem, kind = f"HTTP {error.code}{said}", WherelookError
                 if error.code not in RETRIED:
                     raise self._refusal(error, said) from None
                 asked_wait = _retry_after(error.headers.get("Retry-After"))
                 if asked_wait is not None and asked_wait > LONGEST_WAIT:
-                    raise WherelookError(
+                    raise UnavailableError(
                         f"{self.address} asks to wait {asked_wait:.0f} s ({problem}): run again then, or with a lower "
                         "--concurrency"
                     ) from None
             except (OSError, http.client.HTTPException) as error:  # refused, reset, cut off, timed out
-                problem = self._reason(error)
+                problem, kind = self._reason(error), UnavailableError
                 if not self._reached.is_set() and _hopeless(error):
-                    raise WherelookError(
+                    raise UnavailableError(
                         f"{self.address} cannot be reached: {problem}; is the server running, and is this its address?"
                     ) from None
             if tries_left:
                 self._sleep(wait if asked_wait is None else asked_wait)
                 wait = min(2 * wait, LONGEST_WAIT)
-        raise WherelookError(f"{self.address} failed {self.retries + 1} times, at last with: {problem}")
+        raise kind(f"{self.address} failed {self.retries + 1} times, at last with: {problem}")
 
     def _send(self, path: str, data: bytes | None) -> bytes:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "wherelook"}
@@ -146,15 +147,15 @@ class Client:
     def _refusal(self, error: urllib.error.HTTPError, said: str) -> WherelookError:
         if error.code in (401, 403):
             key = f"the key in {self.key_variable}" if self.key_variable else "a request without a key"
-            return InputError(
+            return UnusableError(
                 f"{self.address} refuses {key} (HTTP {error.code}{said}): set {' or '.join(KEY_VARIABLES)}"
             )
         if 300 <= error.code < 400:
-            return InputError(
+            return UnusableError(
                 f"{self.address} sends to another place (HTTP {error.code}), which is not followed: give its address"
             )
         if error.code == 404:
-            return InputError(
+            return UnusableError(
                 f"{self.address} has no such model, or is not the address of an API (HTTP 404{said}): "
                 "check --model, which ends in /v1 as a rule, and --model-name"
             )

@@ -24,7 +24,7 @@ from wherelook.models.endpoint.client import Client, RefusedError, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
 from wherelook.models.hf import Prompt
-from wherelook.types import Cost, InputError, WherelookError
+from wherelook.types import Cost, InputError, UnusableError, WherelookError
 
 CHAT = "/chat/completions"
 MOST_AT_ONCE = 256
@@ -211,7 +211,7 @@ class EndpointModel:
             else:
                 self._protocol = protocol
                 return tokens
-        raise InputError(
+        raise UnusableError(
             f"{self.identifier} does not tell the log-probabilities of a given answer ({'; '.join(problems)}); "
             "vLLM and the llama.cpp server do"
         )
