@@ -130,6 +130,14 @@ def test_attention_with_a_part_that_reads_several_places_is_left_alone(between, 
     assert len(parts_at_selected(Model(Double(), Attention(between)))) == left_out
 
 
+def test_parts_that_round_all_places_together_are_computed_whole():
+    """bitsandbytes' int8 has one set of columns of large values for all places that it is given."""
+    attention = Attention()
+    attention.q_proj.__class__ = type("Linear8bitLt", (nn.Linear,), {})
+    model = Model(Double(), attention)
+    assert parts_at_selected(model) == (model.decoder.layers[-1].mlp, attention.o_proj)
+
+
 def test_a_model_that_is_asked_for_its_routers_keeps_its_feed_forward_part():
     model = Model(Double())
     model.decoder.config = SimpleNamespace(output_router_logits=True)
