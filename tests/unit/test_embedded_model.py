@@ -14,7 +14,17 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor
 
-from wherelook.data.scenes import COLORS, KINDS, REPORTING_SEEDS, SHAPES, SIZES, TRAINING_SEEDS, facts, make_scene
+from wherelook.data.scenes import (
+    COLORS,
+    KINDS,
+    REPORTING_SEEDS,
+    SHAPES,
+    SIZES,
+    TRAINING_SEEDS,
+    WORLDS,
+    facts,
+    make_scene,
+)
 
 FOLDER = Path(str(files("wherelook.models"))) / "embedded"
 TRAINING = Path(__file__).parents[2] / "training"
@@ -35,7 +45,7 @@ def training() -> dict[str, ModuleType]:
     """The modules of `training/`, which import each other by bare name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TRAINING))
-        return {name: importlib.import_module(name) for name in ("samples", "packed", "embedded", "evaluate")}
+        return {name: importlib.import_module(name) for name in ("samples", "packed", "llava", "evaluate")}
 
 
 def test_the_folder_is_small_and_holds_nothing_executable() -> None:
@@ -87,7 +97,7 @@ def test_it_answers_about_held_out_scenes(
     size: tuple[int, int],
 ) -> None:
     evaluate = training["evaluate"]
-    cases = [case for scene in evaluate.scene_cases(REPORTING_SEEDS[:12], size) for case in scene]
+    cases = [case for scene in evaluate.scene_cases(REPORTING_SEEDS[:12], size, "shapes") for case in scene]
     shares = evaluate.share_right(cases, evaluate.generate(model, processor, cases))
     assert shares["all that need the image"] > 0.85
     assert shares["facts"] > 0.95
@@ -100,7 +110,7 @@ def test_without_the_image_it_knows_the_facts_and_little_else(
     gray = Image.new("RGB", (224, 224), (128, 128, 128))
     cases = [
         evaluate.Case(case.kind, case.question, case.answer, gray)
-        for scene in evaluate.scene_cases(REPORTING_SEEDS[:12], (224, 224))
+        for scene in evaluate.scene_cases(REPORTING_SEEDS[:12], (224, 224), "shapes")
         for case in scene
     ]
     shares = evaluate.share_right(cases, evaluate.generate(model, processor, cases))
@@ -126,7 +136,7 @@ def test_questions_packed_for_training_score_as_they_do_alone(
 ) -> None:
     """`packed_attention` is only right if a packed question sees exactly what it sees alone."""
     samples, packed, evaluate = (training[name] for name in ("samples", "packed", "evaluate"))
-    architecture = training["embedded"].EMBEDDED
+    architecture = training["llava"].EMBEDDED
     scene = make_scene(TRAINING_SEEDS[7], size=(128, 128), budget={"color": 2, "relation": 2, "fact": 2})
     tokens, labels, kinds = samples.pack(
         architecture, samples.Encoder(processor.tokenizer), np.random.default_rng(0), scene.questions
@@ -154,7 +164,7 @@ def test_questions_packed_for_training_score_as_they_do_alone(
 
 def test_the_card_reports_every_kind() -> None:
     card = (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for kind in KINDS:
+    for kind in WORLDS["shapes"].makers:
         (row,) = re.findall(rf"^\| {kind} \| \d+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", card, re.M)
         assert float(row[0]) > 0.85
     (total,) = re.findall(r"^\| all that need the image \| \d+ \| ([\d.]+) ", card, re.M)
