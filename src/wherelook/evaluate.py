@@ -169,7 +169,7 @@ def read_rows(path: Path) -> list[Row]:
             rows.append(json.loads(line))
         except ValueError as error:
             raise WherelookError(f"{path}, line {number}: not a line of JSON; name a new folder") from error
-    kept = [row for row in rows if row["status"] != "error"]
+    kept = [row for row in rows if row.get("status") != "error"]
     if len(kept) < len(rows):
         new = path.with_suffix(".new")
         new.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
