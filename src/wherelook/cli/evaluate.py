@@ -114,10 +114,9 @@ def evaluate(
         "checkpointing": checkpointing,
         "prompt_template": prompt_template,
     }
-    read_samples(dataset)  # what is wrong with it is found before a model is loaded
+    samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout}
     loaded, name = _open(model, there, local, runs, out, batch_size=batch_size, check=sanity > 0)
-    samples = options.announce_samples(loaded, read_samples(dataset), runs)
     about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
     _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about)
     rows = read_rows(out / ROWS_FILE)
@@ -125,7 +124,7 @@ def evaluate(
     with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
         for row in evaluate_rows(
             loaded,
-            samples,
+            options.announce_samples(loaded, samples, runs),
             runs,
             count=n,
             only_right=not wrong,

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wherelook.address import is_address
 from wherelook.cli import options
 from wherelook.types import InputError, Status, unknown_name
 
@@ -119,15 +118,6 @@ def run(
     if engine not in ENGINES:
         raise unknown_name("engine", engine, tuple(ENGINES))
     chosen: Callable[..., Any] = ENGINES[engine]
-    elsewhere = is_address(model)
-    if engine == "ray":
-        if (elsewhere or device == "cpu") and gpus_per_worker is None:
-            gpus_per_worker = 0.0
-        if device is None and (gpus_per_worker or 0) > 1 and not elsewhere:
-            device = "auto"
-        chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
-    elif ray_address is not None or gpus_per_worker is not None:
-        raise InputError("--ray-address and --gpus-per-worker need --engine ray")
     procedure = Procedure(
         dataset=dataset,
         runs=tuple(parse_runs(",".join(method or [DEFAULT_METHOD]))),
@@ -138,6 +128,15 @@ def run(
         max_new_tokens=max_new_tokens,
         seed=seed,
     )
+    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs])
+    if engine == "ray":
+        if (elsewhere or device == "cpu") and gpus_per_worker is None:
+            gpus_per_worker = 0.0
+        if device is None and (gpus_per_worker or 0) > 1 and not elsewhere:
+            device = "auto"
+        chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
+    elif ray_address is not None or gpus_per_worker is not None:
+        raise InputError("--ray-address and --gpus-per-worker need --engine ray")
     local: dict[str, Any] = {
         "device": device,
         "dtype": dtype,
@@ -147,7 +146,7 @@ def run(
         "memory_limit": memory_limit,
         "prompt_template": prompt_template,
     }
-    if options.is_elsewhere(model, model_name, [one.method for one in procedure.runs]):
+    if elsewhere:
         share = max(1, concurrency // workers)
         made_with = options.endpoint_options(model_name=model_name, concurrency=share, timeout=timeout, **local)
     else:

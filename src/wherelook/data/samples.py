@@ -142,7 +142,7 @@ DATASETS: Mapping[str, Dataset] = {
 }  # fmt: skip
 """By the name in NAME:PATH."""
 
-DRAWN = ("scenes", "scenes-tuning", "things", "things-tuning")
+DRAWN = tuple(name for name, dataset in DATASETS.items() if dataset.path != "needed")
 """Those that need no files."""
 
 COLUMN = re.compile(r",(\w+)=([^,]*)$")

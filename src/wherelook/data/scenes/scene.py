@@ -70,9 +70,8 @@ class Question:
         answer: The answer, a full sentence.
         evidence: Bool, (height, width): the objects that the ANSWER's content comes from. The object asked about
             (color, shape, size), the one of its category (category), all that match (existence with "yes", count), the
-            object that the answer names
-            (relation: not the object that the question names), the two objects that are named (description). Nothing
-            for existence with "no" and for facts.
+            object that the answer names (relation: not the object that the question names), the two objects that are
+            named (description). Nothing for existence with "no" and for facts.
         evidence_objects: The same as indices into the scene's objects; its length is the number of evidence objects.
         context: Bool, (height, width): the evidence and, for a relation, the object that the question names.
         context_objects: The same as indices.
