@@ -36,10 +36,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["igos+", "integrated-gradients", "occlusion"])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--n", type=int, default=20, help="questions, one a scene")
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
 
-    whole = Explainer.from_pretrained(arguments.model, device="cpu")
-    others = {name: Explainer.from_pretrained(arguments.model, device="cpu", **way) for name, way in WAYS.items()}
+    whole = Explainer.from_pretrained(arguments.model, device=arguments.device, dtype="float32")
+    others = {
+        name: Explainer.from_pretrained(arguments.model, device=arguments.device, **way) for name, way in WAYS.items()
+    }
     found: dict[tuple[str, str], list[float | None]] = {
         (method, name): [] for method in arguments.methods for name in WAYS
     }

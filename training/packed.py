@@ -125,12 +125,12 @@ def answer_loss(
     """
     logits = answer_logits(architecture, model, features, batch)
     labels = batch.labels[:, 1 + architecture.image_tokens :]
-    scored = labels != IGNORE
-    weights = kind_weights[batch.kinds.clamp(min=0)][:, _SLOT_OF_TOKEN][scored]
+    scored, slots = labels != IGNORE, _SLOT_OF_TOKEN.to(labels.device)
+    weights = kind_weights[batch.kinds.clamp(min=0)][:, slots][scored]
     losses = cross_entropy(logits, labels[scored], reduction="none")
     wrong = torch.zeros(labels.shape, dtype=torch.bool)
     wrong[scored] = logits.argmax(-1) != labels[scored]
-    wrong_slots = torch.zeros(batch.kinds.shape, dtype=torch.long).index_add_(1, _SLOT_OF_TOKEN, wrong.long())
+    wrong_slots = torch.zeros(batch.kinds.shape, dtype=torch.long).index_add_(1, slots, wrong.long())
     return (losses * weights).sum() / (batch.kinds != IGNORE).sum(), wrong_slots == 0
 
 

@@ -8,7 +8,7 @@ after question, each of which sees the image and itself alone and counts its pos
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from architecture import Architecture
 from lessons import Lesson, truth
 from PIL import Image, ImageFilter
 from prompts import ASSISTANT, IMAGE, USER
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
 from wherelook.data.scenes import (
@@ -78,9 +78,15 @@ class Batch:
     kinds: torch.Tensor
     patches: torch.Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
 
 class Batches(IterableDataset):
-    """Batches from number `start` on. Batch n of a size is always made of the same scenes, and no scene comes twice."""
+    """Batches from number `start` on. Batch n of a size is always made of the same scenes, and no scene comes twice.
+
+    Several workers of a data loader take turns.
+    """
 
     def __init__(
         self,
@@ -98,7 +104,10 @@ class Batches(IterableDataset):
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
         encoder = Encoder(self.tokenizer)
-        for first in range(TRAINING_SEEDS.start + self.start * self.size, TRAINING_SEEDS.stop, self.size):
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        start = TRAINING_SEEDS.start + (self.start + number) * self.size
+        for first in range(start, TRAINING_SEEDS.stop, self.size * workers):
             seeds = range(first, first + self.size)
             yield collate(
                 [training_sample(self.architecture, encoder, seed, self.budget, self.lesson) for seed in seeds]

@@ -93,6 +93,11 @@ class Quality:
         return self.plain["map_seconds"] / self.ours["map_seconds"]
 
 
+def paper_settings() -> Any:
+    """The paper's constants, of the method that is timed."""
+    return make_settings(METHOD, "paper")
+
+
 def compare(
     name: str, score: HuggingFaceScore, image: Image.Image, settings: Any, *, steps: int, repetitions: int = REPETITIONS
 ) -> Comparison:
@@ -150,7 +155,7 @@ def equal_quality(
     """
     from wherelook.explain import REPLAY_STEPS
 
-    paper, lean = make_settings(METHOD, "paper"), make_settings(METHOD, preset, changes)
+    paper, lean = paper_settings(), make_settings(METHOD, preset, changes)
     rows: list[tuple[Side, Replay, Side, Replay]] = []
     for score, image in _visual_answers(model, scenes, QUALITY_SEEDS):
         plain, plain_map = _explain(PlainScore.like(score), image, paper, steps)
@@ -171,7 +176,7 @@ def memory_growth(score: HuggingFaceScore, image: Image.Image, *, steps: tuple[i
 
     In batches of 8, which the fewest steps fill too: what may differ is only what the number of steps costs.
     """
-    base = make_settings(METHOD, "paper")
+    base = paper_settings()
     largest, score.plan.largest = score.plan.largest, 8
     try:
         return {

@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wherelook.cli import options
+from wherelook.types import InputError
 
 if TYPE_CHECKING:
     from wherelook.bench import Comparison, Quality, Side
+    from wherelook.models import VisionLanguageModel
+
+CASES = ("a", "quality", "b", "c")
 
 
 def bench(
+    cases: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--case",
+            help="a (embedded model), quality (equal quality), b (a random LLaVA) or c (the shape of a model of 7 "
+            "billion weights, on a CUDA device). Repeatable.",
+            show_default="all that run here",
+        ),
+    ] = None,
     scenes: Annotated[int, typer.Option("--scenes", min=1, help="Scenes of the equal-quality comparison.")] = 50,
-    small: Annotated[bool, typer.Option("--small", help="The embedded model only.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Times explanations by the plain procedure and by ours, side by side: seconds, passes, memory, ratios."""
     import torch
 
     from wherelook import bench as benchmarks
-    from wherelook.attribution import make_settings
-    from wherelook.models import VisionLanguageModel
 
-    paper = make_settings(benchmarks.METHOD, "paper")
-    model = VisionLanguageModel.from_pretrained("embedded", device="cpu")
+    chosen = _chosen_cases(cases, cuda=torch.cuda.is_available())
     report: dict[str, Any] = {"threads": torch.get_num_threads()}
     typer.echo(
         f"{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {benchmarks.REPETITIONS} runs",
         err=True,
     )
+    if "a" in chosen:
+        _embedded(report, as_json)
+    if "quality" in chosen:
+        _equal_quality(report, scenes, as_json)
+    if "b" in chosen:
+        _medium(report, as_json)
+    if "c" in chosen:
+        _seven_billion(report, as_json)
+    if as_json:
+        options.print_json(report)
 
-    score, image = benchmarks.scene_score(model)
+
+def _chosen_cases(cases: Sequence[str] | None, *, cuda: bool) -> Sequence[str]:
+    if not cases:
+        return CASES if cuda else CASES[:-1]
+    for case in cases:
+        if case not in CASES:
+            raise InputError(f"unknown case {case!r}; valid: {', '.join(CASES)}")
+    if "c" in cases and not cuda:
+        raise InputError("case c needs a CUDA device, and there is none here")
+    return cases
+
+
+def _embedded(report: dict[str, Any], as_json: bool) -> None:
+    from wherelook import bench as benchmarks
+
+    score, image = benchmarks.scene_score(_embedded_model())
+    paper = benchmarks.paper_settings()
     first = benchmarks.compare("(a) embedded model, paper settings", score, image, paper, steps=50)
     _show(first, report, "a", as_json)
     growth = benchmarks.memory_growth(score, image)
@@ -42,32 +78,47 @@ def bench(
         peaks = ", ".join(f"{steps} steps {peak / 1e6:,.0f} MB" for steps, peak in growth.items())
         typer.echo(f"    peak memory of ours by integrated-gradient steps, batches of 8: {peaks}")
 
+
+def _equal_quality(report: dict[str, Any], scenes: int, as_json: bool) -> None:
+    from wherelook import bench as benchmarks
+
     with options.progress_bar() as progress:
-        quality = benchmarks.equal_quality(model, scenes=scenes, progress=progress)
+        quality = benchmarks.equal_quality(_embedded_model(), scenes=scenes, progress=progress)
     report["equal_quality"] = asdict(quality) | {"ratio": quality.ratio}
     if not as_json:
         _show_quality(quality)
 
-    if not small:
-        few = replace(paper, steps=4, iterations=1)
-        score, image = benchmarks.medium()
-        name = "(b) random LLaVA, 160 M parameters, 8 passes"
-        _show(benchmarks.compare(name, score, image, few, steps=5, repetitions=1), report, "b", as_json)
-        if torch.cuda.is_available():
-            score, image = benchmarks.seven_billion()
-            for iterations in (5, 10):
-                settings = replace(paper, iterations=iterations)
-                name = f"(c) shape of LLaVA-1.5-7B, bfloat16, {20 * iterations} passes"
-                result = benchmarks.compare(name, score, image, settings, steps=50, repetitions=1)
-                _show(result, report, f"c{20 * iterations}", as_json)
-                passes, peak = benchmarks.rate(score, result.ours)
-                report[f"c{20 * iterations}"] |= {"flops_per_second": passes, "matrix_flops_per_second": peak}
-                if not as_json:
-                    typer.echo(
-                        f"    ours runs at {passes / 1e12:.0f} TFLOP/s, {passes / peak:.0%} of a large matrix product"
-                    )
-    if as_json:
-        options.print_json(report)
+
+def _medium(report: dict[str, Any], as_json: bool) -> None:
+    from wherelook import bench as benchmarks
+
+    few = replace(benchmarks.paper_settings(), steps=4, iterations=1)
+    score, image = benchmarks.medium()
+    name = "(b) random LLaVA, 160 M parameters, 8 passes"
+    _show(benchmarks.compare(name, score, image, few, steps=5, repetitions=1), report, "b", as_json)
+
+
+def _seven_billion(report: dict[str, Any], as_json: bool) -> None:
+    from wherelook import bench as benchmarks
+
+    paper = benchmarks.paper_settings()
+    score, image = benchmarks.seven_billion()
+    benchmarks.compare("warm-up", score, image, replace(paper, iterations=1), steps=8, repetitions=1)
+    for iterations in (5, 10):
+        settings = replace(paper, iterations=iterations)
+        name = f"(c) shape of LLaVA-1.5-7B, bfloat16, {20 * iterations} passes"
+        result = benchmarks.compare(name, score, image, settings, steps=50, repetitions=1)
+        _show(result, report, f"c{20 * iterations}", as_json)
+        passes, peak = benchmarks.rate(score, result.ours)
+        report[f"c{20 * iterations}"] |= {"flops_per_second": passes, "matrix_flops_per_second": peak}
+        if not as_json:
+            typer.echo(f"    ours runs at {passes / 1e12:.0f} TFLOP/s, {passes / peak:.0%} of a large matrix product")
+
+
+def _embedded_model() -> VisionLanguageModel:
+    from wherelook.models import VisionLanguageModel
+
+    return VisionLanguageModel.from_pretrained("embedded", device="cpu")
 
 
 def _show(result: Comparison, report: dict[str, Any], key: str, as_json: bool) -> None:
