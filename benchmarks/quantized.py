@@ -10,7 +10,7 @@ does. A question to which float32 gets no map is passed over; a map that a quant
 from __future__ import annotations
 
 import argparse
-import statistics
+from statistics import median
 
 import torch
 
@@ -70,7 +70,7 @@ def main() -> None:
     for (method, name), values in found.items():
         known = sorted(value for value in values if value is not None)
         print(
-            f"{method:22} {name:9} median {statistics.median(known):.3f}, lowest {known[0]:.3f}, "
+            f"{method:22} {name:9} median {median(known):.3f}, lowest {known[0]:.3f}, "
             f"at least 0.9 in {sum(value >= 0.9 for value in known)} of {len(known)}; "
             f"{len(values) - len(known)} flat",
             flush=True,

@@ -64,6 +64,7 @@ VISION_BATCH, JOINT_BATCH = 32, 16
 VISION_RATE, JOINT_RATE, TOWER_SHARE = 1.0e-3, 1.5e-3, 0.25
 FIRST_JOINT_BATCH = 1_000_000  # far beyond the scenes of the first stage, which counts from 0
 WARM_UP = 150
+FROZEN_STEPS = 1200
 PATCH_WEIGHT = 0.3  # of the patch loss in the last stage
 AVERAGE_DECAY = 0.998  # the saved weights are a running average of the trained ones
 KIND_WEIGHTS = {"count": 2.0, "existence": 1.5, "relation": 1.5, "fact": 0.7}
@@ -195,6 +196,7 @@ def train_joint(
     processor: ProcessorMixin,
     steps: int,
     frozen_steps: int,
+    rate: float,
     lesson: Lesson,
     saved_as: torch.dtype,
     path: Path,
@@ -206,7 +208,7 @@ def train_joint(
     own = list(tower.parameters()) + list(heads.parameters())
     tower_ids = {id(p) for p in tower.parameters()}
     rest = [p for p in model.parameters() if id(p) not in tower_ids]
-    optimizer = optimizer_for([{"params": rest, "lr": JOINT_RATE}, {"params": own, "lr": JOINT_RATE * TOWER_SHARE}])
+    optimizer = optimizer_for([{"params": rest, "lr": rate}, {"params": own, "lr": rate * TOWER_SHARE}])
     average = {name: value.clone() for name, value in model.state_dict().items()}
     first = 0
     if path.exists():
@@ -316,8 +318,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--checkpoints", type=Path, default=Path(__file__).parent / "checkpoints")
     parser.add_argument("--vision-steps", type=int, default=2500)
-    parser.add_argument("--frozen-steps", type=int, default=1200)
+    parser.add_argument(
+        "--frozen-steps",
+        type=int,
+        help="with the tower held still [default: 1200; with --tower-from or --weights-from all]",
+    )
     parser.add_argument("--joint-steps", type=int, default=8800)
+    parser.add_argument("--rate", type=float, default=JOINT_RATE, help="learning rate of the last two stages")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
@@ -344,6 +351,8 @@ def main() -> None:
         take_tower(architecture, model, arguments.tower_from)
     else:
         train_vision(architecture, model, heads, processor, arguments.vision_steps, checkpoints / "vision.pt", run)
+        frozen_steps = FROZEN_STEPS
+    if arguments.frozen_steps is not None:
         frozen_steps = arguments.frozen_steps
     train_joint(
         architecture,
@@ -352,6 +361,7 @@ def main() -> None:
         processor,
         arguments.joint_steps,
         frozen_steps,
+        arguments.rate,
         LESSONS[arguments.lesson],
         DTYPES[arguments.saved_as],
         checkpoints / "joint.pt",

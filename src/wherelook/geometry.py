@@ -198,9 +198,29 @@ def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry)
     shape = geometry.grid.shape[:-1]
     places = geometry.grid if geometry.image is None or masks.shape[2] == 1 else _on_sheet(geometry, masks.shape[2])
     grid = places.reshape(1, 1, -1, 2).to(masks.dtype)
+    if masks.is_cuda and masks.requires_grad:
+        return _gather(masks, places.reshape(-1, 2)).reshape(masks.shape[0], *shape)
     # All masks go in as channels of one image, so that the grid is not repeated per mask.
     values = functional.grid_sample(masks[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
     return values.reshape(masks.shape[0], *shape)
+
+
+def _gather(
+    masks: Float[Tensor, "masks height width"], places: Float[Tensor, "places 2"]
+) -> Float[Tensor, "masks places"]:
+    """What `grid_sample` reads there, by indexing, whose gradient CUDA adds up in the same order every time."""
+    height, width = masks.shape[1:]
+    across, down = (
+        (((place + 1) * size - 1) / 2).clamp(0, size - 1)
+        for place, size in zip(places.unbind(1), (width, height), strict=True)
+    )
+    left, top = across.floor().long(), down.floor().long()
+    right, bottom = (left + 1).clamp_max(width - 1), (top + 1).clamp_max(height - 1)
+    across, down = across - left, down - top
+    cells = masks.flatten(1)
+    upper = cells[:, top * width + left] * (1 - across) + cells[:, top * width + right] * across
+    lower = cells[:, bottom * width + left] * (1 - across) + cells[:, bottom * width + right] * across
+    return upper * (1 - down) + lower * down
 
 
 def pool(values: Float[Tensor, "*shape"], geometry: TensorGeometry, grid: Size) -> Float[Tensor, "height width"]:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
-from wherelook.geometry import TensorGeometry, blend_error, pool, probe, sample, views
+from wherelook.geometry import TensorGeometry, _gather, blend_error, pool, probe, sample, views
 from wherelook.sheet import columns
 from wherelook.types import InputError
 
@@ -297,6 +297,22 @@ def test_pool_is_the_adjoint_of_sample():
     pooled = pool(values, place, (4, 6))
     assert pooled.shape == (4, 6)
     assert float((pooled * mask).sum()) == pytest.approx(float((sample(mask[None], place)[0] * values).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (1, 5), (3, 1), (1, 1)])
+def test_indexing_reads_what_grid_sample_reads(size):
+    """On a CUDA device masks that need a gradient are read by indexing; values and gradients are the same."""
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand(200, 2, generator=generator, dtype=torch.float64) * 2.4 - 1.2  # some beyond the border
+    masks = torch.rand(3, *size, generator=generator, dtype=torch.float64).requires_grad_()
+    weights = torch.rand(3, 200, generator=generator, dtype=torch.float64)
+    expected = functional.grid_sample(
+        masks[None], places[None, None], mode="bilinear", padding_mode="border", align_corners=False
+    )[0, :, 0]
+    found = _gather(masks, places)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad((values * weights).sum(), masks)[0] for values in (found, expected)]
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from wherelook.geometry import Geometry, sample
 from wherelook.models.memory import BatchPlan
+from wherelook.models.precision import exact_convolutions
 from wherelook.sheet import resize
 from wherelook.types import Attention, Cost, ImageTokens, InputError, Readout, Size, States
 
@@ -224,7 +225,7 @@ class Inside:
 
         def step(rows: slice) -> None:
             seen.clear()
-            with torch.set_grad_enabled(with_gradient):
+            with exact_convolutions(), torch.set_grad_enabled(with_gradient):
                 log_probabilities = self.log_probabilities(self.predict(self.pixels, 1))[0]
                 if with_gradient:
                     torch.autograd.grad(log_probabilities.sum(), seen[0])

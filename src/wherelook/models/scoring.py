@@ -27,6 +27,7 @@ from wherelook.models.economy import only_at, parts_at_selected
 from wherelook.models.finite import forward_error, gradient_error
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
+from wherelook.models.precision import exact_convolutions
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
 
 
@@ -170,7 +171,7 @@ class HuggingFaceScore:
         choices = torch.empty(len(masks), len(self.selected), device=self.device, dtype=torch.long)
 
         def step(rows: slice) -> None:
-            with torch.no_grad(), self._leaving_out():
+            with torch.no_grad(), self._computing():
                 logits = self._logits(masks[rows].to(self.device), None)
                 values[rows] = self._gather(logits)
                 choices[rows] = logits.argmax(dim=-1)
@@ -307,9 +308,12 @@ class HuggingFaceScore:
         """(masks, tokens, vocabulary): one forward of len(masks) images."""
         return self._predict(self.blend(masks, noise), len(masks))
 
-    def _leaving_out(self) -> contextlib.AbstractContextManager[None]:
-        """What the selected tokens do not read is not computed inside, backward passes included."""
-        return only_at(self._parts_at_selected, self._inputs["input_ids"].shape[1] - self._positions)
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Exact where it can be; what the selected tokens do not read is not computed, backward passes included."""
+        from_end = self._inputs["input_ids"].shape[1] - self._positions
+        with exact_convolutions(), only_at(self._parts_at_selected, from_end):
+            yield
 
     @functools.cached_property
     def _parts_at_selected(self) -> tuple[torch.nn.Module, ...]:
@@ -317,10 +321,10 @@ class HuggingFaceScore:
 
     @contextlib.contextmanager
     def _for_gradient(self) -> Iterator[None]:
-        """No gradient for weights; what is not read is not computed, and what need not be kept is not."""
+        """No gradient for weights, and what need not be kept is not; otherwise as `_computing`."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(frozen(self.model))
-            stack.enter_context(self._leaving_out())
+            stack.enter_context(self._computing())
             if self.plan.recompute:
                 stack.enter_context(recomputing(self.model))
             yield

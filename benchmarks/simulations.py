@@ -1,7 +1,7 @@
 """Do the tests and intervals of `wherelook.stats` keep their word? Simulations with known truth.
 
-    python benchmarks/statistics.py                         # the tables of docs/statistics.md, 6 minutes
-    python benchmarks/statistics.py --simulations 200       # a glance
+    python benchmarks/simulations.py                         # the tables of docs/statistics.md, 6 minutes
+    python benchmarks/simulations.py --simulations 200       # a glance
 
 Three tables: how often each test is significant at 5 % where there is no effect, how often 95 % intervals hold the true
 value, and how often an effect is found beside the power that was predicted.
