@@ -94,6 +94,7 @@ def load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report, and refused below
                 quantization_config=quantization,
+                key_mapping=cambrian.renamed_weights(config.model_type),
                 **options,
             )
     except Exception as error:  # libraries raise every type, down to bare Exception, on damaged files

@@ -1,8 +1,8 @@
 """Convolutions of float32 numbers in float32.
 
-On a CUDA device PyTorch lets cuDNN round them to TF32, which has ten bits of mantissa, unless told otherwise. The small
-models of our tests then change by up to 17 % more or less than their gradient says. Matrix products are left as PyTorch
-is set: exact unless told otherwise.
+On a CUDA device PyTorch lets cuDNN round them to TF32, which has ten bits of mantissa, unless told otherwise. Small
+models then change by 6 to 12 % more or less than their gradient says (docs/machines.md). Matrix products are left as
+PyTorch is set: exact unless told otherwise.
 """
 
 from __future__ import annotations

@@ -16,3 +16,11 @@ def register() -> None:
     AutoImageProcessor.register(CambrianConfig, image_processor_classes=backends, exist_ok=True)
     AutoProcessor.register(CambrianConfig, CambrianProcessor, exist_ok=True)
     AutoModelForImageTextToText.register(CambrianConfig, CambrianForConditionalGeneration, exist_ok=True)
+
+
+def renamed_weights(model_type: str) -> dict[str, str] | None:
+    """What to replace in the names of a checkpoint's weights (regular expressions); None for other models' types."""
+    from wherelook.models.cambrian.configuration import CambrianConfig
+    from wherelook.models.cambrian.towers import renamed_weights as renamed
+
+    return renamed() if model_type == CambrianConfig.model_type else None

@@ -6,6 +6,7 @@ Each gives a list of maps (images, channels, rows, columns), which `join_maps` r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPVisionModel, ConvNextConfig, ConvNextModel, Dinov2Model, PreTrainedModel, SiglipVisionModel
+from transformers import (
+    CLIPVisionModel,
+    ConvNextConfig,
+    ConvNextModel,
+    Dinov2Config,
+    Dinov2Model,
+    PreTrainedModel,
+    SiglipVisionModel,
+)
+from transformers.models.dinov2.modeling_dinov2 import Dinov2Layer
 
 
 class SiglipTower(SiglipVisionModel):
@@ -64,6 +74,23 @@ class ConvNextTower(ConvNextModel):
             features = stage(features)
             maps.append(features)
         return maps
+
+
+_ATTENTION = {
+    "q_proj": "attention.query",
+    "k_proj": "attention.key",
+    "v_proj": "attention.value",
+    "o_proj": "output.dense",
+}
+"""Names of a projection in Transformers' DINOv2: now, and up to some version 5."""
+
+
+def renamed_weights() -> dict[str, str]:
+    """What to replace in the names of a checkpoint's weights, saved by any version of Transformers, for this one."""
+    is_old = hasattr(Dinov2Layer(Dinov2Config(hidden_size=8, num_attention_heads=1)).attention, "output")
+    tower = r"(dinov2_tower\.encoder\.layer\.\d+\.attention)\."
+    pairs = ((now, then) if is_old else (then, now) for now, then in _ATTENTION.items())
+    return {tower + re.escape(read) + r"\.": rf"\1.{wanted}." for read, wanted in pairs}
 
 
 TOWER_CLASSES: dict[str, Callable[[Any], PreTrainedModel]] = {
