@@ -27,6 +27,9 @@ MODELS = {
     "embedded": ("LLaVA", "base"),
     "embedded-small": ("LLaVA", "small"),
     "tiled": ("LLaVA-NeXT", "base"),
+    "tiled-small": ("LLaVA-NeXT", "small"),
+    "qwen2vl": ("Qwen2-VL", "base"),
+    "qwen2vl-small": ("Qwen2-VL", "small"),
     "minigemini": ("Mini-Gemini", "base"),
     "cambrian": ("Cambrian", "base"),
 }

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene
 from wherelook.explain import Explainer
+from wherelook.models.zoo import THINGS
 
 SIDE, GAP, CAPTION = 448, 16, 84
 
@@ -23,8 +24,8 @@ def panel(picture: Image.Image, lines: list[str]) -> Image.Image:
 
 
 def main() -> None:
-    scene = make_scene(DEMO_SEED, size=(SIDE, SIDE))
-    explainer = Explainer.from_pretrained("embedded", device="cpu")
+    scene = make_scene(DEMO_SEED, size=(SIDE, SIDE), world=THINGS)
+    explainer = Explainer.from_pretrained(THINGS, device="cpu")
     panels = []
     for question in DEMO_QUESTIONS.values():
         explanation = explainer.explain(np.asarray(scene.image), question, replay_steps=0)

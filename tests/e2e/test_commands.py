@@ -156,7 +156,7 @@ def test_words_are_printed_whole(command, images, model_folder):
     assert "answer     purple circle, cross\n" in output
 
 
-def test_explain_and_demo_with_the_embedded_model(command, tmp_path):
+def test_demo_and_explain_with_a_bundled_model(command, tmp_path):
     code, output, errors = command("demo", "--out", tmp_path / "demo")
     assert (code, errors) == (0, "")
     assert "status     ok" in output
@@ -165,12 +165,12 @@ def test_explain_and_demo_with_the_embedded_model(command, tmp_path):
     assert reports
     record = json.loads((reports[0].parent / "explanation.json").read_text(encoding="utf-8"))
     code, output, errors = command(
-        "explain", scene, record["question"], "--preset", "fast", "--replay-steps", 0, "--json"
+        "explain", scene, record["question"], "--model", "things", "--preset", "fast", "--replay-steps", 0, "--json"
     )
     assert (code, errors) == (0, "")
     again = json.loads(output)
     assert again["answer"] == record["answer"]
-    assert again["model"]["id"] == "embedded"
+    assert again["model"]["id"] == "things"
 
 
 def test_check(command, model_folder):

@@ -17,14 +17,15 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-demo"),
     as_json: options.Json = False,
 ) -> None:
-    """Explains questions about a bundled scene with the embedded model; no network, a few seconds."""
+    """Explains questions about a bundled scene with a bundled model; no network, a few seconds."""
     from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene
     from wherelook.explain import Explainer
+    from wherelook.models.zoo import THINGS
 
-    scene = make_scene(DEMO_SEED, size=DEMO_SIZE)
+    scene = make_scene(DEMO_SEED, size=DEMO_SIZE, world=THINGS)
     image = options.make_folder(out) / "scene.png"
     scene.image.save(image)
-    model = options.load_model("embedded", device="cpu", dtype=None, memory_limit=None, prompt_template=None)
+    model = options.load_model(THINGS, device="cpu", dtype=None, memory_limit=None, prompt_template=None)
     explainer = Explainer(model)
     results = {}
     for name, question in DEMO_QUESTIONS.items():

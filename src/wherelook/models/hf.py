@@ -28,7 +28,7 @@ from wherelook.models.placeholder import find_placeholder
 from wherelook.models.placement import input_device
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.models.zoo import EMBEDDED
+from wherelook.models.zoo import BUNDLED
 from wherelook.types import Cost, InputError, Size, WherelookError
 
 GEOMETRIES_KEPT = 8
@@ -121,7 +121,7 @@ class VisionLanguageModel:
             trust_remote_code=trust_remote_code,
             quantize=quantize,
         )
-        if name == EMBEDDED:  # its scenes come one at a time
+        if name in BUNDLED:  # their scenes come one at a time
             options.setdefault("most_images", 1)
         return cls(model, processor, identifier=name, revision=revision, **options)
 

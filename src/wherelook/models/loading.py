@@ -25,7 +25,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from wherelook.address import is_address
 from wherelook.models import cambrian, minigemini
 from wherelook.models.quantization import keep_differentiable, quantization_config
-from wherelook.models.zoo import EMBEDDED, PREFIX, zoo_folder
+from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
 from wherelook.types import InputError, WherelookError
 
 HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
@@ -52,7 +52,7 @@ def load(
     The model is in evaluation mode, and no weight asks for a gradient.
 
     Args:
-        name: hub id, local folder, "embedded", or zoo:NAME.
+        name: hub id, local folder, "embedded", "things", or zoo:NAME.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread the layers over all devices; None takes the first
             accelerator, else the CPU.
         dtype: one of `DTYPES`; None takes the checkpoint's on an accelerator and float32 on the CPU.
@@ -220,7 +220,7 @@ def locate(name: str) -> str:
     Raises:
         InputError: a path that is no model folder, a name that is neither path nor hub id, or no such model in the zoo.
     """
-    if name == EMBEDDED or name.startswith(PREFIX):
+    if name in BUNDLED or name.startswith(PREFIX):
         return str(zoo_folder(name.removeprefix(PREFIX)))
     path = Path(name).expanduser()
     try:

@@ -1,4 +1,4 @@
-"""The small trained models that come with wherelook: one in the package, the others in a checkout (`training/zoo`)."""
+"""The small trained models that come with wherelook: two in the package, the others in a checkout (`training/zoo`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from wherelook.types import InputError, WherelookError
 
-EMBEDDED = "embedded"
-"""The name of the small model that comes with the package."""
+EMBEDDED, THINGS = BUNDLED = ("embedded", "things")
+"""The names of the small models that come with the package: one knows shapes, the other animals, food and the like."""
 
 PREFIX = "zoo:"
 """What stands before a name of this list where the name of any model may stand."""
@@ -74,7 +74,7 @@ class ZooModel:
 
 
 def zoo_models() -> list[ZooModel]:
-    """Every model of the zoo that is here, the embedded one first.
+    """Every model of the zoo that is here, those of the package first.
 
     Raises:
         WherelookError: the files of one of them cannot be read.
@@ -96,7 +96,7 @@ def zoo_folder(name: str) -> Path:
 
 
 def _folders() -> dict[str, Path]:
-    found = {EMBEDDED: Path(str(files("wherelook.models") / EMBEDDED))}
+    found = {name: Path(str(files("wherelook.models") / name)) for name in BUNDLED}
     if CHECKOUT.is_dir():
         found |= {path.parent.name: path.parent for path in sorted(CHECKOUT.glob("*/config.json"))}
     return found

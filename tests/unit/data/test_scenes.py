@@ -376,7 +376,6 @@ def test_reading_refuses_what_is_not_json(tmp_path: Path) -> None:
 
 
 def test_the_demo_asks_what_its_scene_can_answer() -> None:
-    budget = {"color": 6, "relation": 12}
-    scene = make_scene(scenes.DEMO_SEED, size=(448, 448), budget=budget)
+    scene = make_scene(scenes.DEMO_SEED, size=(448, 448), world="things")
     known = {question.text for question in scene.questions} | {question for question, _ in scenes.facts()}
     assert set(scenes.DEMO_QUESTIONS.values()) <= known

@@ -34,7 +34,7 @@ def make_model(folder: Path) -> Path:
 
 def test_the_models_of_a_checkout_are_listed_with_the_embedded_one_first() -> None:
     assert list(MODELS)[:1] == ["embedded"]
-    assert set(MODELS) == {"embedded", *(path.parent.name for path in zoo.CHECKOUT.glob("*/config.json"))}
+    assert set(MODELS) == {*zoo.BUNDLED, *(path.parent.name for path in zoo.CHECKOUT.glob("*/config.json"))}
     assert "tiled" in MODELS
 
 
@@ -66,6 +66,7 @@ def test_the_card_and_the_scores_say_the_same(name: str) -> None:
 def test_a_name_stands_for_the_folder() -> None:
     assert locate("zoo:tiled") == str(zoo.CHECKOUT / "tiled")
     assert locate("zoo:embedded") == locate("embedded") == str(EMBEDDED_FOLDER)
+    assert locate("zoo:things") == locate("things") == str(EMBEDDED_FOLDER.with_name("things"))
 
 
 @pytest.mark.parametrize("name", ["", "..", "tiled/", "../zoo/tiled", "Tiled"])
@@ -77,18 +78,18 @@ def test_an_unknown_name_lists_the_valid_ones(name: str) -> None:
 
 @pytest.mark.usefixtures("wheel")
 def test_without_a_checkout_the_message_says_where_the_others_are() -> None:
-    assert [model.name for model in zoo.zoo_models()] == ["embedded"]
+    assert [model.name for model in zoo.zoo_models()] == ["embedded", "things"]
     with pytest.raises(InputError) as caught:
         locate("zoo:tiled")
     assert str(caught.value) == (
-        "no model 'tiled' in the zoo; valid: embedded; the others come with a checkout of the repository (training/zoo)"
+        "no model 'tiled' in the zoo; valid: embedded, things; the others come with a checkout of the repository (training/zoo)"
     )
 
 
 def test_a_model_without_scores_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     make_model(tmp_path / "young")
     monkeypatch.setattr(zoo, "CHECKOUT", tmp_path)
-    model = zoo.zoo_models()[1]
+    model = zoo.zoo_models()[-1]
     assert (model.name, model.image, model.blank, model.other, model.command) == ("young", None, None, None, None)
 
 
