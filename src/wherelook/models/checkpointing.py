@@ -8,16 +8,14 @@ are also fetched again, and no longer held by the graph until the backward pass 
 from __future__ import annotations
 
 import contextlib
-import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
+from wherelook.models.replacing import Forward, replacing_forward
 
 
 @contextlib.contextmanager
@@ -27,28 +25,17 @@ def recomputing(model: nn.Module) -> Iterator[None]:
     The model is left as it was, also after an error.
     """
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
-    with _LOCKS.setdefault(model, threading.RLock()), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         # Stopping early is by an exception, at which accelerate would leave what it fetched where it is.
         stack.enter_context(set_checkpoint_early_stop(False))
         for layer in layers:
-            stack.enter_context(_checkpointed(layer))
+            stack.enter_context(replacing_forward(layer, _checkpointed))
         yield
 
 
-@contextlib.contextmanager
-def _checkpointed(layer: nn.Module) -> Iterator[None]:
-    before: Callable[..., Any] = layer.forward
-    replaced = "forward" in layer.__dict__  # accelerate puts its own there
-
+def _checkpointed(whole: Forward) -> Forward:
     def forward(*arguments: Any, **options: Any) -> Any:
         # In evaluation mode nothing is random, so there is no random state to restore.
-        return checkpoint(before, *arguments, use_reentrant=False, preserve_rng_state=False, **options)
+        return checkpoint(whole, *arguments, use_reentrant=False, preserve_rng_state=False, **options)
 
-    layer.forward = forward
-    try:
-        yield
-    finally:
-        if replaced:
-            layer.forward = before
-        else:
-            del layer.forward
+    return forward

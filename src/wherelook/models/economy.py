@@ -10,10 +10,9 @@ every place. In a small model of five layers (the embedded one) that is 10 % of 
 from __future__ import annotations
 
 import contextlib
-import threading
-import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from wherelook.models.inside import find_decoder
+from wherelook.models.replacing import Forward, replacing_forward
 from wherelook.types import InputError
 
 FEED_FORWARD = "mlp"
@@ -32,9 +32,6 @@ PROJECTIONS = ("q_proj", "o_proj")
 
 ROUNDS_TOGETHER = "Linear8bitLt"
 """bitsandbytes' int8 looks for columns of large values over all places that it is given: such parts run whole."""
-
-_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
-"""One for each part: two threads that use a model at a time must not restore each other's change."""
 
 
 @contextlib.contextmanager
@@ -49,35 +46,23 @@ def only_at(parts: Sequence[nn.Module], from_end: Int[Tensor, " places"]) -> Ite
     """
     with contextlib.ExitStack() as stack:
         for part in parts:
-            stack.enter_context(_only_at(part, from_end, int(from_end.max())))
+            stack.enter_context(replacing_forward(part, partial(_only_at, from_end, int(from_end.max()))))
         yield
 
 
-@contextlib.contextmanager
-def _only_at(part: nn.Module, from_end: Tensor, furthest: int) -> Iterator[None]:
-    with _LOCKS.setdefault(part, threading.RLock()):
-        whole: Any = part.forward
-        replaced = "forward" in part.__dict__  # accelerate puts its own there
+def _only_at(from_end: Tensor, furthest: int, whole: Forward) -> Forward:
+    def forward(*arguments: Any, **options: Any) -> Any:
+        hidden = arguments[0] if len(arguments) == 1 and not options else None
+        if not isinstance(hidden, Tensor) or hidden.dim() != 3 or hidden.shape[1] < furthest:
+            return whole(*arguments, **options)
+        places = (hidden.shape[1] - from_end).to(hidden.device)
+        found = whole(hidden.index_select(1, places))
+        if not isinstance(found, Tensor):  # a mixture of experts that also tells whom it asked
+            return whole(hidden)
+        everywhere = torch.zeros(*hidden.shape[:2], found.shape[-1], dtype=found.dtype, device=found.device)
+        return everywhere.index_copy(1, places.to(found.device), found)
 
-        def forward(*arguments: Any, **options: Any) -> Any:
-            hidden = arguments[0] if len(arguments) == 1 and not options else None
-            if not isinstance(hidden, Tensor) or hidden.dim() != 3 or hidden.shape[1] < furthest:
-                return whole(*arguments, **options)
-            places = (hidden.shape[1] - from_end).to(hidden.device)
-            found = whole(hidden.index_select(1, places))
-            if not isinstance(found, Tensor):  # a mixture of experts that also tells whom it asked
-                return whole(hidden)
-            everywhere = torch.zeros(*hidden.shape[:2], found.shape[-1], dtype=found.dtype, device=found.device)
-            return everywhere.index_copy(1, places.to(found.device), found)
-
-        part.forward = forward
-        try:
-            yield
-        finally:
-            if replaced:
-                part.forward = whole
-            else:
-                del part.forward
+    return forward
 
 
 def parts_at_selected(model: nn.Module) -> tuple[nn.Module, ...]:

@@ -27,6 +27,7 @@ from wherelook.models.economy import only_at, parts_at_selected
 from wherelook.models.finite import forward_error, gradient_error
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
+from wherelook.models.patches import as_products, patch_embeddings
 from wherelook.models.precision import exact_convolutions
 from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
 
@@ -312,8 +313,12 @@ class HuggingFaceScore:
     def _computing(self) -> Iterator[None]:
         """Exact where it can be; what the selected tokens do not read is not computed, backward passes included."""
         from_end = self._inputs["input_ids"].shape[1] - self._positions
-        with exact_convolutions(), only_at(self._parts_at_selected, from_end):
+        with exact_convolutions(), as_products(self._patch_embeddings), only_at(self._parts_at_selected, from_end):
             yield
+
+    @functools.cached_property
+    def _patch_embeddings(self) -> tuple[torch.nn.Module, ...]:
+        return patch_embeddings(self.model)
 
     @functools.cached_property
     def _parts_at_selected(self) -> tuple[torch.nn.Module, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wherelook.stats.clusters import Clusters, Outcomes, Values, finite, influence_estimate, number_clusters
+from wherelook.stats.clusters import Clusters, Outcomes, Values, finite, number_clusters
 from wherelook.stats.effects import cliffs_delta
-from wherelook.stats.intervals import wilson_interval
+from wherelook.stats.intervals import mean_interval, wilson_interval
 from wherelook.stats.result import Estimate
 
 
@@ -70,8 +70,9 @@ def calibration(
     groups = [group for group in np.split(order, cuts) if len(group)]
     found = tuple(_bin(values[group], outcomes[group], level) for group in groups)
     squares = (values - outcomes) ** 2
-    brier = influence_estimate("Brier score", float(squares.mean()), squares - squares.mean(), clusters, level=level)
-    brier = replace(brier, low=max(0.0, brier.low), high=min(1.0, brier.high))  # with few answers t goes beyond
+    brier = mean_interval(squares, clusters=clusters, level=level)
+    # With few answers t goes beyond what is possible.
+    brier = replace(brier, name="Brier score", low=max(0.0, brier.low), high=min(1.0, brier.high))
     varied = 0 < outcomes.mean() < 1
     return Calibration(
         error=sum(one.n * abs(one.score - one.share) for one in found) / len(values),

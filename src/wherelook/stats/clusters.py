@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from wherelook.stats.result import Estimate
@@ -90,12 +91,26 @@ def standard_error(influence: Array, clusters: Clusters = None) -> tuple[float, 
 
 
 def influence_estimate(
-    name: str, value: float, influence: Array, clusters: Clusters, *, level: float, link: Link = IDENTITY
+    name: str,
+    value: float,
+    influence: Array,
+    clusters: Clusters,
+    *,
+    level: float,
+    link: Link = IDENTITY,
+    of_ranks: bool = False,
 ) -> Estimate:
-    """An estimate with the interval that its influences and Student's t give, made on the scale of `link`."""
+    """An estimate with the interval that its influences and Student's t give, made on the scale of `link`.
+
+    Args:
+        of_ranks: the influences are of ranks, whose spread hardly varies: without clusters the normal quantile is
+            taken.
+    """
     error, degrees = standard_error(influence, clusters)
-    method = "t, influence of items" if clusters is None else "t, influence of clusters"
-    half = float(student.ppf((1 + level) / 2, degrees)) * error * link.slope(value)
+    is_normal = of_ranks and clusters is None
+    method = f"{'normal' if is_normal else 't'}, influence of {'items' if clusters is None else 'clusters'}"
+    quantile = norm.ppf((1 + level) / 2) if is_normal else student.ppf((1 + level) / 2, degrees)
+    half = float(quantile) * error * link.slope(value)
     if not math.isfinite(half):
         return Estimate(name, value, link.back(-math.inf), link.back(math.inf), method, level)
     centre = link.there(value)

@@ -82,7 +82,7 @@ def cliffs_delta(
         return _no_overlap("Cliff's delta", value, min(len(above), len(below)), level)
     if not np.abs(influence).max() > 1e-12:  # all tied
         return Estimate("Cliff's delta", value, -1.0, 1.0, "values that are all tied bound nothing", level)
-    return influence_estimate("Cliff's delta", value, 2 * influence, names, level=level, link=FISHER)
+    return influence_estimate("Cliff's delta", value, 2 * influence, names, level=level, link=FISHER, of_ranks=True)
 
 
 def rank_influence(above: Array, below: Array) -> tuple[float, Array]:

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, contingency, fisher_exact, norm
+from scipy.optimize import brentq
+from scipy.stats import binomtest, fisher_exact, norm
 from scipy.stats import t as student
 
 from wherelook.stats.clusters import Clusters, Outcomes, finite, number_clusters, standard_error
@@ -17,7 +18,12 @@ Table = tuple[tuple[int, int], tuple[int, int]]
 """Counts ((a, b), (c, d)): rows are the condition with and without, columns the outcome yes and no."""
 
 SMALL_CELL = 5
-"""A table with a cell below this gets the exact interval."""
+"""Below this the influences of a table's cells say too little of its error."""
+
+FARTHEST = 100.0
+"""The logarithm of an odds ratio that no table of counts bounds."""
+
+TINY = 1e-300
 
 
 def share_test(successes: int, total: int, *, null: float = 0.5, level: float = 0.95) -> Test:
@@ -113,20 +119,38 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
 def odds_ratio(table: Table, *, level: float = 0.95) -> Estimate:
     """Odds of the outcome with the condition by those without.
 
-    Where every cell has 5 or more: one half added to every cell (Haldane 1956), interval of Woolf (1955). Else the
-    conditional estimate with its exact interval (Fisher 1935; Cornfield 1956), which is wider than it need be.
+    One half is added to every cell (Haldane 1956). The interval holds the odds ratios that a score test does not reject
+    (Cornfield 1956, without his correction; Miettinen and Nurminen 1985), for tables with empty cells too.
 
     Raises:
         ValueError: a row or a column without items, or a negative count.
     """
     _check_margins(table)
-    if min(min(row) for row in table) < SMALL_CELL:
-        result = contingency.odds_ratio(np.array(table), kind="conditional")
-        interval = result.confidence_interval(level)
-        return Estimate("odds ratio", result.statistic, interval.low, interval.high, "exact conditional", level)
-    ratio, error = _haldane(table)
-    half = float(norm.ppf((1 + level) / 2)) * error
-    return Estimate("odds ratio", ratio, ratio * math.exp(-half), ratio * math.exp(half), "Woolf with Haldane", level)
+    (a, b), (c, d) = table
+    ratio, _ = _haldane(table)
+    quantile = float(norm.ppf((1 + level) / 2))
+
+    def excess(logarithm: float) -> float:
+        """Standard errors by which the first cell is above what is expected at this odds ratio."""
+        expected = _first_cell(math.exp(logarithm), a + b, c + d, a + c)
+        cells = (expected, a + b - expected, a + c - expected, d - a + expected)
+        total = a + b + c + d
+        spread = math.fsum(1 / max(cell, TINY) for cell in cells) ** -0.5 * math.sqrt(total / (total - 1))
+        return (a - expected) / spread
+
+    low = brentq(lambda place: excess(place) - quantile, -FARTHEST, FARTHEST) if min(a, d) > 0 else -math.inf
+    high = brentq(lambda place: excess(place) + quantile, -FARTHEST, FARTHEST) if min(b, c) > 0 else math.inf
+    return Estimate("odds ratio", ratio, _exp(low), _exp(high), "score", level)
+
+
+def _first_cell(ratio: float, row: int, other_row: int, column: int) -> float:
+    """The first cell of the 2 x 2 table with this odds ratio and these sums of two rows and of the first column."""
+    excess = ratio - 1
+    linear = excess * (row + column) + row + other_row
+    product = ratio * row * column
+    root = math.sqrt(max(linear * linear - 4 * excess * product, 0.0))
+    # Two ways to write one number; each is a difference of nearly equal ones where the other is not.
+    return 2 * product / (linear + root) if linear > 0 else (linear - root) / (2 * excess)
 
 
 def risk_ratio(table: Table, *, level: float = 0.95) -> Estimate:

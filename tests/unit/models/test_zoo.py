@@ -82,7 +82,8 @@ def test_without_a_checkout_the_message_says_where_the_others_are() -> None:
     with pytest.raises(InputError) as caught:
         locate("zoo:tiled")
     assert str(caught.value) == (
-        "no model 'tiled' in the zoo; valid: embedded, things; the others come with a checkout of the repository (training/zoo)"
+        "no model 'tiled' in the zoo; valid: embedded, things; "
+        "the others come with a checkout of the repository (training/zoo)"
     )
 
 

@@ -46,13 +46,31 @@ def test_share_of_clusters():
         share_interval([0, 1], clusters=[1, 2, 3])
 
 
-def test_mean_interval_is_students():
-    estimate = mean_interval([1.0, 2.0, 4.0])
-    half = 4.3027 * np.std([1, 2, 4], ddof=1) / 3**0.5
-    assert (estimate.value, estimate.low) == pytest.approx((7 / 3, 7 / 3 - half), abs=1e-3)
-    of_clusters = mean_interval([0.0, 2.0, 1.0, 3.0, 3.0, 5.0], clusters=["a", "a", "b", "b", "c", "c"])
-    of_means = mean_interval([1.0, 2.0, 4.0])
+def test_mean_interval_of_values_without_skewness_is_students():
+    estimate = mean_interval([1.0, 2.0, 3.0])
+    assert (estimate.value, estimate.low) == pytest.approx((2, 2 - 4.3027 / 3**0.5), abs=1e-3)
+    of_clusters = mean_interval([0.0, 2.0, 1.0, 3.0, 2.0, 4.0], clusters=["a", "a", "b", "b", "c", "c"])
+    of_means = mean_interval([1.0, 2.0, 3.0])
     assert (of_clusters.low, of_clusters.high) == pytest.approx((of_means.low, of_means.high))
+
+
+def test_mean_interval_leans_to_the_side_of_the_tail():
+    """At each end Hall's transformed statistic is Student's quantile over the root of n."""
+    values = np.array([0.1, 0.2, 0.2, 0.3, 0.5, 0.9, 2.5, 0.1, 0.4, 1.1])
+    estimate = mean_interval(values.tolist())
+    total, spread = len(values), values.std()
+    skewness = float(np.mean((values - values.mean()) ** 3) / spread**3)
+    reach = 2.262157 / total**0.5
+    for bound, wanted in ((estimate.low, reach), (estimate.high, -reach)):
+        away = (values.mean() - bound) / (spread * (total / (total - 1)) ** 0.5)
+        transformed = away + skewness * away**2 / 3 + skewness**2 * away**3 / 27 + skewness / (6 * total)
+        assert transformed == pytest.approx(wanted, abs=1e-6)
+    assert estimate.high - estimate.value > 1.3 * (estimate.value - estimate.low)
+    mirrored = mean_interval((-values).tolist())
+    assert (mirrored.low, mirrored.high) == pytest.approx((-estimate.high, -estimate.low))
+
+
+def test_mean_interval_of_one_value_or_one_that_is_no_number():
     assert mean_interval([1.0]).high == np.inf
     with pytest.raises(ValueError, match="value 1 is not a finite number"):
         mean_interval([1.0, np.nan])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[3] / "benchmarks" / "statistics.py"
+PATH = Path(__file__).parents[3] / "benchmarks" / "simulations.py"
 SPECIFICATION = importlib.util.spec_from_file_location("statistics_benchmark", PATH)
 benchmark = importlib.util.module_from_spec(SPECIFICATION)
 sys.modules["statistics_benchmark"] = benchmark

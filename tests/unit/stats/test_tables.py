@@ -38,26 +38,41 @@ def test_mcnemar_counts_discordant_items():
     assert mcnemar_test([1, 0], [1, 0]).p == 1
 
 
-def test_fisher_and_the_exact_odds_ratio():
-    """The lady tasting tea: p = 34 / 70. At the ends of the interval 3 or more, or 3 or fewer, have 2.5 %."""
-    test = association_test(*TEA)
-    assert test.p == pytest.approx(34 / 70)
-    ways = np.array([1, 16, 36, 16, 1])  # of 0 to 4 right
-
-    def chances(ratio: float) -> np.ndarray:
-        return ways * ratio ** np.arange(5) / (ways @ ratio ** np.arange(5))
-
-    assert chances(test.effect.value) @ np.arange(5) == pytest.approx(3)
-    assert chances(test.effect.low)[3:].sum() == pytest.approx(0.025)
-    assert chances(test.effect.high)[:4].sum() == pytest.approx(0.025)
+def test_fishers_example():
+    """The lady tasting tea: p = 34 / 70."""
+    assert association_test(*TEA).p == pytest.approx(34 / 70)
 
 
-def test_woolf_with_haldane():
-    estimate = odds_ratio(((30, 10), (15, 25)))
-    ratio = 30.5 * 25.5 / (10.5 * 15.5)
-    error = math.sqrt(1 / 30.5 + 1 / 10.5 + 1 / 15.5 + 1 / 25.5)
-    assert estimate.value == pytest.approx(ratio)
-    assert estimate.low == pytest.approx(ratio * math.exp(-1.959964 * error), rel=1e-6)
+@pytest.mark.parametrize("table", [((30, 10), (15, 25)), ((3, 1), (1, 3)), ((1, 30), (200, 4)), ((90, 2), (3, 1))])
+def test_the_ends_of_the_odds_ratios_interval_are_just_not_rejected(table):
+    """At each end the table with this odds ratio and the same sums is 1.96 standard errors away."""
+    estimate = odds_ratio(table)
+    (a, b), (c, d) = table
+    assert estimate.value == pytest.approx((a + 0.5) * (d + 0.5) / ((b + 0.5) * (c + 0.5)))
+    total = a + b + c + d
+    for bound, sign in ((estimate.low, 1), (estimate.high, -1)):
+        possible = np.linspace(max(0, a - d), min(a + b, a + c), 2_000_001)[1:-1]
+        cells = np.array([possible, a + b - possible, a + c - possible, d - a + possible])
+        nearest = cells[:, np.abs(np.log(cells[0] * cells[3] / (cells[1] * cells[2])) - math.log(bound)).argmin()]
+        error = (1 / nearest).sum() ** -0.5 * (total / (total - 1)) ** 0.5
+        assert sign * (a - nearest[0]) / error == pytest.approx(1.959964, abs=1e-3)
+
+
+def test_odds_ratios_of_tables_with_empty_cells_are_bounded_on_one_side():
+    """Of no cases in one cell: the ends lie where the chance of so few is about 2.5 %."""
+    none_wrong = odds_ratio(((10, 0), (5, 5)))
+    assert none_wrong.high == math.inf
+    assert 1 < none_wrong.low < none_wrong.value
+    never = odds_ratio(((0, 10), (5, 5)))
+    assert (never.low, never.high) == pytest.approx((0, 1 / none_wrong.low))
+    assert odds_ratio(((10, 0), (0, 10))).low > 10
+    swapped = odds_ratio(((25, 15), (10, 30)))
+    assert (1 / swapped.high, 1 / swapped.low) == pytest.approx(
+        (odds_ratio(((15, 25), (30, 10))).low, odds_ratio(((15, 25), (30, 10))).high)
+    )
+
+
+def test_risk_ratio():
     assert risk_ratio(((30, 10), (15, 25))).value == pytest.approx(30.5 / 40.5 / (15.5 / 40.5))
 
 
