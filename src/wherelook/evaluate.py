@@ -51,6 +51,7 @@ def evaluate(
     count: int,
     only_right: bool = True,
     stability: int = 0,
+    replay_steps: int = REPLAY_STEPS,
     lend: bool = False,
     seed: int = 0,
     done: frozenset[tuple[str, str]] = frozenset(),
@@ -66,6 +67,7 @@ def evaluate(
         only_right: a wrong answer to a question with a known one gets a row without a map, and does not count.
         stability: on this many of the answers the map is also made with another seed, with a little image noise and,
             where the sample has one, to a paraphrase of the question.
+        replay_steps: points of the deletion and insertion curves.
         lend: whether the next other image, of the `LEND_AHEAD` samples to come, may serve as the baseline where no
             other shows a relevant word.
         seed: of everything random.
@@ -107,7 +109,7 @@ def evaluate(
             explained += 1
             for run in missing:
                 try:
-                    yield shared | _explained(case, run, sample, lent, seed, explained <= stability)
+                    yield shared | _explained(case, run, sample, lent, replay_steps, seed, explained <= stability)
                 except UnavailableError:
                     raise
                 except WherelookError as error:
@@ -141,9 +143,11 @@ class _Samples:
         return None
 
 
-def _explained(case: Case, run: Run, sample: Sample, lent: LoadedImage | None, seed: int, stability: bool) -> Row:
+def _explained(
+    case: Case, run: Run, sample: Sample, lent: LoadedImage | None, replay_steps: int, seed: int, stability: bool
+) -> Row:
     case = case_of(run, case, lent=lent, seed=seed)
-    row, saliency = explain_run(case, run, sample, replay_steps=REPLAY_STEPS, independent=True, seed=seed)
+    row, saliency = explain_run(case, run, sample, replay_steps=replay_steps, independent=True, seed=seed)
     if stability and saliency is not None:
         row |= stability_measures(case, run, saliency, seed + run.seed, paraphrase=sample.paraphrase)
     return row

@@ -53,6 +53,12 @@ def evaluate(
             help="On so many answers, also compare maps of another seed, a noisy image, and a paraphrased question.",
         ),
     ] = 0,
+    replay_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--replay-steps", min=2, max=784, help="Points of the deletion and insertion curves. [default: 28]"
+        ),
+    ] = None,
     lend: Annotated[
         bool,
         typer.Option(
@@ -94,8 +100,8 @@ def evaluate(
     Rows are written as they come; the same command goes on where it was interrupted, and adds methods that are new.
     """
     from wherelook.data.samples import read_samples
+    from wherelook.evaluate import REPLAY_STEPS, read_rows
     from wherelook.evaluate import evaluate as evaluate_rows
-    from wherelook.evaluate import read_rows
     from wherelook.report import evaluation, summary
     from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
     from wherelook.study.records import write_records
@@ -118,7 +124,8 @@ def evaluate(
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout}
     loaded, name = _open(model, there, local, runs, out, batch_size=batch_size, check=sanity > 0)
     about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
-    _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about)
+    grid = {} if replay_steps is None else {"replay_steps": replay_steps}
+    _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | grid)
     rows = read_rows(out / ROWS_FILE)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
@@ -130,6 +137,7 @@ def evaluate(
             only_right=not wrong,
             stability=stability,
             lend=lend,
+            replay_steps=replay_steps or REPLAY_STEPS,
             seed=seed,
             done=frozenset((row["sample"], row["run"]) for row in rows),
             progress=progress,
@@ -175,6 +183,7 @@ def evaluate(
                 "--n": n,
                 "--wrong": wrong,
                 "--stability": stability or None,
+                "--replay-steps": replay_steps,
                 "--lend": lend,
                 "--sanity": sanity or None,
                 "--seed": seed,
