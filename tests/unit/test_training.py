@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -143,6 +144,24 @@ def test_heads_of_the_packed_tower_start_by_looking_at_neighbours(training: Simp
             scores = (wanted.conj() * rotated).real.sum(-1) * layer.attn.scaling
             assert divmod(int(scores.argmax()), 16) == (8 + down, 8 + right)
             assert 0.4 < scores.flatten().softmax(0).max() < 0.8
+
+
+def test_workers_take_turns(training: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch n is the same whoever draws it: of two workers the second makes batches 1, 3, ..."""
+    samples, architecture = training.samples, training.train.ARCHITECTURES["embedded"]
+    questions = SCENE.questions
+    tokenizer = training.prompts.build_tokenizer([q.text for q in questions], [q.answer for q in questions])
+    batches = samples.Batches(architecture, tokenizer, size=2, start=5, budget={})
+
+    def drawn(worker: SimpleNamespace | None, count: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(samples, "get_worker_info", lambda: worker)
+        return [batch.pixels for batch in islice(batches, count)]
+
+    alone = drawn(None, 4)
+    first, second = (drawn(SimpleNamespace(id=number, num_workers=2), 2) for number in (0, 1))
+    for expected, found in zip(alone, [first[0], second[0], first[1], second[1]], strict=True):
+        assert torch.equal(expected, found)
+    assert not torch.equal(alone[0], alone[1])
 
 
 def test_a_second_scale_takes_the_tower_of_the_first(training: SimpleNamespace, tmp_path: Path) -> None:
