@@ -366,12 +366,13 @@ TABLES: Mapping[str, tuple[str, Callable[[], list[Case]]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", choices=list(TABLES), action="append", help="one of them; repeatable")
+    parser.add_argument("--line", default="", help="only lines that contain this")
     parser.add_argument("--simulations", type=int, default=2000)
     arguments = parser.parse_args()
     for name in arguments.table or TABLES:
         head, cases = TABLES[name]
         print(head)
-        for case in cases():
+        for case in (case for case in cases() if arguments.line in f"{case.name}, {case.data}"):
             cells = [case.name, case.data]
             if case.predicted is not None:
                 cells.append(f"{case.predicted:.1%}")
