@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wherelook.models.replacing import Forward, replacing_forward
+from wherelook.models.replacing import INNER_FORWARD, Forward, replacing_forward
 
 CONVOLUTIONS: tuple[type[nn.Conv2d] | type[nn.Conv3d], ...] = (nn.Conv2d, nn.Conv3d)
 
@@ -35,13 +35,14 @@ def as_products(convolutions: Sequence[nn.Module]) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for convolution in convolutions:
-            stack.enter_context(replacing_forward(convolution, partial(_product, convolution)))
+            name = INNER_FORWARD if INNER_FORWARD in convolution.__dict__ else "forward"
+            stack.enter_context(replacing_forward(convolution, partial(_product, convolution), name=name))
         yield
 
 
 def _has_separate_windows(module: nn.Module) -> bool:
-    # Not a subclass with a forward of its own, nor one whose weights another library brings when it is called.
-    if type(module) not in CONVOLUTIONS or "forward" in module.__dict__:
+    # Not a subclass with a forward of its own, nor one that got another, but by accelerate, which keeps the first.
+    if type(module) not in CONVOLUTIONS or ("forward" in module.__dict__ and INNER_FORWARD not in module.__dict__):
         return False
     convolution: Any = module
     return (

@@ -12,24 +12,32 @@ from torch import nn
 
 Forward = Callable[..., Any]
 
+INNER_FORWARD = "_old_forward"
+"""Where accelerate keeps a module's forward that it calls once the weights are there."""
+
 _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 """One for each module: two threads that use a model at a time must not restore each other's change."""
 
 
 @contextlib.contextmanager
-def replacing_forward(module: nn.Module, other: Callable[[Forward], Forward]) -> Iterator[None]:
+def replacing_forward(
+    module: nn.Module, other: Callable[[Forward], Forward], *, name: str = "forward"
+) -> Iterator[None]:
     """Inside, the module's forward is `other(its own)`. It is left as it was, also after an error.
 
     Hooks on the module still run. A second thread waits until the first has left.
+
+    Args:
+        name: of the attribute; `INNER_FORWARD` where accelerate has put its own forward around it.
     """
     with _LOCKS.setdefault(module, threading.RLock()):
-        before: Forward = module.forward
-        replaced = "forward" in module.__dict__  # accelerate puts its own there
-        module.forward = other(before)
+        before: Forward = getattr(module, name)
+        replaced = name in module.__dict__  # accelerate puts its own there
+        setattr(module, name, other(before))
         try:
             yield
         finally:
             if replaced:
-                module.forward = before
+                setattr(module, name, before)
             else:
-                del module.forward
+                delattr(module, name)
