@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
     from wherelook.explain import Explainer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 def is_address(name: str) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
-from wherelook.types import unknown_name
+from wherelook.errors import unknown_name
 
 Pixels = NDArray[np.uint8]
 

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
 from wherelook.data.images import ImageSource, LoadedImage, load_image, load_images, side_by_side
+from wherelook.errors import WherelookError
 from wherelook.models import AnyModel, AnyScore
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
 from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
-from wherelook.types import Status, Token, WherelookError
+from wherelook.types import Status, Token
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 from wherelook.baselines import make_baseline
+from wherelook.errors import WherelookError
 from wherelook.geometry import pool, views
 from wherelook.models import VisionLanguageModel
 from wherelook.models.hf import Prompt
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.types import Size, WherelookError
+from wherelook.types import Size
 
 PICTURE_SIZE: Size = (150, 210)
 QUESTION = "What is in the image?"

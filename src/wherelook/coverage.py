@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from wherelook.check import PICTURE_SIZE, QUESTION, Finding, check_model, test_picture
+from wherelook.errors import InputError, WherelookError
 from wherelook.explain import Explainer
 from wherelook.models import VisionLanguageModel
 from wherelook.models.catalogue import model_families, obstacle
 from wherelook.models.families import build
 from wherelook.models.memory import PeakMemory
-from wherelook.types import InputError, Progress, WherelookError
+from wherelook.types import Progress
 
 ANSWER = "The green star is left of the ring."
 SECONDS = 120.0

@@ -17,6 +17,7 @@ import numpy as np
 from wherelook.case import Case, open_case
 from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
+from wherelook.errors import UnavailableError, WherelookError
 from wherelook.models import AnyModel
 from wherelook.study.judges import exact
 from wherelook.study.measures import stability_measures
@@ -32,7 +33,7 @@ from wherelook.study.rows import (
     sample_row,
 )
 from wherelook.study.runs import Run
-from wherelook.types import Progress, UnavailableError, WherelookError
+from wherelook.types import Progress
 
 REPLAY_STEPS = 28
 

@@ -23,6 +23,7 @@ from wherelook.address import is_address
 from wherelook.attribution import METHODS, check_forward_only, make_settings
 from wherelook.case import Case, Meter, Relevance, add_costs, open_case
 from wherelook.data.images import ImageSource, LoadedImage, load_images
+from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
 from wherelook.explanation.record import Curve
 from wherelook.metrics import ImageShare, energy, image_shares, pointing, replay, roc_area, top_area
@@ -33,7 +34,7 @@ from wherelook.request import check_request
 from wherelook.several import focus_of, image_parts
 from wherelook.sheet import widths_of
 from wherelook.tokens import ALPHA, FLIP_FLOOR
-from wherelook.types import Attribution, InputError, Progress
+from wherelook.types import Attribution, Progress
 
 REPLAY_STEPS = {"best": STEPS, "paper": STEPS, "fast": STEPS // 4}
 

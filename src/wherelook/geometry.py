@@ -24,8 +24,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.errors import InputError
 from wherelook.sheet import columns, sheet_size, sheet_widths, split
-from wherelook.types import InputError, Size
+from wherelook.types import Size
 
 Process = Callable[..., Mapping[str, Tensor]]
 """Turns the images of a prompt, as positional arguments, into the model's input tensors."""

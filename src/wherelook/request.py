@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from wherelook.baselines import BASELINES, OTHER_IMAGE
-from wherelook.types import InputError, unknown_name
+from wherelook.errors import InputError, unknown_name
 
 AUTO_BASELINES = ("blur", "mean", "strong-blur")
 """What the baseline "auto" tries: the first one; if no word of the answer rests on that difference, of the others the

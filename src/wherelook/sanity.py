@@ -23,11 +23,12 @@ from wherelook.attribution import METHODS
 from wherelook.case import Case, open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
+from wherelook.errors import InputError, WherelookError
 from wherelook.metrics import rank_correlation
 from wherelook.models import AnyModel, VisionLanguageModel
 from wherelook.stats import bootstrap_interval
 from wherelook.study.runs import Run
-from wherelook.types import InputError, Progress, WherelookError
+from wherelook.types import Progress
 
 WEIGHT_STAGES = ("language, upper half", "language", "vision", "all weights")
 INPUT_STAGES = ("other image", "blank image", "other question")

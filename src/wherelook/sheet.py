@@ -20,7 +20,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.types import AnswerScore, InputError, SeveralImages, Size
+from wherelook.errors import InputError
+from wherelook.types import AnswerScore, SeveralImages, Size
 
 
 def sheet_widths(sizes: Sequence[Size]) -> tuple[int, ...]:

@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherelook.types import InputError, Status, Token
+from wherelook.errors import InputError
+from wherelook.types import Status, Token
 
 ALPHA = 1.0
 """Nats. A word below this share of lost likelihood is not visually relevant [paper]."""

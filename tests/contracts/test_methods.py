@@ -10,7 +10,7 @@ from torch import Tensor
 
 from toy import PixelScore, ToyScore, additive, constant, planted
 from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 IMAGE_SIZE = (60, 90)
 INSIDE = [name for name, method in METHODS.items() if method.needs != "-"]

@@ -35,12 +35,12 @@ from published import (
     vqa_question,
 )
 from wherelook.data.samples import DATASETS, Sample
+from wherelook.errors import WherelookError
 from wherelook.study.engine import Finished, Task
 from wherelook.study.folder import read_run
 from wherelook.study.judges import JUDGES, judge_for
 from wherelook.study.rows import evidence_row, image_row, run_row, sample_row
 from wherelook.study.worker import Procedure
-from wherelook.types import WherelookError
 
 ROWS = 1000
 SHARED = 50

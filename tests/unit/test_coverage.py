@@ -10,8 +10,8 @@ import pytest
 
 from wherelook import coverage
 from wherelook.coverage import FamilyReport, verify_families, verify_family
+from wherelook.errors import InputError
 from wherelook.models.families import FAMILIES
-from wherelook.types import InputError
 
 
 def test_a_family_that_works():

@@ -15,10 +15,10 @@ from wherelook.case import open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
 from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
+from wherelook.errors import WherelookError
 from wherelook.evaluate import LEND_AHEAD, NO_RUN, evaluate, read_rows
 from wherelook.models import VisionLanguageModel
 from wherelook.study.runs import Run, parse_runs, sweep_runs
-from wherelook.types import WherelookError
 
 RUNS = parse_runs("igos+:fast,center")
 GRAY = ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8)))

@@ -15,12 +15,12 @@ from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
 from wherelook.data.images import load_image
+from wherelook.errors import InputError, WherelookError
 from wherelook.explanation import Explanation, command_line
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
-from wherelook.types import InputError, WherelookError
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
+from wherelook.errors import InputError
 from wherelook.geometry import TensorGeometry, _gather, blend_error, pool, probe, sample, views
 from wherelook.sheet import columns
-from wherelook.types import InputError
 
 MEAN = torch.tensor([0.48, 0.46, 0.41])[:, None, None]
 DEVIATION = torch.tensor([0.27, 0.26, 0.28])[:, None, None]

@@ -10,6 +10,7 @@ import torch
 
 from wherelook.attribution import METHODS
 from wherelook.data.samples import read_samples
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import VisionLanguageModel
 from wherelook.sanity import (
     CONTROL,
@@ -25,7 +26,6 @@ from wherelook.sanity import (
     write_verdicts,
 )
 from wherelook.study.runs import parse_runs
-from wherelook.types import InputError, WherelookError
 
 
 @pytest.fixture(scope="module")

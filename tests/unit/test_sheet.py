@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toy import ToyScore, constant
+from wherelook.errors import InputError
 from wherelook.sheet import columns, each_image, resize, same_image, sheet_size, sheet_widths, split, widths_of
-from wherelook.types import InputError
 
 WIDTHS = st.lists(st.integers(1, 4000), min_size=2, max_size=12)
 

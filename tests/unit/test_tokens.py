@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherelook.errors import InputError
 from wherelook.tokens import judge, measure_reliance, select, word_indices
-from wherelook.types import InputError, Token
+from wherelook.types import Token
 
 # ---- words ----
 

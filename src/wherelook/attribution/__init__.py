@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, get_args, get_type_hints
 
 from wherelook.attribution import controls, gradients, greedy, igos, internal, line_search, occlusion, rise
-from wherelook.types import Attribution, InputError, Passes, Size, unknown_name
+from wherelook.errors import InputError, unknown_name
+from wherelook.types import Attribution, Passes, Size
 
 __all__ = ["METHODS", "Method", "check_forward_only", "make_settings"]
 

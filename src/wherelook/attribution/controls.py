@@ -10,8 +10,9 @@ from scipy.ndimage import sobel
 from torch import Tensor
 
 from wherelook.attribution.maps import map_size, smooth, to_saliency
+from wherelook.errors import InputError
 from wherelook.sheet import each_image, resize, widths_of
-from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
+from wherelook.types import AnswerScore, Attribution, Passes, Progress, Size
 
 EDGE_SMOOTHING = 1.0
 """Standard deviation, in cells, of the Gaussian over edge density: a line counts for the region that it bounds."""

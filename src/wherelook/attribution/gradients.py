@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.attribution.maps import map_size, to_saliency
-from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, PixelGradient, Progress, Size
+from wherelook.errors import InputError
+from wherelook.types import AnswerScore, Attribution, Noise, Passes, PixelGradient, Progress, Size
 
 CHUNK = 64
 """Masks in one call of the score: memory does not grow with their number."""

@@ -33,8 +33,9 @@ from wherelook.attribution.rest import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
 from wherelook.attribution.variation import edge_weighted_variation, edge_weights, total_variation
 from wherelook.attribution.verification import FLOOR, verify_peaks
+from wherelook.errors import InputError
 from wherelook.sheet import resize, widths_of
-from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
+from wherelook.types import AnswerScore, Attribution, Noise, Passes, Progress, Size
 
 Steps = Generator[Tensor, Tensor, None]
 

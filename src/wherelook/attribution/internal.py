@@ -34,13 +34,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.errors import InputError
 from wherelook.sheet import each_image, widths_of
 from wherelook.types import (
     AnswerScore,
     Attention,
     Attribution,
     ImageTokens,
-    InputError,
     ModelInside,
     OpensInside,
     Passes,

@@ -27,8 +27,9 @@ from torch import Tensor
 from wherelook.attribution.gradients import weighted_gradient
 from wherelook.attribution.maps import map_size, to_saliency
 from wherelook.attribution.variation import total_variation
+from wherelook.errors import InputError
 from wherelook.sheet import widths_of
-from wherelook.types import AnswerScore, Attribution, InputError, Noise, Passes, Progress, Size
+from wherelook.types import AnswerScore, Attribution, Noise, Passes, Progress, Size
 
 
 @dataclass(frozen=True)

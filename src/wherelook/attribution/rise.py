@@ -26,8 +26,9 @@ from torch.nn import functional
 
 from wherelook.attribution.maps import map_size, to_saliency
 from wherelook.attribution.occlusion import CHUNK, FLAT
+from wherelook.errors import InputError
 from wherelook.sheet import columns, widths_of
-from wherelook.types import AnswerScore, Attribution, InputError, Passes, Progress, Size
+from wherelook.types import AnswerScore, Attribution, Passes, Progress, Size
 
 
 @dataclass(frozen=True)

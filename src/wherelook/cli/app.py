@@ -15,7 +15,7 @@ from wherelook import __version__
 from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, report, sanity, scenes, sweep
 from wherelook.cli.judge import judge
 from wherelook.cli.run import run as run_command
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 app = typer.Typer(
     name="wherelook",

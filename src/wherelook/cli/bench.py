@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.bench import Comparison, Quality, Side

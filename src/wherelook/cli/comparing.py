@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.study.comparison import Comparison

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage

@@ -9,7 +9,7 @@ import typer
 
 from wherelook.address import is_address
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.study.rows import Row

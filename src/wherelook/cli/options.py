@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from wherelook.address import is_address
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 from wherelook.types import Progress as Report
 
 if TYPE_CHECKING:

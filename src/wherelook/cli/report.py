@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wherelook.cli import comparing, options
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.study.comparison import Comparison

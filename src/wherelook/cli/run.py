@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wherelook.cli import options
-from wherelook.types import InputError, Status, unknown_name
+from wherelook.errors import InputError, unknown_name
+from wherelook.types import Status
 
 if TYPE_CHECKING:
     import pyarrow

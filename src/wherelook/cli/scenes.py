@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError, unknown_name
+from wherelook.errors import InputError, unknown_name
 
 
 def scenes(

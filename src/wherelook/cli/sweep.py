@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 def sweep(

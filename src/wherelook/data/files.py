@@ -14,7 +14,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from wherelook.data.images import MAXIMUM_BYTES, LoadedImage, decode_image
 from wherelook.data.sources import ImageFile, ImageSource
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 MOST_COMPRESSION = 200
 """A member that grows by more than this is no image or table, but a bomb."""

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from wherelook.errors import InputError
 from wherelook.sheet import sheet_size, sheet_widths
-from wherelook.types import InputError
 
 MAXIMUM_PIXELS = 100_000_000
 MAXIMUM_BYTES = 500_000_000

@@ -9,7 +9,7 @@ from io import BufferedIOBase
 from typing import Any
 
 from wherelook.data.files import READ_ERRORS
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 CHUNK = 1 << 20
 """Characters read at a time, about."""

@@ -16,7 +16,7 @@ from typing import Any
 from wherelook.data.files import READ_ERRORS, Files
 from wherelook.data.json_stream import entries
 from wherelook.data.sources import Box, ImageBytes, ImageSource
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 LONGEST_ROW = 16_000_000
 """Bytes of a row of text; an image in base64 fits."""

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from wherelook.data.images import LoadedImage
 from wherelook.data.sources import Evidence, ImageSource, mean_attention
-from wherelook.types import unknown_name
+from wherelook.errors import unknown_name
 
 PromptStyle = Literal["open", "choices"]
 PROMPT_STYLES: tuple[PromptStyle, ...] = ("open", "choices")

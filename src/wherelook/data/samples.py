@@ -27,7 +27,7 @@ from wherelook.data.readers import (
 from wherelook.data.rows import TABLES
 from wherelook.data.sample import PROMPT_STYLES, PromptStyle, Sample, prompt_text
 from wherelook.data.scenes.files import QUESTIONS_FILE
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 __all__ = ["DATASETS", "PROMPT_STYLES", "Dataset", "PromptStyle", "Sample", "prompt_text", "read_samples"]
 

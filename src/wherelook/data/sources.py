@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from wherelook.data.images import LoadedImage, decode_image, load_image
-from wherelook.types import Size, WherelookError
+from wherelook.errors import WherelookError
+from wherelook.types import Size
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels of the image, x1 and y1 exclusive."""

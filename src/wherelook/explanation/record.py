@@ -15,9 +15,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.explanation import page, picture
 from wherelook.sheet import resize, sheet_widths
-from wherelook.types import InputError, Status, Token, WherelookError
+from wherelook.types import Status, Token
 
 SCHEMA_VERSION = 1
 

@@ -10,7 +10,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.types import InputError, Size
+from wherelook.errors import InputError
+from wherelook.types import Size
 
 PLATEAU = 0.95
 """Cells at least this share of the maximum form the peak's plateau."""

@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.types import Size, WherelookError
+from wherelook.errors import WherelookError
+from wherelook.types import Size
 
 GRID: Size = (28, 28)
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 def read_config(folder: Path) -> dict[str, Any]:

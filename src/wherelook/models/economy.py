@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from wherelook.errors import InputError
 from wherelook.models.inside import find_decoder
 from wherelook.models.replacing import Forward, replacing_forward
-from wherelook.types import InputError
 
 FEED_FORWARD = "mlp"
 """What Transformers' decoder layers call it. Where a layer has none of that name, everything is computed."""

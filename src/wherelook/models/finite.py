@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wherelook.errors import WherelookError
 from wherelook.models.inside import removing
-from wherelook.types import WherelookError
 
 
 def forward_error(model: nn.Module, run: Callable[[], Any]) -> WherelookError:

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
@@ -29,7 +30,7 @@ from wherelook.models.placement import input_device
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.models.zoo import BUNDLED
-from wherelook.types import Cost, InputError, Size, WherelookError
+from wherelook.types import Cost, Size
 
 GEOMETRIES_KEPT = 8
 

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from wherelook.errors import InputError
 from wherelook.geometry import Geometry, sample
 from wherelook.models.memory import BatchPlan
 from wherelook.models.precision import exact_convolutions
 from wherelook.sheet import resize
-from wherelook.types import Attention, Cost, ImageTokens, InputError, Readout, Size, States
+from wherelook.types import Attention, Cost, ImageTokens, Readout, Size, States
 
 NOISE = 0.5  # standard deviation, as a share of the range from black to white
 SUBCELLS = 8  # steps of a strip's profile per cell: `sample` interpolates between them, and a strip should have edges

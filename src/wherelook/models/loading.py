@@ -23,10 +23,10 @@ from transformers import (
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from wherelook.address import is_address
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import cambrian, minigemini
 from wherelook.models.quantization import keep_differentiable, quantization_config
 from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
-from wherelook.types import InputError, WherelookError
 
 HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 USABLE_SHARE = 0.6  # of the free memory: the rest is for the allocator's fragments and the backward pass
 UNMEASURED_BATCH = 4  # images at once before the first gradient has told what one costs

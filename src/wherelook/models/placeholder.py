@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from transformers.utils import logging
 
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 def find_placeholder(process: Callable[[Image.Image, str], Mapping[str, Tensor]], tokenizer: Any, token: str) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
-from wherelook.types import InputError, unknown_name
+from wherelook.errors import InputError, unknown_name
 
 DEVICES = ("cpu", "cuda", "auto")
 """What `quantize` is offered for. bitsandbytes has kernels for more, which nobody has tried here."""

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wherelook.errors import InputError
 from wherelook.models.endpoint.score import NO_GRADIENT, EndpointScore
 from wherelook.models.inside import Inside
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.sheet import widths_of
-from wherelook.types import Cost, InputError, Noise, Size
+from wherelook.types import Cost, Noise, Size
 
 LIMIT = 2**28
 """Bytes that are kept, at most: log-probabilities of any method, and gradients of some thousand masks and tokens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 def check_torchvision() -> None:

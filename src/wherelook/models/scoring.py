@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import Geometry, pool, sample
 from wherelook.models.checkpointing import recomputing
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
@@ -29,7 +30,7 @@ from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.models.patches import as_products, patch_embeddings
 from wherelook.models.precision import exact_convolutions
-from wherelook.types import Cost, ImageTokens, InputError, Noise, Size, WherelookError
+from wherelook.types import Cost, ImageTokens, Noise, Size
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 EMBEDDED, THINGS = BUNDLED = ("embedded", "things")
 """The names of the small models that come with the package: one knows shapes, the other animals, food and the like."""

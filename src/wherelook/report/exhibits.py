@@ -15,12 +15,12 @@ from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from wherelook.data.samples import read_samples
+from wherelook.errors import WherelookError
 from wherelook.study.comparison import Comparison
 from wherelook.study.folder import read_run
 from wherelook.study.rows import Row
 from wherelook.study.together import benchmark_name
 from wherelook.study.verdicts import JUDGED_BY, apply_verdicts, read_verdicts
-from wherelook.types import WherelookError
 
 Answer = Literal["right", "wrong", "not judged"]
 Place = Literal["evidence", "elsewhere", "unknown", "no map"]

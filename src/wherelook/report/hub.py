@@ -7,7 +7,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 
 def push(repository: str, page: Path, tables: Path | None = None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import binom, nct, norm
 from scipy.stats import t as student
 
-from wherelook.types import InputError, unknown_name
+from wherelook.errors import InputError, unknown_name
 
 MOST = 10**6
 """Samples; an effect that needs more is as good as none."""

@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.explain import versions
 from wherelook.study.engine import Finished, Task, Worker, most_threads, threads_of_worker
-from wherelook.types import InputError, WherelookError
 
 IN_FLIGHT = 2
 """Tasks that a worker holds: the one it is at, and the next, so that it need not wait for the network."""

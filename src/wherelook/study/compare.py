@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from wherelook.errors import InputError, unknown_name
 from wherelook.stats import share_interval
 from wherelook.study.comparison import Comparison, Coverage, JudgeLine, Skipped
 from wherelook.study.findings import CORRECTIONS, Outcome, Precision, correct, enough_resamples
@@ -13,7 +14,7 @@ from wherelook.study.questions import compare_figures, evidence_matters, rely_on
 from wherelook.study.similarity import SIMILARITIES, compare_focus
 from wherelook.study.together import Benchmark, Label, put_together
 from wherelook.study.verdicts import agreement
-from wherelook.types import InputError, Status, unknown_name
+from wherelook.types import Status
 
 DEFAULT_MEASURE = "rank-correlation"
 

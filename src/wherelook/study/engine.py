@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import torch
 
 from wherelook.data.samples import Sample
+from wherelook.errors import WherelookError
 from wherelook.study.rows import Row
-from wherelook.types import WherelookError
 
 
 @dataclass(frozen=True)

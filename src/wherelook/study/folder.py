@@ -20,9 +20,9 @@ from typing import Any
 import pyarrow
 
 from wherelook.data.samples import Sample
+from wherelook.errors import InputError, WherelookError
 from wherelook.study.records import SCHEMA, read_records, write_records, write_whole
 from wherelook.study.rows import Row
-from wherelook.types import InputError, WherelookError
 
 RUN_FILE = "run.json"
 RECORDS = "records"

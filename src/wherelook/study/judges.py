@@ -8,8 +8,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from wherelook.data.samples import Sample
+from wherelook.errors import unknown_name
 from wherelook.study.consensus import soft_accuracy
-from wherelook.types import unknown_name
 
 Judge = Callable[[str, Sample], bool | None]
 """(answer, sample) to whether it is right; None where the sample does not tell, or the rule is not for it."""

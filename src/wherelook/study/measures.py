@@ -9,10 +9,10 @@ from torch import Tensor
 from wherelook.attribution import METHODS
 from wherelook.attribution.regions import superpixels
 from wherelook.case import Case, open_case
+from wherelook.errors import WherelookError
 from wherelook.metrics import rank_correlation, replay, sufficient_area, top_area
 from wherelook.study.runs import Run
 from wherelook.tokens import FLIP_FLOOR, holds_words, selected_words
-from wherelook.types import WherelookError
 
 SUPERPIXELS = 64
 SUPERPIXEL_READS = 16

@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.endpoint.client import Client, RefusedError
 from wherelook.models.endpoint.protocols import choice
 from wherelook.study.rows import Row
 from wherelook.study.verdicts import Verdict
-from wherelook.types import InputError, WherelookError
 
 INSTRUCTIONS = """You judge answers to questions about images. You do not see the image: the references tell what is
 right. The user's message is a JSON object with the question, its options if it has any, the references (right answers)

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from wherelook.errors import WherelookError
 from wherelook.study.rows import MEASURES, Row
-from wherelook.types import WherelookError
 
 TOKEN = pyarrow.struct(
     {

@@ -15,12 +15,12 @@ from torch.nn import functional
 from wherelook.case import Case, open_case
 from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
+from wherelook.errors import InputError
 from wherelook.explain import explain_case
 from wherelook.explanation import Explanation
 from wherelook.study.focus import focus_measures
 from wherelook.study.measures import independent_measures
 from wherelook.study.runs import Run
-from wherelook.types import InputError
 
 Row = dict[str, Any]
 

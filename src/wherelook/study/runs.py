@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherelook.attribution import METHODS, make_settings
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from wherelook.errors import InputError
 from wherelook.study.comparison import StudyModel
 from wherelook.study.folder import read_run
 from wherelook.study.rows import Row, mask_of
 from wherelook.study.verdicts import JUDGED_BY, judge_run
-from wherelook.types import InputError
 
 COLUMNS = (
     *("position", "sample", "dataset", "kind", "group", "fingerprint", "image_sha256", "evidence_share", "run"),

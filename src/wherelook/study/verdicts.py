@@ -13,10 +13,10 @@ from pathlib import Path
 
 from wherelook.data.files import Folder
 from wherelook.data.rows import TABLES, read_rows
+from wherelook.errors import InputError, WherelookError
 from wherelook.stats import Estimate, cohens_kappa
 from wherelook.study.records import write_whole
 from wherelook.study.rows import Row
-from wherelook.types import InputError, WherelookError
 
 PEOPLE = "human"
 """Who judged where a file does not say."""

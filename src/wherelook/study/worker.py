@@ -12,6 +12,7 @@ import torch
 from wherelook.address import is_address
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
+from wherelook.errors import InputError, UnavailableError, WherelookError, unknown_name
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
@@ -30,7 +31,6 @@ from wherelook.study.rows import (
     sample_row,
 )
 from wherelook.study.runs import Run
-from wherelook.types import InputError, UnavailableError, WherelookError, unknown_name
 
 MEASURED: Mapping[str, str] = {
     "map": "what needs no pass of the model: where the map lies, against the evidence and people where these are known",

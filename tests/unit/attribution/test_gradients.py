@@ -25,7 +25,8 @@ from wherelook.attribution.gradients import (
     weighted_gradient,
 )
 from wherelook.attribution.maps import map_size, to_saliency
-from wherelook.types import InputError, Noise, Passes, PixelGradient
+from wherelook.errors import InputError
+from wherelook.types import Noise, Passes, PixelGradient
 
 IMAGE_SIZE = (48, 64)
 GRID = (6, 8)  # of cells=7 on that image

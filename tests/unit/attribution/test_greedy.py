@@ -21,7 +21,7 @@ from wherelook.attribution.greedy import (
     window_passes,
 )
 from wherelook.attribution.regions import cell_grid
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 IMAGE_SIZE = (60, 90)
 GRID = (5, 7)  # of 36 cells on this image

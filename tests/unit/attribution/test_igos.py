@@ -17,7 +17,8 @@ from wherelook.attribution.gradients import integrated_gradient
 from wherelook.attribution.igos import PRESETS, IgosSettings, mask_size, regularization
 from wherelook.attribution.rest import rank_rest
 from wherelook.attribution.variation import edge_weights
-from wherelook.types import InputError, Noise, Passes
+from wherelook.errors import InputError
+from wherelook.types import Noise, Passes
 
 IMAGE_SIZE = (48, 64)
 REGION = torch.zeros(6, 8)

@@ -25,9 +25,10 @@ from wherelook.attribution.internal import (
 )
 from wherelook.attribution.maps import map_size
 from wherelook.baselines import make_baseline
+from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
-from wherelook.types import Attention, ImageTokens, InputError, Passes, Readout, States
+from wherelook.types import Attention, ImageTokens, Passes, Readout, States
 
 METHODS = {
     "attention": (internal.attention, InsideSettings(cells=2), Passes(1)),

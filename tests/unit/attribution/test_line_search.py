@@ -13,7 +13,8 @@ from torch.nn import functional
 from toy import ToyScore, constant, planted
 from wherelook.attribution.line_search import PRESETS, LineSearchSettings, backtrack, igos, passes
 from wherelook.attribution.maps import map_size
-from wherelook.types import InputError, Passes
+from wherelook.errors import InputError
+from wherelook.types import Passes
 
 IMAGE_SIZE = (48, 64)
 IMAGE = torch.rand(3, *IMAGE_SIZE, generator=torch.Generator().manual_seed(0))

@@ -19,7 +19,7 @@ from wherelook.attribution.occlusion import (
     strip_passes,
     strips,
 )
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 METHODS = {"occlusion": (occlusion, PRESETS, passes), "strips": (strips, STRIP_PRESETS, strip_passes)}
 EVERY = [(method, preset) for method in METHODS for preset in ("best", "fast", "paper")]

@@ -10,7 +10,7 @@ from toy import ToyScore, constant, planted
 from wherelook.attribution.maps import map_size
 from wherelook.attribution.occlusion import CHUNK
 from wherelook.attribution.rise import PRESETS, RiseSettings, passes, random_masks, rise
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 
 def run(score: ToyScore, settings: RiseSettings, **options) -> Tensor:

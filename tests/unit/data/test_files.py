@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from wherelook.data.files import Archive, Folder, check_name, find_image, locate
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 
 def archive(path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED):

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from wherelook.data import images
 from wherelook.data.images import load_frames, load_image, load_images, side_by_side
-from wherelook.types import InputError
+from wherelook.errors import InputError
 
 ORIENTATION = 0x0112
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wherelook.data import json_stream
 from wherelook.data.json_stream import entries
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wherelook.data import rows
 from wherelook.data.files import Folder
 from wherelook.data.rows import Row, read_rows
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=12)
 

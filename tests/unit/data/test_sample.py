@@ -10,7 +10,7 @@ import pytest
 from wherelook.data.images import load_image
 from wherelook.data.sample import Sample, prompt_text
 from wherelook.data.sources import Boxes, ImageBytes, ImageFile, ImageInMemory, MaskInMemory
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 IMAGE = ImageInMemory(load_image(np.full((6, 8, 3), 9, dtype=np.uint8)))
 SAMPLE = Sample("1", IMAGE, "What?", references=("blue",), choices=("red", "blue"))

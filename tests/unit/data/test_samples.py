@@ -16,7 +16,7 @@ from wherelook.data import images
 from wherelook.data.readers.scenes import LOCAL_KINDS
 from wherelook.data.samples import DATASETS, read_samples
 from wherelook.data.scenes import REPORTING_SEEDS, make_scene, write_scenes
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 # ---- scenes ----
 

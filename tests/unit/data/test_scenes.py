@@ -18,7 +18,7 @@ from wherelook.data import scenes
 from wherelook.data.scenes import Scene, SceneObject, make_scene, read_scenes, write_scenes
 from wherelook.data.scenes.facts import NUMBER_WORDS
 from wherelook.data.scenes.render import OUTLINES, PALETTE, render
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 SIZES = [(224, 224), (128, 128), (160, 256), (300, 150), (64, 64)]
 

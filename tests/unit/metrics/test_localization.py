@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.errors import InputError
 from wherelook.metrics import METRICS, attended_region, energy, focus_box, peak, pointing, roc_area
-from wherelook.types import InputError
 
 
 def seeded(seed: int) -> torch.Generator:

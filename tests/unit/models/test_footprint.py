@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wherelook.errors import InputError
 from wherelook.models import families
 from wherelook.models import footprint as module
 from wherelook.models.footprint import Footprint, footprint, weight_bytes
 from wherelook.models.loading import load
-from wherelook.types import InputError
 
 
 def test_bytes_are_those_of_the_loaded_weights():

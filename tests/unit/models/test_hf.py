@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerFast
 
 from contracted import CONTRACTED
 from wherelook import Explainer
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import Pair, build, missing_package
-from wherelook.types import InputError, WherelookError
 
 # GLM-4V's processor in Transformers, on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

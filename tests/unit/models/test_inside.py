@@ -9,11 +9,12 @@ from PIL import Image
 from torch import Tensor
 
 from wherelook.baselines import make_baseline
+from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build, missing_package
 from wherelook.models.inside import Inside, find_decoder, place_profile
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.types import InputError, OpensInside
+from wherelook.types import OpensInside
 
 # PaliGemma's processor in Transformers, on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

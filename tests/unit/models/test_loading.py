@@ -10,10 +10,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from wherelook import check
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import families, loading
 from wherelook.models.loading import check_complete, check_device, explain_failure, load, load_processor, locate
 from wherelook.models.requirements import check_torchvision
-from wherelook.types import InputError, WherelookError
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherelook.errors import WherelookError
 from wherelook.models.memory import BatchPlan, PeakMemory, free_memory, is_out_of_memory
-from wherelook.types import WherelookError
 
 CPU = torch.device("cpu")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 from wherelook.models.placeholder import find_placeholder
-from wherelook.types import InputError
 
 IMAGE = 7
 

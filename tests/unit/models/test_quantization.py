@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from wherelook import check
+from wherelook.errors import InputError
 from wherelook.metrics.similarity import rank_correlation
 from wherelook.models import VisionLanguageModel, families, quantization
 from wherelook.models.loading import load
 from wherelook.models.quantization import quantization_config, quantization_of
 from wherelook.sanity import conditions, shuffled_weights
-from wherelook.types import InputError
 
 IMAGE = check.test_picture((224, 224))
 BASELINE = Image.fromarray(np.full((224, 224, 3), 127, dtype=np.uint8))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import zoo
 from wherelook.models.loading import locate
-from wherelook.types import InputError, WherelookError
 
 EMBEDDED_FOLDER = Path(str(files("wherelook.models") / "embedded"))
 MODELS = {model.name: model for model in zoo.zoo_models()}

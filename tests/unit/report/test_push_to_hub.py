@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.report import hub
-from wherelook.types import InputError, WherelookError
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from math import comb
 import pytest
 from scipy.stats import binom, binomtest, fisher_exact
 
+from wherelook.errors import InputError
 from wherelook.stats import POWER, plan
-from wherelook.types import InputError
 
 SETTINGS = {"share": {"null": 0.5}, "mcnemar": {"discordant": 0.3}, "odds-ratio": {"baseline": 0.5, "exposed": 0.4}}
 EFFECTS = {"share": 0.2, "mcnemar": 0.15, "paired": 0.4, "odds-ratio": 3.0, "spearman": 0.4}

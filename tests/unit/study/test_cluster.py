@@ -15,12 +15,12 @@ import pytest
 
 import study_stub
 from study_stub import ABOUT, VERSIONS, StubWorker, make_samples
+from wherelook.errors import InputError, WherelookError
 from wherelook.study.cluster import ENVIRONMENT, _connected, execute_ray
 from wherelook.study.engine import Task, execute_local
 from wherelook.study.execute import ENGINES, execute
 from wherelook.study.folder import open_run, read_run
 from wherelook.study.records import TIMES
-from wherelook.types import InputError, WherelookError
 
 SAMPLES = 12
 

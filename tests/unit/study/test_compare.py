@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from simulated_runs import EVIDENCE_SHARE, METHOD, NOTHING, Simulated, four_models, simulate_run
+from wherelook.errors import InputError
 from wherelook.stats import benjamini_hochberg, holm
 from wherelook.study.compare import compare_runs
 from wherelook.study.similarity import SIMILARITIES
-from wherelook.types import InputError
 
 
 def correlation(first, second) -> float:

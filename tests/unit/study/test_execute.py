@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from study_stub import ABOUT, VERSIONS, StubWorker, make_samples
+from wherelook.errors import InputError, WherelookError
 from wherelook.study.engine import execute_local, most_threads, threads_of_worker
 from wherelook.study.execute import execute
 from wherelook.study.folder import open_run, read_run
 from wherelook.study.records import TIMES
-from wherelook.types import InputError, WherelookError
 
 SAMPLES = 60
 

@@ -13,12 +13,12 @@ import pytest
 from pyarrow import parquet
 
 from study_stub import ABOUT, VERSIONS, StubWorker, make_samples
+from wherelook.errors import InputError, WherelookError
 from wherelook.study import folder as folder_module
 from wherelook.study.engine import Task
 from wherelook.study.execute import execute
 from wherelook.study.folder import open_run, read_run
 from wherelook.study.records import SCHEMA, TIMES
-from wherelook.types import InputError, WherelookError
 
 CONFIGURATION = {"seed": 0, "runs": [{"name": "center:best", "settings": {"cells": 28}}]}
 

@@ -8,8 +8,8 @@ import pytest
 from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
+from wherelook.errors import InputError
 from wherelook.study.judges import JUDGES, check_judge, chosen_option, group_verdicts, judge_for
-from wherelook.types import InputError
 
 
 def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:

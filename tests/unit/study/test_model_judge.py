@@ -9,9 +9,9 @@ import time
 import pytest
 
 from scripted_server import serving
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.endpoint.client import KEY_VARIABLES, Client
 from wherelook.study.model_judge import INSTRUCTIONS, ModelJudge, Question, ReplyCache, parse_reply, questions_of
-from wherelook.types import InputError, WherelookError
 
 
 @pytest.fixture(autouse=True)

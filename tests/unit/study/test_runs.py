@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from wherelook.errors import InputError
 from wherelook.study.runs import parse_runs, sweep_runs
-from wherelook.types import InputError
 
 
 def test_a_changed_setting_has_its_name_and_none_is_there_twice():

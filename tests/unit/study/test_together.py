@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulated_runs import METHOD, Simulated, simulate_run
+from wherelook.errors import InputError
 from wherelook.study.together import (
     Label,
     benchmark_name,
@@ -17,7 +18,6 @@ from wherelook.study.together import (
     read_labels,
     read_maps,
 )
-from wherelook.types import InputError
 
 
 @pytest.fixture

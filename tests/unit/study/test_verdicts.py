@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.study.verdicts import Verdict, agreement, apply_verdicts, judge_run, read_verdicts, write_verdicts
-from wherelook.types import InputError, WherelookError
 
 CSV = "sample,verdict\n1,Right\n2,no\n3,\n"
 LINES = '{"sample": 1, "verdict": true}\n{"sample": "2", "verdict": 0, "judge": "Ada", "answer": "a dog"}\n'

@@ -12,6 +12,7 @@ import torch
 
 from wherelook.data.samples import read_samples
 from wherelook.data.sources import ImageFile
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.report.summary import GROUPS
@@ -20,7 +21,6 @@ from wherelook.study.records import SCHEMA, TIMES, to_table
 from wherelook.study.rows import MASK_SIDE, MEASURES, mask_of, stored_mask
 from wherelook.study.runs import parse_runs
 from wherelook.study.worker import ModelWorker, Procedure
-from wherelook.types import InputError, WherelookError
 
 RUNS = tuple(parse_runs("gradient,center"))
 

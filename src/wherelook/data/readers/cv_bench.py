@@ -14,7 +14,7 @@ from wherelook.data.readers.options import choice_flags, chosen
 from wherelook.data.rows import read_rows
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 TABLES = ("test.parquet", "test_?d.parquet", "test-*.parquet", "data/test-*.parquet", "test.jsonl", "test_?d.jsonl")
 

@@ -10,7 +10,7 @@ from wherelook.data.files import Folder
 from wherelook.data.readers.table import FIELDS, sample
 from wherelook.data.rows import Row
 from wherelook.data.sample import Sample
-from wherelook.types import InputError, WherelookError, unknown_name
+from wherelook.errors import InputError, WherelookError, unknown_name
 
 OPTIONS = ("split", "config", "revision")
 

@@ -14,7 +14,7 @@ from wherelook.data.readers.options import choice_flags, chosen, split_options
 from wherelook.data.rows import Row, read_rows
 from wherelook.data.sample import UNREAD_CHOICES, Sample
 from wherelook.data.sources import ImageSource, ImageText
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 TABLES = ("mmstar.parquet", "val-*.parquet", "data/val-*.parquet", "MMStar.tsv")
 HINT = re.compile(r"\s*Hint:.*?\bQuestion:\s*", re.DOTALL)

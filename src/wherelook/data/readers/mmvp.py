@@ -14,7 +14,7 @@ from wherelook.data.files import find_image, locate
 from wherelook.data.readers.options import choice_flags, chosen, marked_options
 from wherelook.data.rows import Row, read_rows
 from wherelook.data.sample import UNREAD_CHOICES, WRONG_LABEL, Sample
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 WRONG_LABELS: Mapping[int, str] = {99: "(a)", 100: "(b)", 279: "(a)", 280: "(b)"}
 """Published answers that are wrong, by index. A copy in which they are corrected is not flagged."""

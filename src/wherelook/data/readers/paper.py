@@ -12,7 +12,7 @@ from wherelook.data.files import locate
 from wherelook.data.readers.table import read_table
 from wherelook.data.rows import read_rows
 from wherelook.data.sample import Sample
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 TABLES = ("*.jsonl", "*.json", "*.csv", "*.parquet", "data/*.parquet")
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from wherelook.data.files import find_image, locate
 from wherelook.data.rows import read_rows
 from wherelook.data.sample import Sample
-from wherelook.types import WherelookError
+from wherelook.errors import WherelookError
 
 TABLES = ("*pope*.json", "*pope*.jsonl", "coco/*pope*.json")
 

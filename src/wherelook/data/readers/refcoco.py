@@ -14,7 +14,7 @@ from wherelook.data.json_stream import entries
 from wherelook.data.rows import Row, read_rows, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Box, Boxes
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 TABLES = ("refs(*).json", "*.parquet", "data/*.parquet", "refs(*).p")
 QUESTION = "Look at this: {phrase}. What is it, and what does it look like?"

@@ -9,7 +9,7 @@ from wherelook.data.readers.options import choice_flags, chosen
 from wherelook.data.rows import Row, read_rows
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes, Evidence, MaskImage
-from wherelook.types import WherelookError, unknown_name
+from wherelook.errors import WherelookError, unknown_name
 
 FIELDS = ("id", "image", "question", "answer", "choices", "kind", "group", "mask", "box", "human", "paraphrase")
 """What a column can be. image: a path relative to the table, or bytes. answer: a text or several; with choices also a

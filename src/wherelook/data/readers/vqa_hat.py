@@ -16,7 +16,7 @@ from wherelook.data.json_stream import entries
 from wherelook.data.rows import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import ImageSource
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 MAPS = ("vqahat_*/*_*.png", "*_*.png")
 QUESTIONS = ("*questions.json", "*uestions/*questions.json")

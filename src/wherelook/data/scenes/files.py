@@ -26,7 +26,8 @@ from wherelook.data.scenes.scene import (
     mask_box,
 )
 from wherelook.data.sources import check_inside
-from wherelook.types import InputError, Progress, WherelookError, unknown_name
+from wherelook.errors import InputError, WherelookError, unknown_name
+from wherelook.types import Progress
 
 QUESTIONS_FILE = "questions.jsonl"
 

@@ -14,7 +14,7 @@ from wherelook.data.scenes.questions import DEFAULT_BUDGET, MAKERS, Maker, ask
 from wherelook.data.scenes.render import render
 from wherelook.data.scenes.things import sample_things
 from wherelook.data.scenes.world import SceneObject, sample_objects
-from wherelook.types import InputError, unknown_name
+from wherelook.errors import InputError, unknown_name
 
 SCENES_VERSION = 1  # part of every seed: raise it when the same seed would give another scene
 

@@ -29,12 +29,12 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
 from wherelook.models.checkpoint import read_config, read_weights, weight_files
 from wherelook.models.loading import explain_failure
-from wherelook.types import InputError, WherelookError
 
 KEYS = {
     "model.vision_query": "model.image_query",

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from wherelook.address import check_address
-from wherelook.types import InputError, UnavailableError, UnusableError, WherelookError
+from wherelook.errors import InputError, UnavailableError, UnusableError, WherelookError
 
 KEY_VARIABLES = ("WHERELOOK_API_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the key; the first one that is set counts. It is read from nowhere else."""

@@ -19,12 +19,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from wherelook.errors import InputError, UnusableError, WherelookError
 from wherelook.geometry import BlendError, Pictures
 from wherelook.models.endpoint.client import Client, RefusedError, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
 from wherelook.models.hf import Prompt
-from wherelook.types import Cost, InputError, UnusableError, WherelookError
+from wherelook.types import Cost
 
 CHAT = "/chat/completions"
 MOST_AT_ONCE = 256

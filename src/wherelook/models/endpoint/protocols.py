@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wherelook.errors import WherelookError
 from wherelook.models.endpoint.alignment import align, answer_length
-from wherelook.types import WherelookError
 
 Message = dict[str, Any]
 

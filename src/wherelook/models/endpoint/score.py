@@ -11,8 +11,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.errors import InputError
 from wherelook.models.endpoint.protocols import ScoredToken
-from wherelook.types import Cost, InputError, Noise, Size
+from wherelook.types import Cost, Noise, Size
 
 PIXELS = "image"
 """Name of the only tensor that follows the image: its pixels, as they are sent."""

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from transformers import CONFIG_MAPPING, AddedToken, AutoTokenizer, GenerationConfig, PreTrainedConfig
 
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.minigemini.configuration import CLIP_LARGE, CONVNEXT_LARGE, MiniGeminiConfig
 from wherelook.models.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
 from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
 from wherelook.models.minigemini.weights import write_weights
-from wherelook.types import InputError, WherelookError
 
 LANGUAGE_MODELS = ("mixtral", "mistral", "gemma", "llama")
 """What the class name in a published config.json may hold: the `model_type` of its language model."""

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
+from wherelook.errors import InputError
 from wherelook.models.checkpoint import read_weights, weight_files
 from wherelook.models.minigemini.configuration import MiniGeminiConfig
 from wherelook.models.minigemini.keys import COMPUTED, native_name, published_name
 from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
-from wherelook.types import InputError
 
 TOWER_PREFIXES = {"vision_tower": "model.vision_tower.", "high_resolution_tower": "model.high_resolution_tower."}
 

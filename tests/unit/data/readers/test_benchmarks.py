@@ -25,7 +25,7 @@ from published import (
     vqa_question,
 )
 from wherelook.data.samples import DATASETS, Sample, prompt_text, read_samples
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from wherelook.data.samples import read_samples
-from wherelook.types import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 
 def test_without_the_package(monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from wherelook.errors import InputError
 from wherelook.models.cambrian.configuration import TOWERS
 from wherelook.models.cambrian.convert import (
     SOURCES,
@@ -24,7 +25,6 @@ from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.checkpoint import read_config, read_weights, weight_files
 from wherelook.models.families import build
 from wherelook.models.loading import load
-from wherelook.types import InputError
 
 VISION = {
     "mm_projector_type": "sva",

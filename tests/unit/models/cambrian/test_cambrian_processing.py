@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.cambrian.grids import content_box, cut_windows, window_masks
 from wherelook.models.cambrian.processing import PUBLISHED_VIEWS, CambrianImageProcessor, pad_to_square
 from wherelook.models.families import build
-from wherelook.types import InputError
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from torch import Tensor
 from transformers import AutoProcessor
 
 from wherelook.check import test_picture as make_picture
+from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel, families
 from wherelook.models.families.parts import make_tokenizer
 from wherelook.models.loading import load
 from wherelook.models.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.minigemini.convert import convert, main, translate_config
 from wherelook.models.minigemini.weights import expected_weights, rename_weights
-from wherelook.types import InputError
 
 # What the published config.json files say: language model, then what all share, then HD.
 LANGUAGE = {
