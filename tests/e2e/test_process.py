@@ -80,7 +80,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 def test_settings_of_libraries_are_made_before_they_are_imported():
     """OpenMP reads how its threads wait when torch is imported: later is too late, and slow beside a busy process."""
-    code = "import os, sys, wherelook.cli; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    code = "import os, sys, wherelook.cli.app; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split() == ["False", "PASSIVE"]

@@ -19,12 +19,12 @@ from rich.table import Table
 
 from wherelook.address import is_address
 from wherelook.errors import InputError, WherelookError
-from wherelook.types import Progress as Report
 
 if TYPE_CHECKING:
     from wherelook.data.samples import Sample
     from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
     from wherelook.study.runs import Run
+    from wherelook.types import Progress as Report
 
 FILE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""

@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wherelook.cli import options
 from wherelook.errors import InputError, unknown_name
-from wherelook.types import Status
 
 if TYPE_CHECKING:
     import pyarrow
@@ -185,6 +184,8 @@ def run(
 
 def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
     """For every run how many rows there are of each status, and means over the rows that have them."""
+    from wherelook.types import Status
+
     found = []
     rows = table.to_pylist()
     for run_name in dict.fromkeys(row["run"] for row in rows):
