@@ -30,7 +30,7 @@ bench: $(VENV)/installed
 
 # docs/study.md: trained models of several architectures, and two with a planted fault. `make study SAMPLES=6` is a trial.
 study: $(VENV)/installed
-	$(BIN)/python benchmarks/study.py --out $(or $(OUT),wherelook-study) --samples $(or $(SAMPLES),60)
+	$(BIN)/python benchmarks/study.py --out $(or $(OUT),wherelook-study) --samples $(or $(SAMPLES),100)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wherelook needs Python 3.11 or newer")'

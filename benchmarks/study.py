@@ -1,6 +1,6 @@
 """The study of docs/study.md: small trained models of several architectures and scales, on scenes with known evidence.
 
-    python benchmarks/study.py --out study [--samples 60] [--workers 2]
+    python benchmarks/study.py --out study [--samples 100] [--workers 2]
 
 Asks every model the same questions (`wherelook run`), writes the three questions' answers as a page (`wherelook
 report`), and then puts the same tests to what is known beforehand: a model that was trained without its images, one
@@ -109,7 +109,7 @@ def find(comparison: Comparison, asked: str, subject: str) -> Finding | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("study"))
-    parser.add_argument("--samples", type=int, default=60, help="with known evidence; a third as many without any")
+    parser.add_argument("--samples", type=int, default=100, help="with known evidence; a third as many without any")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     started = time.monotonic()
