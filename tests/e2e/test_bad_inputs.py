@@ -90,6 +90,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("baseline-image-unused", (*EXPLAIN, "--baseline", "mean", "--baseline-image", "{good}"), 2, "got 'mean'"),
     ("baseline-image-none", (*EXPLAIN, "--baseline-image", "{images}/none.png"), 2, "there is no image file"),
     ("dtype-unknown", (*EXPLAIN, "--dtype", "int3"), 2, "unknown dtype 'int3'; valid: auto, float32"),
+    ("bench-case-unknown", ("bench", "--case", "d"), 2, "unknown case 'd'; valid: a, quality, b, c"),
     ("device-unknown", (*EXPLAIN, "--device", "gpu"), 2, "unknown device 'gpu'; expected cpu, cuda"),
     ("device-absent", (*EXPLAIN, "--device", "cuda:99"), 2, "'cuda:99' is not available here: this machine has cpu"),
     ("device-not-ours", (*EXPLAIN, "--device", "meta"), 2, "'meta' is not available here"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wherelook.cli import options
-from wherelook.errors import InputError
+from wherelook.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from wherelook.bench import Comparison, Quality, Side
@@ -59,7 +59,7 @@ def _chosen_cases(cases: Sequence[str] | None, *, cuda: bool) -> Sequence[str]:
         return CASES if cuda else CASES[:-1]
     for case in cases:
         if case not in CASES:
-            raise InputError(f"unknown case {case!r}; valid: {', '.join(CASES)}")
+            raise unknown_name("case", case, CASES)
     if "c" in cases and not cuda:
         raise InputError("case c needs a CUDA device, and there is none here")
     return cases
