@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from wherelook.models.replacing import Forward, replacing_forward
+from wherelook.models.changed import Forward, replacing_forward
 
 
 @contextlib.contextmanager

@@ -20,8 +20,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from wherelook.errors import InputError
+from wherelook.models.changed import Forward, replacing_forward
 from wherelook.models.inside import find_decoder
-from wherelook.models.replacing import Forward, replacing_forward
 
 FEED_FORWARD = "mlp"
 """What Transformers' decoder layers call it. Where a layer has none of that name, everything is computed."""

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wherelook.models.replacing import INNER_FORWARD, Forward, replacing_forward
+from wherelook.models.changed import INNER_FORWARD, Forward, replacing_forward
 
 CONVOLUTIONS: tuple[type[nn.Conv2d] | type[nn.Conv3d], ...] = (nn.Conv2d, nn.Conv3d)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from wherelook.models.changed import frozen
 from wherelook.models.conversation import teacher_forced_inputs
-from wherelook.models.scoring import HuggingFaceScore, frozen
+from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Noise
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import Geometry, pool, sample
+from wherelook.models.changed import frozen
 from wherelook.models.checkpointing import recomputing
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import only_at, parts_at_selected
@@ -368,20 +369,6 @@ class HuggingFaceScore:
                 mixed = mixed + scale * _draw(noise, image.shape, masks.device) * place.pixel
             blended[name] = mixed.to(image.dtype).reshape(-1, *image.shape[1:])
         return blended
-
-
-@contextlib.contextmanager
-def frozen(model: torch.nn.Module) -> Iterator[None]:
-    """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
-    named = model.named_parameters(remove_duplicate=False)
-    trainable = {name: parameter for name, parameter in named if parameter.requires_grad}
-    for parameter in trainable.values():
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for name in trainable:  # by name: offloading makes new parameters meanwhile, and one for each that is tied
-            model.get_parameter(name).requires_grad_(True)
 
 
 def _differentiable(log_probabilities: Tensor) -> Tensor:

@@ -17,10 +17,11 @@ from wherelook.baselines import make_baseline
 from wherelook.errors import WherelookError
 from wherelook.geometry import Geometry, TensorGeometry, sample
 from wherelook.models import VisionLanguageModel
+from wherelook.models.changed import frozen
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.families import Pair, build
 from wherelook.models.memory import BatchPlan
-from wherelook.models.scoring import HuggingFaceScore, frozen
+from wherelook.models.scoring import HuggingFaceScore
 from wherelook.types import Cost, Noise, PixelGradient
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))

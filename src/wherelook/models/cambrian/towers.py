@@ -76,7 +76,7 @@ class ConvNextTower(ConvNextModel):
         return maps
 
 
-_ATTENTION = {
+_PROJECTIONS = {
     "q_proj": "attention.query",
     "k_proj": "attention.key",
     "v_proj": "attention.value",
@@ -89,7 +89,7 @@ def renamed_weights() -> dict[str, str]:
     """What to replace in the names of a checkpoint's weights, saved by any version of Transformers, for this one."""
     is_old = hasattr(Dinov2Layer(Dinov2Config(hidden_size=8, num_attention_heads=1)).attention, "output")
     tower = r"(dinov2_tower\.encoder\.layer\.\d+\.attention)\."
-    pairs = ((now, then) if is_old else (then, now) for now, then in _ATTENTION.items())
+    pairs = ((now, then) if is_old else (then, now) for now, then in _PROJECTIONS.items())
     return {tower + re.escape(read) + r"\.": rf"\1.{wanted}." for read, wanted in pairs}
 
 

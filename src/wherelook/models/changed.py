@@ -1,4 +1,4 @@
-"""Another forward for a module, for a while."""
+"""A model that is changed for a while: another forward for a module, weights that ask for no gradient."""
 
 from __future__ import annotations
 
@@ -41,3 +41,17 @@ def replacing_forward(
                 setattr(module, name, before)
             else:
                 delattr(module, name)
+
+
+@contextlib.contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
+    named = model.named_parameters(remove_duplicate=False)
+    trainable = {name: parameter for name, parameter in named if parameter.requires_grad}
+    for parameter in trainable.values():
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for name in trainable:  # by name: offloading makes new parameters meanwhile, and one for each that is tied
+            model.get_parameter(name).requires_grad_(True)
