@@ -1,8 +1,8 @@
 """Patch embeddings as matrix products.
 
 Nearly every vision tower begins with a convolution whose windows do not overlap, which is a matrix product of each
-window's pixels. Libraries are slow at such a convolution's gradient with respect to the pixels: as a product it takes a
-third to a fifth of the time on a CPU.
+window's pixels. Libraries are slow at such a convolution's gradient with respect to the pixels, above all on a CPU; a
+product is not.
 """
 
 from __future__ import annotations
