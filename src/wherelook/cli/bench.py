@@ -95,7 +95,7 @@ def _medium(report: dict[str, Any], as_json: bool) -> None:
     few = replace(benchmarks.paper_settings(), steps=4, iterations=1)
     score, image = benchmarks.medium()
     name = "(b) random LLaVA, 160 M parameters, 8 passes"
-    _show(benchmarks.compare(name, score, image, few, steps=5, repetitions=1), report, "b", as_json)
+    _show(benchmarks.compare(name, score, image, few, steps=5), report, "b", as_json)
 
 
 def _seven_billion(report: dict[str, Any], as_json: bool) -> None:
