@@ -77,8 +77,8 @@ class Explainer:
         Args:
             name: which model; an address such as http://localhost:8000/v1.
             options: device, dtype, revision, trust_remote_code, quantize, batch_size, memory_limit, checkpointing,
-                prompt_template; see `wherelook.models.loading.load` and `VisionLanguageModel`. For an address:
-                model_name, concurrency, timeout, retries; see `EndpointModel`.
+                prompt_template, frames_per_second; see `wherelook.models.loading.load` and `VisionLanguageModel`. For
+                an address: model_name, concurrency, timeout, retries; see `EndpointModel`.
 
         Raises:
             InputError: no such model, or it cannot be loaded; the message says what to do.

@@ -48,6 +48,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
      "'embedded' was trained on prompts of 1 image(s), not 2: choose a model that takes several"),
     ("frames-of-a-still", (*EXPLAIN, "--frames", "4"), 2, "has one frame; expected an animated GIF or WebP"),
     ("frames-one", (*EXPLAIN, "--frames", "1"), 2, "frames are from 2 to 32; got 1"),
+    ("video-without-frames", (*EXPLAIN, "--video"), 2, "--video goes with --frames"),
     ("frames-and-images", (*EXPLAIN, "--frames", "4", "--image", "{good}"), 2, "leave --image out"),
     # ---- the question and the answer ----
     ("question-empty", ("explain", "{good}", ""), 2, "the question is empty"),

@@ -134,6 +134,9 @@ def test_frames_of_an_animation_are_the_images_of_a_prompt(command, model_folder
     record = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
     assert [image["frame"] for image in record["images"]] == [1, 3, 4]
     assert "frames 1, 3, 4 of 4" in record["notes"]
+    code, _, errors = command(*arguments, "--video", "--out", tmp_path / "video")
+    assert code == 2
+    assert "has no video input here; it takes images only: show the frames as images" in errors
 
 
 def test_json_is_what_the_file_holds(command, images, model_folder, tmp_path):

@@ -44,8 +44,8 @@ def is_scoring(inputs: dict) -> bool:
 
 
 def wrap_processor(model: VisionLanguageModel, change) -> None:
-    process = model._process
-    model._process = lambda image, text, **options: change(functools.partial(process, **options), image, text)
+    process = model.prompting.process
+    model.prompting.process = lambda image, text, **options: change(functools.partial(process, **options), image, text)
 
 
 def test_a_model_that_works_passes_everything(model):

@@ -441,14 +441,14 @@ def test_logits_that_are_not_finite_are_reported_not_drawn():
 
 def test_a_processor_that_looks_at_the_content_is_refused(explainer, monkeypatch):
     model = VisionLanguageModel(explainer.model.model, explainer.model.processor)
-    process = model._process
+    process = model.prompting.process
 
     def normalised(image, text, **options):
         inputs = process(image, text, **options)
         pixels = inputs["pixel_values"]
         return inputs | {"pixel_values": (pixels - pixels.mean()) / (pixels.std() + 0.1)}
 
-    monkeypatch.setattr(model, "_process", normalised)
+    monkeypatch.setattr(model.prompting, "process", normalised)
     with pytest.raises(WherelookError, match="by their content \\(cropping or normalising\\)"):
         Explainer(model).explain(PICTURE, QUESTION, answer=ANSWER)
 

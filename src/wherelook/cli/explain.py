@@ -28,6 +28,9 @@ def explain(
         int | None,
         typer.Option("--frames", help="Take so many frames of an animated GIF or WebP as the images of the prompt."),
     ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="Give the frames to the model's own video input, not as images.")
+    ] = False,
     model: options.ModelOrAddress = "embedded",
     answer: Annotated[
         str | None, typer.Option("--answer", help="Explain this text instead of letting the model answer.")
@@ -88,7 +91,7 @@ def explain(
 ) -> None:
     """Explains one answer: which words rest on the image, and which region they came from."""
     from wherelook.attribution import make_settings
-    from wherelook.data.images import load_image, load_images
+    from wherelook.data.images import frame_rate, load_image, load_images
     from wherelook.request import check_request
 
     # Everything that can be wrong with the input is found before a model is loaded.
@@ -103,6 +106,8 @@ def explain(
         replay_steps=replay_steps,
         baseline_image=baseline_image is not None,
     )
+    if video and frames is None:
+        raise InputError("--video goes with --frames, which says how many frames to take")
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
     if baseline_image is not None:
         load_image(baseline_image)
@@ -139,7 +144,8 @@ def explain(
         )
         options.announce(endpoint, count, size)
     else:
-        explainer = Explainer(options.load_model(model, batch_size=batch_size, **local))
+        rate = (frame_rate(images) or 1.0) if video else None
+        explainer = Explainer(options.load_model(model, batch_size=batch_size, frames_per_second=rate, **local))
     with options.progress_bar() as progress:
         explanation = explainer.explain(
             images,

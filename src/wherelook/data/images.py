@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import re
 import warnings
@@ -50,6 +51,7 @@ class LoadedImage:
         sha256: of the file's bytes, or of the pixels when there is no file.
         notes: what was done to it that a user may want to know, such as "first of 12 frames".
         frame: which frame of the file, from 1, where it was asked for as one of several.
+        seconds: when this frame is first shown, from the beginning; None where the file does not tell.
     """
 
     pixels: NDArray[np.uint8]
@@ -57,6 +59,7 @@ class LoadedImage:
     sha256: str
     notes: tuple[str, ...] = ()
     frame: int | None = None
+    seconds: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -116,24 +119,37 @@ def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
     path = Path(path)
     name = _shown(path)
 
-    def read(image: Image.Image) -> tuple[list[NDArray[np.uint8]], list[int], int]:
+    def read(image: Image.Image) -> tuple[list[NDArray[np.uint8]], list[float | None], list[int], int]:
         total = getattr(image, "n_frames", 1)
         if total < 2:
             raise InputError(f"{name} has one frame; expected an animated GIF or WebP")
         chosen = np.unique(np.rint(np.linspace(0, total - 1, min(count, total))).astype(int)).tolist()
-        frames = []
-        for index in chosen:
+        frames: list[NDArray[np.uint8]] = []
+        times: list[float | None] = []
+        shown = 0.0  # milliseconds until this frame; not a number after one that does not tell
+        for index in range(chosen[-1] + 1):
             image.seek(index)
-            frames.append(_to_rgb(image, name)[0])
-        return frames, chosen, total
+            if index in chosen:
+                frames.append(_to_rgb(image, name)[0])
+                times.append(shown / 1000 if math.isfinite(shown) else None)
+            duration = image.info.get("duration")
+            shown += float(duration) if isinstance(duration, int | float) and duration > 0 else math.nan
+        return frames, times, chosen, total
 
     data = _read(path, name)
-    (frames, chosen, total), digest = _decode(data, name, read), _sha256(data)
+    (frames, times, chosen, total), digest = _decode(data, name, read), _sha256(data)
     loaded = [
-        LoadedImage(pixels, str(path), digest, (), index + 1) for pixels, index in zip(frames, chosen, strict=True)
+        LoadedImage(pixels, str(path), digest, (), index + 1, seconds)
+        for pixels, index, seconds in zip(frames, chosen, times, strict=True)
     ]
     note = f"frames {', '.join(str(index + 1) for index in chosen)} of {total}"
     return (replace(loaded[0], notes=(note,)), *loaded[1:])
+
+
+def frame_rate(frames: Sequence[LoadedImage]) -> float | None:
+    """Frames per second of what `load_frames` returned; None where the file does not tell."""
+    first, last = frames[0].seconds, frames[-1].seconds
+    return None if first is None or last is None else (len(frames) - 1) / (last - first)
 
 
 def load_image(source: ImageSource) -> LoadedImage:

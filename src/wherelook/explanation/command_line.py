@@ -41,6 +41,7 @@ def words(explanation: Explanation) -> list[str]:
     first, *others = explanation.images or (None,)
     if first is not None and first.frame is not None:
         plain += ["--frames", str(len(explanation.images))]
+        plain += ["--video"] if model.get("frames_per_second") else []
     else:
         for other in others:
             plain += ["--image", str(other.path or "IMAGE")]

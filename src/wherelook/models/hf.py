@@ -7,8 +7,8 @@ are pixels, and where their elements lie in the image, is measured (wherelook.ge
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, prob
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
-from wherelook.models.placeholder import find_placeholder
 from wherelook.models.placement import input_device
+from wherelook.models.prompting import Prompting
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.models.zoo import BUNDLED
@@ -62,6 +62,8 @@ class VisionLanguageModel:
         memory_limit: bytes that one batch may use; None takes most of what is free.
         checkpointing: whether gradients are made with less memory and more time (`wherelook.models.checkpointing`).
         most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
+        frames_per_second: takes several images as so many frames per second of one video, for the model's own video
+            input; None takes them as images.
     """
 
     def __init__(
@@ -76,16 +78,18 @@ class VisionLanguageModel:
         memory_limit: int | None = None,
         checkpointing: bool = False,
         most_images: int | None = None,
+        frames_per_second: float | None = None,
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
         if batch_size < 1:
             raise InputError(f"batch size {batch_size} is not positive")
+        if frames_per_second is not None and not 0 < frames_per_second < math.inf:
+            raise InputError(f"frames per second are a positive number; got {frames_per_second}")
         self.model = model
         self.processor = processor
         self.identifier = identifier or model.name_or_path or type(model).__name__
         self.revision = getattr(model.config, "_commit_hash", None) or revision
-        self.prompt_template = prompt_template
         self.most_images = most_images
         self.device: torch.device = input_device(model)
         self.plan = BatchPlan(
@@ -97,7 +101,14 @@ class VisionLanguageModel:
         )
         self.cost = Cost()
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
-        self._accepted = set(inspect.signature(inner.forward).parameters)
+        self.prompting = Prompting(
+            processor,
+            self.identifier,
+            frozenset(inspect.signature(inner.forward).parameters),
+            self.device,
+            prompt_template,
+            frames_per_second,
+        )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None
 
@@ -128,11 +139,12 @@ class VisionLanguageModel:
 
     @property
     def tokenizer(self) -> Any:
-        return getattr(self.processor, "tokenizer", self.processor)
+        return self.prompting.tokenizer
 
     @property
-    def description(self) -> dict[str, str | None]:
-        """What a result says about the model."""
+    def description(self) -> dict[str, Any]:
+        """What a result says about the model; how fast a video is taken to be, where several images are one."""
+        rate = self.prompting.frames_per_second
         return {
             "id": self.identifier,
             "revision": self.revision,
@@ -140,52 +152,21 @@ class VisionLanguageModel:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": getattr(self.model.config, "_attn_implementation", None),
             "quantization": quantization_of(self.model),
+            **({} if rate is None else {"frames_per_second": rate}),
         }
 
     # ---- prompt and answer ----
 
     def render(self, question: str, images: int = 1) -> str:
-        """The prompt text, by `prompt_template` if one was given, else by the chat template, if there is one.
-
-        The images come before the question.
-
-        Raises:
-            InputError: the question contains the model's image placeholder, or the model has none and reads one image.
-        """
-        if self._image_token() in question:
-            raise InputError(f"the question contains {self._image_token()!r}, which stands for the image: remove it")
-        if self.prompt_template is not None:
-            return self.prompt_template.format(image=self._image_token() * images, question=question)
-        template = getattr(self.processor, "chat_template", None)
-        owner = self.processor if template else self.tokenizer
-        if template or getattr(self.tokenizer, "chat_template", None):
-            if owner is self.processor:
-                content: Any = [*[{"type": "image"}] * images, {"type": "text", "text": question}]
-            else:  # a text-only template takes a string
-                content = f"{self._image_token()}\n" * images + question
-            messages = [{"role": "user", "content": content}]
-            return owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        if images > 1 and not self._placeholder:
-            raise InputError(f"{self.identifier!r} reads one image beside the text, not {images}: choose another model")
-        return f"{self._placeholder * images}{question}"
-
-    @functools.cached_property
-    def _placeholder(self) -> str:
-        return find_placeholder(lambda image, text: self._process([image], text), self.tokenizer, self._image_token())
-
-    def _image_token(self) -> str:
-        for owner in (self.processor, self.tokenizer):
-            token = getattr(owner, "image_token", None)
-            if token:
-                return str(token)
-        return "<image>"
+        """See `wherelook.models.prompting.Prompting.render`."""
+        return self.prompting.render(question, images)
 
     def encode(self, image: Pictures, question: str) -> Prompt:
         """Renders the prompt and processes it with the image, or with several.
 
         Raises:
             InputError: the processor refuses the image (for example an extreme aspect ratio), or several, or it drops
-                one of them.
+                one of them; the frames of a video have different sizes.
         """
         images = _listed(image)
         if self.most_images is not None and len(images) > self.most_images:
@@ -193,52 +174,13 @@ class VisionLanguageModel:
                 f"{self.identifier!r} was trained on prompts of {self.most_images} image(s), not {len(images)}: "
                 "choose a model that takes several"
             )
+        if self.prompting.is_video(len(images)) and len(sizes := set(_sizes(images))) > 1:
+            listed = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
+            raise InputError(f"the frames of a video have one size; got {listed}")
         text = self.render(question, len(images))
         if len(images) > 1:
             self.geometry(*_sizes(images))  # here, and not after it has answered, it shows that one is dropped
-        return Prompt(text, self._process(images, text))
-
-    def _process(self, images: Sequence[Image.Image], text: str, *, copies: int = 1) -> dict[str, Tensor]:
-        """The tensors that the model takes, of a batch of `copies` equal prompts."""
-        options: dict[str, Any] = {"return_tensors": "pt"}
-        begin = self.tokenizer.bos_token
-        if begin and text.startswith(begin):  # the chat template has written it: once is enough
-            options["add_special_tokens"] = False
-        # Rotary positions in several axes need to be told which tokens are the image's; some processors tell if asked.
-        if "mm_token_type_ids" in self._accepted and hasattr(self.processor, "return_mm_token_type_ids"):
-            options["return_mm_token_type_ids"] = True
-        # Some processors want a list of images per text. To those that take either, a plain list of several images may
-        # mean one for each of several texts.
-        flat, nested = [*images] * copies, [[*images]] * copies
-        forms = (flat, nested) if len(images) == 1 else (nested, flat)
-        try:
-            try:
-                output = self.processor(text=[text] * copies, images=forms[0], **options)
-            except (ValueError, TypeError, IndexError):
-                output = self.processor(text=[text] * copies, images=forms[1], **options)
-        except (ValueError, TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
-            reason = " ".join(str(error).split())[:300]
-            sizes = ", ".join(f"{one.width} x {one.height}" for one in images)
-            what = f"this image of {sizes}" if len(images) == 1 else f"these {len(images)} images ({sizes}) together"
-            raise InputError(f"the processor of {self.identifier!r} refuses {what}: {reason}") from error
-        return {
-            name: value.to(self.device)
-            for name, value in output.items()
-            if isinstance(value, Tensor) and name in self._accepted and name != "labels"
-        }
-
-    def _batches(self, images: Sequence[Image.Image], prompt: Prompt) -> bool:
-        """Whether the processor makes of two equal prompts what a score does: every tensor once more, after itself.
-
-        Not so where it packs the images of a batch into one row, or numbers their patches through. Such a model is
-        asked for one image at a time.
-        """
-        try:
-            twice = self._process(images, prompt.text, copies=2)
-            once = self._process(images, prompt.text)
-        except InputError:  # it takes one prompt at a time, which says nothing about the model
-            return True
-        return all(torch.equal(twice[name], torch.cat([value, value])) for name, value in once.items())
+        return Prompt(text, self.prompting.process(images, text))
 
     def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
         """Token ids of the greedy answer, without the end token.
@@ -316,8 +258,10 @@ class VisionLanguageModel:
         answer = answer.strip()
         if not answer:
             raise InputError("the answer to explain is empty")
-        if self._image_token() in answer:
-            raise InputError(f"the answer contains {self._image_token()!r}, which stands for the image: remove it")
+        if self.prompting.image_token in answer:
+            raise InputError(
+                f"the answer contains {self.prompting.image_token!r}, which stands for the image: remove it"
+            )
         # Some models begin an answer with a space, some do not: the likelier first token tells.
         tight, spaced = (self._continue(prompt.text, text) for text in (answer, " " + answer))
         if tight == spaced:
@@ -370,7 +314,7 @@ class VisionLanguageModel:
         """
         if sizes not in self._geometries:
             text = self.render(question, len(sizes))
-            geometry = probe(lambda *images: self._process(images, text), *sizes)
+            geometry = probe(lambda *images: self.prompting.process(images, text), *sizes)
             self._geometries[sizes] = geometry.to(self.device)
             while len(self._geometries) > GEOMETRIES_KEPT:
                 self._geometries.popitem(last=False)
@@ -381,13 +325,13 @@ class VisionLanguageModel:
         """The geometry's self-check on a prompt's images and a baseline for each; three processor calls."""
         text = self.render(question, len(_listed(image)))
         geometry = self.geometry(*_sizes(image), question=question).to("cpu")
-        return blend_error(lambda *pictures: self._process(pictures, text), geometry, image, baseline)
+        return blend_error(lambda *pictures: self.prompting.process(pictures, text), geometry, image, baseline)
 
     def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
         """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size."""
         geometry = self.geometry(*_sizes(baseline))
         if self._takes_batches is None:
-            self._takes_batches = self._batches(_listed(baseline), prompt)
+            self._takes_batches = self.prompting.makes_plain_batches(_listed(baseline), prompt.text)
         if not self._takes_batches:
             self.plan.largest = 1
         names = geometry.tensors.keys()
@@ -413,7 +357,7 @@ class VisionLanguageModel:
 
     def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:
         """The pixel tensors of other images of the same sizes in the same prompt."""
-        processed = self._process(_listed(image), prompt.text)
+        processed = self.prompting.process(_listed(image), prompt.text)
         names = self.geometry(*_sizes(image)).tensors.keys()
         for name in names:
             if processed[name].shape != prompt.inputs[name].shape:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 from wherelook.data import images
-from wherelook.data.images import load_frames, load_image, load_images, side_by_side
+from wherelook.data.images import frame_rate, load_frames, load_image, load_images, side_by_side
 from wherelook.errors import InputError
 
 ORIENTATION = 0x0112
@@ -412,6 +412,21 @@ def test_frames_are_spread_from_the_first_to_the_last(tmp_path):
     assert frames[0].notes == ("frames 1, 4, 7, 10 of 10",)
     assert len({frame.sha256 for frame in frames}) == 1
     assert all(frame.path == str(path) for frame in frames)
+
+
+def test_frames_know_when_they_are_shown(tmp_path):
+    frames = load_frames(animation(tmp_path / "clip.gif", 10), 4)
+    assert [frame.seconds for frame in frames] == pytest.approx([0, 0.12, 0.24, 0.36])
+    assert frame_rate(frames) == pytest.approx(3 / 0.36)
+    levels = [Image.new("L", (6, 4), 60 * index) for index in range(3)]
+    levels[0].save(tmp_path / "uneven.webp", save_all=True, append_images=levels[1:], duration=[100, 300, 50])
+    frames = load_frames(tmp_path / "uneven.webp", 3)
+    assert [frame.seconds for frame in frames] == pytest.approx([0, 0.1, 0.4])
+    assert frame_rate(frames) == pytest.approx(5)
+    levels[0].save(tmp_path / "untimed.tiff", save_all=True, append_images=levels[1:])
+    frames = load_frames(tmp_path / "untimed.tiff", 3)
+    assert [frame.seconds for frame in frames] == [0, None, None]
+    assert frame_rate(frames) is None
 
 
 def test_a_short_animation_gives_all_its_frames(tmp_path):

@@ -114,4 +114,7 @@ def test_the_command_names_every_image(several):
     words = shlex.split(" ".join(command_line.words(replace(several, images=frames))))
     assert words[words.index("--frames") + 1] == "2"
     assert "--image" not in words
+    assert "--video" not in words
     assert words[-2] == "clip.gif"
+    video = replace(several, images=frames, model=several.model | {"frames_per_second": 4.0})
+    assert "--video" in command_line.words(video)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -231,8 +232,10 @@ def test_a_model_whose_processor_packs_or_numbers_the_images_of_a_batch_is_asked
 
 def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeypatch):
     calls = []
-    process = model._process
-    monkeypatch.setattr(model, "_process", lambda images, text: calls.append(images[0].size) or process(images, text))
+    process = model.prompting.process
+    monkeypatch.setattr(
+        model.prompting, "process", lambda images, text: calls.append(images[0].size) or process(images, text)
+    )
     model.geometry((20, 30))
     assert calls == [(30, 20)] * 14
     model.geometry((20, 30))
@@ -315,7 +318,7 @@ def test_several_images_come_before_the_question(model):
 
 def test_a_model_of_one_image_says_so_before_it_does_anything(pair, monkeypatch):
     model = VisionLanguageModel(*pair, identifier="single", most_images=1)
-    monkeypatch.setattr(model, "_process", lambda images, text: pytest.fail("processed"))
+    monkeypatch.setattr(model.prompting, "process", lambda images, text: pytest.fail("processed"))
     with pytest.raises(InputError, match=r"^'single' was trained on prompts of 1 image\(s\), not 2: choose a model"):
         model.encode([PICTURE, PICTURE], "Why?")
 
@@ -323,9 +326,9 @@ def test_a_model_of_one_image_says_so_before_it_does_anything(pair, monkeypatch)
 def test_a_processor_that_drops_an_image_is_refused_before_the_model_runs(pair, monkeypatch):
     network, processor = pair
     model = VisionLanguageModel(network, processor)
-    process = model._process
+    process = model.prompting.process
     # Only the first image's pixels, for all.
-    monkeypatch.setattr(model, "_process", lambda images, text: process([images[0]] * len(images), text))
+    monkeypatch.setattr(model.prompting, "process", lambda images, text: process([images[0]] * len(images), text))
     monkeypatch.setattr(network, "forward", lambda *_, **__: pytest.fail("the model ran"))
     with pytest.raises(InputError, match="drops image 2 of 2: this model takes fewer images in a prompt"):
         Explainer(model).explain([PICTURE, PICTURE], "Why?")
@@ -344,3 +347,56 @@ def test_a_processor_that_refuses_several_images_is_quoted(pair, monkeypatch):
     )
     with pytest.raises(InputError, match=expected):
         model.encode([PICTURE, PICTURE], "Why?")
+
+
+# ---- a video ----
+
+
+def test_a_video_is_what_the_chat_template_writes_and_one_image_is_not():
+    model = VisionLanguageModel(*build("llava_onevision"), frames_per_second=2)
+    assert model.render("Why?", 3) == "USER: <video>\nWhy?\nASSISTANT:"
+    assert model.render("Why?") == "USER: <image>\nWhy?\nASSISTANT:"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("llava", r"^'llava' has no video input here; it takes images only: show the frames as images$"),
+        ("kimi_k25", r"chat template of 'kimi_k25' writes no '.*' for a video: show the frames as images, or"),
+    ],
+)
+def test_a_model_without_a_video_input_says_so(name, expected):
+    model = VisionLanguageModel(*build(name), identifier=name, frames_per_second=2)
+    with pytest.raises(InputError, match=expected):
+        model.encode([PICTURE, PICTURE], "Why?")
+
+
+def test_a_video_without_torchvision_says_what_is_missing(monkeypatch):
+    model = VisionLanguageModel(*build("qwen2_vl"), identifier="qwen", frames_per_second=2)
+    monkeypatch.setattr(model.processor, "video_processor", None)
+    with pytest.raises(InputError, match=r"^'qwen' has no video input here; .* torchvision: install it, or show the"):
+        model.encode([PICTURE, PICTURE], "Why?")
+
+
+def test_frames_of_different_sizes_are_no_video():
+    model = VisionLanguageModel(*build("qwen2_vl"), frames_per_second=2)
+    with pytest.raises(InputError, match=r"^the frames of a video have one size; got 64 x 40, 80 x 40$"):
+        model.encode([PICTURE, PICTURE.resize((80, 40))], "Why?")
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_frames_per_second_are_a_positive_number(rate):
+    with pytest.raises(InputError, match=r"^frames per second are a positive number; got"):
+        VisionLanguageModel(*build("llava"), frames_per_second=rate)
+
+
+def test_the_processor_is_told_how_fast_a_video_is():
+    """Qwen3-VL writes the time of every two frames into the prompt."""
+    times = []
+    for rate in (1, 4):
+        model = VisionLanguageModel(*build("qwen3_vl"), frames_per_second=rate)
+        if getattr(model.processor, "video_processor", None) is None:
+            pytest.skip("needs torchvision")
+        ids = model.encode([PICTURE] * 4, "Why?").inputs["input_ids"][0].tolist()
+        times.append(re.findall(r"<([\d.]+) seconds>", model.tokenizer.decode(ids)))
+    assert times == [["0.5", "2.5"], ["0.1", "0.6"]]

@@ -96,12 +96,13 @@ def gemma4_unified() -> Pair:
     processor = make_processor(
         transformers.Gemma4UnifiedProcessor,
         video_processor="Gemma4UnifiedVideoProcessor",
+        video={"patch_size": PATCH_SIDE, "max_soft_tokens": 70, "pooling_kernel_size": 3},
         feature_extractor=transformers.Gemma4UnifiedAudioFeatureExtractor(),
         image_processor=make_image_processor(
             "Gemma4UnifiedImageProcessor", patch_size=PATCH_SIDE, max_soft_tokens=70, pooling_kernel_size=3
         ),
         tokenizer=tokenizer,
-        chat_template=make_chat_template("<|image|>", begin=BEGIN_OF_TEXT),
+        chat_template=make_chat_template("<|image|>", video="<|video|>", begin=BEGIN_OF_TEXT),
     )
     config = transformers.Gemma4UnifiedConfig(
         text_config={
@@ -203,12 +204,13 @@ def _gemma4_processor() -> Any:
     return make_processor(
         transformers.Gemma4Processor,
         video_processor="Gemma4VideoProcessor",
+        video={"patch_size": PATCH_SIDE, "max_soft_tokens": 70, "pooling_kernel_size": 3},
         feature_extractor=transformers.Gemma4AudioFeatureExtractor(),
         image_processor=transformers.Gemma4ImageProcessorPil(
             patch_size=PATCH_SIDE, max_soft_tokens=70, pooling_kernel_size=3
         ),
         tokenizer=make_tokenizer(named=GEMMA4_TOKENS, extra=["<|video|>"], adds_begin=True),
-        chat_template=make_chat_template("<|image|>", begin=BEGIN_OF_TEXT),
+        chat_template=make_chat_template("<|image|>", video="<|video|>", begin=BEGIN_OF_TEXT),
     )
 
 

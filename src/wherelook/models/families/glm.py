@@ -36,11 +36,14 @@ def _glm_processor(generation: str) -> Any:
     return make_processor(
         getattr(transformers, f"{generation}Processor"),
         video_processor=f"{generation}VideoProcessor",
+        video={"size": FLATTENED_SIZE, "patch_size": PATCH_SIDE, "merge_size": 2},
         image_processor=getattr(transformers, f"{generation}ImageProcessorPil")(
             size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
         ),
         tokenizer=make_tokenizer(extra=list(TOKENS.values())),
-        chat_template=make_chat_template("<|begin_of_image|><|image|><|end_of_image|>"),
+        chat_template=make_chat_template(
+            "<|begin_of_image|><|image|><|end_of_image|>", video="<|begin_of_video|><|video|><|end_of_video|>"
+        ),
     )
 
 

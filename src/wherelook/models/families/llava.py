@@ -75,6 +75,7 @@ def llava_onevision() -> Pair:
     processor = make_processor(
         transformers.LlavaOnevisionProcessor,
         video_processor="LlavaOnevisionVideoProcessor",
+        video={"size": square(TILE_SIDE)},
         image_processor=transformers.LlavaOnevisionImageProcessorPil(
             size=square(TILE_SIDE), image_grid_pinpoints=TILE_GRIDS
         ),
@@ -82,7 +83,7 @@ def llava_onevision() -> Pair:
         num_image_tokens=16,
         vision_feature_select_strategy="full",
         vision_aspect_ratio="anyres_max_4",
-        chat_template=make_chat_template("<image>\n"),
+        chat_template=make_chat_template("<image>\n", video="<video>\n"),
     )
     config = transformers.LlavaOnevisionConfig(
         vision_config=transformers.SiglipVisionConfig(**vision_settings(), vision_use_head=False),
@@ -114,6 +115,7 @@ def llava_next_video() -> Pair:
     processor = make_processor(
         transformers.LlavaNextVideoProcessor,
         video_processor="LlavaNextVideoVideoProcessor",
+        video={"size": {"shortest_edge": TILE_SIDE}, "crop_size": square(TILE_SIDE)},
         image_processor=transformers.LlavaNextImageProcessorPil(
             size={"shortest_edge": TILE_SIDE}, crop_size=square(TILE_SIDE), image_grid_pinpoints=TILE_GRIDS
         ),
@@ -121,7 +123,7 @@ def llava_next_video() -> Pair:
         patch_size=PATCH_SIDE,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=make_chat_template("<image>\n"),
+        chat_template=make_chat_template("<image>\n", video="<video>\n"),
     )
     config = transformers.LlavaNextVideoConfig(
         vision_config=transformers.CLIPVisionConfig(**vision_settings(), projection_dim=WIDTH),
@@ -141,12 +143,13 @@ def video_llava() -> Pair:
     processor = make_processor(
         transformers.VideoLlavaProcessor,
         video_processor="VideoLlavaVideoProcessor",
+        video={"size": {"shortest_edge": side}, "crop_size": square(side)},
         image_processor=transformers.VideoLlavaImageProcessor(size={"shortest_edge": side}, crop_size=square(side)),
         tokenizer=tokenizer,
         patch_size=PATCH_SIDE,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=make_chat_template("<image>\n"),
+        chat_template=make_chat_template("<image>\n", video="<video>\n"),
     )
     config = transformers.VideoLlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=side), projection_dim=WIDTH),

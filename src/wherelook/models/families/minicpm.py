@@ -68,6 +68,7 @@ def _minicpm(generation: str, tokenizer: Any, *, image_processor: str, downsampl
     processor = make_processor(
         getattr(transformers, f"{generation}Processor"),
         video_processor=video_processor,
+        video={"scale_resolution": SLICE_SIDE, "patch_size": PATCH_SIDE, "downsample_mode": downsample_mode},
         image_processor=make_image_processor(
             image_processor,
             scale_resolution=SLICE_SIDE,
@@ -76,7 +77,7 @@ def _minicpm(generation: str, tokenizer: Any, *, image_processor: str, downsampl
             downsample_mode=downsample_mode,
         ),
         tokenizer=tokenizer,
-        chat_template=make_chat_template("<|image_pad|>\n"),
+        chat_template=make_chat_template("<|image_pad|>\n", video="<|video_pad|>\n"),
     )
     config = getattr(transformers, f"{generation}Config")(
         text_config={

@@ -20,7 +20,7 @@ from wherelook.models.families.parts import (
     token_ids,
     vision_settings,
 )
-from wherelook.models.families.qwen import EXPERTS, FLATTENED_SIZE, ROTARY_SECTIONS, vision_tower
+from wherelook.models.families.qwen import EXPERTS, FLATTENED_SIZE, FLATTENED_VIDEO, ROTARY_SECTIONS, vision_tower
 
 OMNI_TOKENS: dict[str, str] = {
     "image_token": "<|IMAGE|>",
@@ -44,10 +44,13 @@ def _omni_processor(processor_class: type) -> Any:
     return make_processor(
         processor_class,
         video_processor="Qwen2VLVideoProcessor",
+        video=FLATTENED_VIDEO,
         image_processor=transformers.Qwen2VLImageProcessorPil(size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2),
         feature_extractor=transformers.WhisperFeatureExtractor(feature_size=128),
         tokenizer=make_tokenizer(named=OMNI_TOKENS),
-        chat_template=make_chat_template("<|vision_bos|><|IMAGE|><|vision_eos|>"),
+        chat_template=make_chat_template(
+            "<|vision_bos|><|IMAGE|><|vision_eos|>", video="<|vision_bos|><|VIDEO|><|vision_eos|>"
+        ),
     )
 
 
@@ -174,11 +177,12 @@ def perception_lm() -> Pair:
     processor = make_processor(
         transformers.PerceptionLMProcessor,
         video_processor="PerceptionLMVideoProcessor",
+        video={"size": square(TILE_SIDE)},
         image_processor=make_image_processor("PerceptionLMImageProcessor", tile_size=TILE_SIDE, max_num_tiles=6),
         tokenizer=tokenizer,
         patch_size=PATCH_SIDE,
         pooling_ratio=2,
-        chat_template=make_chat_template("<|image|>"),
+        chat_template=make_chat_template("<|image|>", video="<|video|>"),
     )
     config = transformers.PerceptionLMConfig(
         vision_config={

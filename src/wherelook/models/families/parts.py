@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -69,14 +70,15 @@ def make_tokenizer(
     )
 
 
-def make_chat_template(image: str, *, begin: str = "") -> str:
+def make_chat_template(image: str, *, video: str = "", begin: str = "") -> str:
     """A chat template `USER: <image>question / ASSISTANT:` with `image` where a message holds an image."""
     return (
         f"{begin}"
         "{% for message in messages %}{{ message['role'] | upper }}: "
         "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
         "{% for part in message['content'] %}"
-        f"{{% if part['type'] == 'image' %}}{image}{{% else %}}{{{{ part['text'] }}}}{{% endif %}}"
+        f"{{% if part['type'] == 'image' %}}{image}{{% elif part['type'] == 'video' %}}{video}"
+        "{% else %}{{ part['text'] }}{% endif %}"
         "{% endfor %}{% endif %}{{ '\\n' }}{% endfor %}"
         "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
     )
@@ -125,10 +127,19 @@ def make_image_processor(name: str, **settings: Any) -> Any:
     return getattr(transformers, name)(**settings)
 
 
-def make_processor(processor_class: type, *, video_processor: str, **parts: Any) -> Any:
-    """A processor with its video half where torchvision is installed, else without: images never use it."""
+def make_processor(
+    processor_class: type, *, video_processor: str, video: Mapping[str, Any] | None = None, **parts: Any
+) -> Any:
+    """A processor with its video half where torchvision is installed, else without: images never use it.
+
+    Args:
+        processor_class: what to make.
+        video_processor: name of the class of its video half.
+        video: settings of that; without them frames have a size that the tiny model does not take.
+        parts: the others.
+    """
     if transformers.utils.is_torchvision_available():
-        return processor_class(video_processor=getattr(transformers, video_processor)(), **parts)
+        return processor_class(video_processor=getattr(transformers, video_processor)(**(video or {})), **parts)
 
     class ImageOnly(processor_class):
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> type:

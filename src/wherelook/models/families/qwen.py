@@ -20,6 +20,7 @@ from wherelook.models.families.parts import (
 
 # At most 36 merged cells of 16 x 16 pixels.
 FLATTENED_SIZE: dict[str, int] = {"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
+FLATTENED_VIDEO: dict[str, Any] = {"size": FLATTENED_SIZE, "patch_size": PATCH_SIDE, "merge_size": 2}
 # A head of 16 channels has 8 rotary frequency pairs: for time, height and width.
 ROTARY_SECTIONS: dict[str, Any] = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
 
@@ -28,9 +29,12 @@ def qwen_processor(processor_class: type, video_processor: str) -> Any:
     return make_processor(
         processor_class,
         video_processor=video_processor,
+        video=FLATTENED_VIDEO,
         image_processor=transformers.Qwen2VLImageProcessorPil(size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2),
         tokenizer=make_tokenizer(extra=["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]),
-        chat_template=make_chat_template("<|vision_start|><|image_pad|><|vision_end|>"),
+        chat_template=make_chat_template(
+            "<|vision_start|><|image_pad|><|vision_end|>", video="<|vision_start|><|video_pad|><|vision_end|>"
+        ),
     )
 
 
@@ -174,11 +178,12 @@ def video_llama_3() -> Pair:
     processor = make_processor(
         transformers.VideoLlama3Processor,
         video_processor="VideoLlama3VideoProcessor",
+        video=FLATTENED_VIDEO,
         image_processor=transformers.VideoLlama3ImageProcessorPil(
             size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2
         ),
         tokenizer=make_tokenizer(extra=["<|image_pad|>", "<|video_pad|>"]),
-        chat_template=make_chat_template("<|image_pad|>\n"),
+        chat_template=make_chat_template("<|image_pad|>\n", video="<|video_pad|>\n"),
     )
     settings = {key: value for key, value in vision_settings().items() if key != "image_size"}
     config = transformers.VideoLlama3Config(

@@ -23,6 +23,7 @@ from wherelook.models.families.parts import (
 from wherelook.models.families.qwen import (
     EXPERTS,
     FLATTENED_SIZE,
+    FLATTENED_VIDEO,
     ROTARY_SECTIONS,
     qwen_processor,
     qwen_token_ids,
@@ -151,11 +152,14 @@ def glm5_next() -> Pair:
     processor = make_processor(
         transformers.Glm5NextProcessor,
         video_processor="Glm5NextVideoProcessor",
+        video={"patch_size": PATCH_SIDE, "merge_size": 2},
         image_processor=make_image_processor(
             "Glm5NextImageProcessorPil", patch_size=PATCH_SIDE, merge_size=2, min_image_tokens=4, max_image_tokens=36
         ),
         tokenizer=make_tokenizer(extra=list(GLM_TOKENS.values())),
-        chat_template=make_chat_template("<|begin_of_image|><|image|><|end_of_image|>"),
+        chat_template=make_chat_template(
+            "<|begin_of_image|><|image|><|end_of_image|>", video="<|begin_of_video|><|video|><|end_of_video|>"
+        ),
     )
     config = transformers.Glm5NextConfig(
         text_config={
@@ -185,12 +189,13 @@ def dots3_note() -> Pair:
     processor = make_processor(
         transformers.Dots3NoteProcessor,
         video_processor="Qwen2VLVideoProcessor",
+        video={**FLATTENED_VIDEO, "temporal_patch_size": 1},
         image_processor=transformers.Qwen2VLImageProcessorPil(
             size=FLATTENED_SIZE, patch_size=PATCH_SIDE, merge_size=2, temporal_patch_size=1
         ),
         feature_extractor=transformers.Dots3NoteFeatureExtractor(),
         tokenizer=make_tokenizer(extra=list(tokens.values())),
-        chat_template=make_chat_template("<|imgpad|>"),
+        chat_template=make_chat_template("<|imgpad|>", video="<|video_pad|>"),
     )
     sliding = dict.fromkeys(("swa_q_lora_rank", "swa_kv_lora_rank", "swa_qk_nope_head_dim", "swa_v_head_dim"), 8)
     config = transformers.Dots3NoteConfig(

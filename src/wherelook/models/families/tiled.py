@@ -54,6 +54,7 @@ def smolvlm() -> Pair:
     processor = make_processor(
         transformers.SmolVLMProcessor,
         video_processor="SmolVLMVideoProcessor",
+        video={"size": {"longest_edge": TILE_SIDE}, "max_image_size": {"longest_edge": TILE_SIDE}},
         image_processor=transformers.SmolVLMImageProcessorPil(
             size={"longest_edge": 3 * TILE_SIDE}, max_image_size={"longest_edge": TILE_SIDE}
         ),
@@ -82,12 +83,13 @@ def internvl() -> Pair:
     processor = make_processor(
         transformers.InternVLProcessor,
         video_processor="InternVLVideoProcessor",
+        video={"size": square(TILE_SIDE)},
         image_processor=transformers.GotOcr2ImageProcessorPil(
             size=square(TILE_SIDE), crop_to_patches=True, max_patches=6
         ),
         tokenizer=tokenizer,
         image_seq_length=4,
-        chat_template=make_chat_template("<IMG_CONTEXT>\n"),
+        chat_template=make_chat_template("<IMG_CONTEXT>\n", video="<video>\n"),
     )
     config = transformers.InternVLConfig(
         vision_config=vision_settings(),

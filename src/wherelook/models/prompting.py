@@ -1,0 +1,177 @@
+"""What a model reads: the text of a prompt around its images and its question, and the tensors made of both.
+
+No code per family: a chat template writes the text where there is one, and the processor makes the tensors.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import ProcessorMixin
+
+from wherelook.errors import InputError
+from wherelook.models.placeholder import find_placeholder
+
+REFUSALS = (ValueError, TypeError, IndexError)
+"""What processors raise where they want another form of the same images, or do not take them at all."""
+
+
+@dataclass
+class Prompting:
+    """A processor behind three operations: render a prompt, process it, and tell whether batches of it are plain.
+
+    Attributes:
+        processor: of the model.
+        identifier: how to call the model in errors.
+        accepted: names of the tensors that the model takes.
+        device: where it takes them.
+        template: a text with {image} and {question} instead of the chat template. Several images come where {image} is.
+        frames_per_second: None where several images are images. Otherwise they are so many frames per second of one
+            video, and go through the processor's video part.
+    """
+
+    processor: ProcessorMixin
+    identifier: str
+    accepted: frozenset[str]
+    device: torch.device
+    template: str | None = None
+    frames_per_second: float | None = None
+
+    @property
+    def tokenizer(self) -> Any:
+        return getattr(self.processor, "tokenizer", self.processor)
+
+    def is_video(self, images: int) -> bool:
+        """Whether a prompt of so many images is that of a video."""
+        return self.frames_per_second is not None and images > 1
+
+    def render(self, question: str, images: int = 1) -> str:
+        """The prompt text, by `template` if one was given, else by the chat template, if there is one.
+
+        The images come before the question.
+
+        Raises:
+            InputError: the question contains the model's image placeholder; the model has none and reads one image; it
+                has no video input, or its chat template does not write one.
+        """
+        if self.image_token in question:
+            raise InputError(f"the question contains {self.image_token!r}, which stands for the image: remove it")
+        if self.is_video(images):
+            return self._render(question, "video", self._video_token(), 1)
+        return self._render(question, "image", self.image_token, images)
+
+    def _render(self, question: str, kind: str, token: str, count: int) -> str:
+        if self.template is not None:
+            return self.template.format(image=token * count, question=question)
+        template = getattr(self.processor, "chat_template", None)
+        owner = self.processor if template else self.tokenizer
+        if template or getattr(self.tokenizer, "chat_template", None):
+            if owner is self.processor:
+                content: Any = [*[{"type": kind}] * count, {"type": "text", "text": question}]
+            else:  # a text-only template takes a string
+                content = f"{token}\n" * count + question
+            messages = [{"role": "user", "content": content}]
+            text = str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+            if kind == "video" and token not in text:
+                raise InputError(
+                    f"the chat template of {self.identifier!r} writes no {token!r} for a video: show the frames as "
+                    "images, or give a prompt template"
+                )
+            return text
+        placeholder = token if kind == "video" else self._placeholder
+        if count > 1 and not placeholder:
+            raise InputError(f"{self.identifier!r} reads one image beside the text, not {count}: choose another model")
+        return f"{placeholder * count}{question}"
+
+    @functools.cached_property
+    def _placeholder(self) -> str:
+        return find_placeholder(lambda image, text: self.process([image], text), self.tokenizer, self.image_token)
+
+    @property
+    def image_token(self) -> str:
+        """What stands for the image in a prompt's text."""
+        for owner in (self.processor, self.tokenizer):
+            token = getattr(owner, "image_token", None)
+            if token:
+                return str(token)
+        return "<image>"
+
+    def _video_token(self) -> str:
+        token = getattr(self.processor, "video_token", None)
+        if token and getattr(self.processor, "video_processor", None) is not None:
+            return str(token)
+        advice = (
+            "its processor's video part needs torchvision: install it, or show the frames as images"
+            if token
+            else "it takes images only: show the frames as images"
+        )
+        raise InputError(f"{self.identifier!r} has no video input here; {advice}")
+
+    def process(self, images: Sequence[Image.Image], text: str, *, copies: int = 1) -> dict[str, Tensor]:
+        """The tensors that the model takes, of a batch of `copies` equal prompts.
+
+        Raises:
+            InputError: the processor refuses the images (for example an extreme aspect ratio), or several.
+        """
+        options: dict[str, Any] = {"return_tensors": "pt"}
+        begin = self.tokenizer.bos_token
+        if begin and text.startswith(begin):  # the chat template has written it: once is enough
+            options["add_special_tokens"] = False
+        # Rotary positions in several axes need to be told which tokens are the image's; some processors tell if asked.
+        if "mm_token_type_ids" in self.accepted and hasattr(self.processor, "return_mm_token_type_ids"):
+            options["return_mm_token_type_ids"] = True
+        shown, *otherwise = self._shown(images, copies)
+        try:
+            try:
+                output = self.processor(text=[text] * copies, **shown, **options)
+            except REFUSALS:
+                if not otherwise:
+                    raise
+                output = self.processor(text=[text] * copies, **otherwise[0], **options)
+        except (*REFUSALS, KeyError, RuntimeError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:300]
+            sizes = ", ".join(f"{one.width} x {one.height}" for one in images)
+            what = f"this image of {sizes}" if len(images) == 1 else f"these {len(images)} images ({sizes}) together"
+            raise InputError(f"the processor of {self.identifier!r} refuses {what}: {reason}") from error
+        return {
+            name: value.to(self.device)
+            for name, value in output.items()
+            if isinstance(value, Tensor) and name in self.accepted and name != "labels"
+        }
+
+    def _shown(self, images: Sequence[Image.Image], copies: int) -> list[dict[str, Any]]:
+        """How the processor may want the images, the likelier form first."""
+        if self.is_video(len(images)):
+            about = {
+                "total_num_frames": len(images),
+                "fps": self.frames_per_second,
+                "duration": len(images) / (self.frames_per_second or 1),
+                "frames_indices": list(range(len(images))),
+                "width": images[0].width,
+                "height": images[0].height,
+            }
+            known = {"video_metadata": [dict(about) for _ in range(copies)], "do_sample_frames": False}
+            return [{"videos": [[*images] for _ in range(copies)], **known}]
+        # Some processors want a list of images per text. To those that take either, a plain list of several images may
+        # mean one for each of several texts.
+        flat, nested = [*images] * copies, [[*images]] * copies
+        return [{"images": form} for form in ((flat, nested) if len(images) == 1 else (nested, flat))]
+
+    def makes_plain_batches(self, images: Sequence[Image.Image], text: str) -> bool:
+        """Whether the processor makes of two equal prompts what a score does: every tensor once more, after itself.
+
+        Not so where it packs the images of a batch into one row, or numbers their patches through. Such a model is
+        asked for one image at a time.
+        """
+        try:
+            twice = self.process(images, text, copies=2)
+            once = self.process(images, text)
+        except InputError:  # it takes one prompt at a time, which says nothing about the model
+            return True
+        return all(torch.equal(twice[name], torch.cat([value, value])) for name, value in once.items())
