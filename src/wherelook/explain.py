@@ -307,7 +307,7 @@ def explain_case(
         pixels=case.image.pixels,
         curves=curves,
         token_maps=token_maps,
-        notes=case.notes if attribution is None else case.notes + attribution.notes,
+        notes=case.notes + (() if attribution is None else attribution.notes) + _doubts(metrics, preset),
         images=image_parts(case.images, saliency, shares),
     )
 
@@ -346,6 +346,21 @@ def _replay(
         curves.append(Curve(name, suffix == "", *(tuple(values.tolist()) for values in points)))
         metrics |= {f"{figure}{suffix}": getattr(result, figure) for figure in REPLAY_FIGURES}
     return tuple(curves), metrics
+
+
+def _doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]:
+    """A warning where the map's own replay speaks against it.
+
+    The deletion of a map is the insertion of its reverse, and the other way round.
+    """
+    deletion, insertion = metrics.get("deletion"), metrics.get("insertion")
+    if deletion is None or insertion is None or insertion > deletion:
+        return ()
+    advice = "another method" if preset == "best" else "the preset 'best', or another method"
+    return (
+        f"do not trust this map: its reverse would do as well or better (deletion {deletion:.3f} is not below insertion "
+        f"{insertion:.3f}); try {advice}",
+    )
 
 
 def versions() -> dict[str, str]:

@@ -21,6 +21,7 @@ from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_are
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
+from wherelook.types import Attribution
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"
@@ -87,6 +88,24 @@ def test_the_replays_are_those_of_the_map_with_both_baselines(explainer, explana
         assert curve.insertion == pytest.approx(tuple(expected.insertion_curve), abs=1e-6)
         assert explanation.metrics[f"deletion{suffix}"] == pytest.approx(expected.deletion, abs=1e-6)
         assert explanation.metrics[f"insertion{suffix}"] == pytest.approx(expected.insertion, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("preset", "advice"), [("fast", "the preset 'best', or another method"), ("best", "another method")]
+)
+def test_a_map_whose_reverse_does_better_is_not_to_be_trusted(explainer, monkeypatch, preset, advice):
+    made = explainer.explain(PICTURE, QUESTION, **QUICK | {"replay_steps": 28})
+    assert made.metrics["insertion"] > made.metrics["deletion"]
+    assert not any("trust" in note for note in made.notes)
+    saliency = torch.from_numpy(made.heatmap)
+    ranks = saliency.flatten().argsort(stable=True).argsort().reshape(saliency.shape) + 1
+    reverse = Attribution(1 / ranks, ())
+    monkeypatch.setitem(METHODS, "igos+", replace(METHODS["igos+"], run=lambda *_, **__: reverse))
+    found = explainer.explain(PICTURE, QUESTION, **QUICK | {"replay_steps": 28, "preset": preset})
+    assert found.status == "ok"
+    (note,) = found.notes
+    assert note.startswith("do not trust this map: its reverse would do as well or better (deletion ")
+    assert note.endswith(f"; try {advice}")
 
 
 def test_cost_is_counted_per_explanation(explainer):
