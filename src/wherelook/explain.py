@@ -358,8 +358,8 @@ def _doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]
         return ()
     advice = "another method" if preset == "best" else "the preset 'best', or another method"
     return (
-        f"do not trust this map: its reverse would do as well or better (deletion {deletion:.3f} is not below insertion "
-        f"{insertion:.3f}); try {advice}",
+        f"do not trust this map: its reverse would do as well or better (deletion {deletion:.3f} is not below "
+        f"insertion {insertion:.3f}); try {advice}",
     )
 
 

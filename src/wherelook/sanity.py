@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +41,7 @@ STAGES = (CONTROL, *WEIGHT_STAGES, *INPUT_STAGES)
 GRAY = 127
 
 VERDICTS_FILE = "sanity.json"
+CHECKS_FILE = "sanity-checks.jsonl"
 ROW_KEYS = {"method", "verdict", "answers", "asked", "settings"}
 
 LIMIT = 0.3
@@ -51,15 +54,22 @@ class Check:
 
     Attributes:
         sample: id of the sample.
+        other: id of the sample that lends image and question.
         run: name of the method and preset.
         stage: what was changed: one of `WEIGHT_STAGES`, `INPUT_STAGES` or `CONTROL`.
         correlation: Spearman's, with the map before the change; None where no map is left (nothing to explain).
     """
 
     sample: str
+    other: str
     run: str
     stage: str
     correlation: float | None
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What it is a check of."""
+        return self.sample, self.other, self.run, self.stage
 
 
 def check_sanity(
@@ -70,6 +80,7 @@ def check_sanity(
     count: int,
     only_right: bool = False,
     seed: int = 0,
+    known: Sequence[Check] = (),
     progress: Progress | None = None,
 ) -> Iterator[Check]:
     """Every run on `count` answers that rest on the image, after every change.
@@ -81,6 +92,7 @@ def check_sanity(
         count: how many answers.
         only_right: wrong answers to questions with a known one are left out too.
         seed: of the methods and the shuffling.
+        known: checks made earlier, which are taken as they are; see `read_checks`.
         progress: called after every change.
 
     Raises:
@@ -97,19 +109,30 @@ def check_sanity(
                 break
         if len(cases) < 2:
             raise WherelookError("fewer than two of the answers rest on the image: nothing to check on")
-        before = {(name, run): _map(case, case.selected, run, seed) for name, case in cases for run in runs}
+        made = {check.key: check for check in known}
+        before: dict[tuple[str, str], Tensor | None] = {}
         for number, stage in enumerate(STAGES):
             # Weights are shuffled once for all answers: copying those of a large model takes longer than a map.
             shuffled = stage in WEIGHT_STAGES
+            wanted = [(index, run) for index in range(len(cases)) for run in runs]
+            keys = [(cases[index][0], cases[(index + 1) % len(cases)][0], run.name, stage) for index, run in wanted]
+            yield from (made[key] for key in keys if key in made)
+            missing = [pair for pair, key in zip(wanted, keys, strict=True) if key not in made]
+            for index, run in missing:  # with the model's own weights
+                name, case = cases[index]
+                if (name, run.name) not in before:
+                    before[name, run.name] = _map(case, case.selected, run, seed)
             with shuffled_weights(model.model, stage, seed=seed) if shuffled else contextlib.nullcontext():
-                for index, (name, case) in enumerate(cases):
+                for index, of_case in groupby(missing, key=itemgetter(0)):
+                    name, case = cases[index]
                     # The next answer's sample lends its image and its question.
-                    changed, selected = _change(stage, case, cases[(index + 1) % len(cases)][1])
-                    for run in runs:
+                    lender, other = cases[(index + 1) % len(cases)]
+                    changed, selected = _change(stage, case, other)
+                    for _, run in of_case:
                         after = _map(changed, selected, run, seed + (stage == CONTROL))
-                        original = before[name, run]
+                        original = before[name, run.name]
                         correlation = None if after is None or original is None else rank_correlation(original, after)
-                        yield Check(name, run.name, stage, correlation)
+                        yield Check(name, lender, run.name, stage, correlation)
             if progress is not None:
                 progress("changes", number + 1, len(STAGES))
 
@@ -221,6 +244,78 @@ def conditions(
         "seed": seed,
         **kept,
     }
+
+
+def read_checks(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> list[Check]:
+    """The checks that `make_checks` wrote to a file, of those runs whose settings are the same.
+
+    A last line that an interruption cut off is left out.
+
+    Args:
+        path: of the file; there need be none.
+        about: see `conditions`.
+        runs: whose checks are wanted.
+
+    Raises:
+        InputError: the file is about something else, or broken.
+    """
+    if not path.is_file():
+        return []
+    settings = {run.name: asdict(run.settings) for run in runs}
+    checks = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            continue
+        try:
+            record = json.loads(line)
+            check, same = Check(**record["check"]), record["about"] == dict(about)
+            wanted = settings.get(check.run) == record["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{str(path)!r} is broken: remove it, and the checks are made again") from error
+        if not same:
+            raise InputError(f"{path.parent} holds sanity checks of something else ({path.name}): name a new folder")
+        if wanted:
+            checks.append(check)
+    return checks
+
+
+def make_checks(
+    path: Path | None,
+    about: Mapping[str, Any],
+    runs: Sequence[Run],
+    check: Callable[[Sequence[Check]], Iterable[Check]],
+) -> list[Check]:
+    """All checks; those that the file has are not made again, and each new one is written before the next is made.
+
+    Args:
+        path: of the file; None keeps nothing.
+        about: see `conditions`.
+        runs: what is checked.
+        check: (checks known) -> all checks; see `check_sanity`.
+
+    Raises:
+        InputError: see `read_checks`.
+    """
+    if path is None:
+        return list(check(()))
+    known = read_checks(path, about, runs)
+    settings = {run.name: asdict(run.settings) for run in runs}
+    _remove_cut_line(path)
+    checks = []
+    with path.open("a", encoding="utf-8") as lines:
+        for made in check(known):
+            checks.append(made)
+            if made not in known:
+                record = {"check": asdict(made), "settings": settings[made.run], "about": dict(about)}
+                lines.write(json.dumps(record) + "\n")
+                lines.flush()
+    return checks
+
+
+def _remove_cut_line(path: Path) -> None:
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if text and not text.endswith("\n"):
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
 
 
 def read_verdicts(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, dict[str, Any]]:

@@ -19,6 +19,8 @@ from wherelook.sanity import (
     Check,
     check_sanity,
     conditions,
+    make_checks,
+    read_checks,
     read_verdicts,
     shuffled_weights,
     summarize,
@@ -35,7 +37,7 @@ def model():
 
 def checked(run: str, *values: float) -> list[Check]:
     """Every stage of a run with these correlations."""
-    return [Check(str(index), run, stage, value) for index, value in enumerate(values) for stage in STAGES]
+    return [Check(str(index), "next", run, stage, value) for index, value in enumerate(values) for stage in STAGES]
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -70,6 +72,53 @@ def test_checks_on_two_answers(model):
     assert abs(random[1][CONTROL]["mean"]) < 0.1
 
 
+def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path):
+    path, about, runs = tmp_path / "checks.jsonl", {"model": "m"}, parse_runs("gradient,center")
+    samples = list(itertools.islice(read_samples("scenes-tuning"), 6))
+
+    def check(known):
+        return check_sanity(model, samples, runs, count=2, known=known)
+
+    def interrupted(known):
+        yield from itertools.islice(check(known), 17)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_checks(path, about, runs, interrupted)
+    first = read_checks(path, about, runs)
+    assert len(first) == 17
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"check": {"sam')  # killed while it wrote
+    resumed = make_checks(path, about, runs, check)
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2 * len(runs) * len(STAGES)
+    assert {made.key: made.correlation for made in resumed} == {
+        made.key: pytest.approx(made.correlation) for made in check(())
+    }
+    assert set(first) <= set(resumed)
+    assert set(make_checks(path, about, runs, lambda known: known)) == set(resumed)
+    assert {made.run for made in read_checks(path, about, parse_runs("center"))} == {"center:best"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]\n", "is broken: remove it, and the checks are made again"),
+        ('{"check": {"sample": "1"}}\n', "is broken"),
+        ("no json\n", "is broken"),
+    ],
+)
+def test_checks_on_something_else_or_broken_are_refused(tmp_path, text, message):
+    path, runs = tmp_path / "checks.jsonl", parse_runs("center")
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_checks(path, {"model": "m"}, runs)
+    path.unlink()
+    make_checks(path, {"model": "m"}, runs, lambda known: checked("center:best", 1.0))
+    assert len(read_checks(path, {"model": "m"}, runs)) == len(STAGES)
+    with pytest.raises(InputError, match="holds sanity checks of something else"):
+        read_checks(path, {"model": "other"}, runs)
+
+
 def test_one_answer_is_not_enough(model):
     with pytest.raises(WherelookError, match="fewer than two"):
         list(check_sanity(model, [next(read_samples("scenes-tuning"))], parse_runs("center"), count=5))
@@ -90,14 +139,14 @@ def test_wrong_answers_are_left_out_on_demand(model):
 
 def test_a_verdict():
     def verdict(*values: float | None) -> str:
-        checks = [Check("1", "a", stage, 1.0) for stage in STAGES if stage != "all weights"]
-        return summarize([*checks, *(Check("1", "a", "all weights", value) for value in values)], "a")[0]
+        checks = [Check("1", "2", "a", stage, 1.0) for stage in STAGES if stage != "all weights"]
+        return summarize([*checks, *(Check("1", "2", "a", "all weights", value) for value in values)], "a")[0]
 
     assert verdict(0.29, 0.3) == "passes"
     assert verdict(0.5, 0.2) == "fails"
     assert verdict(None, None) == "passes"
     assert verdict(None, 0.9) == "fails"
-    assert summarize([Check("1", "a", CONTROL, None)], "a")[0] == "no map"
+    assert summarize([Check("1", "2", "a", CONTROL, None)], "a")[0] == "no map"
 
 
 def test_verdicts_are_kept_by_run_and_added_to(tmp_path):

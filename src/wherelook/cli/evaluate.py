@@ -248,13 +248,20 @@ def _check(
 ) -> None:
     """Adds verdicts to the file on those of the runs that were not to be checked on so many answers yet."""
     from wherelook.models import VisionLanguageModel
-    from wherelook.sanity import check_sanity, read_verdicts, to_rows, write_verdicts
+    from wherelook.sanity import CHECKS_FILE, check_sanity, make_checks, read_verdicts, to_rows, write_verdicts
 
     assert isinstance(model, VisionLanguageModel)  # see `_open`
     known = read_verdicts(path, about, runs)
     missing = [run for run in runs if run.name not in known or known[run.name]["asked"] < count]
     if missing:
-        checks = list(check_sanity(model, samples, missing, count=count, seed=about["seed"], progress=progress))
+        checks = make_checks(
+            path.with_name(CHECKS_FILE),
+            about,
+            missing,
+            lambda found: check_sanity(
+                model, samples, missing, count=count, seed=about["seed"], known=found, progress=progress
+            ),
+        )
         write_verdicts(path, about, to_rows(checks, missing, asked=count))
 
 

@@ -46,7 +46,17 @@ def sanity(
     model. "no map" is a good answer too: nothing was left to explain.
     """
     from wherelook.data.samples import read_samples
-    from wherelook.sanity import STAGES, VERDICTS_FILE, check_sanity, conditions, read_verdicts, to_rows, write_verdicts
+    from wherelook.sanity import (
+        CHECKS_FILE,
+        STAGES,
+        VERDICTS_FILE,
+        check_sanity,
+        conditions,
+        make_checks,
+        read_verdicts,
+        to_rows,
+        write_verdicts,
+    )
     from wherelook.study.runs import parse_runs
 
     runs = parse_runs(methods)
@@ -68,7 +78,14 @@ def sanity(
     if out is not None:
         read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress:
-        checks = list(check_sanity(loaded, samples, runs, count=n, only_right=not wrong, seed=seed, progress=progress))
+        checks = make_checks(
+            None if out is None else out / CHECKS_FILE,
+            about,
+            runs,
+            lambda known: check_sanity(
+                loaded, samples, runs, count=n, only_right=not wrong, seed=seed, known=known, progress=progress
+            ),
+        )
     rows = to_rows(checks, runs, asked=n)
     if out is not None:
         write_verdicts(out / VERDICTS_FILE, about, rows)
