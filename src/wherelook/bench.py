@@ -199,23 +199,25 @@ def answer_score(model: VisionLanguageModel, image: Image.Image, question: str, 
     return score.select([position for position, token in enumerate(tokens) if token.selected])
 
 
-def random_model_score(shape: Shape, *, device: str, dtype: torch.dtype) -> tuple[HuggingFaceScore, Image.Image]:
+def random_model_score(
+    shape: Shape, *, device: str, dtype: torch.dtype, compile: bool
+) -> tuple[HuggingFaceScore, Image.Image]:
     """A score to time on a model with random weights: what it says does not matter."""
-    model = random_llava(shape, device=device, dtype=dtype)
+    model = random_llava(shape, device=device, dtype=dtype, compile=compile)
     image = make_scene(TUNING_SEEDS[0], size=(448, 448)).image
     return answer_score(
         model, image, "What is in the image?", "A large red star is left of a small blue circle."
     ), image
 
 
-def medium() -> tuple[HuggingFaceScore, Image.Image]:
+def medium(*, compile: bool = False) -> tuple[HuggingFaceScore, Image.Image]:
     """A random LLaVA of about 160 million parameters, 576 image tokens and 32,000 words, on the CPU in float32."""
-    return random_model_score(MEDIUM, device="cpu", dtype=torch.float32)
+    return random_model_score(MEDIUM, device="cpu", dtype=torch.float32, compile=compile)
 
 
-def seven_billion() -> tuple[HuggingFaceScore, Image.Image]:
+def seven_billion(*, compile: bool = False) -> tuple[HuggingFaceScore, Image.Image]:
     """Random weights in the shape of LLaVA-1.5-7B, bfloat16, on a CUDA device."""
-    return random_model_score(LLAVA_7B, device="cuda", dtype=torch.bfloat16)
+    return random_model_score(LLAVA_7B, device="cuda", dtype=torch.bfloat16, compile=compile)
 
 
 def scene_score(model: VisionLanguageModel) -> tuple[HuggingFaceScore, Image.Image]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wherelook.models import VisionLanguageModel
 
 CASES = ("a", "quality", "b", "c")
+COMPILED = ", compiled layers"
 
 
 def bench(
@@ -29,6 +30,9 @@ def bench(
         ),
     ] = None,
     scenes: Annotated[int, typer.Option("--scenes", min=1, help="Scenes of the equal-quality comparison.")] = 50,
+    compiling: Annotated[
+        bool, typer.Option("--compile", help="Ours with compiled layers in b and c, after a run that compiles them.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Times explanations by the plain procedure and by ours, side by side: seconds, passes, memory, ratios."""
@@ -47,9 +51,9 @@ def bench(
     if "quality" in chosen:
         _equal_quality(report, scenes, as_json)
     if "b" in chosen:
-        _medium(report, as_json)
+        _medium(report, compiling, as_json)
     if "c" in chosen:
-        _seven_billion(report, as_json)
+        _seven_billion(report, compiling, as_json)
     if as_json:
         options.print_json(report)
 
@@ -89,24 +93,26 @@ def _equal_quality(report: dict[str, Any], scenes: int, as_json: bool) -> None:
         _show_quality(quality)
 
 
-def _medium(report: dict[str, Any], as_json: bool) -> None:
+def _medium(report: dict[str, Any], compiling: bool, as_json: bool) -> None:
     from wherelook import bench as benchmarks
 
     few = replace(benchmarks.paper_settings(), steps=4, iterations=1)
-    score, image = benchmarks.medium()
-    name = "(b) random LLaVA, 160 M parameters, 8 passes"
+    score, image = benchmarks.medium(compile=compiling)
+    name = f"(b) random LLaVA, 160 M parameters, 8 passes{COMPILED if compiling else ''}"
+    if compiling:
+        benchmarks.compare("warm-up", score, image, few, steps=5, repetitions=1)
     _show(benchmarks.compare(name, score, image, few, steps=5), report, "b", as_json)
 
 
-def _seven_billion(report: dict[str, Any], as_json: bool) -> None:
+def _seven_billion(report: dict[str, Any], compiling: bool, as_json: bool) -> None:
     from wherelook import bench as benchmarks
 
     paper = benchmarks.paper_settings()
-    score, image = benchmarks.seven_billion()
+    score, image = benchmarks.seven_billion(compile=compiling)
     benchmarks.compare("warm-up", score, image, replace(paper, iterations=1), steps=8, repetitions=1)
     for iterations in (5, 10):
         settings = replace(paper, iterations=iterations)
-        name = f"(c) shape of LLaVA-1.5-7B, bfloat16, {20 * iterations} passes"
+        name = f"(c) shape of LLaVA-1.5-7B, bfloat16, {20 * iterations} passes{COMPILED if compiling else ''}"
         result = benchmarks.compare(name, score, image, settings, steps=50, repetitions=1)
         _show(result, report, f"c{20 * iterations}", as_json)
         passes, peak = benchmarks.rate(score, result.ours)

@@ -17,6 +17,7 @@ def check(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
+    compiling: options.Compiling = False,
     prompt_template: options.PromptTemplate = None,
     as_json: options.Json = False,
 ) -> None:
@@ -31,6 +32,7 @@ def check(
         trust_remote_code=trust_remote_code,
         quantize=quantize,
         checkpointing=checkpointing,
+        compile=compiling,
         prompt_template=prompt_template,
         memory_limit=None,
     )

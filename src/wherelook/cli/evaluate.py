@@ -86,6 +86,7 @@ def evaluate(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
+    compiling: options.Compiling = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -118,6 +119,7 @@ def evaluate(
         "memory_limit": memory_limit,
         "quantize": quantize,
         "checkpointing": checkpointing,
+        "compile": compiling,
         "prompt_template": prompt_template,
     }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded

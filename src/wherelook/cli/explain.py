@@ -80,6 +80,7 @@ def explain(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     checkpointing: options.Checkpointing = False,
+    compiling: options.Compiling = False,
     prompt_template: options.PromptTemplate = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
@@ -126,6 +127,7 @@ def explain(
         "memory_limit": memory_limit,
         "quantize": quantize,
         "checkpointing": checkpointing,
+        "compile": compiling,
         "prompt_template": prompt_template,
     }
     if elsewhere:

@@ -88,6 +88,10 @@ Quantize = Annotated[
 Checkpointing = Annotated[
     bool, typer.Option("--checkpointing", help="Gradients with less memory, for one more forward pass each.")
 ]
+Compiling = Annotated[
+    bool,
+    typer.Option("--compile", help="torch.compile the model's layers: minutes at the first answer, faster after."),
+]
 PromptTemplate = Annotated[
     str | None,
     typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),

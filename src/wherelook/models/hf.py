@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
+from wherelook.models.compilation import compile_layers
 from wherelook.models.conversation import Conversation
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
@@ -61,6 +62,7 @@ class VisionLanguageModel:
         batch_size: the most images per forward; memory decides below that.
         memory_limit: bytes that one batch may use; None takes most of what is free.
         checkpointing: whether gradients are made with less memory and more time (`wherelook.models.checkpointing`).
+        compile: whether layers are compiled for scoring (`wherelook.models.compilation`): minutes at first, less after.
         most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
         frames_per_second: takes several images as so many frames per second of one video, for the model's own video
             input; None takes them as images.
@@ -77,6 +79,7 @@ class VisionLanguageModel:
         batch_size: int = 16,
         memory_limit: int | None = None,
         checkpointing: bool = False,
+        compile: bool = False,
         most_images: int | None = None,
         frames_per_second: float | None = None,
     ) -> None:
@@ -100,6 +103,7 @@ class VisionLanguageModel:
             recompute=checkpointing,
         )
         self.cost = Cost()
+        self._layers = compile_layers(model) if compile else {}
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
         self.prompting = Prompting(
             processor,
@@ -353,6 +357,7 @@ class VisionLanguageModel:
             cost=self.cost,
             # Another question changes the text alone, which is the same with any image of this size.
             ask=lambda question: conversation(self.encode(baseline, question).inputs, ()),
+            layers=self._layers,
         )
 
     def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:

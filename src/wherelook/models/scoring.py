@@ -22,8 +22,9 @@ from torch import Tensor
 
 from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import Geometry, pool, sample
-from wherelook.models.changed import frozen
+from wherelook.models.changed import Forward, frozen
 from wherelook.models.checkpointing import recomputing
+from wherelook.models.compilation import compiled
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import only_at, parts_at_selected
 from wherelook.models.finite import forward_error, gradient_error
@@ -61,6 +62,7 @@ class HuggingFaceScore:
         ask: (question) -> the conversation about the same image in which it was asked, without an answer.
         known: the scores of image and baseline, if they are known already.
         image_tokens: those found in this prompt so far; shared by all scores of an image and a question.
+        layers: compiled forwards of some of the model's layers, see `wherelook.models.compilation`.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class HuggingFaceScore:
         ask: Callable[[str], Conversation] | None = None,
         known: _Ends | None = None,
         image_tokens: dict[Size, ImageTokens] | None = None,
+        layers: Mapping[torch.nn.Module, Forward] | None = None,
     ) -> None:
         self.model = model
         self.conversation = conversation
@@ -99,6 +102,7 @@ class HuggingFaceScore:
         self._known = known
         self._ask = ask
         self._image_tokens = {} if image_tokens is None else image_tokens
+        self._layers = layers or {}
 
     @property
     def device(self) -> torch.device:
@@ -126,34 +130,12 @@ class HuggingFaceScore:
     def select(self, selected: Sequence[int]) -> HuggingFaceScore:
         """The score of some of the tokens of this one, given as positions in the answer."""
         columns = [self.selected.index(position) for position in selected]
-        return HuggingFaceScore(
-            self.model,
-            self.conversation,
-            self.image_pixels,
-            self.baseline_pixels,
-            self.geometry,
-            selected=selected,
-            plan=self.plan,
-            cost=self.cost,
-            ask=self._ask,
-            known=None if self._known is None else self._known.select(columns),
-            image_tokens=self._image_tokens,
-        )
+        known = None if self._known is None else self._known.select(columns)
+        return self._again(selected=selected, known=known, image_tokens=self._image_tokens)
 
     def with_baseline(self, baseline_pixels: Mapping[str, Tensor]) -> HuggingFaceScore:
         """The score of the same tokens on the same image against another baseline; the image is not scored again."""
-        other = HuggingFaceScore(
-            self.model,
-            self.conversation,
-            self.image_pixels,
-            baseline_pixels,
-            self.geometry,
-            selected=self.selected,
-            plan=self.plan,
-            cost=self.cost,
-            ask=self._ask,
-            image_tokens=self._image_tokens,
-        )
+        other = self._again(baseline_pixels=baseline_pixels, image_tokens=self._image_tokens)
         if self._known is not None:
             bare = _Ends(*other._evaluate(torch.zeros(1, 1, 1)))
             other._known = _Ends(
@@ -280,17 +262,22 @@ class HuggingFaceScore:
         if self._ask is None:
             raise InputError("this score was made without a way to ask its model another question")
         conversation = replace(self._ask(question), answer=self.conversation.answer[:1])
-        return HuggingFaceScore(
-            self.model,
-            conversation,
-            self.image_pixels,
-            self.baseline_pixels,
-            self.geometry,
-            selected=(0,),
-            plan=self.plan,
-            cost=self.cost,
-            ask=self._ask,
-        )
+        return self._again(conversation=conversation, selected=(0,))
+
+    def _again(self, **changes: Any) -> HuggingFaceScore:
+        """Another score on the same model and image; nothing that this one has measured is known to it."""
+        same: dict[str, Any] = {
+            "conversation": self.conversation,
+            "image_pixels": self.image_pixels,
+            "baseline_pixels": self.baseline_pixels,
+            "geometry": self.geometry,
+            "selected": self.selected,
+            "plan": self.plan,
+            "cost": self.cost,
+            "ask": self._ask,
+            "layers": self._layers,
+        }
+        return HuggingFaceScore(self.model, **same | changes)
 
     def _log_probabilities(self, masks: Tensor, noise: Noise | None = None) -> Tensor:
         return self._gather(self._logits(masks.to(self.device), noise))
@@ -315,7 +302,12 @@ class HuggingFaceScore:
     def _computing(self) -> Iterator[None]:
         """Exact where it can be; what the selected tokens do not read is not computed, backward passes included."""
         from_end = self._inputs["input_ids"].shape[1] - self._positions
-        with exact_convolutions(), as_products(self._patch_embeddings), only_at(self._parts_at_selected, from_end):
+        with (
+            exact_convolutions(),
+            as_products(self._patch_embeddings),
+            only_at(self._parts_at_selected, from_end),
+            compiled(self._layers),
+        ):
             yield
 
     @functools.cached_property

@@ -38,7 +38,7 @@ LLAVA_7B = Shape(336, 14, 32_064, vision=(1024, 24, 16, 4096), text=(4096, 32, 3
 """LLaVA-1.5-7B."""
 
 
-def random_llava(shape: Shape, *, device: str, dtype: torch.dtype) -> VisionLanguageModel:
+def random_llava(shape: Shape, *, device: str, dtype: torch.dtype, compile: bool = False) -> VisionLanguageModel:
     """A LLaVA of this shape, its weights drawn from seed 0, with the tokenizer of the embedded model."""
     tokenizer = load_processor(locate(EMBEDDED)).tokenizer
     image_token = tokenizer.convert_tokens_to_ids("<image>")
@@ -76,7 +76,7 @@ def random_llava(shape: Shape, *, device: str, dtype: torch.dtype) -> VisionLang
         image_token="<image>",
         chat_template="{{ '<image>' }}{% for part in messages[0]['content'] %}{{ part.get('text', '') }}{% endfor %}",
     )
-    return VisionLanguageModel(model.eval(), processor, identifier="random LLaVA")
+    return VisionLanguageModel(model.eval(), processor, identifier="random LLaVA", compile=compile)
 
 
 def _tower(sizes: tuple[int, int, int, int]) -> dict[str, Any]:
