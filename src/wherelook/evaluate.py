@@ -19,7 +19,7 @@ from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
 from wherelook.errors import UnavailableError, WherelookError
 from wherelook.models import AnyModel
-from wherelook.study.judges import exact
+from wherelook.study.judges import HardlyRightError, check_search, exact, hardly_right
 from wherelook.study.measures import stability_measures
 from wherelook.study.rows import (
     Row,
@@ -80,15 +80,14 @@ def evaluate(
 
     Raises:
         UnavailableError: nobody answers any more.
+        HardlyRightError: `only_right`, and hardly any answer is.
     """
-    explained = 0
+    explained, wrong = 0, 0
     source = _Samples(samples)
     while explained < count and (sample := source.take()) is not None:
-        if (sample.id, NO_RUN) in done:
-            continue
         missing = [run for run in runs if (sample.id, run.name) not in done]
-        if not missing:
-            explained += 1
+        if (sample.id, NO_RUN) in done or not missing:
+            wrong, explained = wrong + bool(missing), explained + (not missing)
             continue
         shared = sample_row(sample) | {"run": NO_RUN}
         with model.evaluation():
@@ -106,6 +105,8 @@ def evaluate(
             shared |= case_row(case) | {"correct": correct}
             if only_right and correct is False:
                 yield shared | {"status": "wrong_answer"}
+                wrong += 1
+                check_search(wrong, explained, case.relevance.answer, sample)
                 continue
             explained += 1
             for run in missing:
@@ -117,6 +118,8 @@ def evaluate(
                     yield shared | run_row(run, seed) | {"status": "error", "error": str(error)}
         if progress is not None:
             progress("answers", explained, count)
+    if wrong and not explained:
+        raise HardlyRightError(hardly_right(wrong, wrong))
 
 
 class _Samples:

@@ -29,6 +29,7 @@ from wherelook.errors import InputError, WherelookError
 from wherelook.metrics import rank_correlation
 from wherelook.models import AnyModel, VisionLanguageModel
 from wherelook.stats import bootstrap_interval
+from wherelook.study.judges import check_search, exact, hardly_right
 from wherelook.study.runs import Run
 from wherelook.types import Progress
 
@@ -97,18 +98,25 @@ def check_sanity(
 
     Raises:
         WherelookError: fewer than two answers rest on the image.
+        HardlyRightError: `only_right`, and hardly any answer is.
     """
     cases: list[tuple[str, Case]] = []
+    asked, wrong, passed_over = 0, 0, ""
     with model.evaluation():
         for sample in samples:
             case = open_case(model, sample.image, sample.question, seed=seed)
-            wrong = bool(sample.references) and case.relevance.answer not in sample.references
-            if case.relevance.status == "ok" and not (only_right and wrong):
+            asked += 1
+            if only_right and exact(case.relevance.answer, sample) is False:
+                wrong += 1
+                check_search(wrong, asked - wrong, case.relevance.answer, sample)
+                passed_over = "; " + hardly_right(wrong, asked, case.relevance.answer, sample)
+                continue
+            if case.relevance.status == "ok":
                 cases.append((sample.id, case))
             if len(cases) == count:
                 break
         if len(cases) < 2:
-            raise WherelookError("fewer than two of the answers rest on the image: nothing to check on")
+            raise WherelookError(f"fewer than two of the answers rest on the image: nothing to check on{passed_over}")
         made = {check.key: check for check in known}
         before: dict[tuple[str, str], Tensor | None] = {}
         for number, stage in enumerate(STAGES):

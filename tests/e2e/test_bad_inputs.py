@@ -46,7 +46,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
      "refuses these 2 images ("),
     ("images-embedded", ("explain", "{good}", "?", "--image", "{good}"), 2,
      "'embedded' was trained on prompts of 1 image(s), not 2: choose a model that takes several"),
-    ("frames-of-a-still", (*EXPLAIN, "--frames", "4"), 2, "has one frame; expected an animated GIF or WebP"),
+    ("frames-of-a-still", (*EXPLAIN, "--frames", "4"), 2, "has one frame; expected an animation (GIF, WebP, PNG,"),
     ("frames-one", (*EXPLAIN, "--frames", "1"), 2, "frames are from 2 to 32; got 1"),
     ("video-without-frames", (*EXPLAIN, "--video"), 2, "--video goes with --frames"),
     ("frames-and-images", (*EXPLAIN, "--frames", "4", "--image", "{good}"), 2, "leave --image out"),
@@ -126,7 +126,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     # ---- the model ----
     ("model-missing", (*EXPLAIN[:3], "--model", "./nowhere"), 2, "no model folder './nowhere'; expected"),
     ("model-no-name", (*EXPLAIN[:3], "--model", ""), 2, "no model folder ''"),
-    ("model-odd-name", (*EXPLAIN[:3], "--model", "a/b/c"), 2, "a hub id 'owner/name', or 'embedded'"),
+    ("model-odd-name", (*EXPLAIN[:3], "--model", "a/b/c"), 2, "a hub id 'owner/name', 'embedded' or 'things'"),
     ("model-not-in-the-zoo", (*EXPLAIN[:3], "--model", "zoo:none"), 2, "no model 'none' in the zoo; valid: embedded"),
     ("model-null-byte", (*EXPLAIN[:3], "--model", "a\0b"), 2, "no model folder"),
     ("model-name-too-long", (*EXPLAIN[:3], "--model", "x" * 5000), 2, "no model folder"),

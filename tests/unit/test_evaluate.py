@@ -18,6 +18,7 @@ from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
 from wherelook.errors import WherelookError
 from wherelook.evaluate import LEND_AHEAD, NO_RUN, evaluate, read_rows
 from wherelook.models import VisionLanguageModel
+from wherelook.study.judges import HardlyRightError
 from wherelook.study.runs import Run, parse_runs, sweep_runs
 
 RUNS = parse_runs("igos+:fast,center")
@@ -162,6 +163,28 @@ def test_a_wrong_answer_has_a_row_and_does_not_count(model, samples):
     ]  # fmt: skip
     (kept,) = evaluate(model, [wrong], [Run("center")], count=1, only_right=False)
     assert (kept["status"], kept["correct"]) == ("ok", False)
+
+
+def test_a_search_for_right_answers_that_finds_hardly_any_ends(model, samples, monkeypatch):
+    monkeypatch.setattr("wherelook.study.judges.WRONG_LIMIT", 2)
+    wrong = itertools.chain(
+        samples[:1], (replace(sample, references=("The moon.",)) for sample in itertools.cycle(samples))
+    )
+    made = []
+    with pytest.raises(HardlyRightError, match=r"^2 of 3 answers are not letter by letter .*, expected 'The moon\.'"):
+        made.extend(evaluate(model, wrong, parse_runs("center"), count=5))
+    assert [row["status"] for row in made] == ["ok", "wrong_answer", "wrong_answer"]
+
+
+def test_no_right_answer_at_all_is_an_error_after_the_rows(model, samples):
+    wrong = [replace(sample, references=("The moon.",)) for sample in samples[:2]]
+    rows = evaluate(model, wrong, parse_runs("center"), count=5)
+    assert [next(rows)["status"], next(rows)["status"]] == ["wrong_answer"] * 2
+    with pytest.raises(HardlyRightError, match=r"^2 of 2 answers .* --wrong explains such answers, too$"):
+        next(rows)
+    done = frozenset((sample.id, NO_RUN) for sample in wrong)
+    with pytest.raises(HardlyRightError, match=r"^2 of 2 answers"):
+        next(evaluate(model, wrong, parse_runs("center"), count=5, done=done))
 
 
 def test_an_answer_that_fails_has_a_row_with_the_error(model, samples):

@@ -27,6 +27,7 @@ from wherelook.sanity import (
     to_rows,
     write_verdicts,
 )
+from wherelook.study.judges import HardlyRightError
 from wherelook.study.runs import parse_runs
 
 
@@ -135,6 +136,13 @@ def test_wrong_answers_are_left_out_on_demand(model):
 
     assert used() == sorted([first.id, others[0].id])
     assert used(only_right=True) == sorted(sample.id for sample in others)
+
+
+def test_a_search_for_right_answers_that_finds_none_ends(model, monkeypatch):
+    monkeypatch.setattr("wherelook.study.judges.WRONG_LIMIT", 3)
+    wrong = (replace(sample, references=("The moon.",)) for sample in read_samples("scenes-tuning"))
+    with pytest.raises(HardlyRightError, match=r"^3 of 3 answers are not letter by letter what the data set expects"):
+        list(check_sanity(model, wrong, parse_runs("center"), count=2, only_right=True))
 
 
 def test_a_verdict():

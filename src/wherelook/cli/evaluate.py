@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,11 @@ from wherelook.cli import options
 from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from wherelook.data.samples import Sample
     from wherelook.models import AnyModel
+    from wherelook.study.rows import Row
     from wherelook.study.runs import Run
     from wherelook.types import Progress
 
@@ -130,23 +132,20 @@ def evaluate(
     _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | grid)
     rows = read_rows(out / ROWS_FILE)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
-    with options.progress_bar() as progress, (out / ROWS_FILE).open("a", encoding="utf-8") as lines:
-        for row in evaluate_rows(
-            loaded,
-            options.announce_samples(loaded, samples, runs),
-            runs,
-            count=n,
-            only_right=not wrong,
-            stability=stability,
-            lend=lend,
-            replay_steps=replay_steps or REPLAY_STEPS,
-            seed=seed,
-            done=frozenset((row["sample"], row["run"]) for row in rows),
-            progress=progress,
-        ):
-            lines.write(json.dumps(row) + "\n")
-            lines.flush()
-            rows.append(row)
+    make = partial(
+        evaluate_rows,
+        loaded,
+        options.announce_samples(loaded, samples, runs),
+        runs,
+        count=n,
+        only_right=not wrong,
+        stability=stability,
+        lend=lend,
+        replay_steps=replay_steps or REPLAY_STEPS,
+        seed=seed,
+        done=frozenset((row["sample"], row["run"]) for row in rows),
+    )
+    failure = _add(rows, make, out / ROWS_FILE)
 
     names = [run.name for run in runs]
     answers = {row["sample"]: row["answer"] for row in rows if row["status"] == "ok"}
@@ -156,7 +155,6 @@ def evaluate(
         found = (sample for sample in read_samples(dataset) if sample.id in answers)
         return itertools.islice(found, min(count, len(answers)))
 
-    failure = None
     try:
         if sanity:
             with options.progress_bar() as progress:
@@ -164,7 +162,7 @@ def evaluate(
                 count = min(sanity, len(answers))
                 _check(loaded, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
     except WherelookError as error:  # of the check alone: the rest is still shown
-        failure = error
+        failure = failure or error
     verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}
     summaries = summary.summarize(rows, names, verdicts)
     page = evaluation.render(
@@ -237,6 +235,21 @@ def _open(
     options.make_folder(out)
     endpoint = EndpointModel(model, **made_with)
     return endpoint, called(endpoint.description)
+
+
+def _add(rows: list[Row], make: Callable[..., Iterable[Row]], path: Path) -> WherelookError | None:
+    """Adds rows to the list and to the file as they are made; returns what ended the search for right answers."""
+    from wherelook.study.judges import HardlyRightError
+
+    with options.progress_bar() as progress, path.open("a", encoding="utf-8") as lines:
+        try:
+            for row in make(progress=progress):
+                lines.write(json.dumps(row) + "\n")
+                lines.flush()
+                rows.append(row)
+        except HardlyRightError as error:
+            return error
+    return None
 
 
 def _check(

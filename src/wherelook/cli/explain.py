@@ -26,7 +26,9 @@ def explain(
     ] = None,
     frames: Annotated[
         int | None,
-        typer.Option("--frames", help="Take so many frames of an animated GIF or WebP as the images of the prompt."),
+        typer.Option(
+            "--frames", help="Take so many frames of an animation (GIF, WebP, PNG, TIFF) as the images of the prompt."
+        ),
     ] = None,
     video: Annotated[
         bool, typer.Option("--video", help="Give the frames to the model's own video input, not as images.")
@@ -62,7 +64,9 @@ def explain(
             "--alpha", help="Nats a word must lose without the image to be relevant; 0.2 if the word itself changes."
         ),
     ] = 1.0,
-    per_token: Annotated[bool, typer.Option("--per-token", help="Also a map for every selected token.")] = False,
+    per_token: Annotated[
+        bool, typer.Option("--per-token", help="Also a map for every selected token that loses 0.2 nats itself.")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a constant of the method. Repeatable."),

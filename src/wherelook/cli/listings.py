@@ -38,7 +38,8 @@ def models(
     if as_json:
         options.print_json(families)
         return
-    print("embedded: a small LLaVA trained on scenes, comes with the package, needs no network; see `wherelook zoo`")
+    print("embedded (coloured shapes), things (animals, foods, vehicles): small LLaVAs that come with the package")
+    print("and know their drawn scenes alone; `wherelook zoo` lists more")
     print("any hub id or folder of an image-text-to-text model; families of the installed Transformers:")
     options.print_table(families)
     print("`wherelook models --verify` measures the families, `wherelook check MODEL` one model of yours.")

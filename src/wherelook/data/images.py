@@ -122,7 +122,7 @@ def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
     def read(image: Image.Image) -> tuple[list[NDArray[np.uint8]], list[float | None], list[int], int]:
         total = getattr(image, "n_frames", 1)
         if total < 2:
-            raise InputError(f"{name} has one frame; expected an animated GIF or WebP")
+            raise InputError(f"{name} has one frame; expected an animation (GIF, WebP, PNG, TIFF)")
         chosen = np.unique(np.rint(np.linspace(0, total - 1, min(count, total))).astype(int)).tolist()
         frames: list[NDArray[np.uint8]] = []
         times: list[float | None] = []

@@ -240,7 +240,10 @@ def _reliance_words(reliance: Mapping[str, Any]) -> dict[str, Any]:
             ("Score", f"{score:.3f} (0: nothing rests on the image, 1: everything)"),
             ("Relevant words", f"{reliance.get('relevant_words', 0)} of {reliance.get('words', 0)}"),
             ("Loss", f"{_number(reliance.get('gap'))} nats without the image, the explained words together"),
-            ("Threshold", f"a relevant word loses at least {_plain(reliance.get('alpha'))} nats"),
+            (
+                "Threshold",
+                f"a relevant word loses more than {_plain(reliance.get('alpha'))} nats, or 0.2 and becomes another",
+            ),
             ("Baseline", str(reliance.get("baseline", NOTHING))),
         ],
     }

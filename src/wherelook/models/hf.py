@@ -30,7 +30,7 @@ from wherelook.models.placement import input_device
 from wherelook.models.prompting import Prompting
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.models.zoo import BUNDLED
+from wherelook.models.zoo import BUNDLED, PREFIX
 from wherelook.types import Cost, Size
 
 GEOMETRIES_KEPT = 8
@@ -137,7 +137,7 @@ class VisionLanguageModel:
             trust_remote_code=trust_remote_code,
             quantize=quantize,
         )
-        if name in BUNDLED:  # their scenes come one at a time
+        if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
             options.setdefault("most_images", 1)
         return cls(model, processor, identifier=name, revision=revision, **options)
 

@@ -239,7 +239,7 @@ def locate(name: str) -> str:
         )
     if not HUB_ID.fullmatch(name):
         raise InputError(
-            f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', or 'embedded'; "
+            f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', 'embedded' or 'things'; "
             "`wherelook zoo` lists more"
         )
     return name

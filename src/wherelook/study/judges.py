@@ -8,7 +8,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from wherelook.data.samples import Sample
-from wherelook.errors import unknown_name
+from wherelook.errors import WherelookError, unknown_name
 from wherelook.study.consensus import soft_accuracy
 
 Judge = Callable[[str, Sample], bool | None]
@@ -31,6 +31,36 @@ _LETTER = re.compile(
 
 _ANNOUNCED = re.compile(r"\b[Aa]nswer(?: is|:) *(?:[Oo]ption )?\(?(?P<letter>[A-Z])(?=[).:,]|\W*$)")
 """A letter that some sentence of the answer calls the answer."""
+
+
+WRONG_LIMIT = 50
+"""Where only right answers are wanted the search for them ends after so many wrong ones for each right one."""
+
+
+class HardlyRightError(WherelookError):
+    """Right answers were asked for, and there are hardly any."""
+
+
+def check_search(wrong: int, right: int, answer: str, sample: Sample) -> None:
+    """Ends a search for right answers that finds hardly any.
+
+    Raises:
+        HardlyRightError: so many were wrong; the last of them is the example.
+    """
+    if wrong >= WRONG_LIMIT * max(right, 1):
+        raise HardlyRightError(hardly_right(wrong, wrong + right, answer, sample))
+
+
+def hardly_right(wrong: int, asked: int, answer: str = "", sample: Sample | None = None) -> str:
+    """What to tell where wrong answers were passed over; with one of them as an example."""
+    example = ""
+    if sample is not None:
+        expected = " or ".join(repr(reference[:80]) for reference in sample.references[:2])
+        example = f" (for example {answer.strip()[:80]!r}, expected {expected})"
+    return (
+        f"{wrong} of {asked} answers are not letter by letter what the data set expects{example} and were passed over: "
+        "--wrong explains such answers, too"
+    )
 
 
 def exact(answer: str, sample: Sample) -> bool | None:

@@ -436,7 +436,7 @@ def test_a_short_animation_gives_all_its_frames(tmp_path):
 def test_frames_that_cannot_be_had_are_refused(tmp_path):
     still = tmp_path / "still.png"
     Image.new("RGB", (4, 4)).save(still)
-    with pytest.raises(InputError, match=r"still\.png' has one frame; expected an animated GIF or WebP"):
+    with pytest.raises(InputError, match=r"still\.png' has one frame; expected an animation \(GIF, WebP, PNG, TIFF\)"):
         load_frames(still, 4)
     for count in (0, 1, 33):
         with pytest.raises(InputError, match=f"^frames are from 2 to 32; got {count}$"):

@@ -43,7 +43,7 @@ def test_locate(folder, tmp_path, monkeypatch):
     ["", " ", ".hidden/x", "/x/y", "../no/such", "a/b/c", "a", "a b/c", "a\0/b", "a/\u00fc", "-a/b", "b" * 5000],
 )
 def test_names_that_are_neither_folder_nor_hub_id(name):
-    with pytest.raises(InputError, match="expected a folder, a hub id 'owner/name', or 'embedded'"):
+    with pytest.raises(InputError, match="expected a folder, a hub id 'owner/name', 'embedded' or 'things'"):
         locate(name)
 
 
