@@ -92,7 +92,7 @@ def render(explanation: Explanation) -> str:
             legend=shading.legend(),
             ramp=picture.COLOR_ANCHORS,
             opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
-            reliance=_reliance_words(explanation.reliance),
+            reliance=_reliance(explanation),
             charts=chart.charts(explanation.curves, explanation.metrics),
             metrics=_metrics(explanation),
             facts=_facts(explanation),
@@ -226,15 +226,20 @@ def _headline(explanation: Explanation) -> str:
     return FALLBACK_HEADLINE if explanation.method.get("fallback") else HEADLINES[explanation.status]
 
 
-def _reliance_words(reliance: Mapping[str, Any]) -> dict[str, Any]:
+def _reliance(explanation: Explanation) -> dict[str, Any]:
+    reliance = explanation.reliance
     score = float(reliance.get("score") or 0.0)
     # The bounds are 0.2, 1 and 3 nats: a word that hardly changes, the threshold, and twenty times less likely.
     words = ("hardly", "slightly", "clearly", "strongly")[bisect.bisect_right((0.181, 0.632, 0.95), score)]
+    rests = "hardly rests" if words == "hardly" else f"rests {words}"
+    verdict = f"The answer as a whole {rests} on the image."  # whichever words were chosen
+    if explanation.status == "not_visual":
+        verdict = "No word of the answer rests on the image."
     strongest = reliance.get("strongest_word")
     share = "under 1 %" if 0 < score < 0.01 else "over 99 %" if 0.99 < score < 1 else f"{100 * score:.0f} %"
     return {
         "score": score,
-        "words": words,
+        "verdict": verdict,
         "sentence": f"“{strongest}” owes {share} of its likelihood to the image." if strongest else "",
         "figures": [
             ("Score", f"{score:.3f} (0: nothing rests on the image, 1: everything)"),

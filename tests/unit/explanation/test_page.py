@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -209,10 +210,23 @@ def test_without_token_maps_there_is_nothing_to_choose(make_explanation):
 
 @pytest.mark.parametrize(
     ("score", "words"),
-    [(0.0, "hardly"), (0.17, "hardly"), (0.5, "slightly"), (0.7, "clearly"), (1.0, "strongly")],
+    [
+        (0.0, "hardly rests"),
+        (0.17, "hardly rests"),
+        (0.5, "rests slightly"),
+        (0.7, "rests clearly"),
+        (1.0, "rests strongly"),
+    ],
 )
-def test_reliance_in_words(score, words):
-    assert page._reliance_words({"score": score})["words"] == words
+def test_reliance_in_words(make_explanation, score, words):
+    def text(status: str) -> str:
+        explanation = make_explanation(status=status)
+        return Page(replace(explanation, reliance=explanation.reliance | {"score": score}).to_html()).text()
+
+    for status in ("ok", "weak_gap"):  # of the whole answer, whichever words were chosen
+        assert f"The answer as a whole {words} on the image." in text(status)
+    assert "The answer as a whole" not in text("not_visual")
+    assert "No word of the answer rests on the image." in text("not_visual")
 
 
 def test_page_without_metrics_or_curves(make_explanation):
