@@ -204,6 +204,11 @@ def _image_line(part: ImagePart) -> str:
 
 def print_explanation(explanation: Explanation, folder: Path) -> None:
     """What a person wants to know first."""
+    from wherelook.models.zoo import BUNDLED, PREFIX
+
+    name = str(explanation.model["id"])
+    drawn = name in BUNDLED or name.startswith(PREFIX)
+    typer.echo(f"model      {name}{' (small, trained on drawn scenes: it knows nothing else)' if drawn else ''}")
     words: dict[int | None, str] = {}
     for token in explanation.tokens:
         if token.selected:
