@@ -72,6 +72,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("run-judge", ("run", "scenes", "--out", "r", "--judge", "jury"), 2, "unknown judge 'jury'; valid: auto, exact"),
     ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: open"),
     ("run-method", ("run", "scenes", "--out", "r", "--method", "x"), 2, "unknown method 'x'"),
+    ("run-endless", ("run", "scenes", "--out", "r"), 2, "has no end: say how many samples with --limit"),
     ("run-file", ("run", "scenes", "--out", "{good}"), 2, "is a file; expected a folder"),
     # ---- judging a run ----
     ("judge-by-nobody", ("judge", "r"), 2, "expected either --model with the address of an endpoint, or --verdicts"),

@@ -19,6 +19,7 @@ from wherelook.errors import InputError, unknown_name
 if TYPE_CHECKING:
     import pyarrow
 
+    from wherelook.data.samples import Sample
     from wherelook.study.execute import Tally
 
 DEFAULT_METHOD = "igos+:fast"
@@ -106,7 +107,6 @@ def run(
     """
     from functools import partial
 
-    from wherelook.data.samples import read_samples
     from wherelook.explain import versions
     from wherelook.models import EndpointModel
     from wherelook.study.execute import ENGINES, execute
@@ -151,8 +151,7 @@ def run(
         made_with = options.endpoint_options(model_name=model_name, concurrency=share, timeout=timeout, **local)
     else:
         made_with = options.model_options(batch_size=batch_size, **local)
-    samples = read_samples(dataset)
-    options.make_folder(out)
+    samples = _open_samples(dataset, limit, out)
     name = model
     if elsewhere:
         endpoint = EndpointModel(model, **made_with | {"concurrency": concurrency})
@@ -180,6 +179,17 @@ def run(
     else:
         options.print_table(summary)
         typer.echo(f"{tally.done} samples, {tally.now} of them now, in {out}")
+
+
+def _open_samples(dataset: str, limit: int | None, out: Path) -> Iterator[Sample]:
+    """The samples, and a folder to write to; what is wrong with either is found before a model is loaded."""
+    from wherelook.data.samples import DRAWN, read_samples
+
+    samples = read_samples(dataset)
+    options.make_folder(out)
+    if limit is None and dataset in DRAWN:
+        raise InputError(f"{dataset!r} is drawn as needed and has no end: say how many samples with --limit")
+    return samples
 
 
 def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
