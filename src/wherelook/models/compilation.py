@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import nn
@@ -44,11 +45,18 @@ def compiled(layers: Mapping[nn.Module, Forward]) -> Iterator[None]:
     Raises:
         WherelookError: a layer cannot be compiled, or there is no compiler for this device.
     """
+    if not layers:  # nothing of the compiler is imported then, whatever goes wrong inside
+        yield
+        return
     with contextlib.ExitStack() as stack:
         for layer, forward in layers.items():
-            stack.enter_context(replacing_forward(layer, lambda _, other=forward: other))  # type: ignore[misc]
+            stack.enter_context(replacing_forward(layer, partial(_instead, forward)))
         try:
             yield
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = " ".join(str(error).partition("Set TORCHDYNAMO_VERBOSE")[0].split())[:200]  # how to see its trace
             raise WherelookError(f"torch.compile failed: {reason}; leave it out (--compile)") from error
+
+
+def _instead(other: Forward, _: Forward) -> Forward:
+    return other
