@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,11 +25,12 @@ from wherelook.data.images import ImageSource, LoadedImage, load_images
 from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
 from wherelook.explanation.record import Curve
-from wherelook.metrics import ImageShare, energy, image_shares, pointing, replay, roc_area, top_area
+from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
-from wherelook.models import AnyModel, AnyScore, EndpointModel, VisionLanguageModel
+from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.remembering import ScoreMemory
 from wherelook.request import check_request
+from wherelook.scores import doubts, localize, replay_both
 from wherelook.several import focus_of, image_parts
 from wherelook.sheet import widths_of
 from wherelook.tokens import ALPHA, FLIP_FLOOR
@@ -42,8 +42,6 @@ FALLBACK, FALLBACK_AREA = "occlusion", 0.125
 """What makes a map where the score gap is too small, and the share of the area whose loss must tell."""
 
 NO_REGION = "the optimiser found no region whose removal changes the answer: try --preset best or --baseline mean"
-
-REPLAY_FIGURES = ("deletion", "insertion", "deletion_normalized", "insertion_normalized")
 
 
 class Explainer:
@@ -261,7 +259,7 @@ def explain_case(
                 token_maps = (TokenMap(case.selected[0], _array(saliency)),)
             token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
             if steps:
-                curves, metrics = _replay(case, score, saliency, steps)
+                curves, metrics = replay_both(case, score, saliency, steps)
             if truth is not None:
                 metrics |= localize(saliency, truth)
         else:
@@ -307,7 +305,7 @@ def explain_case(
         pixels=case.image.pixels,
         curves=curves,
         token_maps=token_maps,
-        notes=case.notes + (() if attribution is None else attribution.notes) + _doubts(metrics, preset),
+        notes=case.notes + (() if attribution is None else attribution.notes) + doubts(metrics, preset),
         images=image_parts(case.images, saliency, shares),
     )
 
@@ -333,51 +331,10 @@ def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribu
     return attribution, replace(relevance, reason=reason)
 
 
-def _replay(
-    case: Case, score: AnyScore, saliency: Tensor, steps: int
-) -> tuple[tuple[Curve, ...], dict[str, float | None]]:
-    """Deletion and insertion with the optimiser's baseline, then with one it never saw."""
-    curves: list[Curve] = []
-    metrics: dict[str, float | None] = {}
-    seen, unseen = case.baseline, case.unseen_baseline
-    for name, suffix, replayed in ((seen, "", score), (unseen, "_unseen", case.against(score, unseen))):
-        result = replay(replayed, saliency, steps=steps)
-        points = (result.fractions, result.deletion_curve, result.insertion_curve)
-        curves.append(Curve(name, suffix == "", *(tuple(values.tolist()) for values in points)))
-        metrics |= {f"{figure}{suffix}": getattr(result, figure) for figure in REPLAY_FIGURES}
-    return tuple(curves), metrics
-
-
-def _doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]:
-    """A warning where the map's own replay speaks against it.
-
-    The deletion of a map is the insertion of its reverse, and the other way round.
-    """
-    deletion, insertion = metrics.get("deletion"), metrics.get("insertion")
-    if deletion is None or insertion is None or insertion > deletion:
-        return ()
-    advice = "another method" if preset == "best" else "the preset 'best', or another method"
-    return (
-        f"do not trust this map: its reverse would do as well or better (deletion {deletion:.3f} is not below "
-        f"insertion {insertion:.3f}); try {advice}",
-    )
-
-
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     packages = ("wherelook", "torch", "transformers", "pillow", "numpy")
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
-
-
-def localize(
-    saliency: Float[Tensor, "rows columns"], truth: Bool[np.ndarray, "height width"]
-) -> dict[str, float | None]:
-    """The localisation metrics of a map against a ground-truth mask of the image's size."""
-    return {
-        "pointing": pointing(saliency, truth),
-        "energy": energy(saliency, truth),
-        "roc_area": roc_area(saliency, truth),
-    }
 
 
 def _check_method(model: AnyModel, method: str) -> None:
