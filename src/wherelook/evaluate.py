@@ -18,6 +18,7 @@ from wherelook.case import Case, open_case
 from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
 from wherelook.errors import UnavailableError, WherelookError
+from wherelook.lines import whole_lines
 from wherelook.models import AnyModel
 from wherelook.study.judges import HardlyRightError, check_search, exact, hardly_right
 from wherelook.study.measures import stability_measures
@@ -165,14 +166,8 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         WherelookError: another line is broken.
     """
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
     rows = []
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(whole_lines(path), start=1):
         try:
             rows.append(json.loads(line))
         except ValueError as error:

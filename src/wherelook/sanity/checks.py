@@ -8,13 +8,10 @@ are compared by Spearman's rank correlation over 28 x 28 cells.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +24,7 @@ from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
 from wherelook.errors import InputError, WherelookError
 from wherelook.metrics import rank_correlation
-from wherelook.models import AnyModel, VisionLanguageModel
+from wherelook.models import VisionLanguageModel
 from wherelook.stats import bootstrap_interval
 from wherelook.study.judges import check_search, exact, hardly_right
 from wherelook.study.runs import Run
@@ -40,10 +37,6 @@ CONTROL = "other seed"
 
 STAGES = (CONTROL, *WEIGHT_STAGES, *INPUT_STAGES)
 GRAY = 127
-
-VERDICTS_FILE = "sanity.json"
-CHECKS_FILE = "sanity-checks.jsonl"
-ROW_KEYS = {"method", "verdict", "answers", "asked", "settings"}
 
 LIMIT = 0.3
 """A mean correlation above this after all weights were shuffled is a failure."""
@@ -130,7 +123,7 @@ def check_sanity(
                 name, case = cases[index]
                 if (name, run.name) not in before:
                     before[name, run.name] = _map(case, case.selected, run, seed)
-            with shuffled_weights(model.model, stage, seed=seed) if shuffled else contextlib.nullcontext():
+            with shuffled_weights(model.model, stage, seed=seed) if shuffled and missing else contextlib.nullcontext():
                 for index, of_case in groupby(missing, key=itemgetter(0)):
                     name, case = cases[index]
                     # The next answer's sample lends its image and its question.
@@ -216,160 +209,6 @@ def to_rows(checks: Sequence[Check], runs: Sequence[Run], *, asked: int) -> list
         rows.append(
             {"method": run.name, "verdict": verdict, "answers": answers, "asked": asked, "settings": settings} | stages
         )
-    return rows
-
-
-def conditions(
-    model: AnyModel,
-    name: str,
-    dataset: str,
-    *,
-    wrong: bool = False,
-    lend: bool = False,
-    prompt_template: str | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """What a file of verdicts is about: all that changes a verdict but the settings of its method.
-
-    Args:
-        model: who answered; its revision, the type of its weights and their quantisation matter.
-        name: of the model, as it was asked for.
-        dataset: name of the data set.
-        wrong, lend: whether wrong answers are explained too, and whether images are lent, see `wherelook.evaluate`.
-        prompt_template: of the model, where one was given.
-        seed: of everything random.
-    """
-    quantization = model.description["quantization"]
-    kept = {} if quantization is None else {"quantization": quantization}  # older files have none
-    return {
-        "model": name,
-        "revision": model.description["revision"],
-        "dtype": model.description["dtype"],
-        "prompt_template": prompt_template,
-        "dataset": dataset,
-        "wrong": wrong,
-        "lend": lend,
-        "seed": seed,
-        **kept,
-    }
-
-
-def read_checks(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> list[Check]:
-    """The checks that `make_checks` wrote to a file, of those runs whose settings are the same.
-
-    A last line that an interruption cut off is left out.
-
-    Args:
-        path: of the file; there need be none.
-        about: see `conditions`.
-        runs: whose checks are wanted.
-
-    Raises:
-        InputError: the file is about something else, or broken.
-    """
-    if not path.is_file():
-        return []
-    settings = {run.name: asdict(run.settings) for run in runs}
-    checks = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
-            continue
-        try:
-            record = json.loads(line)
-            check, same = Check(**record["check"]), record["about"] == dict(about)
-            wanted = settings.get(check.run) == record["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{str(path)!r} is broken: remove it, and the checks are made again") from error
-        if not same:
-            raise InputError(f"{path.parent} holds sanity checks of something else ({path.name}): name a new folder")
-        if wanted:
-            checks.append(check)
-    return checks
-
-
-def make_checks(
-    path: Path | None,
-    about: Mapping[str, Any],
-    runs: Sequence[Run],
-    check: Callable[[Sequence[Check]], Iterable[Check]],
-) -> list[Check]:
-    """All checks; those that the file has are not made again, and each new one is written before the next is made.
-
-    Args:
-        path: of the file; None keeps nothing.
-        about: see `conditions`.
-        runs: what is checked.
-        check: (checks known) -> all checks; see `check_sanity`.
-
-    Raises:
-        InputError: see `read_checks`.
-    """
-    if path is None:
-        return list(check(()))
-    known = read_checks(path, about, runs)
-    settings = {run.name: asdict(run.settings) for run in runs}
-    _remove_cut_line(path)
-    checks = []
-    with path.open("a", encoding="utf-8") as lines:
-        for made in check(known):
-            checks.append(made)
-            if made not in known:
-                record = {"check": asdict(made), "settings": settings[made.run], "about": dict(about)}
-                lines.write(json.dumps(record) + "\n")
-                lines.flush()
-    return checks
-
-
-def _remove_cut_line(path: Path) -> None:
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-
-
-def read_verdicts(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Rows of `to_rows` by the run's name, as `write_verdicts` wrote them, of those runs whose settings are the same.
-
-    Args:
-        path: of the file; there need be none.
-        about: see `conditions`.
-        runs: whose verdicts are wanted.
-
-    Raises:
-        InputError: the file is about something else, or broken.
-    """
-    rows = _read_rows(path, about)
-    return {run.name: rows[run.name] for run in runs if rows.get(run.name, {}).get("settings") == asdict(run.settings)}
-
-
-def write_verdicts(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Adds rows of `to_rows` to the file, in place of earlier ones of the same runs.
-
-    An earlier one with the same settings stays if more answers were asked for. See `read_verdicts` for the errors.
-    """
-    kept = _read_rows(path, about)
-    for row in rows:
-        before = kept.get(row["method"])
-        if before is None or before["settings"] != row["settings"] or before["asked"] <= row["asked"]:
-            kept[row["method"]] = dict(row)
-    text = json.dumps({"about": dict(about), "methods": list(kept.values())}, indent=2, allow_nan=False) + "\n"
-    whole = path.with_name(f"{path.name}.new")  # an interruption leaves the old file or the new one, never half of one
-    whole.write_text(text, encoding="utf-8")
-    os.replace(whole, path)
-
-
-def _read_rows(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        same = dict(record["about"]) == dict(about)
-        rows = {row["method"]: row for row in record["methods"]} if same else {}
-        if not all(row.keys() >= ROW_KEYS and isinstance(row["asked"], int) for row in rows.values()):
-            raise KeyError
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{str(path)!r} is broken: remove it, and the checks are made again") from error
-    if not same:
-        raise InputError(f"{path.parent} holds sanity checks of something else ({path.name}): name a new folder")
     return rows
 
 
