@@ -9,7 +9,7 @@ import gc
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ from wherelook.data.samples import DATASETS, Sample
 from wherelook.errors import WherelookError
 from wherelook.study.engine import Finished, Task
 from wherelook.study.folder import read_run
-from wherelook.study.judges import JUDGES, judge_for
+from wherelook.study.judges import judge_answer
 from wherelook.study.rows import evidence_row, image_row, run_row, sample_row
 from wherelook.study.worker import Procedure
 
@@ -309,8 +309,7 @@ class StandIn:
             row |= image_row(sample) | evidence_row(sample) | {"answer": f"image {number_of(sample)}"}
         except WherelookError as error:
             return Finished(task.position, [row | {"status": "error", "error": str(error)}])
-        judge = judge_for(self.procedure.judge, sample, self.procedure.prompt)
-        row |= {"judge": judge, "correct": JUDGES[judge](row["answer"], sample)}
+        row |= asdict(judge_answer(row["answer"], sample, judge=self.procedure.judge, style=self.procedure.prompt))
         return Finished(task.position, [row | {"status": "not_visual", "reason": "a stand-in"}])
 
     def give_up(self, task: Task, error: str) -> Finished:

@@ -40,6 +40,8 @@ class Sample:
         attention: maps of where people looked, one for each person.
         flags: what is known to be wrong with the sample: `WRONG_LABEL`, `UNREAD_CHOICES`, `REPEATED_CHOICE`.
         paraphrase: the same question in other words, where there are any.
+        judge: the rule by which the dataset's authors judge an answer, a name in `wherelook.study.judges.JUDGES`; None
+            where the sample's references and options tell which one fits.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Sample:
     attention: tuple[ImageSource, ...] = ()
     flags: tuple[str, ...] = ()
     paraphrase: str | None = None
+    judge: str | None = None
 
     @property
     def reference(self) -> str | None:

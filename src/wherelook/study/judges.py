@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
@@ -13,6 +14,20 @@ from wherelook.study.consensus import soft_accuracy
 
 Judge = Callable[[str, Sample], bool | None]
 """(answer, sample) to whether it is right; None where the sample does not tell, or the rule is not for it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule says of an answer.
+
+    Attributes:
+        judge: the rule's name in `JUDGES`.
+        correct: whether the answer is right; None where the rule cannot tell.
+    """
+
+    judge: str
+    correct: bool | None
+
 
 ARTICLES = frozenset(("a", "an", "the"))
 
@@ -91,13 +106,20 @@ def yes_or_no(answer: str, sample: Sample) -> bool | None:
     return words(answer)[:1] == expected if expected in (["yes"], ["no"]) else None
 
 
+def no_rule(answer: str, sample: Sample) -> bool | None:
+    """No verdict: nothing short of a reader can tell, as with LLaVA-Bench's references of a paragraph."""
+    return None
+
+
 JUDGES: Mapping[str, Judge] = {
     "exact": exact,
     "normalised": normalised,
     "option-letter": option_letter,
     "yes-no": yes_or_no,
     "consensus": consensus,
+    "none": no_rule,
 }
+"""By the name that `--judge`, `Sample.judge` and the records use."""
 
 AUTOMATIC = "auto"
 """The name for the judge that fits the sample: see `judge_for`."""
@@ -107,18 +129,33 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
     """The name of the judge of a sample.
 
     Args:
-        name: of a judge, or "auto": option-letter where options are shown, yes-no where the reference begins with yes
-            or no, consensus where ten people answered, else normalised.
+        name: of a judge, or "auto": the one that the sample names; else option-letter where options are shown, yes-no
+            where the reference begins with yes or no, consensus where ten people answered, else normalised.
         sample: what was asked.
         style: how, see `wherelook.data.samples.PROMPT_STYLES`.
     """
     if name != AUTOMATIC:
         return name
+    if sample.judge is not None and (sample.judge != "option-letter" or style == "choices"):
+        return sample.judge
     if style == "choices" and sample.choices:
         return "option-letter"
     if yes_or_no("", sample) is not None:
         return "yes-no"
     return "normalised" if consensus("", sample) is None else "consensus"
+
+
+def judge_answer(answer: str, sample: Sample, *, judge: str = AUTOMATIC, style: str = "open") -> Verdict:
+    """Whether an answer is right, and by which rule: the one way in which every command judges.
+
+    Args:
+        answer: the answer alone, without a model's thought.
+        sample: what was asked.
+        judge: a name of `JUDGES`, or "auto": see `judge_for`.
+        style: how it was asked, see `wherelook.data.samples.PROMPT_STYLES`.
+    """
+    name = judge_for(judge, sample, style)
+    return Verdict(name, JUDGES[name](answer, sample))
 
 
 def check_judge(name: str) -> None:

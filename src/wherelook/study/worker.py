@@ -18,7 +18,7 @@ from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
 from wherelook.study.consensus import soft_accuracy
 from wherelook.study.engine import Finished, Task
-from wherelook.study.judges import AUTOMATIC, JUDGES, check_judge, judge_for
+from wherelook.study.judges import AUTOMATIC, check_judge, judge_answer
 from wherelook.study.rows import (
     Row,
     case_of,
@@ -150,15 +150,14 @@ class ModelWorker:
         )
 
     def _judged(self, case: Case, sample: Sample) -> Row:
-        name = judge_for(self.procedure.judge, sample, self.procedure.prompt)
-        answer = case.relevance.answer
-        row: Row = {"judge": name, "correct": JUDGES[name](answer, sample)}
+        answer, options = case.relevance.answer, {"judge": self.procedure.judge, "style": self.procedure.prompt}
+        row: Row = asdict(judge_answer(answer, sample, **options))
         row["soft_accuracy"] = soft_accuracy(answer, sample.references)
         if self.procedure.blind:
             prompt = self.model.encode(baseline_picture(case.image, BLIND, self.procedure.seed), case.question)
             ids = self.model.generate(prompt, max_new_tokens=self.procedure.max_new_tokens)
             row["blind_answer"] = self.model.decode(ids).strip()
-            row["blind_correct"] = JUDGES[name](row["blind_answer"], sample)
+            row["blind_correct"] = judge_answer(row["blind_answer"], sample, **options).correct
         return row
 
     def _explained(self, case: Case, run: Run, sample: Sample) -> Row:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
 from wherelook.errors import InputError
-from wherelook.study.judges import JUDGES, check_judge, chosen_option, group_verdicts, judge_for
+from wherelook.study.judges import JUDGES, Verdict, check_judge, chosen_option, group_verdicts, judge_answer, judge_for
 
 
 def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:
@@ -101,9 +103,18 @@ def test_the_judge_that_fits_a_question():
     assert judge_for("auto", sample(*["no"] * 10), "open") == "yes-no"
 
 
+def test_a_sample_names_the_judge_of_its_authors():
+    paragraph = replace(sample("A red car stands before a house."), judge="none")
+    assert judge_answer("A red car stands before a house.", paragraph) == Verdict("none", None)
+    assert judge_answer("A red car stands before a house.", paragraph, judge="exact") == Verdict("exact", True)
+    letters = replace(sample("a cat", choices=("a dog", "a cat")), judge="option-letter")
+    assert judge_answer("B", letters, style="choices") == Verdict("option-letter", True)
+    assert judge_answer("a cat", letters, style="open") == Verdict("normalised", True)  # no letters were shown
+
+
 def test_a_judge_that_does_not_exist():
     check_judge("auto")
-    with pytest.raises(InputError, match=r"unknown judge 'jury'; valid: auto, exact, .*, yes-no, consensus"):
+    with pytest.raises(InputError, match=r"unknown judge 'jury'; valid: auto, exact, .*, yes-no, consensus, none"):
         check_judge("jury")
 
 

@@ -34,4 +34,5 @@ def read(path: str) -> Iterator[Sample]:
                 question=row.required("text"),
                 references=(answers[number],) if number in answers else (),
                 kind=row.text("category") or "",
+                judge="none",  # a paragraph: the authors have a model compare the two
             )
