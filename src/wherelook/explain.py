@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wherelook.address import is_address
-from wherelook.attribution import METHODS, check_forward_only, make_settings
+from wherelook.attribution import METHODS, Method, check_forward_only, find_method, make_settings, method_name
 from wherelook.case import Case, Meter, Relevance, add_costs, open_case
+from wherelook.config import ExplainConfig, MethodLike
 from wherelook.data.images import ImageSource, LoadedImage, load_images
 from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
@@ -29,7 +30,6 @@ from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.remembering import ScoreMemory
-from wherelook.request import check_request
 from wherelook.scores import doubts, localize, replay_both
 from wherelook.several import focus_of, image_parts
 from wherelook.sheet import widths_of
@@ -91,14 +91,14 @@ class Explainer:
         question: str,
         *,
         answer: str | None = None,
-        method: str = "igos+",
+        method: MethodLike = "igos+",
         preset: str = "best",
-        tokens: str = "auto",
-        baseline: str = "auto",
+        tokens: str | list[str] | tuple[str, ...] = "auto",
+        baseline: str | ImageSource = "auto",
         baseline_image: ImageSource | None = None,
         alpha: float = ALPHA,
         per_token: bool = False,
-        truth: NDArray[np.bool_] | None = None,
+        truth: NDArray[np.bool_] | Tensor | None = None,
         settings: Mapping[str, str | float] | None = None,
         replay_steps: int | None = None,
         max_new_tokens: int = 64,
@@ -112,12 +112,14 @@ class Explainer:
                 this order before the question (see `Explanation.images`).
             question: what to ask.
             answer: the text to explain; None lets the model answer greedily.
-            method: one of `wherelook methods`.
+            method: one of `wherelook methods`, or a function method(score, image, settings, *, seed, progress) that
+                returns a map (rows, columns) of numbers from 0 up; see `wherelook.attribution.own`.
             preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly).
-            tokens: "auto" explains the words that rest on the image, "all" every word, else the words named.
+            tokens: "auto" explains the words that rest on the image, "all" every word, else the words named, as text
+                or as a list.
             baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "image" for
-                `baseline_image`; "auto" blurs, and takes the mean colour or a stronger blur if no word depends on what
-                the blur removes.
+                `baseline_image`, or that image itself (but no text: that names a baseline); "auto" blurs, and takes the
+                mean colour or a stronger blur if no word depends on what the blur removes.
             baseline_image: another image, as `image`, whose parts replace removed ones; it is resized. With the
                 baseline "auto" it is taken only where no other shows a relevant word. It may hold the answer too.
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
@@ -139,43 +141,39 @@ class Explainer:
                 takes in a prompt.
             WherelookError: the model failed: logits that are not finite, or memory that does not suffice.
         """
-        chosen = make_settings(method, preset, settings)
-        _check_method(self.model, method)
-        check_request(
+        config = ExplainConfig(
             question,
             answer=answer,
+            method=method,
+            preset=preset,
+            tokens=tokens,
             baseline=baseline,
+            baseline_image=baseline_image,
             alpha=alpha,
-            max_new_tokens=max_new_tokens,
+            per_token=per_token,
+            truth=truth,
+            settings=settings,
             replay_steps=replay_steps,
-            baseline_image=baseline_image is not None,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            progress=progress,
         )
+        _check_method(self.model, config.method)
         loaded = load_images(image)
-        _check_truth(truth, loaded)
+        _check_truth(config.mask, loaded)
         with self.model.evaluation():
-            case = open_case(
-                self.model,
-                loaded,
-                question,
-                answer=answer,
-                tokens=tokens,
-                baseline=baseline,
-                baseline_image=baseline_image,
-                alpha=alpha,
-                max_new_tokens=max_new_tokens,
-                seed=seed,
-            )
+            case = open_case(self.model, loaded, config.question, **config.asking())
             return explain_case(
                 case,
-                method=method,
-                preset=preset,
-                settings=chosen,
-                overrides=settings,
-                per_token=per_token,
-                truth=truth,
-                replay_steps=replay_steps,
-                seed=seed,
-                progress=progress,
+                method=config.method,
+                preset=config.preset,
+                settings=config.chosen_settings,
+                overrides=config.settings,
+                per_token=config.per_token,
+                truth=config.mask,
+                replay_steps=config.replay_steps,
+                seed=config.seed,
+                progress=config.progress,
             )
 
     def relevance(
@@ -184,8 +182,8 @@ class Explainer:
         question: str,
         *,
         answer: str | None = None,
-        tokens: str = "auto",
-        baseline: str = "auto",
+        tokens: str | list[str] | tuple[str, ...] = "auto",
+        baseline: str | ImageSource = "auto",
         baseline_image: ImageSource | None = None,
         alpha: float = ALPHA,
         max_new_tokens: int = 64,
@@ -197,25 +195,25 @@ class Explainer:
         that is tried because the blur shows no relevant word, five at most, and a second answer where none shows one.
         Arguments and errors are those of `explain`.
         """
+        config = ExplainConfig(
+            question,
+            answer=answer,
+            tokens=tokens,
+            baseline=baseline,
+            baseline_image=baseline_image,
+            alpha=alpha,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+        )
+        loaded = load_images(image)
         with self.model.evaluation():
-            return open_case(
-                self.model,
-                image,
-                question,
-                answer=answer,
-                tokens=tokens,
-                baseline=baseline,
-                baseline_image=baseline_image,
-                alpha=alpha,
-                max_new_tokens=max_new_tokens,
-                seed=seed,
-            ).relevance
+            return open_case(self.model, loaded, config.question, **config.asking()).relevance
 
 
 def explain_case(
     case: Case,
     *,
-    method: str = "igos+",
+    method: MethodLike = "igos+",
     preset: str = "best",
     settings: Any = None,
     overrides: Mapping[str, str | float] | None = None,
@@ -236,7 +234,8 @@ def explain_case(
     _check_method(case.model, method)
     steps = REPLAY_STEPS[preset] if replay_steps is None else replay_steps
     meter = Meter(case.model)
-    run = partial(METHODS[method].run, settings=chosen, seed=seed)
+    attributing = find_method(method)
+    run = partial(attributing.run, settings=chosen, seed=seed)
     relevance = case.relevance
     attribution, focus = None, None
     shares: tuple[ImageShare, ...] = ()
@@ -248,7 +247,7 @@ def explain_case(
     if relevance.status == "ok":
         score = case.selected_score()
         mapped = _mapped_tokens(case) if per_token else []
-        memory = ScoreMemory(score, together=mapped if METHODS[method].fixed_masks else ())
+        memory = ScoreMemory(score, together=mapped if attributing.fixed_masks else ())
         attribution = run(memory.select(case.selected) if mapped else score, case.guide, progress=progress)
         map_cost = meter.read()
         saliency = attribution.saliency
@@ -283,10 +282,11 @@ def explain_case(
         tokens=relevance.tokens,
         reliance=asdict(relevance.reliance) | {"blind_answer": relevance.blind_answer},
         method={
-            "name": method,
+            "name": method_name(method),
+            **_own_function(method),
             "fallback": fallback,
             "preset": preset,
-            "parameters": asdict(chosen),
+            "parameters": dict(chosen) if isinstance(chosen, Mapping) else asdict(chosen),
             "overrides": dict(overrides or {}),
             "tokens": case.tokens,
             "answer_given": case.answer_given,
@@ -337,7 +337,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
-def _check_method(model: AnyModel, method: str) -> None:
+def _own_function(method: MethodLike) -> dict[str, str]:
+    """Where a method that is the user's own function comes from; a record tells it beside its name."""
+    if isinstance(method, str | Method):
+        return {}
+    return {"function": f"{getattr(method, '__module__', '')}.{getattr(method, '__qualname__', type(method).__name__)}"}
+
+
+def _check_method(model: AnyModel, method: MethodLike) -> None:
     if isinstance(model, EndpointModel):
         check_forward_only(method)
 

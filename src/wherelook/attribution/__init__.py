@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
 from wherelook.attribution import controls, gradients, greedy, igos, internal, line_search, occlusion, rise
+from wherelook.attribution.own import own_method
+from wherelook.attribution.registry import Method
 from wherelook.errors import InputError, unknown_name
-from wherelook.types import Attribution, Passes, Size
 
-__all__ = ["METHODS", "Method", "check_forward_only", "make_settings"]
+__all__ = ["METHODS", "Method", "check_forward_only", "find_method", "make_settings", "method_name"]
 
 PRESET_NAMES = ("best", "fast", "paper")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method and what a user wants to know before running it.
-
-    Attributes:
-        run: (score, image, settings, *, seed, progress) -> Attribution; see `igos.igos_plus`.
-        presets: settings by preset name.
-        passes: (settings, image size) -> the most passes that they cost.
-        summary: one line.
-        source: paper and equation.
-        needs: what a model must offer beyond a score; "-" for nothing.
-        fixed_masks: whether it asks for gradients at the same masks whatever the score says.
-    """
-
-    run: Callable[..., Attribution]
-    presets: Mapping[str, Any]
-    passes: Callable[[Any, Size], Passes]
-    summary: str
-    source: str
-    needs: str = "-"
-    fixed_masks: bool = False
-
-    @property
-    def forward_only(self) -> bool:
-        """Whether log-probabilities are all that it asks for: no gradient, nothing inside the model."""
-        return self.needs == "-" and self.passes(self.presets["best"], (28, 28)).backward == 0
 
 
 INSIDE = "image tokens in a decoder"
@@ -191,25 +164,55 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def make_settings(method: str, preset: str = "best", overrides: Mapping[str, str | float] | None = None) -> Any:
+def find_method(method: Any) -> Method:
+    """The method of a name; a `Method` is itself, a function becomes one.
+
+    Raises:
+        InputError: an unknown name, something else than these, or a function that cannot be called as a method.
+    """
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, str):
+        if method not in METHODS:
+            name, _, wanted = method.partition(":")
+            if name in METHODS and wanted in PRESET_NAMES:
+                raise InputError(f"a method has no preset in its name here: use --method {name} --preset {wanted}")
+            raise unknown_name("method", method, list(METHODS))
+        return METHODS[method]
+    if callable(method):
+        return own_method(method, PRESET_NAMES)
+    raise InputError(
+        f"method is a name of `wherelook methods` or a function (score, image, settings, *, seed, progress); "
+        f"got a value of type {type(method).__name__}"
+    )
+
+
+def method_name(method: Any) -> str:
+    """What a record calls a method: its name here, or that of the function."""
+    if isinstance(method, str):
+        return method
+    known = next((name for name, other in METHODS.items() if other is method), None)
+    function = method.run if isinstance(method, Method) else method
+    return known or str(getattr(function, "__name__", type(function).__name__))
+
+
+def make_settings(method: Any, preset: str = "best", overrides: Mapping[str, str | float] | None = None) -> Any:
     """The settings of a method's preset, with some of them changed.
 
     Args:
-        method: a key of `METHODS`.
+        method: a key of `METHODS`, a `Method`, or a function, whose settings are a plain mapping.
         preset: best, fast or paper.
         overrides: new values by name; text is read as the setting's own type.
 
     Raises:
         InputError: an unknown method, preset or setting, or a value of the wrong type or out of range.
     """
-    if method not in METHODS:
-        name, _, wanted = method.partition(":")
-        if name in METHODS and wanted in PRESET_NAMES:
-            raise InputError(f"a method has no preset in its name here: use --method {name} --preset {wanted}")
-        raise unknown_name("method", method, list(METHODS))
-    presets = METHODS[method].presets
+    presets = find_method(method).presets
     if preset not in presets:
         raise unknown_name("preset", preset, list(PRESET_NAMES))
+    if isinstance(presets[preset], Mapping):
+        return {**presets[preset], **(overrides or {})}
+    method = method_name(method)
     settings = presets[preset]
     types = get_type_hints(type(settings))
     names = [field.name for field in fields(settings)]
@@ -221,19 +224,24 @@ def make_settings(method: str, preset: str = "best", overrides: Mapping[str, str
     return replace(settings, **changes)
 
 
-def check_forward_only(method: str) -> None:
+def check_forward_only(method: Any) -> None:
     """Raises InputError unless the method works with log-probabilities alone, which is what an endpoint tells."""
-    if not METHODS[method].forward_only:
-        reason = "gradients" if METHODS[method].needs == "-" else METHODS[method].needs
+    found = find_method(method)
+    if not found.forward_only:
+        reason = "gradients" if found.needs == "-" else found.needs
         valid = ", ".join(name for name, other in METHODS.items() if other.forward_only)
         raise InputError(
-            f"method {method!r} needs {reason}, and an endpoint tells log-probabilities alone; valid with one: {valid}"
+            f"method {method_name(method)!r} needs {reason}, and an endpoint tells log-probabilities alone; "
+            f"valid with one: {valid}"
         )
 
 
 def _parse(name: str, value: str | float, kind: Any) -> Any:
     choices = get_args(kind)
-    text = str(value).strip()
+    try:
+        text = str(value).strip()
+    except ValueError:  # a whole number of thousands of digits
+        raise InputError(f"setting {name} is too large") from None
     if choices:
         if text not in choices:
             raise unknown_name(f"value of {name}", text, choices)

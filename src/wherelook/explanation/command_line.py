@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def words(explanation: Explanation) -> list[str]:
     """The words of the command, each quoted for bash and zsh.
 
-    An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE.
+    An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE, a function METHOD.
     """
     method, model = explanation.method, explanation.model
     baseline_image, quantization = method.get("baseline_image"), model.get("quantization")
@@ -23,7 +23,7 @@ def words(explanation: Explanation) -> list[str]:
         ("--dtype", model.get("dtype")),
         ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
         ("--answer", explanation.answer if method.get("answer_given") else None),
-        ("--method", method.get("name")),
+        ("--method", "METHOD" if method.get("function") else method.get("name")),
         ("--preset", method.get("preset")),
         *(("--set", f"{name}={value}") for name, value in (method.get("overrides") or {}).items()),
         ("--tokens", method.get("tokens")),
