@@ -357,7 +357,7 @@ def test_the_mean_colour_is_tried_where_blur_shows_nothing(explainer):
     # A flipped word needs less than alpha: the answer must have none for this to be about alpha alone.
     assert explainer.relevance(PICTURE, QUESTION, **options, baseline="blur").status == "not_visual"
     assert explainer.relevance(PICTURE, QUESTION, **options).reliance.baseline == "mean"
-    nothing = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, alpha=5.0)
+    nothing = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, alpha=50.0)
     assert (nothing.status, nothing.reliance.baseline) == ("not_visual", "blur")
 
 

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,21 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin, StoppingCriteriaList
 
 from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.compilation import compile_layers
 from wherelook.models.conversation import Conversation
+from wherelook.models.generation import (
+    Until,
+    as_ids,
+    before_stop,
+    generating_with,
+    neutral_settings,
+    stop_at,
+    stop_strings,
+)
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
 from wherelook.models.placement import input_device
@@ -192,17 +201,16 @@ class VisionLanguageModel:
         Raises:
             WherelookError: the model answers with nothing.
         """
-        new = self.generate_ids(prompt, max_new_tokens=max_new_tokens)
-        stops = self._stop_tokens()
-        length = next((index for index, token in enumerate(new) if token in stops), len(new))
-        answer = new[:length]
+        answer = self._without_end(self.generate_ids(prompt, max_new_tokens=max_new_tokens))
         if not self.decode(answer).strip():
             raise WherelookError("the model's answer is empty: rephrase the question, or give the answer to explain")
         return answer
 
     def generate_ids(self, prompt: Prompt, *, max_new_tokens: int) -> tuple[int, ...]:
         """Token ids of the greedy continuation as generated, with the end token if it came."""
-        return tuple(self._generate(prompt, max_new_tokens=max_new_tokens).sequences[0].tolist())
+        texts = stop_strings(self.model)
+        done = stop_at(self._read, texts) if texts else None
+        return tuple(self._generate(prompt, max_new_tokens=max_new_tokens, done=done).sequences[0].tolist())
 
     def generation_log_probabilities(self, prompt: Prompt, ids: Sequence[int]) -> Float[Tensor, " tokens"]:
         """Log-probabilities that greedy generation, with its cache, gives to the tokens it generates.
@@ -216,42 +224,37 @@ class VisionLanguageModel:
         targets = torch.tensor(ids, device=logits.device)
         return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
 
-    def _generate(self, prompt: Prompt, *, max_new_tokens: int, **options: Any) -> Any:
+    def _generate(
+        self,
+        prompt: Prompt,
+        *,
+        max_new_tokens: int,
+        done: Callable[[Sequence[int]], bool] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Greedy decoding; `done` of the tokens generated so far may end it before an end token does."""
         inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
-        with torch.no_grad():
+        length = inputs["input_ids"].shape[1]
+        ends = sorted(self._stop_tokens())
+        neutral = neutral_settings(self.model, ends, max_new_tokens=max_new_tokens, **options)
+        criteria = [Until(length, done)] if done is not None else []
+        with torch.no_grad(), generating_with(self.model, neutral):
             output = self.model.generate(  # type: ignore[operator]
-                **inputs,
-                do_sample=False,
-                num_beams=1,
-                max_new_tokens=max_new_tokens,
-                return_dict_in_generate=True,
-                **self._quiet_generation(),
-                **options,
+                **inputs, generation_config=neutral, stopping_criteria=StoppingCriteriaList(criteria)
             )
-        self.cost.generated_tokens += output.sequences.shape[1] - prompt.inputs["input_ids"].shape[1]
-        output.sequences = output.sequences[:, prompt.inputs["input_ids"].shape[1] :]
+        self.cost.generated_tokens += output.sequences.shape[1] - length
+        output.sequences = output.sequences[:, length:]
         return output
 
-    def _quiet_generation(self) -> dict[str, Any]:
-        """Clears the checkpoint's settings of sampling, which greedy decoding would warn about, and of repetition,
-        which would make the answer another one than the likeliest.
-        """
-        quiet: dict[str, Any] = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0} | {
-            name: None
-            for name in ("temperature", "top_p", "top_k", "min_p")
-            if hasattr(self.model.generation_config, name)
-        }
-        if self.model.generation_config.pad_token_id is None:
-            stops = sorted(self._stop_tokens())
-            quiet["pad_token_id"] = stops[0] if stops else 0
-        return quiet
+    def _without_end(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The tokens before what ended the answer: an end token or a stop string."""
+        ends = self._stop_tokens()
+        ids = ids[: next((index for index, token in enumerate(ids) if token in ends), len(ids))]
+        return ids[: before_stop(self._read, ids, stop_strings(self.model))]
 
     def _stop_tokens(self) -> set[int]:
-        stops: set[int] = set()
-        for value in (self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id):
-            if value is not None:
-                stops |= set(value) if isinstance(value, list | tuple) else {int(value)}
-        return stops
+        """Ids that end an answer."""
+        return {*as_ids(self.model.generation_config.eos_token_id), *as_ids(self.tokenizer.eos_token_id)}
 
     def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
         """Token ids of a given answer as they would follow the prompt.
@@ -283,6 +286,10 @@ class VisionLanguageModel:
         if together[: len(head)] == head and len(together) > len(head):
             return tuple(together[len(head) :])
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _read(self, ids: Sequence[int]) -> str:
+        """The text of tokens, special ones included."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -89,7 +89,7 @@ class Scripted:
         self.steps = 0
 
         def generate(**options):
-            count = min(len(answer), options["max_new_tokens"])
+            count = min(len(answer), options["generation_config"].max_new_tokens)
             sequences = torch.cat([options["input_ids"], torch.tensor([answer[:count]])], dim=1)
             return type("Output", (), {"sequences": sequences})
 

@@ -17,6 +17,9 @@ WORDS = (
 PADDING = "<pad>"
 BEGIN_OF_TEXT = "<s>"
 END_OF_TEXT = "</s>"
+UNLIKELY = 0.1
+"""How much smaller than a word's the logit of a token is that no answer should hold."""
+
 WIDTH = 32
 TILE_SIDE = 32
 PATCH_SIDE = 8
@@ -168,9 +171,18 @@ def spread_weights(model: torch.nn.Module, generator: torch.Generator) -> None:
             parameter.copy_(noise * (parameter.shape[0] / parameter.numel()) ** 0.5)
 
 
+@torch.no_grad()
 def only_generate_words(model: transformers.PreTrainedModel, tokenizer: transformers.PreTrainedTokenizerFast) -> None:
-    """Forbid single bytes and special tokens: random answers are readable and never hold a placeholder."""
+    """Make single bytes and special tokens unlikely: random answers are readable and never hold a placeholder.
+
+    By the weights of the head, since generation takes no notice of the settings that could forbid them.
+    """
     single_bytes = {index for token, index in tokenizer.get_vocab().items() if len(token) < 2}
-    model.generation_config.suppress_tokens = sorted(single_bytes | set(tokenizer.added_tokens_decoder))
+    unwanted = sorted(single_bytes | set(tokenizer.added_tokens_decoder))
+    head: Any = model.get_output_embeddings() or model.get_submodule("language_model.lm_head")
+    rows = torch.tensor([index for index in unwanted if index < head.weight.shape[0]])
+    head.weight[rows] *= UNLIKELY
+    if getattr(head, "bias", None) is not None:
+        head.bias[rows] = 0
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
