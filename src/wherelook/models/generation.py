@@ -19,9 +19,6 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, StoppingCriteria
 
-KEPT = ("eos_token_id", "pad_token_id", "bos_token_id")
-"""Settings of a checkpoint that neutral generation keeps; its stop strings are watched for by `Until`."""
-
 WINDOW = 48
 """Last tokens of a text in which a mark that has just been completed is looked for: no mark has more bytes."""
 
@@ -32,7 +29,7 @@ def as_ids(value: int | Sequence[int] | None) -> tuple[int, ...]:
     """Token ids as settings write them: one, several, or none."""
     if value is None:
         return ()
-    return tuple(int(one) for one in value) if isinstance(value, list | tuple) else (int(value),)
+    return (value,) if isinstance(value, int) else tuple(int(one) for one in value)
 
 
 def stop_strings(model: Any) -> tuple[str, ...]:
@@ -77,7 +74,7 @@ def generating_with(model: nn.Module, settings: GenerationConfig) -> Iterator[No
         changed = [one for one in ([model] if inner is model else [model, inner]) if "generation_config" in vars(one)]
         before = [one.generation_config for one in changed]
         for one in changed:
-            one.generation_config = settings  # type: ignore[assignment]
+            one.generation_config = settings
         try:
             yield
         finally:
