@@ -90,9 +90,8 @@ def test_picture(size: Size) -> Image.Image:
 def _prompt(model: VisionLanguageModel, picture: Image.Image) -> tuple[bool, str]:
     prompt = model.encode(picture, QUESTION)
     tensors = ", ".join(f"{name} {tuple(value.shape)}" for name, value in prompt.inputs.items())
-    placeholder = getattr(model.model.config, "image_token_id", None)
-    placeholders = int((prompt.inputs["input_ids"] == placeholder).sum()) if placeholder is not None else 0
-    return True, f"{prompt.inputs['input_ids'].shape[1]} tokens, {placeholders} of them stand for the image; {tensors}"
+    length = prompt.inputs["input_ids"].shape[1]
+    return True, f"{length} tokens ({tensors}) from {prompt.text!r}"
 
 
 def _geometry(model: VisionLanguageModel, picture: Image.Image, baseline: Image.Image) -> tuple[bool, str]:

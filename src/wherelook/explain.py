@@ -307,6 +307,7 @@ def explain_case(
         token_maps=token_maps,
         notes=case.notes + (() if attribution is None else attribution.notes) + doubts(metrics, preset),
         images=image_parts(case.images, saliency, shares),
+        prompt=case.prompt.text,
     )
 
 

@@ -129,6 +129,7 @@ class Explanation:
         model, image, method, cost, versions: as in `explanation.json`.
         pixels: (height, width, 3) uint8, the image as the model was shown it.
         notes: what else a reader should know, such as warnings.
+        prompt: the text that the model read, as its chat template or the user's wrote it, with its image placeholders.
     """
 
     status: Status
@@ -150,6 +151,7 @@ class Explanation:
     token_maps: tuple[TokenMap, ...] = ()
     notes: tuple[str, ...] = ()
     images: tuple[ImagePart, ...] = ()
+    prompt: str = ""
 
     @property
     def heatmaps(self) -> list[Float[np.ndarray, "_ _"]]:
@@ -189,6 +191,7 @@ class Explanation:
             "image": dict(self.image),
             "images": [image.to_dict() for image in self.images],
             "question": self.question,
+            "prompt": self.prompt,
             "answer": self.answer,
             "tokens": tokens,
             "reliance": dict(self.reliance),

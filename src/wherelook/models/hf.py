@@ -121,6 +121,7 @@ class VisionLanguageModel:
             self.device,
             prompt_template,
             frames_per_second,
+            inner.config,
         )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None

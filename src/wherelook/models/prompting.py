@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import ProcessorMixin
+from transformers import PreTrainedConfig, ProcessorMixin
 
 from wherelook.errors import InputError
-from wherelook.models.placeholder import find_placeholder
+from wherelook.models.chat import Picture, chat_templates, write_chat
+from wherelook.models.placeholder import find_markers, find_placeholder
 
 REFUSALS = (ValueError, TypeError, IndexError)
 """What processors raise where they want another form of the same images, or do not take them at all."""
@@ -34,6 +35,7 @@ class Prompting:
         template: a text with {image} and {question} instead of the chat template. Several images come where {image} is.
         frames_per_second: None where several images are images. Otherwise they are so many frames per second of one
             video, and go through the processor's video part.
+        config: the model's configuration, which may name tokens that its processor does not.
     """
 
     processor: ProcessorMixin
@@ -42,6 +44,7 @@ class Prompting:
     device: torch.device
     template: str | None = None
     frames_per_second: float | None = None
+    config: PreTrainedConfig | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -69,37 +72,45 @@ class Prompting:
     def _render(self, question: str, kind: str, token: str, count: int) -> str:
         if self.template is not None:
             return self.template.format(image=token * count, question=question)
-        template = getattr(self.processor, "chat_template", None)
-        owner = self.processor if template else self.tokenizer
-        if template or getattr(self.tokenizer, "chat_template", None):
-            if owner is self.processor:
-                content: Any = [*[{"type": kind}] * count, {"type": "text", "text": question}]
-            else:  # a text-only template takes a string
-                content = f"{token}\n" * count + question
-            messages = [{"role": "user", "content": content}]
-            text = str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
-            if kind == "video" and token not in text:
-                raise InputError(
-                    f"the chat template of {self.identifier!r} writes no {token!r} for a video: show the frames as "
-                    "images, or give a prompt template"
-                )
-            return text
+        owners = chat_templates(self.processor)
+        if owners:
+            picture = Picture(kind, token, count)
+            return write_chat(
+                owners, question, picture, markup=lambda: self._before_a_question(token), identifier=self.identifier
+            )
         placeholder = token if kind == "video" else self._placeholder
         if count > 1 and not placeholder:
             raise InputError(f"{self.identifier!r} reads one image beside the text, not {count}: choose another model")
-        return f"{placeholder * count}{question}"
+        return f"{self._marked(placeholder) * count}{question}"
 
     @functools.cached_property
     def _placeholder(self) -> str:
         return find_placeholder(lambda image, text: self.process([image], text), self.tokenizer, self.image_token)
 
+    def _marked(self, token: str) -> str:
+        """A placeholder between the tokens that the model expects around it and its processor does not write."""
+        begin, end = self._markers if token else ("", "")
+        return f"{begin}{token}{end}"
+
+    def _before_a_question(self, token: str) -> str:
+        """A placeholder as models that chat read it: between its tokens, or on a line of its own."""
+        marked = self._marked(token)
+        return f"{token}\n" if marked == token else marked
+
+    @functools.cached_property
+    def _markers(self) -> tuple[str, str]:
+        return find_markers(
+            lambda image, text: self.process([image], text), self.processor, self.config, self.image_token
+        )
+
     @property
     def image_token(self) -> str:
         """What stands for the image in a prompt's text."""
-        for owner in (self.processor, self.tokenizer):
-            token = getattr(owner, "image_token", None)
-            if token:
-                return str(token)
+        for name in ("image_placeholder_token", "image_token"):
+            for owner in (self.processor, self.tokenizer):
+                token = getattr(owner, name, None)
+                if token:
+                    return str(token)
         return "<image>"
 
     def _video_token(self) -> str:

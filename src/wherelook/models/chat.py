@@ -1,0 +1,145 @@
+"""The text that a chat template writes around a question and its images.
+
+A template may stand beside the processor or in the tokenizer's files, and it may take the parts of a message as a list
+or only a string. Which it is can be seen in what it writes: it is the right form if image and question are in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from wherelook.errors import InputError
+
+ANOTHER_TEMPLATE = "give the prompt yourself: --prompt-template '{image}... {question} ...' (prompt_template in Python)"
+"""What helps against a chat template that does not work."""
+
+LISTED = re.compile(r"""['"]type['"]\s*:""")
+"""In a text that shows a message's list of parts itself, as Python or as JSON: its template expected a string."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What of the prompt is no text.
+
+    Attributes:
+        kind: "image" or "video", as the parts of a message call it.
+        token: what stands for one in the prompt's text.
+        count: how many.
+    """
+
+    kind: str
+    token: str
+    count: int
+
+
+class TemplateFailure(Exception):
+    """A chat template that raised instead of writing; the text says what."""
+
+
+def chat_templates(processor: Any) -> list[Any]:
+    """Those of processor and tokenizer that have a chat template, in the order in which they are asked."""
+    owners = [processor, getattr(processor, "tokenizer", None)]
+    return [owner for owner in owners if getattr(owner, "chat_template", None)]
+
+
+def write_chat(
+    owners: Sequence[Any], question: str, picture: Picture, markup: Callable[[], str], identifier: str
+) -> str:
+    """The prompt of a question after its images.
+
+    Args:
+        owners: from `chat_templates`, at least one.
+        question: what is asked.
+        picture: what is shown.
+        markup: what to write before a question for one of them, for templates that take a string.
+        identifier: how to call the model in errors.
+
+    Raises:
+        InputError: every template fails, or none writes both the image and the question.
+    """
+    failures: list[str] = []
+    wrote = takes_lists = False
+    for form in (_parts, partial(_string, markup=markup)):
+        if takes_lists and picture.kind == "video":  # a template of parts without this one: its model sees no videos
+            break
+        for owner in owners:
+            try:
+                text = _render(owner, form(question, picture))
+            except TemplateFailure as error:
+                failures.append(str(error))
+                continue
+            wrote = True
+            if not _asks(text, question):
+                continue
+            takes_lists = takes_lists or form is _parts
+            if _shows(text, question, picture, bare=partial(_render, owner, form(question, replace(picture, count=0)))):
+                return text
+    if not wrote:
+        raise InputError(f"the chat template of {identifier!r} fails: {failures[0]}; {ANOTHER_TEMPLATE}")
+    if picture.kind == "video":
+        raise InputError(
+            f"the chat template of {identifier!r} writes no {picture.token!r} for a video: show the frames as "
+            f"images, or {ANOTHER_TEMPLATE}"
+        )
+    raise InputError(
+        f"the chat template of {identifier!r} does not write both the image ({picture.token!r}) and the question into "
+        f"the prompt; {ANOTHER_TEMPLATE}"
+    )
+
+
+def _asks(text: str, question: str) -> bool:
+    """Whether a prompt holds its question, and not as a Python or JSON object."""
+    return question.strip() in text and not LISTED.search(text.replace(question, ""))
+
+
+def _shows(text: str, question: str, picture: Picture, *, bare: Callable[[], str]) -> bool:
+    """Whether a prompt holds its images.
+
+    Args:
+        text: the prompt.
+        question, picture: what should be in it.
+        bare: the same prompt without images.
+    """
+    if picture.token in text.replace(question, ""):
+        return True
+    if picture.kind == "video":
+        return False
+    try:  # a template may write another token, which the processor replaces
+        return bool(_added(bare(), text).strip())
+    except TemplateFailure:  # it insists on an image
+        return False
+
+
+def _added(before: str, after: str) -> str:
+    """What `after` holds between the beginning and the end that it shares with `before`."""
+    start = _shared(before, after)
+    end = _shared(before[start:][::-1], after[start:][::-1])
+    return after[start : len(after) - end]
+
+
+def _shared(one: str, other: str) -> int:
+    """The length of the beginning that two texts share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _parts(question: str, picture: Picture) -> list[dict[str, str]]:
+    """A message's content as a list of its parts."""
+    return [*[{"type": picture.kind}] * picture.count, {"type": "text", "text": question}]
+
+
+def _string(question: str, picture: Picture, *, markup: Callable[[], str]) -> str:
+    """A message's content as one string."""
+    return markup() * picture.count + question
+
+
+def _render(owner: Any, content: Any) -> str:
+    messages = [{"role": "user", "content": content}]
+    try:
+        return str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    except Exception as error:  # a template is a program that came with the model: it can raise anything
+        raise TemplateFailure(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error

@@ -1,0 +1,114 @@
+"""Chat templates as they are published: wherever they stand, and whatever form of a message they take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wherelook import Explainer
+from wherelook.check import check_model
+from wherelook.errors import InputError
+from wherelook.models import VisionLanguageModel
+from wherelook.models.families import FAMILIES, Pair, build, missing_package
+
+# The processors of some families in Transformers, on NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
+QUESTION = "Is {this} a 'cat' & <dog>?"
+
+PARTS = (
+    "{% for m in messages %}{{ m['role'] }}: {% if m['content'] is string %}{{ m['content'] }}{% else %}"
+    "{% for c in m['content'] %}{% if c['type'] == 'image' %}IMAGE{% else %}{{ c['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{{ '\\n' }}{% endfor %}assistant:"
+)
+"""Takes both forms and writes IMAGE for an image."""
+STRING = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
+"""Takes a string; of a list it shows the Python object."""
+JOINED = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}assistant:"
+"""Takes a string; a list is a TypeError."""
+STRIPPED = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] | trim }}\n{% endfor %}assistant:"
+DUMPED = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] | tojson }}\n{% endfor %}assistant:"
+INSISTS = (
+    "{% if messages[0]['content'] is not string %}{{ raise_exception('content is a string') }}{% endif %}" + STRING
+)
+SILENT = PARTS.replace("IMAGE", "")
+"""Writes no image whose part it is given."""
+
+
+def with_template(pair: Pair, *, processor: str | None, tokenizer: str | None, **options) -> VisionLanguageModel:
+    model = VisionLanguageModel(*pair, identifier="it", **options)
+    model.processor.chat_template, model.tokenizer.chat_template = processor, tokenizer
+    return model
+
+
+@pytest.mark.parametrize("place", ["processor", "tokenizer"])
+@pytest.mark.parametrize(
+    ("family", "template", "image"),
+    [
+        ("llava", PARTS.replace("IMAGE", "<image>"), "<image>"),
+        ("llava", STRING, "<image>\n"),
+        ("llava", JOINED, "<image>\n"),
+        ("llava", STRIPPED, "<image>\n"),
+        ("llava", INSISTS, "<image>\n"),
+        ("llava", SILENT, "<image>\n"),
+        ("qwen2_vl", PARTS.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>"), None),
+        ("qwen2_vl", STRING, "<|vision_start|><|image_pad|><|vision_end|>"),
+        ("qwen3_vl", SILENT, "<|vision_start|><|image_pad|><|vision_end|>"),
+        ("paddleocr_vl", STRING, "<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>"),
+        ("internvl", STRING, "<IMG_CONTEXT>\n"),  # its processor writes <img> and </img> itself
+        ("idefics3", PARTS.replace("IMAGE", "<image>"), "<image>"),
+        ("gemma3", PARTS.replace("IMAGE", "<start_of_image>"), "<start_of_image>"),
+    ],
+)
+def test_the_prompt_holds_image_and_question_whatever_the_template_takes(place, family, template, image):
+    texts = {"processor": None, "tokenizer": None} | {place: template}
+    model = with_template(build(family), **texts)
+    image = "<|vision_start|><|image_pad|><|vision_end|>" if image is None else image
+    assert model.render(QUESTION) == f"user: {image}{QUESTION}\nassistant:"
+    assert model.encode(PICTURE, QUESTION).inputs["input_ids"].shape[1] > 10
+
+
+def test_the_template_that_writes_the_image_is_taken_of_two():
+    other = STRING.replace("assistant:", "ASSISTANT:")
+    model = with_template(build("llava"), processor=DUMPED, tokenizer=PARTS.replace("IMAGE", "<image>"))
+    assert model.render("Why?") == "user: <image>Why?\nassistant:"
+    model = with_template(build("llava"), processor="{{ raise_exception('no') }}", tokenizer=other)
+    assert model.render("Why?") == "user: <image>\nWhy?\nASSISTANT:"
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if missing_package(name) is None])
+def test_a_template_says_the_same_beside_the_processor_and_in_the_tokenizer(name):
+    model = VisionLanguageModel(*build(name), identifier=name)
+    template = model.processor.chat_template
+    if template is None:
+        assert model.render("Why?").endswith("Why?")
+        return
+    beside = model.render("Why?")
+    model.processor.chat_template, model.tokenizer.chat_template = None, template
+    assert model.render("Why?") == beside
+
+
+@pytest.mark.parametrize(
+    "template", ["A fixed text.", "{% for m in messages %}{{ m.role }}{% endfor %}", "{{ messages[0].content[0] }}"]
+)
+def test_a_template_that_writes_no_image_is_named(template):
+    model = with_template(build("llava"), processor=None, tokenizer=template)
+    with pytest.raises(
+        InputError,
+        match=r"chat template of 'it' does not write both the image \('<image>'\) and the question .*--prompt-template",
+    ):
+        model.render("Why?")
+
+
+def test_the_prompt_is_in_the_record_on_the_page_and_in_the_check(tmp_path):
+    model = with_template(build("qwen2_vl"), processor=None, tokenizer=STRING)
+    expected = "user: <|vision_start|><|image_pad|><|vision_end|>Why?\nassistant:"
+    explanation = Explainer(model).explain(PICTURE, "Why?", method="center", replay_steps=0)
+    assert explanation.to_dict()["prompt"] == explanation.prompt == expected
+    page = explanation.to_html()
+    assert "Prompt as the model read it" in page
+    assert "&lt;|vision_start|&gt;&lt;|image_pad|&gt;" in page
+    findings = {finding.name: finding.measured for finding in check_model(model)}
+    assert "user: <|vision_start|><|image_pad|><|vision_end|>" in findings["prompt"]
