@@ -71,9 +71,9 @@ def null_cases() -> list[Case]:
         cases += [
             Case("exact binomial test", f"{n} items", lambda rng, n=n: significant(
                 lambda: stats.share_test(int(rng.binomial(n, 0.3)), n, null=0.3))),
-            Case("exact McNemar test", f"{n} items", lambda rng, n=n: significant(
+            Case("McNemar's test", f"{n} items", lambda rng, n=n: significant(
                 lambda: stats.mcnemar_test(*flags_paired(rng, n, 0.4, 0.0)))),
-            Case("Fisher's exact test", f"{n} items", lambda rng, n=n: significant(
+            Case("chi-squared test (N - 1)", f"{n} items", lambda rng, n=n: significant(
                 lambda: stats.association_test(rng.random(n) < 0.5, rng.random(n) < 0.6))),
             Case("paired permutation test", f"{n} items, normal", lambda rng, n=n: significant(
                 lambda: stats.paired_test(rng.normal(size=n), rng.normal(size=n), resamples=RESAMPLES))),
@@ -183,7 +183,7 @@ def interval_cases() -> list[Case]:
                 lambda: stats.cohens_dz(rng.normal(size=n) + 0.5), 0.5)),
             Case("Cliff's delta", f"{n} items, 0.52", lambda rng, n=n: holds(
                 lambda: stats.cliffs_delta(rng.normal(size=n // 2) + 1, rng.normal(size=n // 2)), 0.5205)),
-            Case("difference of paired shares (Newcombe)", f"{n} items, 0.1", lambda rng, n=n: holds(
+            Case("difference of paired shares (score)", f"{n} items, 0.1", lambda rng, n=n: holds(
                 lambda: stats.mcnemar_test(*flags_paired(rng, n, 0.4, 0.1)).effect, 0.1)),
             Case("difference of shares (Newcombe)", f"{n} items, 0.8 and 0.6", lambda rng, n=n: holds(
                 lambda: stats.difference_of_shares(table(rng, n, 0.8, 0.6)), 0.2)),

@@ -21,14 +21,15 @@ def cohens_kappa(first: Names, second: Names, *, clusters: Clusters = None, leve
         level: of the interval.
 
     Raises:
-        ValueError: not the same number of verdicts, fewer than 2, or one verdict only.
+        ValueError: not the same number of verdicts, fewer than 2, or a judge that says the same of all: kappa is then 0
+            whatever the other one says, and tells nothing.
     """
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"{len(first)} and {len(second)} verdicts; expected 2 or more of each on the same items")
     codes, kinds = number_clusters([*first, *second], 2 * len(first))
-    if kinds < 2:
-        raise ValueError("all verdicts are the same: chance alone agrees always")
     a, b = codes[: len(first)], codes[len(first) :]
+    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
+        raise ValueError("a judge says the same of all items: kappa tells nothing")
     total = len(a)
     p, q = np.bincount(a, minlength=kinds) / total, np.bincount(b, minlength=kinds) / total
     same = (a == b).astype(np.float64)
@@ -39,6 +40,6 @@ def cohens_kappa(first: Names, second: Names, *, clusters: Clusters = None, leve
         low, _ = wilson_interval(count, count, level=level)
         return Estimate("Cohen's kappa", 1.0, (low - chance) / (1 - chance), 1.0, "Wilson, full agreement", level)
     influence = (same - observed) / (1 - chance) - (q[a] + p[b] - 2 * chance) * (1 - observed) / (1 - chance) ** 2
-    if value <= -1 + 1e-12:
-        return Estimate("Cohen's kappa", value, -1.0, 1.0, "full disagreement bounds nothing", level)
+    if value <= -1 + 1e-12 or not np.abs(influence - influence.mean()).max() > 1e-12:
+        return Estimate("Cohen's kappa", value, -1.0, 1.0, "verdicts without any spread bound nothing", level)
     return influence_estimate("Cohen's kappa", value, influence, clusters, level=level, link=FISHER)

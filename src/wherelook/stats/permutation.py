@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,6 @@ from scipy.stats import t as student
 
 from wherelook.stats.clusters import CHUNK, Array, Clusters, Names, Values, cluster_sums, finite, number_clusters
 from wherelook.stats.effects import cliffs_delta, cohens_dz
-from wherelook.stats.intervals import mean_interval
 from wherelook.stats.result import Estimate, Test
 
 CLOSE = 1 - 1e-12
@@ -30,7 +30,8 @@ def paired_test(
     """Paired permutation test that the mean difference is zero (Fisher 1935), seeded.
 
     The signs of the differences are flipped, those of one cluster together: all ways where these are no more than
-    `resamples`, else so many at random. The statistic is the mean of first - second.
+    `resamples`, else so many at random. The statistic is the mean of first - second. The interval holds the means that
+    the same signs do not reject (Maritz 1979): it holds 0 just where p is not below 1 - `level`.
 
     Args:
         first, second: values of the same items in the same order.
@@ -47,15 +48,17 @@ def paired_test(
     differences = finite(first) - finite(second)
     index, count = number_clusters(clusters, len(differences))
     sums = cluster_sums(differences, index, count)
-    effect = mean_interval(list(differences), clusters=clusters, level=level)
+    sizes = None if clusters is None else cluster_sums(np.ones(len(differences)), index, count)
+    p, (low, high) = _flip_signs(sums, np.ones(count) if sizes is None else sizes, resamples, seed, level)
+    mean = float(differences.mean())
     spread = np.ptp(differences) > 1e-12 * np.abs(differences).max()
     together = "" if clusters is None else " of a whole cluster"
     return Test(
         name="paired permutation test",
-        statistic=effect.value,
-        p=_flip_signs(sums, resamples, seed),
+        statistic=mean,
+        p=p,
         n=len(differences),
-        effect=Estimate("mean difference", effect.value, effect.low, effect.high, effect.method, level),
+        effect=Estimate("mean difference", mean, low, high, "permutation, signs flipped", level),
         assumptions=f"Assumes that without an effect the differences{together} are as likely as their negatives.",
         clusters=None if clusters is None else count,
         standardized=cohens_dz(list(differences), clusters=clusters, level=level) if spread else None,
@@ -121,20 +124,51 @@ def unpaired_test(
     )
 
 
-def _flip_signs(sums: Array, resamples: int, seed: int) -> float:
-    """Share of the ways to flip signs whose sum is as far from zero as the observed one."""
-    sums = sums[sums != 0]  # flipping the sign of nothing changes nothing
+def _flip_signs(
+    sums: Array, sizes: Array, resamples: int, seed: int, level: float
+) -> tuple[float, tuple[float, float]]:
+    """p of a zero mean, and the means that are not rejected.
+
+    p is the share of the ways to flip signs whose sum is as far from zero as the observed one. Where the true mean is
+    m, the sums of clusters are of `sums` - m `sizes`.
+    """
     count = len(sums)
-    limit = abs(sums.sum()) * CLOSE
     if 2**count <= resamples:
         signs = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
-        return float(np.count_nonzero(np.abs(signs @ sums) >= limit) / 2**count)
-    rng, extreme = np.random.default_rng(seed), 1  # the observed signs are one of the ways, and keep p above zero
-    portion = max(4, CHUNK // count // 4 * 4)
-    for start in range(0, resamples, portion):
-        signs = rng.integers(0, 2, (min(portion, resamples - start), count), dtype=np.int8) * 2 - 1
-        extreme += int(np.count_nonzero(np.abs(signs @ sums) >= limit))
-    return extreme / (resamples + 1)
+        flipped, weights = signs @ sums, signs @ sizes
+    else:
+        rng = np.random.default_rng(seed)
+        portion = max(4, CHUNK // count // 4 * 4)
+        parts = [(np.array([sums.sum()]), np.array([sizes.sum()]))]  # the observed signs are one of the ways
+        for start in range(0, resamples, portion):
+            signs = rng.integers(0, 2, (min(portion, resamples - start), count), dtype=np.int8) * 2 - 1
+            parts.append((signs @ sums, signs @ sizes))
+        flipped, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    total, mass = float(sums.sum()), float(sizes.sum())
+
+    def p_of(mean: float) -> float:
+        limit = abs(total - mean * mass) * CLOSE - 1e-15 * np.abs(sums).sum()
+        return float(np.count_nonzero(np.abs(flipped - mean * weights) >= limit) / len(flipped))
+
+    estimate = total / mass
+    reach = max(float(np.abs(sums / sizes - estimate).max()), 1e-9 * max(1.0, abs(estimate)))
+    low, high = (_last_kept(p_of, estimate, sign * reach, 1 - level) for sign in (-1, 1))
+    return p_of(0.0), (low, high)
+
+
+def _last_kept(p_of: Callable[[float], float], estimate: float, reach: float, least: float) -> float:
+    """The farthest mean in one direction whose p is not below `least`; infinite where no mean is rejected."""
+    kept, rejected = estimate, estimate + reach
+    for _ in range(60):  # beyond the farthest value p falls no more
+        if p_of(rejected) < least:
+            break
+        kept, rejected = rejected, estimate + 2 * (rejected - estimate)
+    else:
+        return math.copysign(math.inf, reach)
+    for _ in range(50):
+        middle = (kept + rejected) / 2
+        kept, rejected = (middle, rejected) if p_of(middle) >= least else (kept, middle)
+    return kept
 
 
 def _move_between_groups(observed: float, sums: Array, sizes: Array, first: int, resamples: int, seed: int) -> float:

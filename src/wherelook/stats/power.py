@@ -79,13 +79,12 @@ def share_power(n: int, effect: float, level: float, *, null: float) -> float:
 
 
 def mcnemar_power(n: int, effect: float, level: float, *, discordant: float) -> float:
-    """Exact power of McNemar's test, summed over the number of discordant pairs (Duffy 1984)."""
+    """Power of McNemar's test, summed over the number of discordant pairs (Duffy 1984)."""
     spread = 8 * math.sqrt(n * discordant * (1 - discordant)) + 8
     pairs = np.arange(max(1, int(n * discordant - spread)), min(n, int(n * discordant + spread)) + 1)
     first = (discordant + effect) / 2 / discordant
-    # Both tails of a fair coin: the largest count whose tail is at most half the level.
-    low = binom.ppf(level / 2, pairs, 0.5)
-    low -= binom.cdf(low, pairs, 0.5) > level / 2
+    # The largest count of one side whose score, (pairs - 2 count) / sqrt(pairs), is above the quantile.
+    low = np.ceil((pairs - norm.isf(level / 2) * np.sqrt(pairs)) / 2) - 1
     seen = binom.cdf(low, pairs, first) + binom.sf(pairs - low - 1, pairs, first)
     return float(binom.pmf(pairs, n, discordant) @ seen)
 
@@ -100,24 +99,15 @@ def paired_power(n: int, effect: float, level: float) -> float:
 
 
 def odds_ratio_power(n: int, effect: float, level: float, *, baseline: float, exposed: float) -> float:
-    """Power of Fisher's exact test for an odds ratio of `effect`.
-
-    Normal approximation of two shares with half of the correction of Casagrande, Pike and Smith (1978) for unequal
-    groups (Fleiss, Tytun and Ury 1980). The whole correction expects less power than sums over all tables give, none
-    expects more: Fisher's test keeps more of its level the more tables there are.
-    """
+    """Power of the chi-squared test for an odds ratio of `effect`: normal approximation of two shares (Fleiss 1981)."""
     odds = effect * baseline / (1 - baseline)
     with_condition, without = odds / (1 + odds), baseline
     first, ratio = n * exposed, (1 - exposed) / exposed
     gap = abs(with_condition - without)
-    # The correction turns n' into n; this is its inverse, halved.
-    root = math.sqrt(first) - (ratio + 1) / (4 * ratio * gap * math.sqrt(first))
-    if root <= 0:
-        return 0.0
     mean = (with_condition + ratio * without) / (1 + ratio)
     under_null = math.sqrt((ratio + 1) * mean * (1 - mean))
     deviation = math.sqrt(ratio * with_condition * (1 - with_condition) + without * (1 - without))
-    return float(norm.cdf((root * gap * math.sqrt(ratio) - norm.isf(level / 2) * under_null) / deviation))
+    return float(norm.cdf((math.sqrt(first * ratio) * gap - norm.isf(level / 2) * under_null) / deviation))
 
 
 def spearman_power(n: int, effect: float, level: float) -> float:

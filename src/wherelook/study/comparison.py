@@ -87,7 +87,7 @@ class JudgeLine:
         judged: of them, those with a verdict of the file; the others count as not judged.
         both: answers that the rule could judge too. What follows is over these.
         agree: share on which both say the same; None where there are none.
-        kappa: Cohen's; None for fewer than two answers, or where there is one verdict only.
+        kappa: Cohen's; None for fewer than two answers, or where a judge says the same of all.
     """
 
     benchmark: str

@@ -52,7 +52,7 @@ class Agreement:
         answers: that both judged.
         both_right, both_wrong: on which they agree.
         only_first, only_second: that only one of them finds right.
-        kappa: Cohen's; None for fewer than two answers, or where there is one verdict only.
+        kappa: Cohen's; None for fewer than two answers, or where a judge says the same of all.
     """
 
     answers: int
@@ -160,7 +160,7 @@ def agreement(first: Sequence[bool | None], second: Sequence[bool | None], *, le
     """
     both = [(one, other) for one, other in zip(first, second, strict=True) if one is not None and other is not None]
     kappa = None
-    if len(both) >= 2 and len({verdict for pair in both for verdict in pair}) == 2:
+    if len(both) >= 2 and all(len({pair[side] for pair in both}) == 2 for side in (0, 1)):
         kappa = cohens_kappa([one for one, _ in both], [other for _, other in both], level=level)
     return Agreement(
         answers=len(both),

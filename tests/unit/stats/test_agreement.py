@@ -36,5 +36,23 @@ def test_one_cluster_bounds_nothing():
 def test_judges_by_chance_and_against():
     assert cohens_kappa(*verdicts(10, 10, 10, 10)).value == pytest.approx(0)
     assert cohens_kappa(*verdicts(0, 10, 10, 0)).value == pytest.approx(-1)
-    with pytest.raises(ValueError, match="all verdicts are the same"):
-        cohens_kappa(["a", "a"], ["a", "a"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["a", "a"], ["a", "a"]),
+        (["a", "a", "a"], ["a", "b", "a"]),
+        ([1, 0, 1, 0], [1, 1, 1, 1]),
+    ],
+)
+def test_a_judge_who_says_the_same_of_all_has_no_kappa(first, second):
+    """Kappa would be 0 whatever the other judge says, with an interval of no width."""
+    with pytest.raises(ValueError, match="a judge says the same of all items"):
+        cohens_kappa(first, second)
+
+
+def test_verdicts_without_any_spread_bound_nothing():
+    """Every item says the same of kappa, here -0.5: that is no certainty."""
+    estimate = cohens_kappa(["a", "b", "c"], ["b", "c", "a"])
+    assert (estimate.value, estimate.low, estimate.high) == (pytest.approx(-0.5), -1, 1)

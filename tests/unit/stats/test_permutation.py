@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wherelook.stats import paired_test, unpaired_test
 
@@ -39,6 +41,27 @@ def test_what_a_test_says():
     assert text.startswith("paired permutation test: p = 0.5, n = 3, clusters = 2; mean difference 2.33 (95% interval")
     assert text.endswith("Assumes that without an effect the differences of a whole cluster are as likely as their "
                          "negatives.")  # fmt: skip
+
+
+def test_the_interval_holds_what_the_same_signs_do_not_reject():
+    """Six differences 1 to 6, as counted by hand: only equal signs are as far from zero below m = 1, p = 2 / 64."""
+    test = paired_test([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0] * 6)
+    assert test.p == pytest.approx(2 / 64)
+    assert (test.effect.low, test.effect.high) == (pytest.approx(1.0), pytest.approx(6.0))
+    few = paired_test([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5).effect  # 2 / 32 is above 5 %: nothing can be rejected
+    assert (few.low, few.high) == (-np.inf, np.inf)
+
+
+@given(
+    st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.0, 0.5, 1.0, 1.0, 3.0]), min_size=1, max_size=30),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_interval_and_p_of_a_paired_test_agree(differences, clustered):
+    clusters = [place // 2 for place in range(len(differences))] if clustered else None
+    test = paired_test(differences, [0.0] * len(differences), clusters=clusters, resamples=499)
+    assert test.effect.low <= test.effect.value <= test.effect.high
+    assert (test.effect.low <= 1e-9 and test.effect.high >= -1e-9) == (test.p >= 0.05)
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([1.0], [1.0, 2.0])])
