@@ -187,11 +187,14 @@ def _frames(image: str, count: int, others: list[str] | None) -> tuple[LoadedIma
 
 def _image_line(part: ImagePart) -> str:
     """The share of one of several images, and where its map points."""
+    from wherelook.explanation.figures import percent
+
     shares = (
         ""
         if part.share is None
         else (
-            f"{part.share:.0%} of the loss (alone: {part.lost:.0%} lost without it, {part.restored:.0%} restored by it)"
+            f"{percent(part.share)} of the loss (alone: {percent(part.lost)} lost without it, "
+            f"{percent(part.restored)} restored by it)"
         )
     )
     looked = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from PIL import Image
 
 from wherelook import html
 from wherelook.explanation import chart, command_line, picture, shading
+from wherelook.explanation.figures import NOTHING, number, percent
 
 if TYPE_CHECKING:
     from wherelook.explanation.record import Explanation, ImagePart
@@ -31,7 +31,7 @@ LAYER_SIDE = 512  # pixels of a map in the page
 MAPS_AT_FULL_SIDE = 12  # more maps become smaller, to keep the file under about 2 MB
 DEFAULT_OPACITY = 65  # percent
 
-MINUS, NOTHING, TIMES = "\N{MINUS SIGN}", "\N{EN DASH}", " \N{MULTIPLICATION SIGN} "
+TIMES = " \N{MULTIPLICATION SIGN} "
 
 HEADLINES = {
     "ok": "The answer rests on the image",
@@ -176,9 +176,9 @@ def _images(explanation: Explanation) -> list[dict[str, Any]]:
             "figures": []
             if image.share is None
             else [
-                ("Share of the loss", _percent(image.share)),
-                ("Lost without it alone", _percent(image.lost)),
-                ("Restored by it alone", _percent(image.restored)),
+                ("Share of the loss", percent(image.share)),
+                ("Lost without it alone", percent(image.lost)),
+                ("Restored by it alone", percent(image.restored)),
             ],
             "focus": image.focus,
         }
@@ -189,10 +189,6 @@ def _images(explanation: Explanation) -> list[dict[str, Any]]:
 def _image_name(image: ImagePart) -> str:
     frame = "" if image.frame is None else f", frame {image.frame}"
     return f"{image.path or '(given as an object)'}{frame}"
-
-
-def _percent(share: float | None) -> str:
-    return NOTHING if share is None else f"{100 * share:.0f} %".replace("-", MINUS)
 
 
 def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
@@ -215,8 +211,8 @@ def _tokens(explanation: Explanation) -> list[dict[str, Any]]:
 def _detail(token: Token) -> str:
     text = shading.label(token.text)["label"] if token.text else "(no character of its own)"
     return (
-        f"“{text}”: log-probability with the image {_number(token.log_prob)}, with the baseline "
-        f"{_number(token.log_prob_baseline)}; ratio {_number(token.llr, sign=True)} nats"
+        f"“{text}”: log-probability with the image {number(token.log_prob)}, with the baseline "
+        f"{number(token.log_prob_baseline)}; ratio {number(token.llr, sign=True)} nats"
         + ("; explained" if token.selected else "")
         + ("; the baseline image makes the model prefer another token" if token.flips else "")
     )
@@ -244,7 +240,7 @@ def _reliance(explanation: Explanation) -> dict[str, Any]:
         "figures": [
             ("Score", f"{score:.3f} (0: nothing rests on the image, 1: everything)"),
             ("Relevant words", f"{reliance.get('relevant_words', 0)} of {reliance.get('words', 0)}"),
-            ("Loss", f"{_number(reliance.get('gap'))} nats without the image, the explained words together"),
+            ("Loss", f"{number(reliance.get('gap'))} nats without the image, the explained words together"),
             (
                 "Threshold",
                 f"a relevant word loses more than {_plain(reliance.get('alpha'))} nats, or 0.2 and becomes another",
@@ -262,7 +258,7 @@ def _metrics(explanation: Explanation) -> dict[str, Any]:
     for name in names:
         label, better, meaning = METRICS.get(name, (name, "", ""))
         keys = [name, f"{name}_unseen"] if f"{name}_unseen" in values else [name]
-        cells = [_number(values[key], 3) if values[key] is not None else _absent(key) for key in keys]
+        cells = [number(values[key], 3) if values[key] is not None else _absent(key) for key in keys]
         rows.append({"label": label, "better": better, "meaning": meaning, "cells": cells})
     baselines = [(curve.baseline, "seen" if curve.seen else "unseen") for curve in explanation.curves]
     return {
@@ -283,13 +279,13 @@ def _facts(explanation: Explanation) -> list[tuple[str, list[tuple[str, str]]]]:
     settings = [(str(key).replace("_", " "), _plain(value)) for key, value in method.items()]
     if objective:
         settings.append(
-            ("objective", f"{_number(objective[0])} → {_number(objective[-1])} ({len(objective)} iterations)")
+            ("objective", f"{number(objective[0])} → {number(objective[-1])} ({len(objective)} iterations)")
         )
     return [
         ("Cost", [
             ("forward passes", _plain(cost.get("forward"))),
             ("backward passes", _plain(cost.get("backward"))),
-            ("time", f"{_number(cost.get('seconds'), 1)} s"),
+            ("time", f"{number(cost.get('seconds'), 1)} s"),
             ("peak memory", _bytes(cost.get("peak_bytes"))),
         ]),
         ("Model", [(str(key), _plain(value)) for key, value in explanation.model.items()]),
@@ -317,17 +313,10 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item}" for key, item in value.items()) or NOTHING
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or NOTHING
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(_plain, value)) or NOTHING
     return str(value)
-
-
-def _number(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
-    """With a true minus; a dash for what is not a number."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)
 
 
 def _bytes(count: float | None) -> str:

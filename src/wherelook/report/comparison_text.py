@@ -16,6 +16,7 @@ from wherelook.report.wording import (
     figure,
     p_value,
     percent_interval,
+    percent_value,
     ratio,
     ratio_interval,
 )
@@ -236,7 +237,8 @@ def _finding(finding: Finding) -> str:
     size = f"n = {test.n}" if test.clusters is None else f"n = {test.n} in {test.clusters} clusters"
     effects = "; ".join(f"{one.name} {figure(one)}" for one in (test.effect, test.standardized) if one is not None)
     head = f"{finding.subject}, {finding.benchmark}: {finding.asked}"
-    body = f"{test.name}, {size}, p {p_value(test.p)}, corrected {p_value(finding.p)}; {effects}"
+    p, corrected = (p_value(value, floor=test.at_floor) for value in (test.p, finding.p))
+    body = f"{test.name}, {size}, p {p}, corrected {corrected}; {effects}"
     return _wrap(head, first=f"{mark} ", rest="  ") + "\n" + _wrap(body, first="    ", rest="    ")
 
 
@@ -257,7 +259,7 @@ def _notes(notes: Sequence[str]) -> list[str]:
 def _percent(estimate: Estimate | None) -> str:
     if estimate is None:
         return DASH
-    return f"{100 * estimate.value:.0f} ({percent_interval(estimate)})"
+    return f"{percent_value(estimate)} ({percent_interval(estimate)})"
 
 
 def _ratio(estimate: Estimate | None) -> str:

@@ -35,6 +35,7 @@ from wherelook.report.summary import (
     ranked,
     sorted_by,
     summarize,
+    too_few,
 )
 from wherelook.study.rows import Row, mask_of
 
@@ -98,7 +99,7 @@ def render(
             groups=_groups(measures),
             columns=[_column(name, table) for name in measures],
             table=[_line(summary, measures) for summary in table],
-            how_to_read=HOW_TO_READ,
+            how_to_read=[*filter(None, [too_few(table)]), *HOW_TO_READ],
             plots=[plot for name in ("insertion", "deletion") if (plot := cost_plot.plot(table, name)) is not None],
             frame=cost_plot,
             missing=missing(rows, runs)[:REASONS],
@@ -144,7 +145,8 @@ def _line(summary: RunSummary, measures: Sequence[str]) -> dict[str, Any]:
 def _cell(figure: Figure | None) -> dict[str, str] | None:
     if figure is None:
         return None
-    against = "" if figure.p is None else f", p = {figure.p:.2g} against the best"
+    floor = figure.p is not None and figure.p <= figure.least_p * (1 + 1e-9)
+    against = "" if figure.p is None else f", p {'≤' if floor else '='} {figure.p:.2g} against the best"
     return {
         "mean": number(figure.mean),
         "interval": interval_text(figure).replace("0.", "."),  # many columns: every letter counts

@@ -21,6 +21,7 @@ from wherelook.report.table import (
     whole_first,
 )
 from wherelook.report.wording import CORRECTIONS, DASH, SIGNIFICANT
+from wherelook.stats import Test
 from wherelook.study.comparison import Comparison, EvidenceLine, Finding, Question, Skipped
 
 REASONS = 100
@@ -272,15 +273,15 @@ def _finding(finding: Finding) -> Line:
     cells = (
         *(Cell(finding.benchmark), Cell(finding.subject), Cell(finding.asked), Cell(test.name)),
         Cell(str(test.n), "" if test.clusters is None else f"in {test.clusters} clusters", test.n),
-        Cell(wording.number(test.effect.value), f"{test.effect.name} ({wording.interval(test.effect)})",
+        Cell(wording.value(test.effect), f"{test.effect.name} ({wording.interval(test.effect)})",
              test.effect.value),
-        Cell(_bare_p(finding.p), _bare_p(test.p), finding.p),
+        Cell(_bare_p(finding.p, test), _bare_p(test.p, test), finding.p),
     )  # fmt: skip
     return Line(cells, note="significant" if finding.p < SIGNIFICANT else "")
 
 
-def _bare_p(value: float) -> str:
-    return wording.p_value(value).removeprefix("=\N{NO-BREAK SPACE}")
+def _bare_p(value: float, test: Test) -> str:
+    return wording.p_value(value, floor=test.at_floor).removeprefix("=\N{NO-BREAK SPACE}")
 
 
 def _odds(line: EvidenceLine) -> Cell:

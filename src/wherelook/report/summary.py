@@ -6,13 +6,14 @@ better for it. How often each gave up is part of the table.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from wherelook.evaluate import NO_RUN
+from wherelook.explanation import figures
 from wherelook.metrics import METRICS, Metric
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 from wherelook.study.rows import Row
@@ -34,10 +35,13 @@ BLOCKS = (MEASURES[:3], MEASURES[3:7], MEASURES[7:12], MEASURES[12:])
 SORTED_BY = ("insertion", "pointing")
 """Of these measures the first that is there gives the order of the table."""
 
-DASH = "\N{EN DASH}"
+DASH = figures.NOTHING
 
 DISTINGUISHABLE_BELOW = 0.05
 """p-value, after correction, from which on a run counts as not distinguishable from the best."""
+
+RESAMPLES = 9999
+"""Random ways of flipping signs, at most."""
 
 NOT_CHECKED, FAILS = "not checked", "fails"
 """Verdicts of a sanity check: that there was none, and the one that is marked wherever a run is named."""
@@ -47,7 +51,8 @@ HOW_TO_READ = (
     "never made one aside). Beside it: its 95 % interval, Wilson's for a share of yes and no, else a percentile "
     "bootstrap.",
     "Bold is the best mean. ≈ is not distinguishable from it: p ≥ 0.05 in a paired permutation test (signs flipped) "
-    "against the best, Holm-corrected over all comparisons of the column. Every other run is worse than the best.",
+    "against the best, Holm-corrected over all comparisons of the column. Every other run is worse than the best, but "
+    "where a note says that so few answers cannot tell.",
     "Passes and seconds are means per map over the same answers, without the replay that measures it. Compactness and "
     "stability describe a map; neither makes it right.",
     "Sanity: a run fails when its maps stay the same (mean rank correlation above 0.3) after all weights of the model "
@@ -65,6 +70,7 @@ class Figure:
         n: answers on which all runs have the measure.
         best: whether no run has a better mean.
         p: of the paired comparison with the best run, Holm-corrected over all runs; None for that run itself.
+        least_p: the smallest p that so few answers, or so many random flips, can give after the correction.
     """
 
     mean: float
@@ -73,11 +79,17 @@ class Figure:
     n: int
     best: bool
     p: float | None
+    least_p: float = 0.0
+
+    @property
+    def tested(self) -> bool:
+        """Whether any difference could be significant: with 4 answers the smallest p is 2 / 16."""
+        return self.least_p < DISTINGUISHABLE_BELOW
 
     @property
     def tied(self) -> bool:
-        """Not the best, and not distinguishable from it."""
-        return not self.best and self.p is not None and self.p >= DISTINGUISHABLE_BELOW
+        """Not the best, and not distinguishable from it by a test that could tell."""
+        return self.tested and not self.best and self.p is not None and self.p >= DISTINGUISHABLE_BELOW
 
 
 @dataclass(frozen=True)
@@ -180,10 +192,15 @@ def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
     means = {run: math.fsum(column) / len(column) for run, column in values.items()}
     best = max(means, key=lambda run: sign * means[run])
     others = [run for run in values if run != best]
-    p_values = dict(zip(others, holm([paired_test(values[run], values[best]).p for run in others]), strict=True))
+    least_p = len(others) * smallest_p(len(values[best]))
+    p_values = dict(
+        zip(
+            others, holm([paired_test(values[run], values[best], resamples=RESAMPLES).p for run in others]), strict=True
+        )
+    )
     interval = _share_interval if metric.values == "0 or 1" else bootstrap_interval
     return {
-        run: Figure(means[run], *interval(column), len(column), means[run] == means[best], p_values.get(run))
+        run: Figure(means[run], *interval(column), len(column), means[run] == means[best], p_values.get(run), least_p)
         for run, column in values.items()
     }
 
@@ -208,10 +225,23 @@ def sorted_by(summaries: Sequence[RunSummary]) -> str | None:
 
 
 def missing(rows: Sequence[Row], runs: Sequence[str]) -> list[tuple[str, str, str, int]]:
-    """What has no map and why: (run or `NO_RUN`, status, reason, answers), most frequent first."""
+    """What has no map and why: (runs or `NO_RUN`, status, reason, answers), most frequent first.
+
+    Runs that have no map of the same answers for the same reason share a line.
+    """
     last = {(row["run"], row["sample"]): row for row in rows if row["run"] in {NO_RUN, *runs} and row["status"] != "ok"}
-    counts = Counter((row["run"], row["status"], row.get("error") or row.get("reason") or "") for row in last.values())
-    return [(*key, count) for key, count in counts.most_common()]
+    answers: dict[tuple[str, str, str], set[str]] = {}
+    for (run, sample), row in last.items():
+        key = row["status"], row.get("error") or row.get("reason") or "", run
+        answers.setdefault(key, set()).add(sample)
+    shared: dict[tuple[str, str, frozenset[str]], list[str]] = {}
+    for (status, reason, run), samples in answers.items():
+        shared.setdefault((status, reason, frozenset(samples)), []).append(run)
+    lines = [
+        ("all" if len(names) == len(runs) > 1 else ", ".join(names), status, reason, len(samples))
+        for (status, reason, samples), names in shared.items()
+    ]
+    return sorted(lines, key=lambda line: -line[3])
 
 
 # ---- the table elsewhere ----
@@ -233,7 +263,8 @@ def to_markdown(summaries: Sequence[RunSummary]) -> str:
     parts = [_figures_table(lines, names) for names in blocks if names]
     head = ["run", "forward", "backward", "seconds", "peak memory", "maps", "without a map", "sanity"]
     parts.append(_table(head, [[_name(line), *cost_cells(line), *map_cells(line), line.sanity] for line in lines]))
-    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in HOW_TO_READ)]) + "\n"
+    notes = [*filter(None, [too_few(lines)]), *HOW_TO_READ]
+    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in notes)]) + "\n"
 
 
 def cost_cells(summary: RunSummary) -> list[str]:
@@ -262,7 +293,7 @@ def passes_text(value: float | None) -> str:
 
 def number(value: float) -> str:
     """Three digits, with a true minus."""
-    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
+    return figures.number(value, 3)
 
 
 def interval_text(figure: Figure) -> str:
@@ -319,6 +350,24 @@ def _is_number(value: Any) -> bool:
 
 def _share_interval(values: Sequence[float]) -> tuple[float, float]:
     return wilson_interval(int(sum(values)), len(values))
+
+
+def smallest_p(pairs: int) -> float:
+    """The smallest p of a paired permutation test of so many pairs: all signs equal, of all ways to flip them."""
+    return max(2.0 ** (1 - pairs), 1 / (RESAMPLES + 1))
+
+
+def too_few(summaries: Sequence[RunSummary]) -> str:
+    """A sentence where no difference between runs could be significant; "" where one could."""
+    known = [figure for summary in summaries for figure in summary.figures.values() if figure is not None]
+    if len(summaries) < 2 or not known or any(figure.tested for figure in known):
+        return ""
+    pairs, others = max(figure.n for figure in known), len(summaries) - 1
+    needed = next(n for n in itertools.count(pairs) if others * smallest_p(n) < DISTINGUISHABLE_BELOW)
+    return (
+        f"With {pairs} {'answer' if pairs == 1 else 'answers'} no difference between {others + 1} runs can be "
+        f"significant, however large it is: no run is marked. It takes {needed} answers or more."
+    )
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -104,11 +104,11 @@ def percent(estimate: Estimate | None) -> Cell:
     """A share in percent, above its interval."""
     if estimate is None:
         return Cell(DASH, order="")
-    return Cell(f"{100 * estimate.value:.0f}", wording.percent_interval(estimate), estimate.value)
+    return Cell(wording.percent_value(estimate), wording.percent_interval(estimate), estimate.value)
 
 
 def figure(estimate: Estimate | None) -> Cell:
     """A figure above its interval."""
     if estimate is None:
         return Cell(DASH, order="")
-    return Cell(wording.number(estimate.value), wording.interval(estimate), estimate.value)
+    return Cell(wording.value(estimate), wording.interval(estimate), estimate.value)

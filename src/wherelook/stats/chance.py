@@ -60,4 +60,5 @@ def chance_test(
         assumptions="Assumes that chance is known and that "
         + ("items are independent." if clusters is None else "clusters are independent."),
         clusters=None if clusters is None else count,
+        least_p=1 / (resamples + 1),
     )

@@ -54,6 +54,7 @@ def spearman_test(
             n=len(x),
             effect=Estimate("Spearman's rho", rho, low, high, "percentile bootstrap", level),
             assumptions=f"Assumes that items are independent; {SHAPE}",
+            least_p=1 / (resamples + 1),
         )
     z, error = float(_atanh(np.array([rho]))[0]), float(_atanh(drawn).std(ddof=1))
     if error < 1e-9:

@@ -62,6 +62,7 @@ def paired_test(
         assumptions=f"Assumes that without an effect the differences{together} are as likely as their negatives.",
         clusters=None if clusters is None else count,
         standardized=cohens_dz(list(differences), clusters=clusters, level=level) if spread else None,
+        least_p=0.0 if 2**count <= resamples else 1 / (resamples + 1),
     )
 
 
@@ -121,6 +122,7 @@ def unpaired_test(
         "without an effect both groups have one distribution.",
         clusters=None if clusters is None else sum(counts),
         standardized=cliffs_delta(groups[0].tolist(), groups[1].tolist(), clusters=clusters, level=level),
+        least_p=0.0 if math.comb(sum(counts), counts[0]) <= resamples else 1 / (resamples + 1),
     )
 
 

@@ -43,6 +43,7 @@ class Test:
         assumptions: in one sentence.
         clusters: groups of items that may depend on each other; None where every item stands alone.
         standardized: the effect without a unit; None where there is none.
+        least_p: of a test by random draws, the smallest p that these can give: the true one may be smaller.
     """
 
     __test__: ClassVar[bool] = False  # pytest collects classes of this name
@@ -55,9 +56,16 @@ class Test:
     assumptions: str
     clusters: int | None = None
     standardized: Estimate | None = None
+    least_p: float = 0.0
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether p is as small as the draws allow: more draws might give less."""
+        return 0 < self.p <= self.least_p * (1 + 1e-9)
 
     def __str__(self) -> str:
         size = f"n = {self.n}" if self.clusters is None else f"n = {self.n}, clusters = {self.clusters}"
-        p = f"p = {self.p:.3g}" if self.p >= 0.001 else "p < 0.001"
+        relation = "<=" if self.at_floor else "="
+        p = f"p {relation} {self.p:.3g}" if self.p >= 0.001 else "p < 0.001"
         estimates = "; ".join(str(estimate) for estimate in (self.effect, self.standardized) if estimate is not None)
         return f"{self.name}: {p}, {size}; {estimates}. {self.assumptions}"

@@ -76,9 +76,10 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
     """Does an outcome go with a condition, such as a right answer with a look at the right place?
 
     Without clusters the chi-squared test with the factor (N - 1) / N (Pearson 1947; Campbell 2007), whose score also
-    makes the interval of `odds_ratio`: it holds 1 just where p is not below 1 - `level`. With clusters a t-test of the logarithm of the odds ratio
-    (one half added to every cell), whose standard error adds up influences within clusters, G - 1 degrees of freedom.
-    With a cell below 5 it is not taken to be less than Woolf's, which knows that empty cells could have been filled.
+    makes the interval of `odds_ratio`: it holds 1 just where p is not below 1 - `level`. With clusters a t-test of the
+    logarithm of the odds ratio (one half added to every cell), whose standard error adds up influences within clusters,
+    G - 1 degrees of freedom. With a cell below 5 it is not taken to be less than Woolf's, which knows that empty cells
+    could have been filled.
 
     Raises:
         ValueError: not the same number, none, neither yes nor no, or a condition or outcome that never varies.

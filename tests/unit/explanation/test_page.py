@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from wherelook import html
-from wherelook.explanation import TokenMap, chart, command_line, page
+from wherelook.explanation import TokenMap, chart, command_line, figures, page
 from wherelook.metrics import METRICS
 from wherelook.types import Token
 
@@ -193,7 +193,7 @@ def test_tokens_are_buttons_with_shade_detail_and_map(make_explanation, token_ma
     ]  # fmt: skip
     assert "log-probability with the image -0.04, with the baseline -4.70; ratio +4.66 nats" in tokens[1][
         "title"
-    ].replace(page.MINUS, "-")
+    ].replace(figures.MINUS, "-")
     layers = [a["data-layer"] for a in tokens if "data-layer" in a]
     assert len(set(layers)) == 2
     assert tokens[1]["data-contour"].startswith("M")

@@ -141,3 +141,38 @@ def test_nothing_is_a_table_too():
 def test_what_is_missing_is_named_most_frequent_first(rows):
     (first, *_) = summary.missing(rows, ["a", "b", "c"])
     assert first == ("c", "error", "no attention", 11)
+
+
+def test_with_four_answers_no_difference_is_tested_and_it_says_so():
+    """However far apart two runs are, 2 of 16 ways to flip four signs are as extreme: nothing is called equal."""
+    found = [
+        row(index, run, deletion=value + index / 100)
+        for index in range(4)
+        for run, value in (("best", 0.1), ("random", 0.9))
+    ]
+    table = summary.summarize(found, ["best", "random"])
+    assert not table[1].figures["deletion"].tied
+    assert summary.too_few(table) == (
+        "With 4 answers no difference between 2 runs can be significant, however large it is: no run is marked. "
+        "It takes 6 answers or more."
+    )
+    text = summary.to_markdown(table)
+    assert "no run is marked" in text
+    assert "≈ 0" not in text
+
+
+def test_with_enough_answers_nothing_is_said():
+    found = [
+        row(index, run, deletion=value + index / 100) for index in range(6) for run, value in (("a", 0.1), ("b", 0.9))
+    ]
+    assert summary.too_few(summary.summarize(found, ["a", "b"])) == ""
+
+
+def test_one_reason_of_all_runs_is_one_line():
+    found = [row(index, run, "not_visual", reason="no word") for index in range(3) for run in ("a", "b")]
+    found += [row(3, "a", "error", error="memory"), row(4, "b", "error", error="memory")]
+    assert summary.missing(found, ["a", "b"]) == [
+        ("all", "not_visual", "no word", 3),
+        ("a", "error", "memory", 1),
+        ("b", "error", "memory", 1),
+    ]
