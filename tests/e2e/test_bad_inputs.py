@@ -70,7 +70,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("run-no-folder", ("run", "scenes"), 2, "Missing option '--out'"),
     ("run-engine", ("run", "scenes", "--out", "r", "--engine", "steam"), 2, "unknown engine 'steam'; valid: local"),
     ("run-judge", ("run", "scenes", "--out", "r", "--judge", "jury"), 2, "unknown judge 'jury'; valid: auto, exact"),
-    ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: open"),
+    ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: auto"),
     ("run-method", ("run", "scenes", "--out", "r", "--method", "x"), 2, "unknown method 'x'"),
     ("run-endless", ("run", "scenes", "--out", "r"), 2, "has no end: say how many samples with --limit"),
     ("run-file", ("run", "scenes", "--out", "{good}"), 2, "is a file; expected a folder"),

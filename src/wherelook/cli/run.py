@@ -46,8 +46,13 @@ def run(
         int | None, typer.Option("--limit", min=1, help="Samples from the beginning. [default: all]")
     ] = None,
     prompt: Annotated[
-        str, typer.Option("--prompt", help="open: the question alone; choices: with its lettered options, if any.")
-    ] = "open",
+        str,
+        typer.Option(
+            "--prompt",
+            help="auto: as the dataset's authors ask; open: the question alone; choices: with its lettered options, if "
+            "any; short, yes-no, vizwiz: with that instruction (docs/datasets.md).",
+        ),
+    ] = "auto",
     judge: Annotated[
         str,
         typer.Option(

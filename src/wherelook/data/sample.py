@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_uppercase
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,11 +16,21 @@ from wherelook.data.images import LoadedImage
 from wherelook.data.sources import Evidence, ImageSource, mean_attention
 from wherelook.errors import unknown_name
 
-PromptStyle = Literal["open", "choices"]
-PROMPT_STYLES: tuple[PromptStyle, ...] = ("open", "choices")
-"""open: the question alone. choices: with its lettered options, where it has any."""
+PromptStyle = Literal["auto", "open", "choices", "short", "yes-no", "vizwiz"]
+PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
+"""How a question is put. auto: as the sample's dataset does. open: the question alone. choices: with its lettered
+options, where it has any. short, yes-no, vizwiz: with the instruction of `INSTRUCTIONS`."""
 
-INSTRUCTION = "Answer with the letter of the right option."
+LETTER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
+
+INSTRUCTIONS: dict[PromptStyle, str] = {
+    "short": "\nAnswer the question using a single word or phrase.",
+    "yes-no": " Please answer yes or no.",
+    "vizwiz": "\nWhen the provided information is insufficient, respond with 'Unanswerable'."
+    "\nAnswer the question using a single word or phrase.",
+}
+"""What follows a question. Of yes and no as in MME (Fu et al. 2023, arXiv 2306.13394), the others and that for letters
+as in LLaVA-1.5 (Liu et al. 2024, arXiv 2310.03744)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Sample:
         attention: maps of where people looked, one for each person.
         flags: what is known to be wrong with the sample: `WRONG_LABEL`, `UNREAD_CHOICES`, `REPEATED_CHOICE`.
         paraphrase: the same question in other words, where there are any.
+        prompt: how the dataset's authors put the question, one of `PROMPT_STYLES`; None for its options where it has
+            any, else the question alone.
         judge: the rule by which the dataset's authors judge an answer, a name in `wherelook.study.judges.JUDGES`; None
             where the sample's references and options tell which one fits.
     """
@@ -55,6 +67,7 @@ class Sample:
     attention: tuple[ImageSource, ...] = ()
     flags: tuple[str, ...] = ()
     paraphrase: str | None = None
+    prompt: PromptStyle | None = None
     judge: str | None = None
 
     @property
@@ -115,19 +128,41 @@ REPEATED_CHOICE = "repeated choice"
 """Two options have the same text."""
 
 
-def prompt_text(sample: Sample, style: str) -> str:
-    """What a model is asked.
-
-    Args:
-        sample: the question.
-        style: one of `PROMPT_STYLES`. A question without options is the same in both.
+def prompt_style(sample: Sample, style: str = "auto") -> PromptStyle:
+    """How a question is put: `style`, and for "auto" what the sample names, else "choices" where it has options.
 
     Raises:
         InputError: an unknown style.
     """
-    if style not in PROMPT_STYLES:
+    for known in PROMPT_STYLES:
+        if style == known != "auto":
+            return known
+    if style != "auto":
         raise unknown_name("prompt style", style, PROMPT_STYLES)
-    if style == "open" or not sample.choices:
-        return sample.question
-    options = (f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, sample.choices, strict=False))
-    return "\n".join((sample.question, *options, INSTRUCTION))
+    return sample.prompt or ("choices" if sample.choices else "open")
+
+
+def prompt_text(sample: Sample, style: str = "auto") -> str:
+    """What a model is asked.
+
+    Args:
+        sample: the question.
+        style: one of `PROMPT_STYLES`. No instruction is added to a question that ends with one, and "yes-no" adds its
+            own only where the right answer is yes or no.
+
+    Raises:
+        InputError: an unknown style.
+
+    Example:
+        >>> from wherelook.data.samples import read_samples
+        >>> prompt_text(next(read_samples("scenes")), "short").splitlines()[-1]
+        'Answer the question using a single word or phrase.'
+    """
+    chosen, question = prompt_style(sample, style), sample.question
+    if chosen == "choices" and sample.choices:
+        options = (f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, sample.choices, strict=False))
+        return "\n".join((question, *options, LETTER_INSTRUCTION))
+    if chosen == "yes-no" and (sample.reference or "").lower() not in ("yes", "no"):
+        return question
+    instructed = question.rstrip().endswith((LETTER_INSTRUCTION, *(text.strip() for text in INSTRUCTIONS.values())))
+    return question if instructed else question + INSTRUCTIONS.get(chosen, "")

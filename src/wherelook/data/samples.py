@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,11 +25,20 @@ from wherelook.data.readers import (
     vqa_hat,
 )
 from wherelook.data.rows import TABLES
-from wherelook.data.sample import PROMPT_STYLES, PromptStyle, Sample, prompt_text
+from wherelook.data.sample import PROMPT_STYLES, PromptStyle, Sample, prompt_style, prompt_text
 from wherelook.data.scenes.files import QUESTIONS_FILE
 from wherelook.errors import InputError, WherelookError
 
-__all__ = ["DATASETS", "PROMPT_STYLES", "Dataset", "PromptStyle", "Sample", "prompt_text", "read_samples"]
+__all__ = [
+    "DATASETS",
+    "PROMPT_STYLES",
+    "Dataset",
+    "PromptStyle",
+    "Sample",
+    "prompt_style",
+    "prompt_text",
+    "read_samples",
+]
 
 Columns = Mapping[str, str]
 
@@ -47,6 +56,8 @@ class Dataset:
         source: where it comes from.
         columns: whether columns can be named.
         path: whether it needs one.
+        prompt: how its authors put a question; None where the sample tells: see `Sample.prompt`.
+        judge: how its authors judge an answer; None where the sample tells: see `Sample.judge`.
     """
 
     read: Callable[[str, Columns], Iterator[Sample]]
@@ -57,6 +68,8 @@ class Dataset:
     source: str
     columns: bool = False
     path: Literal["needed", "optional", "none"] = "needed"
+    prompt: PromptStyle | None = None
+    judge: str | None = None
 
 
 def _plain(read: Callable[[str], Iterator[Sample]]) -> Callable[[str, Columns], Iterator[Sample]]:
@@ -88,20 +101,24 @@ DATASETS: Mapping[str, Dataset] = {
     "mmvp": Dataset(
         _plain(mmvp.read), "150 pairs of images that look alike to CLIP, two options",
         "Questions.csv, MMVP Images/", "-", "MIT", "Tong et al. 2024, arXiv 2401.06209",
+        prompt="choices", judge="option-letter",
     ),
     "cv-bench": Dataset(
         _plain(cv_bench.read), "counting, relations, depth and distance, with options",
         "test*.parquet, or test*.jsonl and img/", "boxes for some tasks", "Apache-2.0; images: ADE20K, COCO, Omni3D",
         "Tong et al. 2024, arXiv 2406.16860",
+        prompt="choices", judge="option-letter",
     ),
     "mmstar": Dataset(
         _plain(mmstar.read), "1,500 questions that need the image, with options",
         "mmstar.parquet or MMStar.tsv", "-", "see source; drawn from six benchmarks",
         "Chen et al. 2024, arXiv 2403.20330",
+        prompt="choices", judge="option-letter",
     ),
     "llava-bench": Dataset(
         _plain(llava_bench.read), "60 open questions about 24 images in the wild",
         "questions.jsonl, answers_gpt4.jsonl, images/", "-", "see source", "Liu et al. 2023, arXiv 2304.08485",
+        prompt="open", judge="none",
     ),
     "paper": Dataset(
         _plain(paper.read), "the question set of the paper on where LVLMs look",
@@ -110,16 +127,19 @@ DATASETS: Mapping[str, Dataset] = {
     "pope": Dataset(
         _plain(pope.read), "is an object there? yes or no; random, popular and adversarial absent ones",
         "coco_pope_*.json, val2014/", "-", _COCO, "Li et al. 2023, arXiv 2305.10355",
+        prompt="yes-no", judge="yes-no",
     ),
     "textvqa": Dataset(
         _plain(textvqa.read), "questions that need the text in an image, ten answers each",
         "TextVQA_0.5.1_*.json, train_images/", "-", "CC BY 4.0; images: OpenImages",
         "Singh et al. 2019, arXiv 1904.08920",
+        prompt="short", judge="consensus",
     ),
     "gqa": Dataset(
         _plain(gqa.read), "questions made from scene graphs",
         "*_balanced_questions.json, *sceneGraphs.json, images/", "boxes", "CC BY 4.0; images: Visual Genome",
         "Hudson and Manning 2019, arXiv 1902.09506",
+        prompt="short", judge="normalised",
     ),
     "refcoco": Dataset(
         _plain(refcoco.read), "phrases for one object of an image; also RefCOCO+ and RefCOCOg",
@@ -129,6 +149,7 @@ DATASETS: Mapping[str, Dataset] = {
         _plain(vqa_hat.read), "questions of VQA v1 with maps of where people looked",
         "vqahat_*/*.png, *questions.json, *annotations.json, val2014/", "human maps", _COCO,
         "Das et al. 2016, arXiv 1606.05589",
+        prompt="short", judge="consensus",
     ),
     "table": Dataset(
         table.read, "your own: image, question and what else you know",
@@ -165,7 +186,14 @@ def read_samples(dataset: str) -> Iterator[Sample]:
     first = next(samples, None)  # what is wrong with the files is found before any work
     if first is None:
         raise InputError(f"data set {dataset!r} is empty")
-    return _distinct(itertools.chain([first], samples), dataset)
+    every = itertools.chain([first], samples)
+    return _distinct((_as_published(DATASETS[name], sample) for sample in every), dataset)
+
+
+def _as_published(dataset: Dataset, sample: Sample) -> Sample:
+    """The sample with the prompt and the judge of its dataset, where it has none of its own."""
+    judge = None if dataset.judge == "option-letter" and not sample.choices else dataset.judge
+    return replace(sample, prompt=sample.prompt or dataset.prompt, judge=sample.judge or judge)
 
 
 def _parse(dataset: str) -> tuple[str, str, dict[str, str]]:

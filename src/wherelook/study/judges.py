@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from wherelook.data.samples import Sample
+from wherelook.data.samples import Sample, prompt_style
 from wherelook.errors import WherelookError, unknown_name
 from wherelook.study.consensus import soft_accuracy
 
@@ -136,6 +136,7 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
     """
     if name != AUTOMATIC:
         return name
+    style = prompt_style(sample, style)
     if sample.judge is not None and (sample.judge != "option-letter" or style == "choices"):
         return sample.judge
     if style == "choices" and sample.choices:

@@ -63,7 +63,7 @@ class Procedure:
 
     dataset: str
     runs: tuple[Run, ...]
-    prompt: str = "open"
+    prompt: str = "auto"
     judge: str = AUTOMATIC
     measured: str = "replay"
     blind: bool = False

@@ -16,11 +16,41 @@ IMAGE = ImageInMemory(load_image(np.full((6, 8, 3), 9, dtype=np.uint8)))
 SAMPLE = Sample("1", IMAGE, "What?", references=("blue",), choices=("red", "blue"))
 
 
-def test_prompts():
-    assert prompt_text(SAMPLE, "open") == "What?"
-    assert prompt_text(SAMPLE, "choices") == "What?\nA. red\nB. blue\nAnswer with the letter of the right option."
-    assert prompt_text(replace(SAMPLE, choices=()), "choices") == "What?"
-    with pytest.raises(InputError, match="unknown prompt style 'letters'; valid: open, choices"):
+LETTER = "Answer with the option's letter from the given choices directly."
+SHORT = "Answer the question using a single word or phrase."
+UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."
+OPEN = replace(SAMPLE, choices=())
+YES = replace(OPEN, question="Is it?", references=("Yes",))
+
+
+@pytest.mark.parametrize(
+    ("sample", "style", "text"),
+    [
+        (SAMPLE, "open", "What?"),
+        (SAMPLE, "choices", f"What?\nA. red\nB. blue\n{LETTER}"),
+        (SAMPLE, "short", f"What?\n{SHORT}"),
+        (SAMPLE, "vizwiz", f"What?\n{UNANSWERABLE}\n{SHORT}"),
+        (OPEN, "choices", "What?"),
+        (YES, "yes-no", "Is it? Please answer yes or no."),
+        (OPEN, "yes-no", "What?"),  # the answer is "blue"
+        # What a dataset asks for is asked once.
+        (replace(YES, question="Is it? Please answer yes or no."), "yes-no", "Is it? Please answer yes or no."),
+        (replace(YES, question=f"Is it?\n{SHORT}"), "yes-no", f"Is it?\n{SHORT}"),
+        (replace(OPEN, question=f"What? {SHORT}\n"), "short", f"What? {SHORT}\n"),
+        # auto: as the dataset does, else with the options where there are any.
+        (SAMPLE, "auto", f"What?\nA. red\nB. blue\n{LETTER}"),
+        (OPEN, "auto", "What?"),
+        (replace(SAMPLE, prompt="open"), "auto", "What?"),
+        (replace(YES, prompt="yes-no"), "auto", "Is it? Please answer yes or no."),
+        (replace(YES, prompt="yes-no"), "short", f"Is it?\n{SHORT}"),
+    ],
+)
+def test_prompts(sample, style, text):
+    assert prompt_text(sample, style) == text
+
+
+def test_an_unknown_prompt_style():
+    with pytest.raises(InputError, match="unknown prompt style 'letters'; valid: auto, open, choices, short, yes-no"):
         prompt_text(SAMPLE, "letters")
 
 

@@ -127,7 +127,7 @@ def test_the_prompt_with_options_asks_for_a_letter(model, samples):
     ("changes", "message"),
     [
         ({"runs": ()}, "at least one method"),
-        ({"prompt": "shouted"}, "unknown prompt style 'shouted'; valid: open, choices"),
+        ({"prompt": "shouted"}, "unknown prompt style 'shouted'; valid: auto, open, choices"),
         ({"judge": "jury"}, "unknown judge 'jury'"),
         ({"measured": "much"}, "unknown amount of measures 'much'; valid: map, replay, all"),
     ],

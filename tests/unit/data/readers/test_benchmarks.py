@@ -26,6 +26,7 @@ from published import (
 )
 from wherelook.data.samples import DATASETS, Sample, prompt_text, read_samples
 from wherelook.errors import InputError, WherelookError
+from wherelook.study.judges import JUDGES
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 
@@ -383,8 +384,15 @@ def test_prompts_of_a_benchmark(build):
     sample = next(read_samples(f"mmvp:{build.root}"))
     assert prompt_text(sample, "open") == "Are the butterfly's wings open?"
     assert prompt_text(sample, "choices") == (
-        "Are the butterfly's wings open?\nA. Open\nB. Closed\nAnswer with the letter of the right option."
+        "Are the butterfly's wings open?\nA. Open\nB. Closed\n"
+        "Answer with the option's letter from the given choices directly."
     )
+    assert prompt_text(sample) == prompt_text(sample, "choices")  # as its authors ask
+    assert sample.judge == "option-letter"
+
+
+def test_every_dataset_names_a_judge_that_there_is():
+    assert {dataset.judge for dataset in DATASETS.values()} - {None} <= set(JUDGES)
 
 
 @pytest.mark.parametrize(
