@@ -32,7 +32,7 @@ class ToyScore:
 
     def __call__(self, masks: Tensor) -> Tensor:
         self.asked.append(masks.detach().clone())
-        self.cost.forward += len(masks)
+        self.cost.add(forward=len(masks))
         return self.function(masks)
 
     def gradient(self, masks: Tensor, *, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
@@ -44,7 +44,7 @@ class ToyScore:
                 shares = torch.tensor([seed % 1000 for seed in noise.seeds]) / 1000
                 values = values + (noise.standard_deviation * shares * leaf.mean(dim=(1, 2)))[:, None]
             (gradients,) = torch.autograd.grad(values.sum(), leaf)
-        self.cost.backward += len(masks)
+        self.cost.add(backward=len(masks))
         return values.detach(), gradients
 
 

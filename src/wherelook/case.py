@@ -21,6 +21,7 @@ from wherelook.errors import WherelookError
 from wherelook.models import AnyModel, AnyScore
 from wherelook.models.hf import Prompt
 from wherelook.models.memory import PeakMemory
+from wherelook.models.turns import in_turn
 from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
 from wherelook.types import Status, Token
@@ -105,11 +106,13 @@ class Case:
         """The score of the tokens to explain."""
         return self.score.select(self.selected)
 
+    @in_turn
     def against(self, score: AnyScore, baseline: str) -> AnyScore:
         """`score` with another baseline, by name."""
         pictures = _baseline_pictures(self.images, baseline, self.seed, self.baseline_image)
         return score.with_baseline(self.model.pixels(self.prompt, pictures))
 
+    @in_turn
     def asked(self, question: str) -> AnyScore:
         """The score of the tokens to explain, had the same answer been given to another question about the image.
 
@@ -122,6 +125,7 @@ class Case:
         pictures = _baseline_pictures(self.images, self.baseline, self.seed, self.baseline_image)
         return self.model.score(prompt, pictures, ids).select(self.selected)
 
+    @in_turn
     def answer_to(self, score: AnyScore, mask: Float[Tensor, "height width"]) -> str:
         """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""
         changed = Prompt(self.prompt.text, {**self.prompt.inputs, **score.blend(mask[None])})
@@ -129,6 +133,7 @@ class Case:
         return self.model.decode(ids).strip()
 
 
+@in_turn
 def open_case(
     model: AnyModel,
     image: ImageSource | Sequence[ImageSource],
@@ -144,7 +149,7 @@ def open_case(
 ) -> Case:
     """Asks, and finds the words to explain with the baseline that shows them best.
 
-    Arguments and errors are those of `Explainer.explain`. The model should be in evaluation mode.
+    Arguments and errors are those of `Explainer.explain`. Threads that ask one model wait for each other.
     """
     check_request(
         question,
@@ -220,16 +225,17 @@ def _baseline_pictures(
 
 
 class Meter:
-    """What is spent from here on: passes of the model, seconds, peak memory."""
+    """What this thread spends from here on: passes of the model and seconds; and the peak memory of the process."""
 
     def __init__(self, model: AnyModel) -> None:
         self.model = model
-        self.before = replace(model.cost)
+        self.before = model.cost.of_this_thread()
         self.started = time.perf_counter()
         self.memory = PeakMemory(model.device)
 
     def read(self) -> dict[str, float]:
-        passes = {name: count - getattr(self.before, name) for name, count in asdict(self.model.cost).items()}
+        spent = asdict(self.model.cost.of_this_thread())
+        passes = {name: count - getattr(self.before, name) for name, count in spent.items()}
         return passes | {"seconds": time.perf_counter() - self.started, "peak_bytes": self.memory.bytes()}
 
 

@@ -20,6 +20,7 @@ from wherelook.data.samples import Sample
 from wherelook.errors import UnavailableError, WherelookError
 from wherelook.lines import whole_lines
 from wherelook.models import AnyModel
+from wherelook.models.turns import in_turn
 from wherelook.study.judges import HardlyRightError, check_search, exact, hardly_right
 from wherelook.study.measures import stability_measures
 from wherelook.study.rows import (
@@ -91,32 +92,31 @@ def evaluate(
             wrong, explained = wrong + bool(missing), explained + (not missing)
             continue
         shared = sample_row(sample) | {"run": NO_RUN}
-        with model.evaluation():
+        try:
+            shared |= model_row(model.description) | image_row(sample)
+            shared |= evidence_row(sample)
+            lent = source.other_image(sample.image) if lend else None
+            case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
+        except UnavailableError:
+            raise
+        except WherelookError as error:
+            yield shared | {"status": "error", "error": str(error)}
+            continue
+        correct = exact(case.relevance.answer, sample)
+        shared |= case_row(case) | {"correct": correct}
+        if only_right and correct is False:
+            yield shared | {"status": "wrong_answer"}
+            wrong += 1
+            check_search(wrong, explained, case.relevance.answer, sample)
+            continue
+        explained += 1
+        for run in missing:
             try:
-                shared |= model_row(model.description) | image_row(sample)
-                shared |= evidence_row(sample)
-                lent = source.other_image(sample.image) if lend else None
-                case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
+                yield shared | _explained(case, run, sample, lent, replay_steps, seed, explained <= stability)
             except UnavailableError:
                 raise
             except WherelookError as error:
-                yield shared | {"status": "error", "error": str(error)}
-                continue
-            correct = exact(case.relevance.answer, sample)
-            shared |= case_row(case) | {"correct": correct}
-            if only_right and correct is False:
-                yield shared | {"status": "wrong_answer"}
-                wrong += 1
-                check_search(wrong, explained, case.relevance.answer, sample)
-                continue
-            explained += 1
-            for run in missing:
-                try:
-                    yield shared | _explained(case, run, sample, lent, replay_steps, seed, explained <= stability)
-                except UnavailableError:
-                    raise
-                except WherelookError as error:
-                    yield shared | run_row(run, seed) | {"status": "error", "error": str(error)}
+                yield shared | run_row(run, seed) | {"status": "error", "error": str(error)}
         if progress is not None:
             progress("answers", explained, count)
     if wrong and not explained:
@@ -148,6 +148,7 @@ class _Samples:
         return None
 
 
+@in_turn
 def _explained(
     case: Case, run: Run, sample: Sample, lent: LoadedImage | None, replay_steps: int, seed: int, stability: bool
 ) -> Row:

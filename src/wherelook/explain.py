@@ -30,6 +30,7 @@ from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.remembering import ScoreMemory
+from wherelook.models.turns import in_turn
 from wherelook.scores import doubts, localize, replay_both
 from wherelook.several import focus_of, image_parts
 from wherelook.sheet import widths_of
@@ -210,6 +211,7 @@ class Explainer:
             return open_case(self.model, loaded, config.question, **config.asking()).relevance
 
 
+@in_turn
 def explain_case(
     case: Case,
     *,
@@ -223,7 +225,7 @@ def explain_case(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Explanation:
-    """The map of an answered question by one method; the model should be in evaluation mode.
+    """The map of an answered question by one method. Threads that use one model wait for each other.
 
     Args:
         case: from `open_case`; several methods can share it.

@@ -5,6 +5,7 @@ Nothing here knows a model, a method or a file format.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -24,13 +25,41 @@ Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total)."""
 
 
-@dataclass
 class Cost:
     """Work done so far. A pass is one image through the model: a batch of eight counts as eight. Generating an answer
     is counted by its tokens, which share one pass over the image.
 
-    Mutable on purpose: the score function adds to it, and everyone who holds it sees the total.
+    Mutable on purpose: the score function adds to it, and everyone who holds it sees the total. Threads that share a
+    model share its cost; each can read what it has spent itself.
+
+    Attributes:
+        forward, backward, generated_tokens: of all threads together.
     """
+
+    def __init__(self) -> None:
+        self.forward, self.backward, self.generated_tokens = 0, 0, 0
+        self._lock = threading.Lock()
+        self._own = threading.local()
+
+    def add(self, *, forward: int = 0, backward: int = 0, generated_tokens: int = 0) -> None:
+        """Counts work of the calling thread."""
+        spent = self.of_this_thread()
+        with self._lock:
+            self.forward += forward
+            self.backward += backward
+            self.generated_tokens += generated_tokens
+        self._own.spent = Spent(
+            spent.forward + forward, spent.backward + backward, spent.generated_tokens + generated_tokens
+        )
+
+    def of_this_thread(self) -> Spent:
+        """What the calling thread has spent so far."""
+        return getattr(self._own, "spent", Spent())
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was spent so far; see `Cost`."""
 
     forward: int = 0
     backward: int = 0

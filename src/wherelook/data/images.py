@@ -10,6 +10,8 @@ import io
 import math
 import os
 import re
+import struct
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -75,6 +77,8 @@ ImageSource = str | Path | Image.Image | NDArray | LoadedImage
 """A file, a PIL image, an array (height, width[, 1|3|4]), or what `load_image` or `load_frames` returned."""
 
 Read = TypeVar("Read")
+
+_WARNINGS = threading.Lock()
 
 
 def load_images(source: ImageSource | Sequence[ImageSource]) -> tuple[LoadedImage, ...]:
@@ -198,13 +202,13 @@ def decode_image(data: bytes, name: str, path: str | None = None) -> LoadedImage
 
 def _decode(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read:
     """What `read` makes of the opened image; errors of its decoding in one line."""
-    # Truncated files must be refused, whatever the application around us has set.
-    tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit replaces Pillow's decompression warnings
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return read(image)
+        try:
+            return _open(data, read)
+        except Warning:  # where the application has made errors of them; what warns is one setting for the process
+            with _WARNINGS, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _open(data, read)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -215,8 +219,36 @@ def _decode(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read
         raise InputError(f"{name} has too many pixels; the limit is {MAXIMUM_PIXELS // 10**6} million") from error
     except Exception as error:  # Pillow's decoders raise many types on damaged data
         raise InputError(f"{name} is damaged and cannot be decoded: {_first_line(error)}") from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
+
+
+def _open(data: bytes, read: Callable[[Image.Image], Read]) -> Read:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _refuse_truncated(image)
+        return read(image)
+
+
+def _refuse_truncated(image: Image.Image) -> None:
+    """Has the decoder fail where the file ends too early, also in an application that has told Pillow to go on then.
+
+    Pillow asks `load_read`, where an image has one, for more of the file. Its own setting is one for the whole process.
+    """
+    if not ImageFile.LOAD_TRUNCATED_IMAGES or not isinstance(image, ImageFile.ImageFile):
+        return
+    whole: Callable[[int], bytes] | None = getattr(image, "load_read", None)
+
+    def load_read(size: int) -> bytes:
+        file = image.fp
+        assert file is not None
+        before = file.tell()
+        try:
+            found = file.read(size) if whole is None else whole(size)
+        except (IndexError, struct.error):
+            found = b""
+        if not found or file.tell() == before:  # a JPEG's own reader makes up an end
+            raise OSError("image file is truncated")
+        return found
+
+    image.load_read = load_read  # type: ignore[attr-defined]
 
 
 def _read(path: Path, name: str) -> bytes:

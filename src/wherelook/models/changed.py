@@ -1,10 +1,11 @@
-"""A model that is changed for a while: another forward for a module, weights that ask for no gradient."""
+"""A model that is changed for a while: another forward for a module, weights that ask for no gradient.
+
+Every change is made inside the model's `turn` (`wherelook.models.turns`): no other thread meets it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import threading
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,9 +16,6 @@ Forward = Callable[..., Any]
 INNER_FORWARD = "_old_forward"
 """Where accelerate keeps a module's forward that it calls once the weights are there."""
 
-_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
-"""One for each module: two threads that use a model at a time must not restore each other's change."""
-
 
 @contextlib.contextmanager
 def replacing_forward(
@@ -25,22 +23,21 @@ def replacing_forward(
 ) -> Iterator[None]:
     """Inside, the module's forward is `other(its own)`. It is left as it was, also after an error.
 
-    Hooks on the module still run. A second thread waits until the first has left.
+    Hooks on the module still run. Only one thread may do so at a time (`wherelook.models.turns`).
 
     Args:
         name: of the attribute; `INNER_FORWARD` where accelerate has put its own forward around it.
     """
-    with _LOCKS.setdefault(module, threading.RLock()):
-        before: Forward = getattr(module, name)
-        replaced = name in module.__dict__  # accelerate puts its own there
-        setattr(module, name, other(before))
-        try:
-            yield
-        finally:
-            if replaced:
-                setattr(module, name, before)
-            else:
-                delattr(module, name)
+    before: Forward = getattr(module, name)
+    replaced = name in module.__dict__  # accelerate puts its own there
+    setattr(module, name, other(before))
+    try:
+        yield
+    finally:
+        if replaced:
+            setattr(module, name, before)
+        else:
+            delattr(module, name)
 
 
 @contextlib.contextmanager

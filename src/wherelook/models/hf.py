@@ -39,6 +39,7 @@ from wherelook.models.placement import input_device
 from wherelook.models.prompting import Prompting
 from wherelook.models.quantization import quantization_of
 from wherelook.models.scoring import HuggingFaceScore
+from wherelook.models.turns import in_turn, turn
 from wherelook.models.zoo import BUNDLED, PREFIX
 from wherelook.types import Cost, Size
 
@@ -175,6 +176,7 @@ class VisionLanguageModel:
         """See `wherelook.models.prompting.Prompting.render`."""
         return self.prompting.render(question, images)
 
+    @in_turn
     def encode(self, image: Pictures, question: str) -> Prompt:
         """Renders the prompt and processes it with the image, or with several.
 
@@ -225,6 +227,7 @@ class VisionLanguageModel:
         targets = torch.tensor(ids, device=logits.device)
         return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0]
 
+    @in_turn
     def _generate(
         self,
         prompt: Prompt,
@@ -243,7 +246,7 @@ class VisionLanguageModel:
             output = self.model.generate(  # type: ignore[operator]
                 **inputs, generation_config=neutral, stopping_criteria=StoppingCriteriaList(criteria)
             )
-        self.cost.generated_tokens += output.sequences.shape[1] - length
+        self.cost.add(generated_tokens=output.sequences.shape[1] - length)
         output.sequences = output.sequences[:, length:]
         return output
 
@@ -257,6 +260,7 @@ class VisionLanguageModel:
         """Ids that end an answer."""
         return {*as_ids(self.model.generation_config.eos_token_id), *as_ids(self.tokenizer.eos_token_id)}
 
+    @in_turn
     def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
         """Token ids of a given answer as they would follow the prompt.
 
@@ -277,7 +281,7 @@ class VisionLanguageModel:
         with torch.no_grad():
             inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
             logits = self.model(**inputs).logits[0, -1]
-        self.cost.forward += 1
+        self.cost.add(forward=1)
         return spaced if logits[spaced[0]] > logits[tight[0]] else tight
 
     def _continue(self, before: str, text: str) -> tuple[int, ...]:
@@ -295,6 +299,7 @@ class VisionLanguageModel:
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
+    @in_turn
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The text that each token adds to the decoded answer; their concatenation is the answer.
 
@@ -318,6 +323,7 @@ class VisionLanguageModel:
 
     # ---- score ----
 
+    @in_turn
     def geometry(self, *sizes: Size, question: str = "?") -> Geometry:
         """The measured geometry for images of (height, width) in one prompt; the eight last ones are kept.
 
@@ -333,12 +339,14 @@ class VisionLanguageModel:
         self._geometries.move_to_end(sizes)
         return self._geometries[sizes]
 
+    @in_turn
     def check_blend(self, image: Pictures, baseline: Pictures, question: str = "?") -> BlendError:
         """The geometry's self-check on a prompt's images and a baseline for each; three processor calls."""
         text = self.render(question, len(_listed(image)))
         geometry = self.geometry(*_sizes(image), question=question).to("cpu")
         return blend_error(lambda *pictures: self.prompting.process(pictures, text), geometry, image, baseline)
 
+    @in_turn
     def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
         """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size."""
         geometry = self.geometry(*_sizes(baseline))
@@ -368,6 +376,7 @@ class VisionLanguageModel:
             layers=self._layers,
         )
 
+    @in_turn
     def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:
         """The pixel tensors of other images of the same sizes in the same prompt."""
         processed = self.prompting.process(_listed(image), prompt.text)
@@ -382,14 +391,9 @@ class VisionLanguageModel:
 
     @contextlib.contextmanager
     def evaluation(self) -> Iterator[None]:
-        """The model in evaluation mode inside, and as it was after."""
-        training = [module for module in self.model.modules() if module.training]
-        self.model.eval()
-        try:
+        """Inside, this thread alone has the model and its processor, in evaluation mode (`wherelook.models.turns`)."""
+        with turn(self.model, self.processor, self.tokenizer):
             yield
-        finally:
-            for module in training:
-                module.training = True
 
 
 def _listed(image: Pictures) -> list[Image.Image]:

@@ -25,6 +25,7 @@ from wherelook.errors import InputError
 from wherelook.geometry import Geometry, sample
 from wherelook.models.memory import BatchPlan
 from wherelook.models.precision import exact_convolutions
+from wherelook.models.turns import in_turn
 from wherelook.sheet import resize
 from wherelook.types import Attention, Cost, ImageTokens, Readout, Size, States
 
@@ -70,6 +71,7 @@ class Inside:
     cost: Cost
     measured: dict[Size, ImageTokens]
 
+    @in_turn
     def image_tokens(self, grid: Size) -> ImageTokens:
         """See `ModelInside`."""
         if grid not in self.measured:
@@ -86,6 +88,7 @@ class Inside:
             self.measured[grid] = ImageTokens(positions, vertical[:, :, None] * horizontal[:, None, :])
         return self.measured[grid]
 
+    @in_turn
     def attention(self, *, weighted: bool = False, question: str | None = None) -> Attention:
         """See `ModelInside`. The probabilities are seen in eager attention, which no answer is ever scored with."""
         if question is not None:
@@ -108,6 +111,7 @@ class Inside:
             torch.stack([layers[index].cpu() for index in sorted(layers)]), self._predicting(length), difference
         )
 
+    @in_turn
     def states(self, depth: float, positions: Int[Tensor, " image_tokens"]) -> States:
         """See `ModelInside`."""
         seen: dict[str, Tensor] = {}
@@ -125,6 +129,7 @@ class Inside:
             self._forward(decoder, with_gradient=True)
         return States(seen["values"], seen.get("gradients", torch.zeros_like(seen["values"])))
 
+    @in_turn
     def readout(self, depth: float, positions: Int[Tensor, " image_tokens"]) -> Readout:
         """See `ModelInside`. A cap or a factor that a family puts on its logits is left out: it changes no order."""
         seen: list[Tensor] = []
@@ -204,7 +209,7 @@ class Inside:
             try:
                 self.predict(pixels, count)
             except _Stop as reached:
-                self.cost.forward += count
+                self.cost.add(forward=count)
                 return reached.embeddings
         raise InputError(
             f"{type(self.model).__name__} does not run its language model through {type(decoder).__name__}"
@@ -230,7 +235,7 @@ class Inside:
                 log_probabilities = self.log_probabilities(self.predict(self.pixels, 1))[0]
                 if with_gradient:
                     torch.autograd.grad(log_probabilities.sum(), seen[0])
-                    self.cost.backward += 1
+                    self.cost.add(backward=1)
             values.append(log_probabilities.detach())
 
         with removing([decoder.register_forward_pre_hook(begin, with_kwargs=True)]):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from torch import Tensor
 from transformers.utils import logging
 
 from wherelook.errors import InputError
+
+_LOGGING = threading.Lock()
 
 
 def find_placeholder(process: Callable[[Image.Image, str], Mapping[str, Tensor]], tokenizer: Any, token: str) -> str:
@@ -85,11 +89,23 @@ def _as_token(tokenizer: Any, value: Any) -> str | None:
 
 def _try(process: Callable[[Image.Image, str], Mapping[str, Tensor]], text: str) -> Mapping[str, Tensor] | None:
     """What `process` makes of a small image and a text; None where it refuses them."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # a processor may warn that the token is missing, which is what is tried here
-    try:
-        return process(Image.new("RGB", (64, 64)), text)
-    except InputError:
-        return None
-    finally:
-        logging.set_verbosity(level)
+    with _quiet():
+        try:
+            return process(Image.new("RGB", (64, 64)), text)
+        except InputError:
+            return None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """A processor may warn that the token is missing, which is what is tried here.
+
+    How much is logged is one setting for the process: one thread at a time changes it, and finds it as it was.
+    """
+    with _LOGGING:
+        level = logging.get_verbosity()
+        logging.set_verbosity_error()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)

@@ -38,7 +38,7 @@ class PlainScore(HuggingFaceScore):
 
     def _logits(self, masks: Tensor, noise: Noise | None) -> Tensor:
         inputs = self._inputs | self.blend(masks, noise)
-        self.cost.forward += len(masks)
+        self.cost.add(forward=len(masks))
         logits = self.model(**inputs, **self._options).logits
         everywhere = torch.log_softmax(logits.float(), dim=-1)
         return everywhere[:, self._positions]  # log_softmax of log-probabilities changes nothing
@@ -61,5 +61,5 @@ class PlainScore(HuggingFaceScore):
             ]
             values = torch.cat(rows)
             (gradients,) = torch.autograd.grad(values.sum(), leaf)
-        self.cost.backward += len(leaf)
+        self.cost.add(backward=len(leaf))
         return values.detach(), gradients

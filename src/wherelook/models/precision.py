@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.backends import cudnn
 
 _CONVOLUTIONS: Any = cudnn.conv  # type: ignore[attr-defined]  # made at import
@@ -28,7 +29,13 @@ class _Shared:
 
 @contextlib.contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Inside, and in every thread meanwhile. PyTorch's setting is restored when the last one leaves."""
+    """Inside, and in every thread meanwhile. PyTorch's setting is restored when the last one leaves.
+
+    The setting is one for the process: it is left alone where there is no CUDA device to heed it.
+    """
+    if not torch.cuda.is_available():
+        yield
+        return
     with _Shared.lock:
         if _Shared.inside == 0:
             _Shared.before = _CONVOLUTIONS.fp32_precision

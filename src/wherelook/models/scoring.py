@@ -32,6 +32,7 @@ from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.models.patches import as_products, patch_embeddings
 from wherelook.models.precision import exact_convolutions
+from wherelook.models.turns import in_turn
 from wherelook.types import Cost, ImageTokens, Noise, Size
 
 
@@ -150,6 +151,7 @@ class HuggingFaceScore:
             return self._log_probabilities(masks)
         return self._evaluate(masks)[0]
 
+    @in_turn
     def _evaluate(self, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Without a graph: log-probabilities (masks, tokens), and the token that the model would choose instead."""
         values = torch.empty(len(masks), len(self.selected), device=self.device)
@@ -177,6 +179,7 @@ class HuggingFaceScore:
         """As `gradient`, but of each token alone: a backward for every token, on the graph of one forward."""
         return self._gradients(masks, noise, each=True)
 
+    @in_turn
     def _gradients(self, masks: Tensor, noise: Noise | None, *, each: bool) -> tuple[Tensor, Tensor]:
         """Log-probabilities, and for each mask the gradients: of every token, or of their sum alone."""
         sums = len(self.selected) if each else 1
@@ -192,7 +195,7 @@ class HuggingFaceScore:
                 for index, total in enumerate(totals):
                     (gradients[rows, index],) = torch.autograd.grad(total, leaf, retain_graph=index < sums - 1)
             values[rows] = log_probabilities.detach()
-            self.cost.backward += len(leaf) * sums
+            self.cost.add(backward=len(leaf) * sums)
 
         self.plan.run(len(masks), step, with_graph=True)
         broken = (~gradients.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
@@ -211,6 +214,7 @@ class HuggingFaceScore:
             raise gradient_error(self.model, lambda: self.pixel_gradients(noise=noise), of="pixels")
         return pooled
 
+    @in_turn
     def pixel_gradients(self, *, noise: Noise | None = None) -> dict[str, Tensor]:
         """Gradient of the summed log-probabilities with respect to every pixel tensor of the image, by input name.
 
@@ -233,7 +237,7 @@ class HuggingFaceScore:
             for (name, total), gradient in zip(totals.items(), gradients, strict=True):
                 if gradient is not None:  # a tensor that the model does not read with this answer
                     totals[name] = total + gradient.float().reshape(count, *total.shape).sum(dim=0)
-            self.cost.backward += count
+            self.cost.add(backward=count)
 
         self.plan.run(len(seeds), step, with_graph=True)
         return {name: total / len(seeds) for name, total in totals.items()}
@@ -328,6 +332,7 @@ class HuggingFaceScore:
                 stack.enter_context(recomputing(self.model))
             yield
 
+    @in_turn
     def _predict(self, pixels: Mapping[str, Tensor], count: int) -> Tensor:
         """(count, tokens, vocabulary): one forward of `count` images, given as their pixel tensors."""
         inputs = {name: _repeat(value, count) for name, value in self._inputs.items()}
@@ -337,7 +342,7 @@ class HuggingFaceScore:
             # From the end, where the answer is: a model may put its image tokens in itself.
             options["logits_to_keep"] = self._positions - self._inputs["input_ids"].shape[1]
         logits = self.model(**inputs, **options).logits
-        self.cost.forward += count  # after the call: one that ran out of memory is repeated in parts
+        self.cost.add(forward=count)  # after the call: one that ran out of memory is repeated in parts
         if not (logits < math.inf).all():  # false for what is not a number, too; minus infinity rules a token out
             raise forward_error(self.model, lambda: self.model(**inputs, **options))
         if self._keeps_logits:

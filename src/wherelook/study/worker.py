@@ -112,12 +112,12 @@ class ModelWorker:
         Raises:
             WherelookError: the device or the server failed: every sample after this one would.
         """
-        if isinstance(self.model, VisionLanguageModel):
-            # What it learned from samples before would change the batches, and with them digits.
-            self.model.plan.forget()
         sample, procedure = task.sample, self.procedure
         shared = self._shared(task)
         with self.model.evaluation():
+            if isinstance(self.model, VisionLanguageModel):
+                # What it learned from samples before would change the batches, and with them digits.
+                self.model.plan.forget()
             try:
                 shared |= image_row(sample)
                 shared |= evidence_row(sample)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 
 import pytest
@@ -142,32 +141,6 @@ def test_a_model_that_is_asked_for_its_routers_keeps_its_feed_forward_part():
     model = Model(Double())
     model.decoder.config = SimpleNamespace(output_router_logits=True)
     assert parts_at_selected(model) == ()
-
-
-def test_two_threads_do_not_restore_each_others_change():
-    part = Double()
-    model = Model(part)
-    inside, leave = threading.Event(), threading.Event()
-
-    def first():
-        with only_at(parts_at_selected(model), PLACES):
-            inside.set()
-            assert leave.wait(10)
-
-    def second():
-        with only_at(parts_at_selected(model), PLACES):
-            pass
-
-    threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    threads[0].start()
-    assert inside.wait(10)
-    threads[1].start()
-    threads[1].join(0.2)
-    assert threads[1].is_alive()  # waits for the first
-    leave.set()
-    for thread in threads:
-        thread.join(10)
-    assert "forward" not in part.__dict__
 
 
 @pytest.mark.parametrize("model", [Model(None), nn.Linear(1, 1)], ids=["no such part", "no decoder"])

@@ -12,6 +12,18 @@ from wherelook.models import VisionLanguageModel
 from wherelook.models.precision import EXACT, exact_convolutions
 
 
+@pytest.fixture(autouse=True)
+def _as_if_there_were_a_cuda_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+def test_without_a_cuda_device_the_setting_is_left_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = cudnn.conv.fp32_precision
+    with exact_convolutions():
+        assert cudnn.conv.fp32_precision == before
+
+
 def test_the_setting_is_restored_by_the_last_one_out():
     before = cudnn.conv.fp32_precision
     assert before != EXACT

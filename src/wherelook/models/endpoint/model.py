@@ -110,7 +110,7 @@ class EndpointModel:
         if text is not None and not isinstance(text, str):
             raise WherelookError(f"the answer of {self.identifier} is no text but a {type(text).__name__}")
         ids = self.tokenize_answer(prompt, text) if text and text.strip() else ()
-        self.cost.generated_tokens += count if isinstance(count, int) and count > 0 else len(ids)
+        self.cost.add(generated_tokens=count if isinstance(count, int) and count > 0 else len(ids))
         return ids
 
     def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
@@ -123,7 +123,7 @@ class EndpointModel:
         if not answer:
             raise InputError("the answer to explain is empty")
         tokens = self._ask(prompt.text, answer, (), prompt.inputs[PIXELS])
-        self.cost.forward += 1
+        self.cost.add(forward=1)
         ids = tuple(token.id for token in tokens)
         self._answers[ids] = tuple(token.text for token in tokens)
         return ids
@@ -185,7 +185,7 @@ class EndpointModel:
         answer = self.decode(ids)
         with ThreadPoolExecutor(self.concurrency) as pool:
             found = list(pool.map(partial(self._ask, question, answer, ids), pictures))
-        self.cost.forward += len(found)
+        self.cost.add(forward=len(found))
         for tokens in found:
             if tuple(token.id for token in tokens) != ids:
                 raise WherelookError(
