@@ -1,30 +1,27 @@
-"""Which words of an answer rest on the image: the log-likelihood ratio rule of the paper, applied to whole words.
+"""Which words of an answer are visually grounded: the log-likelihood ratio rule of the paper, applied to whole words.
 
 The paper (arXiv 2503.13891) keeps token t when LLR_t = log p(a_t | I, Q, a_<t) - log p(a_t | B, Q, a_<t) exceeds
 alpha = 1 nat, I being the image and B its baseline. Users read words, and a tokenizer cuts words where it likes: here
-the ratio of a word decides: the sum of the ratios of its tokens, which by the chain rule is the word's own ratio.
+the ratio of a word decides: the sum of the ratios of its tokens, which by the chain rule is the word's own ratio. What
+is a word is said in `wherelook.words`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherelook.errors import InputError
 from wherelook.types import Status, Token
+from wherelook.word_selection import named_words
+from wherelook.words import Word, comparable, find_words
 
 ALPHA = 1.0
 """Nats. A word below this share of lost likelihood is not visually relevant [paper]."""
 
 FLIP_FLOOR = 0.2
 """Nats. A word that the baseline turns into another one is relevant from here on: see `select`."""
-
-# One word: letters and digits, with inner apostrophes, hyphens and points; scripts without spaces go by character.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+(?:['\u2019.\-][^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,16 @@ def word_indices(pieces: Sequence[str], special: Sequence[bool] | None = None) -
             multi-byte one) is empty and goes with the next.
         special: which tokens are special ones; they belong to no word.
     """
-    text = "".join(pieces)
+    return _located(pieces, special)[0]
+
+
+def _located(
+    pieces: Sequence[str], special: Sequence[bool] | None = None
+) -> tuple[list[int | None], list[tuple[Word, int]]]:
+    """The number of every token's word, and the words as they are written, each with its number.
+
+    Where a token spans two words both have its number.
+    """
     starts, position = [], 0
     for piece in pieces:
         starts.append(position)
@@ -73,20 +79,28 @@ def word_indices(pieces: Sequence[str], special: Sequence[bool] | None = None) -
             carrier += 1
         spans.append((starts[carrier], starts[carrier] + len(pieces[carrier])))
 
-    result: list[int | None] = [None] * len(pieces)
-    word = -1
-    previous_tokens: set[int] = set()
-    for match in _WORD.finditer(_letters(text)):
-        tokens = {i for i, (start, end) in enumerate(spans) if start < match.end() and match.start() < end}
-        if special is not None:
-            tokens -= {index for index, hidden in enumerate(special) if hidden}
-        if not tokens & previous_tokens:  # a token that spans two words joins them
-            word += 1
-            previous_tokens = set()
-        previous_tokens |= tokens
+    numbers: list[int | None] = [None] * len(pieces)
+    written: list[tuple[Word, int]] = []
+    number, previous, first = -1, set[int](), 0
+    for word in find_words("".join(pieces)):
+        while first < len(spans) and spans[first][1] <= word.start:
+            first += 1
+        tokens = set()
+        for index in range(first, len(spans)):
+            if spans[index][0] >= word.end:
+                break
+            if spans[index][1] > word.start and not (special is not None and special[index]):
+                tokens.add(index)
+        if not tokens:
+            continue
+        if not tokens & previous:  # a token that spans two words joins them
+            number += 1
+            previous = set()
+        previous |= tokens
+        written.append((word, number))
         for index in tokens:
-            result[index] = word
-    return result
+            numbers[index] = number
+    return numbers, written
 
 
 def select(
@@ -114,20 +128,22 @@ def select(
         log_prob_baseline: with the baseline image, nats.
         flips: whether the model's choice is the token with the image and another one with the baseline.
         special: which tokens are special ones.
-        wanted: "auto" for that rule, "all" for every word, or the words to explain, separated by spaces.
+        wanted: "auto" for that rule, "all" for every word, or the words to explain; see
+            `wherelook.word_selection.named_words`.
         alpha: threshold in nats.
 
     Raises:
-        InputError: a wanted word is not in the answer.
+        InputError: what is wanted is not in the answer.
     """
-    words = word_indices(pieces, special)
+    words, written = _located(pieces, special)
     ratios = [first - second for first, second in zip(log_prob, log_prob_baseline, strict=True)]
     if wanted == "auto":
         chosen = _relevant(words, ratios, flips, alpha)
     elif wanted == "all":
         chosen = {word for word in words if word is not None}
     else:
-        chosen = _named(wanted, words, pieces)
+        places = named_words(wanted, [word for word, _ in written])
+        chosen = {written[place][1] for place in places}
     return tuple(
         Token(
             text=pieces[i],
@@ -168,50 +184,67 @@ def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Sta
         return "not_visual", "the answer has no words to explain (only punctuation or special tokens)"
     if not any(token.selected for token in tokens):
         return "not_visual", (
-            f"no word of the answer rests on the image: with the {reliance.baseline} baseline the strongest, "
-            f"{reliance.strongest_word!r}, loses {max(reliance.largest, 0):.2f} nats of log-likelihood; "
-            f"it takes {reliance.alpha:g}{_contradicted(tokens, reliance.alpha)}"
+            f"no word passes the {reliance.alpha:g}-nat threshold with the {reliance.baseline} baseline "
+            f"(largest drop: {reliance.strongest_word!r}, {max(reliance.largest, 0):.2f} nats)"
+            f"{_contradicted(tokens, reliance.alpha)}"
         )
+    number = len({token.word for token in tokens if token.selected})
+    lose = "the selected word loses" if number == 1 else f"the {number:,} selected words lose"
     if reliance.gap < FLIP_FLOOR:
         return "weak_gap", (
-            f"the chosen words lose only {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} "
-            f"baseline; below {FLIP_FLOOR:g} an optimiser has nothing to hold on to"
+            f"{lose} only {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline: "
+            f"below {FLIP_FLOOR:g} nats the drop is too small for mask optimization{_larger(reliance)}"
         )
     if wanted != "auto":
-        return "ok", f"the chosen words lose {reliance.gap:.2f} nats of log-likelihood without the image"
-    rest = "word rests" if reliance.words == 1 else "words rest"
+        return "ok", f"{lose} {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline"
+    all_words = f"{reliance.words:,} word{'' if reliance.words == 1 else 's'}"
+    grounded = "is visually grounded: it loses" if number == 1 else "are visually grounded: together they lose"
     return "ok", (
-        f"{reliance.relevant_words} of {reliance.words} {rest} on the image: together they lose "
-        f"{reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline"
+        f"{number:,} of {all_words} {grounded} {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} "
+        "baseline"
     )
 
 
+def _larger(reliance: Reliance) -> str:
+    """Where the selected words lose little, but one word of the answer does not: which."""
+    if reliance.relevant_words == 0 or reliance.largest <= max(reliance.gap, FLIP_FLOOR):
+        return ""
+    word = f"{reliance.strongest_word!r}, {reliance.largest:.2f} nats"
+    return f"; the largest drop of a word of the answer is that of {word}"
+
+
 def _contradicted(tokens: Sequence[Token], alpha: float) -> str:
-    """The word that the image speaks against most, if by `alpha` nats or more: a given answer may be wrong."""
+    """The word that the image contradicts most, if by `alpha` nats or more: a given answer may be wrong."""
     words = [token.word for token in tokens]
     totals = _word_totals(words, [token.llr for token in tokens])
     lowest = min(totals, key=lambda word: totals[word], default=None)
     if lowest is None or totals[lowest] > -alpha:
         return ""
     word = _text_of(lowest, words, [token.text for token in tokens])
-    return f"; the image speaks against {word!r}, which is {-totals[lowest]:.2f} nats likelier without it"
+    return f"; the image contradicts {word!r} ({-totals[lowest]:.2f} nats more likely without it)"
 
 
 def selected_words(tokens: Sequence[Token]) -> list[str]:
-    """The words of the answer that are explained, in order, in lower case."""
+    """The words of the answer that are explained, in order, in the form in which words are compared."""
     words, pieces = [token.word for token in tokens], [token.text for token in tokens]
     chosen = sorted({token.word for token in tokens if token.selected and token.word is not None})
-    return [spelling.casefold() for word in chosen for spelling in _spelled(_text_of(word, words, pieces))]
+    return [found.key for word in chosen for found in find_words(_text_of(word, words, pieces))]
 
 
 def holds_words(answer: str, words: Sequence[str]) -> bool:
-    """Whether every one of `words` (lower case) is in an answer, as often as it is in `words`; the order is free.
+    """Whether every one of `words` (see `selected_words`) is in an answer, as often as it is there; in any order.
 
-    A free-text answer rarely comes back letter by letter; what it tells does.
+    A free-text answer rarely comes back letter by letter; what it tells does. Where a script has no spaces, the same
+    characters count, however a dictionary cuts them among others.
     """
+    there = find_words(answer)
     missing = Counter(words)
-    missing.subtract(_spelled(answer.casefold()))
-    return all(count <= 0 for word, count in missing.items())
+    missing.subtract(word.key for word in there)
+    text = comparable(answer)
+    unspaced = {word.key for key in missing for word in find_words(key) if not word.spaced}
+    return all(
+        count <= 0 or (word in unspaced and text.count(word) >= words.count(word)) for word, count in missing.items()
+    )
 
 
 def _word_totals(words: Sequence[int | None], ratios: Sequence[float]) -> dict[int, float]:
@@ -233,30 +266,7 @@ def _relevant(words: Sequence[int | None], ratios: Sequence[float], flips: Seque
 
 
 def _text_of(word: int, words: Sequence[int | None], pieces: Sequence[str]) -> str:
-    return " ".join(_spelled("".join(piece for piece, index in zip(pieces, words, strict=True) if index == word)))
-
-
-def _spelled(text: str) -> list[str]:
-    """The words of a text."""
-    return [text[match.start() : match.end()] for match in _WORD.finditer(_letters(text))]
-
-
-def _letters(text: str) -> str:
-    """The text with combining marks (Hindi vowel signs, decomposed accents) as letters, which they continue."""
-    return "".join("a" if unicodedata.category(character)[0] == "M" else character for character in text)
-
-
-def _named(wanted: str, words: Sequence[int | None], pieces: Sequence[str]) -> set[int]:
-    spelled: dict[str, set[int]] = {}
-    for word in {index for index in words if index is not None}:
-        for spelling in _spelled(_text_of(word, words, pieces)):
-            spelled.setdefault(spelling.casefold(), set()).add(word)
-    names = _spelled(wanted.casefold())
-    missing = [name for name in names if name not in spelled]
-    if missing or not names:
-        problem = f"{missing[0]!r} is not a word of the answer" if missing else "that names no word"
-        raise InputError(
-            f"tokens {wanted!r}: {problem}; "
-            f"valid: auto, all, or some of: {' '.join(sorted(spelled)) or '(the answer has no words)'}"
-        )
-    return set().union(*(spelled[name] for name in names))
+    """A word as the answer writes it; of words that a token joins the whole."""
+    text = "".join(piece for piece, index in zip(pieces, words, strict=True) if index == word)
+    found = find_words(text)
+    return text[found[0].start : found[-1].end] if found else text.strip()

@@ -309,7 +309,7 @@ def test_an_image_that_is_its_own_baseline(explainer):
     assert not result.meaningful
     assert all(abs(token.llr) < 1e-5 for token in result.tokens)
     assert result.reliance["score"] == pytest.approx(0, abs=1e-4)
-    assert result.reason.startswith("no word of the answer rests on the image: with the blur baseline the strongest")
+    assert result.reason.startswith("no word passes the 1-nat threshold with the blur baseline (largest drop: ")
     assert "shown the blur baseline instead, the model answers" in result.reason
     assert result.heatmap.shape == (21, 38)
     assert not result.heatmap.any()
@@ -328,7 +328,7 @@ def test_a_named_word_that_loses_too_little(explainer):
     """No optimiser has anything to hold on to; occlusion tells where the word is lost all the same."""
     result = explainer.explain(PICTURE, QUESTION, answer=ANSWER, tokens="of")
     assert result.status == "weak_gap"
-    assert "the chosen words lose only -0." in result.reason
+    assert "the selected word loses only -0." in result.reason
     assert "the map is made by occlusion instead: without the 12.5% of the area" in result.reason
     assert result.method["fallback"] == "occlusion"
     assert result.meaningful
@@ -365,15 +365,28 @@ def test_the_mean_colour_is_tried_where_blur_shows_nothing(explainer, monkeypatc
 @pytest.mark.parametrize(
     ("ratios", "options", "status", "reason"),
     [
-        ([0.1, 2.0, 0.5], {}, "ok", "1 of 3 words rest on the image: together they lose 2.00 nats"),
-        ([0.5, 0.9, 0.5], {}, "not_visual", "the strongest, 'red', loses 0.90 nats of log-likelihood"),
-        ([-0.5, -0.9, -0.5], {}, "not_visual", "loses 0.00 nats"),
-        ([0.5, 2.0, 0.19], {"wanted": "car"}, "weak_gap", "lose only 0.19 nats"),
-        ([0.5, 2.0, -3.0], {"wanted": "car"}, "weak_gap", "lose only -3.00 nats"),
-        ([0.5, 2.0, 0.21], {"wanted": "car"}, "ok", "the chosen words lose 0.21 nats"),
-        ([1.0, 2.0, -2.9], {"wanted": "all"}, "weak_gap", "lose only 0.10 nats"),
-        ([0.0, 0.15, 0.0], {"alpha": 0.1}, "weak_gap", "lose only 0.15 nats"),
-        ([0.0, 45.0, 0.0], {"alpha": 50.0}, "not_visual", "the strongest, 'red', loses 45.00 nats"),
+        ([0.1, 2.0, 0.5], {}, "ok", "1 of 3 words is visually grounded: it loses 2.00 nats of log-likelihood with the"),
+        ([0.1, 2.0, 1.5], {}, "ok", "2 of 3 words are visually grounded: together they lose 3.50 nats"),
+        (
+            [0.5, 0.9, 0.5],
+            {},
+            "not_visual",
+            "no word passes the 1-nat threshold with the blur baseline (largest drop: 'red', 0.90",
+        ),
+        ([-0.5, -0.9, -0.5], {}, "not_visual", "(largest drop: 'A', 0.00 nats)"),
+        ([0.5, 0.5, 0.19], {"wanted": "car"}, "weak_gap", "the selected word loses only 0.19 nats"),
+        ([0.5, 2.0, -3.0], {"wanted": "car"}, "weak_gap", "loses only -3.00 nats"),
+        (
+            [0.5, 2.0, -3.0],
+            {"wanted": "car"},
+            "weak_gap",
+            "; the largest drop of a word of the answer is that of 'red', 2.00 nats",
+        ),
+        ([0.5, 2.0, 0.21], {"wanted": "car"}, "ok", "the selected word loses 0.21 nats"),
+        ([0.5, 2.0, 0.21], {"wanted": "red car"}, "ok", "the 2 selected words lose 2.21 nats"),
+        ([1.0, 2.0, -2.9], {"wanted": "all"}, "weak_gap", "the 3 selected words lose only 0.10 nats"),
+        ([0.0, 0.15, 0.0], {"alpha": 0.1}, "weak_gap", "the drop is too small for mask optimization"),
+        ([0.0, 45.0, 0.0], {"alpha": 50.0}, "not_visual", "no word passes the 50-nat threshold"),
     ],
 )
 def test_status_and_reason(ratios, options, status, reason):
@@ -388,7 +401,7 @@ def test_the_strongest_word_is_judged_whole():
     """Two tokens of 0.4 nats are a word of 0.8: the figure in the reason is the one that the rule compared."""
     tokens = select([" el", "ephant"], [1, 2], [0.0, 0.0], [-0.4, -0.4], [False, False])
     _, why = judge(tokens, measure_reliance(tokens, alpha=1.0, baseline="blur"), "auto")
-    assert "'elephant', loses 0.80 nats" in why
+    assert "(largest drop: 'elephant', 0.80 nats)" in why
 
 
 # ---- what is refused ----
@@ -441,7 +454,7 @@ def test_bad_arguments_are_found_before_the_model_is_run(explainer, no_model_cal
 
 def test_a_word_that_the_answer_does_not_have(explainer):
     with pytest.raises(
-        InputError, match="tokens 'dog': 'dog' is not a word of the answer; valid: auto, all, or some of"
+        InputError, match="tokens 'dog': 'dog' is not a word of the answer; valid: auto, all, or words of the answer"
     ):
         explainer.explain(PICTURE, QUESTION, answer=ANSWER, tokens="dog")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherelook.errors import InputError
-from wherelook.tokens import judge, measure_reliance, select, word_indices
+from wherelook.tokens import holds_words, judge, measure_reliance, select, selected_words, word_indices
 from wherelook.types import Token
 
 # ---- words ----
@@ -32,6 +32,12 @@ from wherelook.types import Token
         (["New York", " City", "Hall"], [0, 1, 1]),
         (["ice", " cream cone", "s"], [0, 1, 1]),
         (["", ""], [None, None]),
+        # Symbols are words; what belongs to a character goes with it.
+        (["\u2192"], [0]),
+        (["", "", "", "\U0001f436", "."], [0, 0, 0, 0, None]),
+        (["\u2764", "\ufe0f", " ", "\ufe0f"], [0, 0, None, None]),
+        (["\U0001f468", "\u200d", "\U0001f467", "\U0001f436"], [0, 0, 0, 1]),
+        (["\u0e2a\u0e38", "\u0e19\u0e31\u0e02", "\u0e2a\u0e35"], [0, 0, 1]),
         (["?!", "..."], [None, None]),
         (["_", "x", "_"], [None, 0, None]),
         ([], []),
@@ -156,12 +162,29 @@ def test_each_word_in_a_joining_token_can_be_named():
 
 
 def test_named_words_must_be_in_the_answer():
-    with pytest.raises(InputError, match=r"'dog' is not a word of the answer; valid: auto, all, or some of: a cat$"):
+    with pytest.raises(
+        InputError, match=r"'dog' is not a word of the answer; valid: auto, all, or words of the answer: A cat$"
+    ):
         choose(["A", " cat", "."], [0, 0, 0], wanted="cat dog")
-    with pytest.raises(InputError, match="names no word; valid: auto, all, or some of: a cat"):
+    with pytest.raises(InputError, match="names no word; valid: auto, all, or words of the answer: A cat"):
         choose(["A", " cat"], [0, 0], wanted=" ! ")
-    with pytest.raises(InputError, match="the answer has no words"):
+    with pytest.raises(InputError, match=r"\(it has none\)"):
         choose(["!"], [0], wanted="cat")
+
+
+@pytest.mark.parametrize("symbol", ["\u2192", "+", "\U0001f436", "%", "\u2665"])
+def test_an_answer_of_a_symbol_can_be_visually_grounded(symbol):
+    tokens = choose(["", symbol, "."], [1.5, 2.0, 4.0])
+    reliance = measure_reliance(tokens, alpha=1.0, baseline="blur")
+    assert [token.selected for token in tokens] == [True, True, False]
+    assert (reliance.score, reliance.strongest_word) == (pytest.approx(1 - math.exp(-3.5)), symbol)
+    assert judge(tokens, reliance, "auto")[0] == "ok"
+
+
+def test_a_phrase_is_selected_where_it_stands():
+    pieces = ["The", " red", " bus", ",", " a", " red", " car"]
+    assert selected(pieces, [0] * 7, wanted="red car") == [False, False, False, False, False, True, True]
+    assert selected(pieces, [0] * 7, wanted="red#1") == [False, True, False, False, False, False, False]
 
 
 def test_tokens_carry_their_numbers():
@@ -176,7 +199,19 @@ def test_an_answer_that_the_image_contradicts_is_told_as_such():
                     [-0.1, -0.1, -0.1, -3.2], [False] * 4)  # fmt: skip
     status, reason = judge(tokens, measure_reliance(tokens, alpha=1.0, baseline="blur"), "auto")
     assert status == "not_visual"
-    assert reason.endswith("; the image speaks against 'red', which is 7.00 nats likelier without it")
+    assert reason.endswith("; the image contradicts 'red' (7.00 nats more likely without it)")
+
+
+def test_words_that_an_answer_holds():
+    tokens = choose([" Red", " c", "ar", " \u2192", "!"], [2, 2, 0, 2, 2])
+    assert selected_words(tokens) == ["red", "car", "\u2192"]
+    assert holds_words("A CAR \u2192 red", selected_words(tokens))
+    assert not holds_words("a red car", selected_words(tokens))
+    assert not holds_words("a red car", ["red", "red"])
+    assert holds_words("it aren\u2019t", ["aren't"])
+    # Among other characters a dictionary may cut differently.
+    assert holds_words("\u505c\u5728\u8def\u8fb9", ["\u505c"])
+    assert not holds_words("\u505c\u5728\u8def\u8fb9", ["\u505c", "\u505c"])
 
 
 # ---- reliance ----

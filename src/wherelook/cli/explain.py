@@ -42,7 +42,12 @@ def explain(
         str, typer.Option("--preset", help="best, fast, or paper (the paper's constants exactly).")
     ] = "best",
     tokens: Annotated[
-        str, typer.Option("--tokens", help='auto (words that rest on the image), all, or "word word".')
+        str,
+        typer.Option(
+            "--tokens",
+            help="What to explain: auto (the visually grounded words), all, or words of the answer: a phrase such as "
+            "'red car', words in any order, red#2 for the second 'red'.",
+        ),
     ] = "auto",
     baseline: Annotated[
         str,
