@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from wherelook.errors import InputError
+from wherelook.models import bounded
 
 ANOTHER_TEMPLATE = "give the prompt yourself: --prompt-template '{image}... {question} ...' (prompt_template in Python)"
 """What helps against a chat template that does not work."""
@@ -36,8 +37,12 @@ class Picture:
     count: int
 
 
-class TemplateFailure(Exception):
+class FailureError(Exception):
     """A chat template that raised instead of writing; the text says what."""
+
+
+class ExcessError(Exception):
+    """A chat template that takes too much time or memory; the text says what."""
 
 
 def chat_templates(processor: Any) -> list[Any]:
@@ -69,9 +74,13 @@ def write_chat(
         for owner in owners:
             try:
                 text = _render(owner, form(question, picture))
-            except TemplateFailure as error:
+            except FailureError as error:
                 failures.append(str(error))
                 continue
+            except ExcessError as error:
+                raise InputError(
+                    f"the chat template of {identifier!r} is refused: {error}; {ANOTHER_TEMPLATE}"
+                ) from error
             wrote = True
             if not _asks(text, question):
                 continue
@@ -110,7 +119,7 @@ def _shows(text: str, question: str, picture: Picture, *, bare: Callable[[], str
         return False
     try:  # a template may write another token, which the processor replaces
         return bool(_added(bare(), text).strip())
-    except TemplateFailure:  # it insists on an image
+    except FailureError:  # it insists on an image
         return False
 
 
@@ -139,7 +148,21 @@ def _string(question: str, picture: Picture, *, markup: Callable[[], str]) -> st
 
 def _render(owner: Any, content: Any) -> str:
     messages = [{"role": "user", "content": content}]
+    template = _source(owner)
+    if template is not None:
+        tokens = getattr(getattr(owner, "tokenizer", owner), "special_tokens_map", {})
+        excess = bounded.excess(template, {**tokens, "messages": messages, "add_generation_prompt": True})
+        if excess is not None:
+            raise ExcessError(excess)
     try:
         return str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
     except Exception as error:  # a template is a program that came with the model: it can raise anything
-        raise TemplateFailure(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+        raise FailureError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+
+
+def _source(owner: Any) -> str | None:
+    """The text of a chat template, where it is one that Jinja renders; of several the one that Transformers takes."""
+    template = owner.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    return template if isinstance(template, str) else None

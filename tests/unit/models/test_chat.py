@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,3 +115,62 @@ def test_the_prompt_is_in_the_record_on_the_page_and_in_the_check(tmp_path):
     assert "&lt;|vision_start|&gt;&lt;|image_pad|&gt;" in page
     findings = {finding.name: finding.measured for finding in check_model(model)}
     assert "user: <|vision_start|><|image_pad|><|vision_end|>" in findings["prompt"]
+
+
+FAILING = {
+    "raised": ("{{ raise_exception('roles must alternate') }}", "TemplateError: roles must alternate"),
+    "forbidden": ("{{ messages.__class__.__mro__ }}", "SecurityError: access to attribute '__class__'"),
+    "undefined": ("{{ nothing.at_all }}", "UndefinedError: 'nothing' is undefined"),
+    "syntax": ("{% for m in messages %}{{ m.content }}", "TemplateSyntaxError: Unexpected end of template"),
+    "tag": ("{% include 'other.jinja' %}", "TypeError: no loader for this environment specified"),
+    "filter": ("{{ messages | unheard_of }}", "TemplateAssertionError: No filter named 'unheard_of'"),
+    "types": ("{{ messages[0].content + 1 }}", "TypeError: "),
+    "key": ("{{ {}['a'].b }}", "UndefinedError: "),
+    "zero": ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
+    "depth": ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError: "),
+    "names": ({"tool_use": "{{ messages }}"}, "ValueError: "),
+}
+"""What a template that fails raises, by kind."""
+
+
+@pytest.mark.parametrize("place", ["processor", "tokenizer"])
+@pytest.mark.parametrize(("template", "reason"), FAILING.values(), ids=FAILING)
+def test_a_template_that_fails_is_named_with_its_reason_and_the_way_out(place, template, reason):
+    model = with_template(build("llava"), **{"processor": None, "tokenizer": None} | {place: template})
+    with pytest.raises(InputError) as caught:
+        model.render("Why?")
+    text = str(caught.value)
+    assert text.startswith(f"the chat template of 'it' fails: {reason}")
+    assert "--prompt-template '{image}... {question} ...'" in text
+    assert "\n" not in text
+    own = with_template(build("llava"), processor=template, tokenizer=None, prompt_template="Q: {image}{question}")
+    assert own.render("Why?") == "Q: <image>Why?"
+
+
+EXCESSIVE = {
+    "string": ("{{ 'x' * 10 ** 10 }}", "memory"),
+    "list": ("{{ ([1] * 10 ** 10) | length }}", "memory"),
+    "power": ("{{ 10 ** (10 ** 10) }}", "memory"),
+    "doubling": (
+        "{% set n = namespace(x='x') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "memory",
+    ),
+    "filter": ("{{ 'x' | center(10000000000) }}", "memory"),
+    "format": ("{{ '%10000000000d' % 1 }}", "memory"),
+    "method": ("{{ 'x'.ljust(10000000000) }}", "memory"),
+    "loop": ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "3 seconds"),
+    "text": ("{% for a in range(99999) %}{{ 'x' * 100 }}{% endfor %}", "1,000,000 characters"),
+}
+"""Templates that would take hours or all memory, by what is refused."""
+
+
+@pytest.mark.parametrize(("template", "reason"), EXCESSIVE.values(), ids=EXCESSIVE)
+def test_a_template_that_takes_too_much_is_refused(template, reason):
+    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model = with_template(build("llava"), processor=None, tokenizer=STRING + template)
+    with pytest.raises(InputError, match=f"the chat template of 'it' is refused: it .*{reason}.*--prompt-template"):
+        model.render("Why?")
+    assert time.monotonic() - started < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+    assert with_template(build("llava"), processor=None, tokenizer=STRING).render("Why?")  # the next one is fine
