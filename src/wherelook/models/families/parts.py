@@ -179,7 +179,9 @@ def only_generate_words(model: transformers.PreTrainedModel, tokenizer: transfor
     """
     single_bytes = {index for token, index in tokenizer.get_vocab().items() if len(token) < 2}
     unwanted = sorted(single_bytes | set(tokenizer.added_tokens_decoder))
-    head: Any = model.get_output_embeddings() or model.get_submodule("language_model.lm_head")
+    linears = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    # Some models do not tell: it is then the last layer of so many outputs.
+    head: Any = model.get_output_embeddings() or [each for each in linears if each.out_features >= max(unwanted)][-1]
     rows = torch.tensor([index for index in unwanted if index < head.weight.shape[0]])
     head.weight[rows] *= UNLIKELY
     if getattr(head, "bias", None) is not None:
