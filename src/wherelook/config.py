@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wherelook.arguments import LARGEST, expected, number, text, truth_value, whole
 from wherelook.attribution import Method, find_method, make_settings, method_name
 from wherelook.baselines import OTHER_IMAGE
 from wherelook.data.images import ImageSource
@@ -20,9 +19,6 @@ from wherelook.errors import InputError
 from wherelook.request import check_request
 from wherelook.tokens import ALPHA
 from wherelook.types import Progress
-
-LARGEST = 2**62
-"""Of whole numbers, seeds too: what the generators of numpy and PyTorch take."""
 
 MethodLike = str | Method | Callable[..., Any]
 """A name of `wherelook methods`, a `Method`, or a function as `wherelook.attribution.own_method` describes it."""
@@ -60,29 +56,29 @@ class ExplainConfig:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        self._set("question", _text("question", self.question))
+        self._set("question", text("question", self.question))
         if self.answer is not None:
-            self._set("answer", _text("answer", self.answer))
-        self._set("preset", _text("preset", self.preset))
+            self._set("answer", text("answer", self.answer))
+        self._set("preset", text("preset", self.preset))
         self._set("tokens", _words(self.tokens))
         if not isinstance(self.baseline, str):
             if self.baseline_image is not None:
                 raise InputError("baseline and baseline_image are both images: give one")
             if self.baseline is None:
-                raise _expected("baseline", "a name, or an image", None)
+                raise expected("baseline", "a name, or an image", None)
             self._set("baseline_image", self.baseline)
             self._set("baseline", OTHER_IMAGE)
-        self._set("alpha", _number("alpha", self.alpha))
-        self._set("per_token", _truth_value("per_token", self.per_token))
-        self._set("max_new_tokens", _whole("max_new_tokens", self.max_new_tokens))
-        self._set("seed", _whole("seed", self.seed))
+        self._set("alpha", number("alpha", self.alpha))
+        self._set("per_token", truth_value("per_token", self.per_token))
+        self._set("max_new_tokens", whole("max_new_tokens", self.max_new_tokens))
+        self._set("seed", whole("seed", self.seed))
         if self.replay_steps is not None:
-            self._set("replay_steps", _whole("replay_steps", self.replay_steps))
+            self._set("replay_steps", whole("replay_steps", self.replay_steps))
         if self.settings is not None:
             self._set("settings", _changes(self.settings))
         self._set("truth", _mask(self.truth))
         if self.progress is not None and not callable(self.progress):
-            raise _expected("progress", "a function progress(stage, done, total)", self.progress)
+            raise expected("progress", "a function progress(stage, done, total)", self.progress)
         if not 0 <= self.seed <= LARGEST:
             raise InputError(f"seed is a whole number from 0 to 2**62; got {self.seed}")
         self.chosen_settings  # noqa: B018 - unknown names and wrong values show here
@@ -125,71 +121,26 @@ class ExplainConfig:
         return {name: getattr(self, name) for name in names}
 
 
-def _expected(name: str, what: str, got: Any) -> InputError:
-    return InputError(f"{name} is {what}; got {_shown(got)}")
-
-
-def _shown(value: Any) -> str:
-    """A value for a message: short ones as they are written, of others the type."""
-    if value is None or isinstance(value, str | bool | int | float):
-        try:
-            text = repr(value)
-        except ValueError:  # whole numbers of thousands of digits
-            text = ""
-        if 0 < len(text) <= 60:
-            return text
-    return f"a value of type {type(value).__name__}"
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise _expected(name, "text", value)
-    return str(value)
-
-
 def _words(value: Any) -> str:
     """Words to explain, as text: a list holds one word or several in each item."""
     if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
         value = " ".join(value)
     if not isinstance(value, str):
-        raise _expected("tokens", "'auto', 'all', or words of the answer as text or as a list", value)
-    if not value.strip():
-        raise InputError("tokens name no word; expected 'auto', 'all', or words of the answer")
+        raise expected("tokens", "'auto', 'all', or words of the answer as text or as a list", value)
     return str(value)
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or abs(int(value)) > LARGEST:
-        raise _expected(name, "a whole number", value)
-    return int(value)
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise _expected(name, "a number", value)
-    try:
-        return float(value)
-    except OverflowError:  # whole numbers of hundreds of digits
-        return math.inf
-
-
-def _truth_value(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise _expected(name, "True or False", value)
-    return bool(value)
 
 
 def _changes(value: Any) -> dict[str, str | float]:
     if not isinstance(value, Mapping):
-        raise _expected("settings", "a mapping such as {'iterations': 8}", value)
+        raise expected("settings", "a mapping such as {'iterations': 8}", value)
     changes: dict[str, str | float] = {}
     for name, new in value.items():
         if not isinstance(name, str):
-            raise _expected("a setting's name", "text", name)
+            raise expected("a setting's name", "text", name)
         if isinstance(new, np.generic):
             new = new.item()  # noqa: PLW2901
         if not isinstance(new, str | bool | int | float) or (isinstance(new, int) and abs(new) > LARGEST):
-            raise _expected(f"setting {name}", "text, a number, True or False", new)
+            raise expected(f"setting {name}", "text, a number, True or False", new)
         changes[name] = new
     return changes
 
@@ -200,5 +151,5 @@ def _mask(value: Any) -> NDArray[np.bool_] | None:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy() if value.dtype == torch.bool else value
     if not isinstance(value, np.ndarray):
-        raise _expected("truth", "a boolean array (height, width)", value)
+        raise expected("truth", "a boolean array (height, width)", value)
     return value

@@ -7,10 +7,12 @@ map and scores it.
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ from wherelook.explanation.record import Curve
 from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
+from wherelook.models.endpoint.client import Client
+from wherelook.models.load_options import known_options, model_name
 from wherelook.models.remembering import ScoreMemory
 from wherelook.models.turns import in_turn
 from wherelook.scores import doubts, localize, replay_both
@@ -70,21 +74,24 @@ class Explainer:
             self.model = VisionLanguageModel(model, processor, **options)
 
     @classmethod
-    def from_pretrained(cls, name: str = "embedded", **options: Any) -> Explainer:
+    def from_pretrained(cls, name: str | PathLike[str] = "embedded", **options: Any) -> Explainer:
         """Loads a hub id, a local folder, or the embedded model; or asks an endpoint by its address.
 
         Args:
             name: which model; an address such as http://localhost:8000/v1.
-            options: device, dtype, revision, trust_remote_code, quantize, batch_size, memory_limit, checkpointing,
-                prompt_template, frames_per_second; see `wherelook.models.loading.load` and `VisionLanguageModel`. For
-                an address: model_name, concurrency, timeout, retries; see `EndpointModel`.
+            options: device, dtype, revision, trust_remote_code, quantize, attn_implementation, batch_size,
+                memory_limit, checkpointing, compile, prompt_template, frames_per_second; see
+                `wherelook.models.loading.load` and `VisionLanguageModel`. For an address: model_name, concurrency,
+                timeout, retries; see `EndpointModel`.
 
         Raises:
             InputError: no such model, or it cannot be loaded; the message says what to do.
         """
-        if is_address(name):
-            return cls(EndpointModel(name, **options))
-        return cls(VisionLanguageModel.from_pretrained(name, **options))
+        place = model_name(name)
+        if is_address(place):
+            valid = inspect.signature(EndpointModel).parameters.keys() | inspect.signature(Client).parameters.keys()
+            return cls(EndpointModel(place, **known_options(options, valid - {"address", "options"})))
+        return cls(VisionLanguageModel.from_pretrained(place, **options))
 
     def explain(
         self,

@@ -157,7 +157,6 @@ REFUSED = [
     ({"tokens": None}, "tokens is 'auto', 'all', or words of the answer as text or as a list; got None"),
     ({"tokens": []}, "tokens is 'auto', 'all', or words"),
     ({"tokens": ["red", 3]}, "tokens is 'auto', 'all', or words"),
-    ({"tokens": " "}, "tokens name no word"),
     ({"baseline": None}, "baseline is a name, or an image; got None"),
     ({"baseline": "grey"}, "unknown baseline 'grey'; valid: auto, blur"),
     ({"baseline": PICTURE, "baseline_image": PICTURE}, "baseline and baseline_image are both images: give one"),

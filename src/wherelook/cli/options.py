@@ -121,6 +121,8 @@ def model_options(*, memory_limit: float | None, prompt_template: str | None, **
     Downloads and loading show their bars on a terminal only.
     """
     if prompt_template is not None:
+        from wherelook.models.prompting import check_prompt_template
+
         check_prompt_template(prompt_template)
         options["prompt_template"] = prompt_template
     if memory_limit is not None:
@@ -205,17 +207,6 @@ def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[
                 size = model.request_bytes(picture, sample.question)
                 announce(model, requests, size, each="sample like the first, and more to measure its maps")
         yield sample
-
-
-def check_prompt_template(template: str) -> None:
-    """Raises InputError unless the template has {image} and {question} and nothing else in braces."""
-    try:
-        template.format(image="", question="")
-        complete = "{image}" in template and "{question}" in template
-    except (KeyError, IndexError, ValueError, AttributeError):
-        complete = False
-    if not complete:
-        raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")
 
 
 def make_folder(folder: Path, *, empty: bool = False) -> Path:

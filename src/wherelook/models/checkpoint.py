@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,34 +12,37 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wherelook.errors import InputError
+from wherelook.models.weight_index import PICKLED_INDEX, SAFE_INDEX, check_files, read_index, read_json
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of a checkpoint's config.json.
 
     Raises:
-        InputError: there is none, or it is not a JSON object.
+        InputError: there is none, it is not a JSON object, or it names no model_type.
     """
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {folder / 'config.json'}: expected the folder of a checkpoint ({error})"
-        ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
-        raise InputError(f"{folder / 'config.json'} names no model_type")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"cannot read {path}: expected the folder of a checkpoint, and there is no such file")
+    content = read_json(path)
+    if not isinstance(content.get("model_type"), str):
+        raise InputError(f"{str(path)!r} names no model_type")
     return content
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a folder: safetensors, or else PyTorch's.
+    """The weight files of a folder: safetensors, or else PyTorch's. Where there is an index they are those it names.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, some are missing, or the index names others than weight files of the folder.
     """
-    for pattern in ("*model*.safetensors", "*model*.bin"):  # not training_args.bin, mm_projector.bin
-        found = sorted(folder.glob(pattern))
+    for ending, index in ((".safetensors", SAFE_INDEX), (".bin", PICKLED_INDEX)):
+        # Not training_args.bin, mm_projector.bin.
+        found = sorted(file for file in folder.glob(f"*model*{ending}") if file.is_file())
+        if (folder / index).is_file():
+            found = [folder / name for name in read_index(folder / index, (ending,))]
         if found:
+            check_files(found)
             return found
     raise InputError(f"{str(folder)!r} has no weights: expected *model*.safetensors or *model*.bin")
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from os import PathLike
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from wherelook.models.generation import (
     stop_at,
     stop_strings,
 )
+from wherelook.models.load_options import LoadOptions, check_use, known_options, model_name
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
 from wherelook.models.placement import input_device
@@ -95,10 +96,15 @@ class VisionLanguageModel:
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size} is not positive")
-        if frames_per_second is not None and not 0 < frames_per_second < math.inf:
-            raise InputError(f"frames per second are a positive number; got {frames_per_second}")
+        check_use(
+            prompt_template=prompt_template,
+            batch_size=batch_size,
+            memory_limit=memory_limit,
+            checkpointing=checkpointing,
+            compile=compile,
+            most_images=most_images,
+            frames_per_second=frames_per_second,
+        )
         self.model = model
         self.processor = processor
         self.identifier = identifier or model.name_or_path or type(model).__name__
@@ -128,29 +134,27 @@ class VisionLanguageModel:
         self._takes_batches: bool | None = None
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name: str,
-        *,
-        device: str | None = None,
-        dtype: str | None = None,
-        revision: str | None = None,
-        trust_remote_code: bool = False,
-        quantize: str | None = None,
-        **options: Any,
-    ) -> VisionLanguageModel:
-        """Loads `name` (see `wherelook.models.loading.load`); `options` go to the constructor."""
-        model, processor = load(
-            name,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            quantize=quantize,
-        )
+    def from_pretrained(cls, name: str | PathLike[str], **options: Any) -> VisionLanguageModel:
+        """Loads a model by name; see `wherelook.models.loading.load`.
+
+        Args:
+            name: hub id, local folder, "embedded", "things", or zoo:NAME.
+            options: those of `load`, among them `device` and `dtype` (`device_map` and `torch_dtype` are understood),
+                and those of the constructor.
+
+        Raises:
+            InputError: an unknown option or a value that cannot be, before anything is loaded; or see `load`.
+        """
+        name = model_name(name)
+        loading = {field.name for field in fields(LoadOptions)}
+        using = inspect.signature(cls).parameters.keys() - {"model", "processor", "identifier", "revision"}
+        known = known_options(options, loading | using)
+        chosen = {key: value for key, value in known.items() if key in using}
+        check_use(**{key: value for key, value in chosen.items() if key in inspect.signature(check_use).parameters})
+        model, processor = load(name, **{key: value for key, value in known.items() if key in loading})
         if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
-            options.setdefault("most_images", 1)
-        return cls(model, processor, identifier=name, revision=revision, **options)
+            chosen.setdefault("most_images", 1)
+        return cls(model, processor, identifier=name, revision=known.get("revision"), **chosen)
 
     @property
     def tokenizer(self) -> Any:

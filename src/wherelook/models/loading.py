@@ -20,76 +20,86 @@ from transformers import (
     PreTrainedModel,
     ProcessorMixin,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import cached_file, find_adapter_config_file
 
 from wherelook.address import is_address
 from wherelook.errors import InputError, WherelookError
 from wherelook.models import cambrian, minigemini
-from wherelook.models.quantization import keep_differentiable, quantization_config
+from wherelook.models.load_options import DTYPES, LoadOptions, check_device, model_name
+from wherelook.models.model_folder import adapter_error, check_configuration, check_file, check_folder
+from wherelook.models.quantization import keep_differentiable, quantization_config, weightless
+from wherelook.models.sane_settings import check_config_numbers, check_image_processor, check_no_kernels
+from wherelook.models.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
 from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
 
 HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
 
-DTYPES = {
-    "auto": "auto",
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+__all__ = ["DTYPES", "check_device", "load", "load_configuration", "load_processor", "locate"]
 
 
 def load(
     name: str,
     *,
-    device: str | None = None,
-    dtype: str | None = None,
+    device: Any = None,
+    dtype: Any = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
     quantize: str | None = None,
+    attn_implementation: str | None = None,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Loads an image-text-to-text model and its processor; weights from safetensors only.
 
-    The model is in evaluation mode, and no weight asks for a gradient.
+    The model is in evaluation mode, and no weight asks for a gradient. Everything that can be seen to be wrong without
+    the weights is found before they are read.
 
     Args:
         name: hub id, local folder, "embedded", "things", or zoo:NAME.
-        device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread the layers over all devices; None takes the first
-            accelerator, else the CPU.
-        dtype: one of `DTYPES`; None takes the checkpoint's on an accelerator and float32 on the CPU.
+        device: "cpu", "cuda", "cuda:1", "mps", a `torch.device`, or "auto" to spread the layers over all devices; None
+            takes the first accelerator, else the CPU.
+        dtype: one of `DTYPES`, or a `torch.dtype`; None takes the checkpoint's on an accelerator and float32 on the
+            CPU.
         revision: branch, tag or commit on the hub.
         trust_remote_code: runs Python code that comes with the model.
         quantize: keeps the weights of linear layers in fewer bits: a name of `QUANTIZATIONS`. A checkpoint that was
             quantised before loads without it.
+        attn_implementation: one of `wherelook.models.load_options.ATTENTION`; None lets Transformers choose.
 
     Raises:
         InputError: unknown device, dtype or quantisation, no such model, a broken folder, not an image-text-to-text
-            model, weights that are not safetensors or do not fit the model, or a package that the model's processor or
-            its quantisation needs is missing.
+            model, an adapter, weights that are not safetensors, not inside the folder or do not fit the model, or a
+            package that the model's processor or its quantisation needs is missing.
     """
-    device = check_device(device)
-    if dtype is None:
-        dtype = "float32" if device == "cpu" else "auto"
-    if dtype not in DTYPES:
-        raise InputError(f"unknown dtype {dtype!r}; valid: {', '.join(DTYPES)}")
+    chosen = LoadOptions(device, dtype, revision, trust_remote_code, quantize, attn_implementation)
+    name = model_name(name)
     place = locate(name)
-    if revision is not None and Path(place).is_dir():
+    local = Path(place).is_dir()
+    if revision is not None and local:
         raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     config = load_configuration(name, **options)
+    check_answers(name, config, trust_remote_code=trust_remote_code)
     quantization = None
     if quantize is not None:
-        own: Any = getattr(config, "dtype", None) if dtype == "auto" else DTYPES[dtype]
-        quantization = quantization_config(quantize, config, device=device, dtype=own)
+        own: Any = getattr(config, "dtype", None) if chosen.dtype == "auto" else DTYPES[chosen.dtype]
+        quantization = quantization_config(quantize, config, device=chosen.device, dtype=own)
+    if not local:  # what was checked is what is read, should the branch move meanwhile
+        options["revision"] = getattr(config, "_commit_hash", None) or revision
     part = "processor"
     try:
         processor = load_processor(place, **options)
+        check_image_processor(getattr(processor, "image_processor", None), name)
         part = "weights"
-        with torch.random.fork_rng(devices=[]):  # weights that the checkpoint lacks are drawn
+        check_weight_files(place, config, options["revision"])
+        if attn_implementation is not None:
+            options["attn_implementation"] = attn_implementation
+        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # weights that are missing are drawn
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 place,
                 config=config,
-                dtype=DTYPES[dtype],
-                device_map=device,
+                dtype=DTYPES[chosen.dtype],
+                device_map=chosen.device,
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report, and refused below
@@ -97,7 +107,11 @@ def load(
                 key_mapping=cambrian.renamed_weights(config.model_type),
                 **options,
             )
+    except WherelookError:
+        raise
     except Exception as error:  # libraries raise every type, down to bare Exception, on damaged files
+        if part == "weights" and not _can_be_built(config):
+            part = "config.json"
         raise explain_failure(name, part, error) from error
     model, report = loaded
     check_complete(name, report)
@@ -109,15 +123,84 @@ def load_configuration(name: str, **options: Any) -> PreTrainedConfig:
     """A model's configuration; `options` as for Transformers.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: there is none, it cannot be read, it is an adapter's or other software's, or its sizes are
+            impossible.
     """
     cambrian.register()
     minigemini.register()
     place = locate(name)
+    trusted = bool(options.get("trust_remote_code"))
     try:
+        adapter = None if Path(place).is_dir() else find_adapter_config_file(place, revision=options.get("revision"))
+        if adapter is not None:
+            raise adapter_error(f"repository {name!r}", read_json(Path(adapter)))
+        content, _ = PreTrainedConfig.get_config_dict(place, **options)
+        check_configuration(content, name, remote_code=trusted)
+        check_config_numbers(content, name)
+        if not trusted:
+            check_no_kernels(content, name)
         return AutoConfig.from_pretrained(place, **options)
+    except WherelookError:
+        raise
     except Exception as error:  # as above
         raise explain_failure(name, "config.json", error) from error
+
+
+def check_answers(name: str, config: PreTrainedConfig, *, trust_remote_code: bool) -> None:
+    """Refuses a model that reads no images, writes no answers, or reads and writes apart.
+
+    Raises:
+        InputError: says what the model is.
+    """
+    if trust_remote_code and getattr(config, "auto_map", None):
+        return  # its own code says what it is
+    kind = type(config).__name__
+    if type(config) not in AutoModelForImageTextToText._model_mapping:
+        what = "an encoder, or a model for another task"
+        if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not hasattr(config, "vision_config"):
+            what = "a language model, which reads text alone"
+        elif getattr(config, "is_encoder_decoder", False):
+            what = "an encoder-decoder model"
+        raise InputError(
+            f"model {name!r} is not an image-text-to-text model ({kind}): it is {what}; `wherelook models` lists the "
+            "families that are"
+        )
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputError(f"model {name!r} ({kind}) is an encoder-decoder model; only decoder models are supported")
+
+
+def check_weight_files(place: str, config: PreTrainedConfig, revision: str | None) -> None:
+    """Refuses weights that are not safetensors of this model, by their names, before one of them is opened.
+
+    Raises:
+        InputError: see `wherelook.models.weight_index`.
+    """
+    named = getattr(config, "transformers_weights", None)
+    if Path(place).is_dir():
+        check_weights(Path(place), named=named)
+        return
+    if named is not None:
+        check_name(str(named), Path(place, "config.json"), (".safetensors", ".safetensors.index.json"))
+    index = str(named) if str(named).endswith(".index.json") else SAFE_INDEX
+    found = cached_file(
+        place,
+        index,
+        revision=revision,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if found is not None:
+        read_index(Path(found))
+
+
+def _can_be_built(config: PreTrainedConfig) -> bool:
+    """Whether a configuration describes a model at all, whatever its weights."""
+    try:
+        weightless(config)
+    except Exception:  # of any type: what Transformers makes of impossible settings
+        return False
+    return True
 
 
 def check_complete(name: str, report: Mapping[str, Any]) -> None:
@@ -147,10 +230,13 @@ def load_processor(place: str, **options: Any) -> ProcessorMixin:
     """
     try:
         processor = AutoProcessor.from_pretrained(place, **options)
-    except ImportError as error:
-        if "VideoProcessor requires the Torchvision library" not in str(error) or options.get("trust_remote_code"):
+    except Exception as error:  # a missing video part ends in errors of several types, a recursion among them
+        if transformers.utils.is_torchvision_available() or options.get("trust_remote_code"):
             raise
-        processor = load_image_only_processor(place, **options)
+        try:
+            processor = load_image_only_processor(place, **options)
+        except Exception:
+            raise error from None
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise InputError(
             f"found {type(processor).__name__}, which is no processor for images and text: expected "
@@ -165,6 +251,9 @@ def load_image_only_processor(place: str, **options: Any) -> ProcessorMixin:
     name = settings.get("processor_class")
     config = AutoConfig.from_pretrained(place, **options)
     full: Any = getattr(transformers, name) if name else PROCESSOR_MAPPING[type(config)]
+
+    if "video_processor" not in full.get_attributes():
+        raise TypeError(f"{full.__name__} has no video part to leave out")
 
     class ImageOnly(full):
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
@@ -186,34 +275,6 @@ def quiet() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def check_device(device: str | None) -> str:
-    """A device that exists here.
-
-    Raises:
-        InputError: no such device on this machine.
-    """
-    if device is None:
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    if device == "auto":
-        return device
-    try:
-        wanted = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"unknown device {device!r}; expected cpu, cuda, cuda:N, mps or auto") from None
-    missing_cuda = wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count()
-    missing_mps = wanted.type == "mps" and not torch.backends.mps.is_available()
-    if missing_cuda or missing_mps or wanted.type not in ("cpu", "cuda", "mps"):
-        raise InputError(f"device {device!r} is not available here: this machine has {', '.join(_devices())}")
-    return device
-
-
-def _devices() -> list[str]:
-    found = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    return found + (["mps"] if torch.backends.mps.is_available() else [])
-
-
 def locate(name: str) -> str:
     """The folder of a model's name, or the name itself when it is a hub id.
 
@@ -229,9 +290,11 @@ def locate(name: str) -> str:
         exists = False
     if exists:
         if not path.is_dir():
-            raise InputError(f"model {name!r} is a file; expected a model folder (with config.json) or a hub id")
-        if not (path / "config.json").is_file():
-            raise InputError(f"model folder {name!r} has no config.json; expected a save_pretrained folder")
+            raise check_file(path, name)
+        try:
+            check_folder(path, name)
+        except OSError as error:
+            raise InputError(f"model folder {name!r} cannot be read: {error.strerror or error}") from None
         return str(path)
     if is_address(name):
         raise InputError(
@@ -310,6 +373,8 @@ def explain_failure(name: str, part: str, error: Exception) -> WherelookError:
         found = re.search(pattern, text, re.IGNORECASE)
         if found:
             return InputError(message.format(name=repr(name), text=short, found=found[found.lastindex or 0]))
+    if part == "config.json" and "JSON" not in text:
+        return InputError(f"the config.json of model {name!r} describes no model that can be built: {short}")
     if isinstance(error, ImportError):
         return InputError(f"model {name!r} needs a package that is missing: {short}")
     return InputError(f"the {part} of model {name!r} cannot be used: {short}")

@@ -186,3 +186,14 @@ class Prompting:
         except InputError:  # it takes one prompt at a time, which says nothing about the model
             return True
         return all(torch.equal(twice[name], torch.cat([value, value])) for name, value in once.items())
+
+
+def check_prompt_template(template: str) -> None:
+    """Raises InputError unless the template has {image} and {question} and nothing else in braces."""
+    try:
+        template.format(image="", question="")
+        complete = "{image}" in template and "{question}" in template
+    except (KeyError, IndexError, ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")

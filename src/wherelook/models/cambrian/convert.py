@@ -296,6 +296,8 @@ def load_tower(tower: str, source: str) -> tuple[Any, dict[str, Tensor]]:
     if tower != "convnext":
         classes: dict[str, Any] = {"siglip": SiglipVisionModel, "clip": CLIPVisionModel, "dinov2": Dinov2Model}
         options = {"vision_use_head": False} if tower == "siglip" else {}
+        if Path(source).is_dir():
+            weight_files(Path(source))  # refuses an index that names other files than its folder's weights
         model = classes[tower].from_pretrained(source, dtype="auto", **options)
         return model.config, model.state_dict()
     folder = Path(source)

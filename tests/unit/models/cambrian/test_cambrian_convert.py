@@ -296,7 +296,10 @@ def test_folders_that_are_no_checkpoint_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*config.json: expected the folder of a checkpoint"):
         read_config(tmp_path)
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(InputError, match=r"config.json names no model_type"):
+    with pytest.raises(InputError, match=r"config.json' holds a list; expected an object"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"config.json' names no model_type"):
         read_config(tmp_path)
     with pytest.raises(InputError, match="has no weights: expected"):
         weight_files(tmp_path)

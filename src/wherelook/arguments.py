@@ -1,0 +1,62 @@
+"""Types of arguments that users give in Python: the plain value, or one line that says what was expected."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from wherelook.errors import InputError
+
+LARGEST = 2**62
+"""Of whole numbers, seeds too: what the generators of numpy and PyTorch take."""
+
+
+def expected(name: str, what: str, got: Any) -> InputError:
+    """The error for an argument of another kind than `what`."""
+    return InputError(f"{name} is {what}; got {shown(got)}")
+
+
+def shown(value: Any) -> str:
+    """A value for a message: short ones as they are written, of others the type."""
+    if value is None or isinstance(value, str | bool | int | float):
+        try:
+            text = repr(value)
+        except ValueError:  # whole numbers of thousands of digits
+            text = ""
+        if 0 < len(text) <= 60:
+            return text
+    return f"a value of type {type(value).__name__}"
+
+
+def text(name: str, value: Any) -> str:
+    """A text, else InputError."""
+    if not isinstance(value, str):
+        raise expected(name, "text", value)
+    return str(value)
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number of Python or numpy as Python's, else InputError; truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or abs(int(value)) > LARGEST:
+        raise expected(name, "a whole number", value)
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """A real number as a float, else InputError; one that is too large is infinite."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise expected(name, "a number", value)
+    try:
+        return float(value)
+    except OverflowError:  # whole numbers of hundreds of digits
+        return math.inf
+
+
+def truth_value(name: str, value: Any) -> bool:
+    """True or False, of numpy too, else InputError."""
+    if not isinstance(value, bool | np.bool_):
+        raise expected(name, "True or False", value)
+    return bool(value)
