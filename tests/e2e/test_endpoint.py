@@ -84,7 +84,7 @@ def test_a_server_that_talks_nonsense_is_one_line(command, images):
         )
     assert code == 1
     assert output == ""
-    assert errors == f"wherelook: the reply of {log.address} is not JSON: b'<html>'\n"
+    assert errors == f"wherelook: the reply of {log.address} is not JSON: '<html>'\n"
 
 
 def table(images, tmp_path, count=3):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wherelook import __version__
+from wherelook import __version__, keys
 from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, report, sanity, scenes, sweep
 from wherelook.cli.judge import judge
 from wherelook.cli.run import run as run_command
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
         code = INTERRUPTED
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            print(keys.cut(traceback.format_exc()), end="", file=sys.stderr)
         text, code = _describe(error)
         _complain(text)
         return code
@@ -104,9 +104,10 @@ def _describe(error: Exception) -> tuple[str, int]:
         command = context.command_path if context else "wherelook"
         return f"{error.format_message().rstrip('.')}; try '{command} --help'", BAD_USAGE
     # A defect of ours, or of a library: still one line.
-    text = " ".join(str(error).split())[:300]
+    text = keys.cut(" ".join(str(error).split()))[:300]
     return f"{type(error).__name__}: {text} (run again with --debug for the traceback)", FAILED
 
 
 def _complain(text: str) -> None:
-    print(f"wherelook: {' '.join(text.split())}", file=sys.stderr)
+    """One line about what went wrong. Whatever it quotes, it holds no key."""
+    print(f"wherelook: {keys.cut(' '.join(text.split()))}", file=sys.stderr)

@@ -95,6 +95,7 @@ def evaluate(
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
+    use_proxy: options.UseProxy = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -125,7 +126,7 @@ def evaluate(
         "prompt_template": prompt_template,
     }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
-    there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout}
+    there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
     loaded, name = _open(model, there, local, runs, out, batch_size=batch_size, check=sanity > 0)
     about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
     grid = {} if replay_steps is None else {"replay_steps": replay_steps}

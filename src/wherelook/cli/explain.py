@@ -96,6 +96,7 @@ def explain(
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
+    use_proxy: options.UseProxy = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -121,7 +122,7 @@ def explain(
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
     if baseline_image is not None:
         load_image(baseline_image)
-    elsewhere = options.is_elsewhere(model, model_name, [method])
+    elsewhere = options.is_elsewhere(model, model_name, [method], use_proxy=use_proxy)
     options.make_folder(out)
 
     from wherelook.budget import most_requests
@@ -140,7 +141,9 @@ def explain(
         "prompt_template": prompt_template,
     }
     if elsewhere:
-        there = options.endpoint_options(model_name=model_name, concurrency=concurrency, timeout=timeout, **local)
+        there = options.endpoint_options(
+            model_name=model_name, concurrency=concurrency, timeout=timeout, use_proxy=use_proxy, **local
+        )
         endpoint = EndpointModel(model, **there)
         size = endpoint.request_bytes([one.picture for one in images], question)
         explainer = Explainer(endpoint)

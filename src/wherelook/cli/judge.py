@@ -12,6 +12,7 @@ from wherelook.cli import options
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
+    from wherelook.models.endpoint.client import Client
     from wherelook.study.rows import Row
     from wherelook.study.verdicts import Verdict
 
@@ -47,6 +48,7 @@ def judge(
     ] = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
+    use_proxy: options.UseProxy = False,
     as_json: options.Json = False,
 ) -> None:
     """Judges the answers of a run again: by a model (--model, --model-name) or from a file (--verdicts).
@@ -54,6 +56,7 @@ def judge(
     The records stay as they are. The key of an endpoint comes from WHERELOOK_API_KEY or OPENAI_API_KEY. Replies are
     kept in the run's folder, and no answer is sent twice. See docs/judges.md.
     """
+    from wherelook.models.endpoint.client import Client
     from wherelook.study.folder import read_run
     from wherelook.study.verdicts import apply_verdicts, read_verdicts, write_verdicts
 
@@ -70,7 +73,8 @@ def judge(
                 "--model is the address of an endpoint, such as http://localhost:8000/v1, and needs --model-name"
             )
         path = out or folder / VERDICTS_FILE
-        found = _ask(rows, model, model_name, folder / REPLIES_FILE, concurrency=concurrency, timeout=timeout)
+        client = Client(model, timeout=timeout, use_proxy=use_proxy)
+        found = _ask(rows, client, model_name, folder / REPLIES_FILE, concurrency=concurrency)
         write_verdicts(path, found)
     table = _compare(rows, apply_verdicts(rows, found))
     if as_json:
@@ -83,12 +87,11 @@ def judge(
 
 
 def _ask(
-    rows: list[Row], address: str, name: str, replies: Path, *, concurrency: int, timeout: float
+    rows: list[Row], client: Client, name: str, replies: Path, *, concurrency: int
 ) -> dict[tuple[str, str | None], Verdict]:
-    from wherelook.models.endpoint.client import Client
     from wherelook.study.model_judge import ModelJudge, questions_of
 
-    judge = ModelJudge(Client(address, timeout=timeout), name, cache=replies, concurrency=concurrency)
+    judge = ModelJudge(client, name, cache=replies, concurrency=concurrency)
     questions = questions_of(rows)
     with options.progress_bar() as progress:
         verdicts = judge(questions, progress=progress)

@@ -60,6 +60,12 @@ Concurrency = Annotated[
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds that a reply of the endpoint may take.")
 ]
+UseProxy = Annotated[
+    bool,
+    typer.Option(
+        "--use-proxy", help="Reach the endpoint through the proxy that the environment names (http_proxy, https_proxy)."
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option("--device", help="cpu, cuda, cuda:N, mps, or auto (layers over all devices). [default: the best]"),
@@ -134,28 +140,33 @@ def model_options(*, memory_limit: float | None, prompt_template: str | None, **
     return options
 
 
-def is_elsewhere(model: str, model_name: str | None, methods: Iterable[str]) -> bool:
+def is_elsewhere(model: str, model_name: str | None, methods: Iterable[str], *, use_proxy: bool = False) -> bool:
     """Whether the model is behind an address.
 
     Raises:
-        InputError: it is, and one of the methods needs more than log-probabilities; or it is not, and has a name there.
+        InputError: it is, and one of the methods needs more than log-probabilities; or it is not, and has a name or a
+            proxy there.
     """
     from wherelook.attribution import check_forward_only
 
     if not is_address(model):
         if model_name is not None:
             raise InputError("--model-name is for an endpoint: give its address with --model, or leave it out")
+        if use_proxy:
+            raise InputError("--use-proxy is for an endpoint: give its address with --model, or leave it out")
         return False
     for method in methods:
         check_forward_only(method)
     return True
 
 
-def endpoint_options(*, model_name: str | None, concurrency: int, timeout: float, **unusable: object) -> dict[str, Any]:
+def endpoint_options(
+    *, model_name: str | None, concurrency: int, timeout: float, use_proxy: bool, **unusable: object
+) -> dict[str, Any]:
     """The options of an endpoint as `EndpointModel` takes them.
 
     Args:
-        model_name, concurrency, timeout: see `EndpointModel`.
+        model_name, concurrency, timeout, use_proxy: see `EndpointModel`.
         unusable: options for models in this process; those that are given are at fault.
     """
     given = [option for option, value in unusable.items() if value]
@@ -163,7 +174,7 @@ def endpoint_options(*, model_name: str | None, concurrency: int, timeout: float
         raise InputError(
             f"--{given[0].replace('_', '-')} is for a model in this process; --model names the address of one elsewhere"
         )
-    return {"model_name": model_name, "concurrency": concurrency, "timeout": timeout}
+    return {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
 
 
 def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "") -> None:
@@ -174,9 +185,10 @@ def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "
         size: bytes of one of them.
         each: what costs so many, where there are several.
     """
-    key = endpoint.client.key_variable
+    key, proxy = endpoint.client.key_variable, endpoint.client.proxy
     typer.echo(
-        f"endpoint   {endpoint.identifier}, model {endpoint.name}, {f'key from {key}' if key else 'no key'}: at most "
+        f"endpoint   {endpoint.identifier}, model {endpoint.name}, {f'key from {key}' if key else 'no key'}"
+        f"{f', through the proxy {proxy}' if proxy else ''}: at most "
         f"{requests} requests{f' for each {each}' if each else ''}, {endpoint.concurrency} at once, each of about "
         f"{size / 1e3:.0f} kB ({requests * size / 1e6:.1f} MB together)",
         err=True,

@@ -103,6 +103,7 @@ def run(
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
+    use_proxy: options.UseProxy = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -133,7 +134,7 @@ def run(
         max_new_tokens=max_new_tokens,
         seed=seed,
     )
-    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs])
+    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs], use_proxy=use_proxy)
     if engine == "ray":
         if (elsewhere or device == "cpu") and gpus_per_worker is None:
             gpus_per_worker = 0.0
@@ -153,7 +154,9 @@ def run(
     }
     if elsewhere:
         share = max(1, concurrency // workers)
-        made_with = options.endpoint_options(model_name=model_name, concurrency=share, timeout=timeout, **local)
+        made_with = options.endpoint_options(
+            model_name=model_name, concurrency=share, timeout=timeout, use_proxy=use_proxy, **local
+        )
     else:
         made_with = options.model_options(batch_size=batch_size, **local)
     samples = _open_samples(dataset, limit, out)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from wherelook import keys
 from wherelook.address import is_address
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
@@ -188,8 +189,8 @@ def describe(error: Exception) -> str:
         raise WherelookError(
             f"the device failed: {_line(error)}; what is finished is kept, the same command goes on"
         ) from error
-    return str(error) if isinstance(error, WherelookError) else f"{type(error).__name__}: {_line(error)}"
+    return keys.cut(str(error)) if isinstance(error, WherelookError) else f"{type(error).__name__}: {_line(error)}"
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return keys.cut(" ".join(str(error).split()))[:300]

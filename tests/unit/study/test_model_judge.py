@@ -10,7 +10,8 @@ import pytest
 
 from scripted_server import serving
 from wherelook.errors import InputError, WherelookError
-from wherelook.models.endpoint.client import KEY_VARIABLES, Client
+from wherelook.keys import KEY_VARIABLES
+from wherelook.models.endpoint.client import Client
 from wherelook.study.model_judge import INSTRUCTIONS, ModelJudge, Question, ReplyCache, parse_reply, questions_of
 
 

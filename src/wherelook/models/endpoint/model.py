@@ -35,14 +35,14 @@ NAMES_SHOWN = 8
 class EndpointModel:
     """An OpenAI-compatible endpoint that tells the log-probabilities of a given answer.
 
-    The API key is read from the environment (`wherelook.models.endpoint.client.KEY_VARIABLES`), and sent to this
+    The API key is read from the environment (`wherelook.keys.KEY_VARIABLES`), and sent to this
     address alone.
 
     Args:
         address: such as http://localhost:8000/v1.
         model_name: of the model there; None if the server has one only.
         concurrency: requests under way at once, from 1 to 256.
-        options: timeout and retries; see `Client`.
+        options: timeout, retries and use_proxy; see `Client`.
 
     Raises:
         InputError: a wrong address, key or number, no such model, or a name is missing.

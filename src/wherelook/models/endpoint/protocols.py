@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wherelook import keys
 from wherelook.errors import WherelookError
 from wherelook.models.endpoint.alignment import align, answer_length
 
@@ -30,6 +31,9 @@ LOWEST = -1e30
 
 ROUNDING = 1e-2
 """Nats that a log-probability in half precision may be above 0."""
+
+VOCABULARY = 2**31
+"""Token ids are below it: no vocabulary comes near, and files and tensors hold such numbers."""
 
 
 class MissingError(WherelookError):
@@ -105,7 +109,7 @@ def _read_prompt(reply: Mapping[str, Any], answer: str) -> tuple[ScoredToken, ..
     if length is None:
         raise WherelookError(
             f"the server's prompt does not end with the answer {answer[:60]!r} but with "
-            f"{''.join(entry.text for entry in entries)[-60:]!r}: its chat template changes an answer that it is given"
+            f"{_joined(entries)[-60:]!r}: its chat template changes an answer that it is given"
         )
     return _with_texts(entries[-length:], answer)
 
@@ -116,9 +120,10 @@ def _prompt_entry(place: Any) -> _Entry:
         raise WherelookError("the server's prompt_logprobs are not one or two tokens for each place")
     found = []
     for key, value in place.items():
-        if not isinstance(value, dict) or not str(key).isdecimal():
+        identifier = int(key) if len(key) <= len(str(VOCABULARY)) and key.isdecimal() else VOCABULARY
+        if not isinstance(value, dict) or identifier >= VOCABULARY:
             raise WherelookError("the server's prompt_logprobs do not map token ids to log-probabilities")
-        found.append((_log_probability(value.get("logprob")), int(str(key)[:18]), _text(value.get("decoded_token"))))
+        found.append((_log_probability(value.get("logprob")), identifier, _text(value.get("decoded_token"))))
     best = max(log_prob for log_prob, *_ in found)
     log_prob, identifier, text = min(found, key=lambda item: item[0])
     return _Entry(identifier, text, log_prob, best)
@@ -153,8 +158,7 @@ def _read_grammar(reply: Mapping[str, Any], answer: str) -> tuple[ScoredToken, .
         # A server may be set to write out the name of the token that ends an answer.
         shorter = _without_blank_end(entries[:-1])
         if align([entry.text for entry in shorter], answer) is None:
-            text = "".join(entry.text for entry in entries)
-            raise MissingError(f"it answers {text[:60]!r}, where the grammar allows {answer[:60]!r} alone")
+            raise MissingError(f"it answers {_joined(entries)[:60]!r}, where the grammar allows {answer[:60]!r} alone")
         entries = shorter
     return _with_texts(entries, answer)
 
@@ -167,12 +171,15 @@ def _without_blank_end(entries: list[_Entry]) -> list[_Entry]:
 
 def _generated_entry(place: Any) -> _Entry:
     place = _mapping(place)
-    if not isinstance(place.get("id"), int):
+    identifier = place.get("id")
+    if isinstance(identifier, bool) or not isinstance(identifier, int):
         raise MissingError("the reply's logprobs are without token ids")
+    if not 0 <= identifier < VOCABULARY:
+        raise WherelookError("the reply's logprobs have a token id that no vocabulary has")
     log_prob = _log_probability(place.get("logprob"))
     others = place.get("top_logprobs")
     tops = [_log_probability(_mapping(other).get("logprob")) for other in others] if isinstance(others, list) else []
-    return _Entry(place["id"], _text(place.get("token")), log_prob, max([log_prob, *tops]))
+    return _Entry(identifier, _text(place.get("token")), log_prob, max([log_prob, *tops]))
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -208,9 +215,18 @@ def _most_tokens(answer: str) -> int:
 def _log_probability(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MissingError(f"the reply has {str(value)[:40]!r} in place of a log-probability")
-    if not (math.isfinite(value) and LOWEST < value <= ROUNDING):
-        raise WherelookError(f"the server's log-probability {value:g} is not a finite number of at most 0")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        number = math.inf if value > 0 else -math.inf
+    if not (math.isfinite(number) and LOWEST < number <= ROUNDING):
+        raise WherelookError(f"the server's log-probability {number:g} is not a finite number of at most 0")
+    return number
+
+
+def _joined(entries: Sequence[_Entry]) -> str:
+    """The text of tokens for an error line; together they may hold what none of them holds."""
+    return keys.cut("".join(entry.text for entry in entries))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
+import urllib.error
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
 from scripted_server import serving
-from wherelook import InputError, WherelookError
+from wherelook import InputError, WherelookError, keys
 from wherelook.models.endpoint import client as module
 from wherelook.models.endpoint.client import Client, RefusedError, shorten
 
@@ -20,7 +22,7 @@ KEY = "sk-0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for variable in (*module.KEY_VARIABLES, "http_proxy", "HTTP_PROXY"):
+    for variable in (*keys.KEY_VARIABLES, "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -130,8 +132,8 @@ def test_an_endless_reply_is_cut_off(monkeypatch):
 @pytest.mark.parametrize(
     ("body", "part"),
     [
-        (b"<html>no</html>", "is not JSON: b'<html>no</html>'"),
-        (b"", "is not JSON: b''"),
+        (b"<html>no</html>", "is not JSON: '<html>no</html>'"),
+        (b"", "is not JSON: ''"),
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
         (b"[1, 2]", "is a JSON list; expected an object"),
@@ -159,7 +161,7 @@ def test_a_redirection_is_not_followed():
     assert other.requests == []
 
 
-@pytest.mark.parametrize("variable", module.KEY_VARIABLES)
+@pytest.mark.parametrize("variable", keys.KEY_VARIABLES)
 def test_the_key_of_the_environment_is_sent_and_nothing_shows_it(monkeypatch, variable):
     monkeypatch.setenv(variable, KEY)
     for answer in (
@@ -185,6 +187,91 @@ def test_ours_comes_before_openais_and_without_one_none_is_sent(monkeypatch):
         Client(log.address).get("/models")
     assert "Authorization" not in log.requests[0][1]
     assert log.requests[1][1]["Authorization"] == "Bearer ours"
+
+
+def test_a_proxy_of_the_environment_gets_nothing_unless_asked(monkeypatch):
+    monkeypatch.setenv("WHERELOOK_API_KEY", KEY)
+    monkeypatch.setenv("no_proxy", "")
+    with serving(script(OK)) as proxy, serving(script(OK)) as log:
+        monkeypatch.setenv("http_proxy", proxy.address.replace("http://", "http://me:pw@").removesuffix("/v1"))
+        assert Client(log.address).proxy == ""
+        Client(log.address).post("/x", {})
+        assert proxy.requests == []
+        assert len(log.requests) == 1
+        client = Client(log.address, use_proxy=True)
+        assert client.proxy == proxy.address.removeprefix("http://").removesuffix("/v1")
+        client.post("/x", {})
+        assert [path for path, _, _ in proxy.requests] == [log.address + "/x"]
+        assert len(log.requests) == 1
+
+
+def test_a_proxy_that_might_help_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", "http://me:pw@127.0.0.1:9")
+    line, _, _ = failure("http://127.0.0.1:9/v1")
+    assert line.endswith("The proxy 127.0.0.1:9 of the environment is used with --use-proxy alone")
+    line, _, _ = failure("http://127.0.0.1:8/v1", use_proxy=True)
+    assert "it was asked through the proxy 127.0.0.1:9 (--use-proxy)" in line
+    assert "pw" not in line
+
+
+def test_a_proxy_that_the_environment_does_not_name():
+    with pytest.raises(InputError, match=r"names no proxy for http://127.0.0.1:9/v1: set http_proxy"):
+        Client("http://127.0.0.1:9/v1", use_proxy=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate"), "does not trust"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "does not speak https"),
+    ],
+)
+def test_certificates_are_told_from_servers_that_are_gone(monkeypatch, error, part):
+    def refuse(*_, **__):
+        raise urllib.error.URLError(error)
+
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", refuse)
+    line, waits, _ = failure("https://127.0.0.1:9/v1")
+    assert part in line
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "shown"),
+    [
+        ("cat", "a cat, a concatenation", "a (key), a concatenation"),
+        ("EMPTY", "The glass is EMPTY.", "The glass is EMPTY."),
+        ("ollama", "ollama", "ollama"),
+        ("sk-0123456789", "SK-0123456789", "(key)"),
+    ],
+)
+def test_short_keys_are_whole_words_and_placeholders_no_secrets(monkeypatch, key, text, shown):
+    monkeypatch.setenv("WHERELOOK_API_KEY", key)
+    monkeypatch.setattr(keys, "_seen", set())
+    assert keys.cut(text) == shown
+
+
+def test_no_object_shows_the_key_and_no_address_holds_it(monkeypatch):
+    monkeypatch.setenv("WHERELOOK_API_KEY", KEY)
+    client = Client("http://127.0.0.1:9/v1")
+    assert KEY not in repr(vars(client)) + repr(client)
+    with pytest.raises(InputError, match="holds the key in WHERELOOK_API_KEY") as caught:
+        Client(f"http://127.0.0.1:9/{KEY}/v1")
+    assert KEY not in str(caught.value)
+
+
+def test_half_a_character_is_what_decoders_write():
+    with serving(script((200, {}, b'{"a": ["\\ud83d x", {"\\udc00": "\\ud83d\\ude00"}]}'))) as log:
+        reply = Client(log.address).get("/x")
+    assert reply == {"a": ["\ufffd x", {"\ufffd": "\U0001f600"}]}
+
+
+def test_a_text_that_is_no_text_of_a_model_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "TEXT_LIMIT", 10)
+    with serving(script((200, {}, {"a": "x" * 11}))) as log:
+        line, _, _ = failure(log)
+    assert line == f"the reply of {log.address} has a text of over 10 characters"
 
 
 def test_a_key_that_no_header_can_carry_is_told_without_it(monkeypatch):
