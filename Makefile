@@ -22,7 +22,7 @@ lint: $(VENV)/testable
 # The first table of docs/quality.md, and what the status tells; `make bench`: docs/performance.md.
 QUALITY_METHODS := igos+,igos+:fast,greedy-window,rise,relevancy,gradient-x-input,igos+:paper,edges,center,random
 quality: $(VENV)/installed
-	$(BIN)/wherelook evaluate --n 204 --methods $(QUALITY_METHODS) --out $(or $(OUT),wherelook-evaluation)
+	$(BIN)/wherelook evaluate --n 204 --replay-steps 28 --methods $(QUALITY_METHODS) --out $(or $(OUT),wherelook-evaluation)
 	$(BIN)/python benchmarks/statuses.py
 
 bench: $(VENV)/installed

@@ -39,6 +39,9 @@ LEAN: Mapping[str, str | float] = {"start_steps": 7, "iterations": 3, "enough": 
 """What the preset `fast` leaves out where quality need only be the paper's: 14 passes with a gradient, and 24 more for
 the few answers that the start does not hold."""
 
+LEAN_REPLAY_STEPS = 12
+"""Steps of the replay that is part of our time at equal quality (`--replay-steps 12`); its figures are not shown."""
+
 QUALITY_SEEDS = REPORTING_SEEDS[60_000:]
 """Scenes of the comparison at equal quality. Settings were chosen on others; those before measured earlier settings."""
 
@@ -151,15 +154,13 @@ def equal_quality(
     """Explains `scenes` answers by the paper's settings plainly, and by `preset` with `changes` by ours.
 
     Both maps are scored by the same replay afterwards; the time of an explanation contains each side's own replay: 50
-    steps plainly, as many as the preset takes by ours.
+    steps plainly, `LEAN_REPLAY_STEPS` by ours.
     """
-    from wherelook.explain import REPLAY_STEPS
-
     paper, lean = paper_settings(), make_settings(METHOD, preset, changes)
     rows: list[tuple[Side, Replay, Side, Replay]] = []
     for score, image in _visual_answers(model, scenes, QUALITY_SEEDS):
         plain, plain_map = _explain(PlainScore.like(score), image, paper, steps)
-        ours, ours_map = _explain(score, image, lean, REPLAY_STEPS[preset])
+        ours, ours_map = _explain(score, image, lean, LEAN_REPLAY_STEPS)
         rows.append((plain, replay(score, plain_map, steps=steps), ours, replay(score, ours_map, steps=steps)))
         if progress is not None:
             progress("equal quality", len(rows), scenes)

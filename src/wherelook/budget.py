@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wherelook.attribution import METHODS, make_settings
-from wherelook.explain import FALLBACK, REPLAY_STEPS
+from wherelook.explain import FALLBACK
+from wherelook.metrics.replay import STEPS
 from wherelook.request import AUTO_BASELINES
 from wherelook.types import Size
 
@@ -18,7 +19,6 @@ def most_requests(
     settings: Any,
     image_size: Size,
     *,
-    preset: str,
     replay_steps: int | None,
     baseline: str,
     baseline_image: bool,
@@ -28,14 +28,14 @@ def most_requests(
     Args:
         method, settings: of `wherelook.attribution.METHODS`.
         image_size: (height, width).
-        preset, replay_steps, baseline: as in `Explainer.explain`.
+        replay_steps, baseline: as in `Explainer.explain`.
         baseline_image: whether there is one.
     """
     baselines = len(AUTO_BASELINES) + baseline_image if baseline == "auto" else 1
     map_passes = METHODS[method].passes(settings, image_size).forward
     fallback_settings = make_settings(FALLBACK, "fast")
     fallback = METHODS[FALLBACK].passes(fallback_settings, image_size).forward + 1
-    steps = REPLAY_STEPS[preset] if replay_steps is None else replay_steps
+    steps = STEPS if replay_steps is None else replay_steps
     # Two curves with either of two baselines, and the second baseline itself.
     replays = 4 * (steps - 1) + 1 if steps else 0
     return OPENING + baselines + max(map_passes + replays, map_passes + fallback)

@@ -19,6 +19,7 @@ from wherelook.data.images import LoadedImage
 from wherelook.data.samples import Sample
 from wherelook.errors import UnavailableError, WherelookError
 from wherelook.lines import whole_lines
+from wherelook.metrics.replay import STEPS
 from wherelook.models import AnyModel
 from wherelook.models.turns import in_turn
 from wherelook.study.judges import HardlyRightError, check_search, exact, hardly_right
@@ -37,8 +38,6 @@ from wherelook.study.rows import (
 from wherelook.study.runs import Run
 from wherelook.types import Progress
 
-REPLAY_STEPS = 28
-
 LEND_AHEAD = 8
 """Of how many samples that come next the first with another image lends it."""
 
@@ -54,7 +53,7 @@ def evaluate(
     count: int,
     only_right: bool = True,
     stability: int = 0,
-    replay_steps: int = REPLAY_STEPS,
+    replay_steps: int = STEPS,
     lend: bool = False,
     seed: int = 0,
     done: frozenset[tuple[str, str]] = frozenset(),

@@ -41,8 +41,6 @@ from wherelook.sheet import widths_of
 from wherelook.tokens import ALPHA, FLIP_FLOOR
 from wherelook.types import Attribution, Progress
 
-REPLAY_STEPS = {"best": STEPS, "paper": STEPS, "fast": STEPS // 4}
-
 FALLBACK, FALLBACK_AREA = "occlusion", 0.125
 """What makes a map where the score gap is too small, and the share of the area whose loss must tell."""
 
@@ -136,7 +134,8 @@ class Explainer:
             truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics;
                 with one image only.
             settings: constants of the method to change, by name.
-            replay_steps: points of the deletion and insertion curves; 0 skips them; None takes the preset's.
+            replay_steps: points of the deletion and insertion curves, the same for every preset: figures of
+                different numbers do not compare. None takes 50; 0 skips the replay.
             max_new_tokens: longest answer to generate.
             seed: of everything random.
             progress: called as progress(stage, done, total).
@@ -241,7 +240,7 @@ def explain_case(
     """
     chosen = make_settings(method, preset, overrides) if settings is None else settings
     _check_method(case.model, method)
-    steps = REPLAY_STEPS[preset] if replay_steps is None else replay_steps
+    steps = STEPS if replay_steps is None else replay_steps
     meter = Meter(case.model)
     attributing = find_method(method)
     run = partial(attributing.run, settings=chosen, seed=seed)

@@ -43,7 +43,13 @@ def check_request(
         raise InputError(f"alpha is a number of nats from 0 up; got {alpha}")
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is at least 1; got {max_new_tokens}")
-    if replay_steps is not None and replay_steps != 0 and not 2 <= replay_steps <= STEPS_LIMIT:
+    if replay_steps is not None and replay_steps != 0:
+        check_replay_steps(replay_steps)
+
+
+def check_replay_steps(replay_steps: int) -> None:
+    """Raises InputError unless curves of so many steps can be made."""
+    if not 2 <= replay_steps <= STEPS_LIMIT:
         raise InputError(f"replay steps are 0 (no replay) or at least 2 and at most {STEPS_LIMIT}; got {replay_steps}")
 
 

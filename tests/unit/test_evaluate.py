@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
 from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
 from wherelook.errors import WherelookError
-from wherelook.evaluate import LEND_AHEAD, NO_RUN, evaluate, read_rows
+from wherelook.evaluate import LEND_AHEAD, NO_RUN, read_rows
+from wherelook.evaluate import evaluate as evaluate_rows
 from wherelook.models import VisionLanguageModel
 from wherelook.study.judges import HardlyRightError
 from wherelook.study.runs import Run, parse_runs, sweep_runs
 
 RUNS = parse_runs("igos+:fast,center")
+evaluate = partial(evaluate_rows, replay_steps=6)
 GRAY = ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8)))
 
 

@@ -17,7 +17,9 @@ from wherelook.check import test_picture as make_picture
 from wherelook.data.images import load_image
 from wherelook.errors import InputError, WherelookError
 from wherelook.explanation import Explanation, command_line
+from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
+from wherelook.metrics.replay import area
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
@@ -106,6 +108,26 @@ def test_a_map_whose_reverse_does_better_is_not_to_be_trusted(explainer, monkeyp
     (note,) = found.notes
     assert note.startswith("do not trust this map: its reverse would do as well or better (deletion ")
     assert note.endswith(f"; try {advice}")
+
+
+@pytest.mark.parametrize("preset", ["best", "fast", "paper"])
+def test_every_preset_is_replayed_in_as_many_steps(explainer, preset):
+    options = {name: value for name, value in QUICK.items() if name != "replay_steps"}
+    made = explainer.explain(PICTURE, QUESTION, method="center", **options | {"preset": preset})
+    assert made.method["replay_steps"] == 50
+    assert [len(curve.fractions) for curve in made.curves] == [51, 51]
+
+
+def test_a_curve_tells_what_a_perfect_map_has_in_as_many_steps():
+    """In four steps: from 0.9 to 0.1 at the first, and from 0.1 to 0.9; the areas are trapezoids."""
+    fractions = (0.0, 0.25, 0.5, 0.75, 1.0)
+    curve = Curve("blur", True, fractions, (0.9, 0.1, 0.1, 0.1, 0.1), (0.1, 0.9, 0.9, 0.9, 0.9))
+    assert curve.deletion_floor == pytest.approx(area(np.array(fractions), np.array(curve.deletion)))
+    assert curve.insertion_ceiling == pytest.approx(area(np.array(fractions), np.array(curve.insertion)))
+    assert curve.deletion_floor == pytest.approx(0.1 + 0.8 / 8)
+    assert curve.to_dict()["insertion_ceiling"] == pytest.approx(0.9 - 0.8 / 8)
+    worse = replace(curve, deletion=(0.9, 0.5, 0.4, 0.2, 0.1))
+    assert worse.deletion_floor == curve.deletion_floor
 
 
 def test_cost_is_counted_per_explanation(explainer):

@@ -44,6 +44,10 @@ SHOWN = (0.125, 0.25, 0.5)
 may not be there yet, with more what speaks against it may come."""
 
 
+FINE = (224, 448)
+"""Pixels on the longer side of an upsampled mask, at least and at most."""
+
+
 @dataclass(frozen=True)
 class IgosSettings:
     """Every constant of the iGOS family. The defaults are the paper's (published example of use).
@@ -61,6 +65,9 @@ class IgosSettings:
         tv: weight of the bilateral total variation: smooth regions that follow the image's edges.
         tv_power: beta.
         edge_scale: sigma.
+        upsampling: "corners": the middles of the mask's outer cells lie on the image's border, and two masks are
+            multiplied after they are upsampled [the paper's code]; "cells": each cell stands for its share of the
+            image, as in every other map here, and cells are multiplied.
         noise: standard deviation of the noise on path images, in normalised pixel space.
         relative: F is divided by its gap F(I) - F(B): weights and steps then mean the same for every answer and model.
         update: "nesterov" [paper], or "adam": steps of equal size in every cell.
@@ -95,6 +102,7 @@ class IgosSettings:
     tv: float = 10.0
     tv_power: float = 2.0
     edge_scale: float = 0.01
+    upsampling: Literal["corners", "cells"] = "corners"
     noise: float = 0.2
     relative: bool = False
     update: Literal["nesterov", "adam"] = "nesterov"
@@ -126,6 +134,8 @@ class IgosSettings:
             raise InputError("edge_scale must be positive, tv_power at least 1, momentum not negative")
         if self.update not in ("nesterov", "adam") or self.start not in ("ones", "gradient"):
             raise InputError("update is nesterov or adam, start is ones or gradient")
+        if self.upsampling not in ("corners", "cells"):
+            raise InputError("upsampling is corners or cells")
         if not 0 <= self.enough <= 1:
             raise InputError(f"enough is a share from 0 to 1, not {self.enough}")
         if (self.iterations == 0 or self.enough > 0) and self.start == "ones":
@@ -135,13 +145,14 @@ class IgosSettings:
 PRESETS: dict[str, IgosSettings] = {
     "paper": IgosSettings(),
     "best": IgosSettings(
-        cells=28, square=False, iterations=5, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=12, average=True, smooth=1.5, center=2.5,
+        cells=28, square=False, upsampling="cells", iterations=5, steps=8, learning_rate=0.1, l1=1.0, l2=0.0, tv=0.5,
+        noise=0.0, relative=True, update="adam", start="gradient", start_steps=12, average=True, smooth=1.5, center=2.5,
         contexts=72, verify=4, rest=4, rest_shown=True,
     ),
     "fast": IgosSettings(
-        cells=28, square=False, iterations=1, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5, noise=0.0,
-        relative=True, update="adam", start="gradient", start_steps=8, average=True, smooth=1.5, center=2.5, verify=4,
+        cells=28, square=False, upsampling="cells", iterations=1, steps=4, learning_rate=0.2, l1=1.0, l2=0.0, tv=0.5,
+        noise=0.0, relative=True, update="adam", start="gradient", start_steps=8, average=True, smooth=1.5, center=2.5,
+        verify=4,
         rest=4,
     ),
 }  # fmt: skip
@@ -223,10 +234,10 @@ def _optimize(
         value, gradient = objective(state, iteration)
         trace.append(value)
         state = step.send(gradient)
-        total += state.prod(dim=0)
+        total += objective.map(state)
         if progress is not None:
             progress("optimise", iteration + 1, iterations)
-    mask = total / iterations if settings.average and iterations else state.prod(dim=0)
+    mask = total / iterations if settings.average and iterations else objective.map(state)
     saliency = 1 - mask
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
@@ -265,6 +276,14 @@ def _context_weights(score: AnswerScore, image: Tensor, settings: IgosSettings, 
     return FLOOR + (1 - FLOOR) * smooth(resized, settings.smooth, widths).float().sqrt()
 
 
+def fine_size(image_size: Size) -> Size:
+    """(height, width) of an upsampled mask for an image of (height, width): about as fine as a model's input."""
+    longest = max(image_size)
+    side = min(max(longest, FINE[0]), FINE[1])
+    height, width = (max(1, round(length * side / longest)) for length in image_size)
+    return height, width
+
+
 def mask_size(settings: IgosSettings, image_size: Size) -> Size:
     """(rows, columns) of the mask for an image of (height, width)."""
     if settings.square:
@@ -286,31 +305,41 @@ class _Objective:
         self.widths = widths_of(score)
         vertical, horizontal = edge_weights(image, settings.edge_scale, self.widths)
         self.edges = vertical.to(score.device), horizontal.to(score.device)
+        self.fine = fine_size(score.image_size)
         self.path = torch.arange(1, settings.steps + 1, device=score.device) / settings.steps
 
     def __call__(self, state: Tensor, iteration: int) -> tuple[float, Tensor]:
         """Objective and its gradient at masks of shape (1 or 2, h, w)."""
-        product = state.prod(dim=0)
-        if len(state) == 1:
-            # Deletion and insertion in one batch.
-            deletion, insertion = self._path_gradients(product[None], product[None])
-            value = deletion.value[0] - insertion.value[0]
-            gradient = (deletion.slope - insertion.slope) / self.scale
-        else:
-            deletion, insertion = self._path_gradients(
-                torch.stack([state[0], product]), torch.stack([state[1], product])
-            )
-            value = (deletion.value - insertion.value).sum() / 2
-            joint = deletion.slope[1] - insertion.slope[1]
-            # d(Mx*My)/dMx = My and the reverse.
-            gradient = torch.stack([deletion.slope[0] + joint * state[1], joint * state[0] - insertion.slope[0]]) / (
-                2 * self.scale
-            )
         with torch.enable_grad():
             leaf = state.detach().requires_grad_()
+            shown = self._upsampled(leaf)
+            product = shown.prod(dim=0)
+            # With one mask deletion and insertion are one batch; with two each has its own, and both have the product.
+            deleted, inserted = (
+                (shown, shown)
+                if len(state) == 1
+                else (torch.stack([shown[0], product]), torch.stack([shown[1], product]))
+            )
+            deletion, insertion = self._path_gradients(deleted.detach(), inserted.detach())
+            # Its gradient by the cells is that of the scores: slopes are by what was shown.
+            linear = (deleted * deletion.slope).sum() - (inserted * insertion.slope).sum()
             penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration, self.widths)
-            (penalty_gradient,) = torch.autograd.grad(penalty, leaf)
-        return float(value) / self.scale + float(penalty.detach()), gradient + penalty_gradient
+            (gradient,) = torch.autograd.grad(linear / (len(state) * self.scale) + penalty, leaf)
+        value = (deletion.value - insertion.value).sum() / len(state)
+        return float(value) / self.scale + float(penalty.detach()), gradient
+
+    def map(self, state: Tensor) -> Tensor:
+        """The product of the masks, (h, w) cells that each stand for their share of the image."""
+        if self.settings.upsampling == "cells":
+            return state.prod(dim=0)
+        shown = self._upsampled(state).prod(dim=0)
+        return resize(shown, (state.shape[1], state.shape[2]), self.widths, mode="area")
+
+    def _upsampled(self, masks: Tensor) -> Tensor:
+        """What is given to the score, which reads cells as cells: masks themselves, or as fine as a model's input."""
+        if self.settings.upsampling == "cells":
+            return masks
+        return resize(masks, self.fine, self.widths, mode="bilinear", align_corners=True)
 
     def _path_gradients(self, deleted: Tensor, inserted: Tensor) -> tuple[_Path, _Path]:
         """Integrated gradients of F(Phi(M)) and of F(Phi(1-M)) at each of the masks."""
@@ -347,7 +376,9 @@ def regularization(
     """
     removed = 1 - mask
     variation = total_variation(mask, settings.tv_power, widths)
-    variation = variation + edge_weighted_variation(mask, edges, settings.tv_power, widths)
+    variation = variation + edge_weighted_variation(
+        mask, edges, settings.tv_power, widths, corners=settings.upsampling == "corners"
+    )
     return (
         settings.l1 * removed.abs().mean()
         + settings.l2 * math.exp(-settings.l2_decay * iteration) * removed.square().sum()

@@ -24,11 +24,19 @@ def total_variation(
 
 
 def edge_weighted_variation(
-    mask: Float[Tensor, "height width"], edges: tuple[Tensor, Tensor], power: float, widths: Sequence[int] = ()
+    mask: Float[Tensor, "height width"],
+    edges: tuple[Tensor, Tensor],
+    power: float,
+    widths: Sequence[int] = (),
+    *,
+    corners: bool = False,
 ) -> Float[Tensor, ""]:
-    """Total variation of the upsampled mask, cheap across the image's edges."""
+    """Total variation of the upsampled mask, cheap across the image's edges.
+
+    With `corners` the middles of the mask's outer cells lie on the image's border, else half a cell within it.
+    """
     size = (edges[0].shape[0] + 1, edges[0].shape[1])
-    upsampled = resize(mask, size, widths, mode="bilinear", align_corners=False)
+    upsampled = resize(mask, size, widths, mode="bilinear", align_corners=corners)
     return sum(
         (
             (steps.abs().pow(power) * weights).mean()

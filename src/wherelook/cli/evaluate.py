@@ -58,7 +58,7 @@ def evaluate(
     replay_steps: Annotated[
         int | None,
         typer.Option(
-            "--replay-steps", min=2, max=784, help="Points of the deletion and insertion curves. [default: 28]"
+            "--replay-steps", min=2, max=784, help="Points of the deletion and insertion curves. [default: 50]"
         ),
     ] = None,
     lend: Annotated[
@@ -104,8 +104,9 @@ def evaluate(
     Rows are written as they come; the same command goes on where it was interrupted, and adds methods that are new.
     """
     from wherelook.data.samples import read_samples
-    from wherelook.evaluate import REPLAY_STEPS, read_rows
     from wherelook.evaluate import evaluate as evaluate_rows
+    from wherelook.evaluate import read_rows
+    from wherelook.metrics.replay import STEPS
     from wherelook.report import evaluation, summary
     from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
     from wherelook.study.records import write_records
@@ -129,8 +130,8 @@ def evaluate(
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
     loaded, name = _open(model, there, local, runs, out, batch_size=batch_size, check=sanity > 0)
     about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
-    grid = {} if replay_steps is None else {"replay_steps": replay_steps}
-    _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | grid)
+    replay_steps = STEPS if replay_steps is None else replay_steps
+    _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps})
     rows = read_rows(out / ROWS_FILE)
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     make = partial(
@@ -142,7 +143,7 @@ def evaluate(
         only_right=not wrong,
         stability=stability,
         lend=lend,
-        replay_steps=replay_steps or REPLAY_STEPS,
+        replay_steps=replay_steps,
         seed=seed,
         done=frozenset((row["sample"], row["run"]) for row in rows),
     )

@@ -77,7 +77,8 @@ def explain(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a constant of the method. Repeatable."),
     ] = None,
     replay_steps: Annotated[
-        int | None, typer.Option("--replay-steps", help="Points of the deletion and insertion curves; 0: none.")
+        int | None,
+        typer.Option("--replay-steps", help="Points of the deletion and insertion curves; 0: none. [default: 50]"),
     ] = None,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer to generate.")
@@ -151,7 +152,6 @@ def explain(
             method,
             chosen,
             images[0].size,
-            preset=preset,
             replay_steps=replay_steps,
             baseline=baseline,
             baseline_image=baseline_image is not None,
@@ -240,7 +240,9 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
         suffix = "" if curve.seen else "_unseen"
         deletion, insertion = (explanation.metrics[f"{name}{suffix}"] for name in ("deletion", "insertion"))
         typer.echo(
-            f"scores     deletion {deletion:.3f} (lower is better), insertion {insertion:.3f} (higher is better), "
+            f"scores     deletion {deletion:.3f} (lower is better, {curve.deletion_floor:.3f} for a perfect map), "
+            f"insertion {insertion:.3f} (higher is better, {curve.insertion_ceiling:.3f}); "
+            f"{len(curve.fractions) - 1} steps, "
             f"baseline {curve.baseline}{'' if curve.seen else ' (never seen by the optimiser)'}"
         )
     cost = explanation.cost

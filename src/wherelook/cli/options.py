@@ -209,7 +209,6 @@ def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[
                         run.method,
                         run.settings,
                         (picture.height, picture.width),
-                        preset=run.preset,
                         replay_steps=0,
                         baseline="auto",
                         baseline_image=False,

@@ -68,6 +68,9 @@ def run(
             help="map: what costs no pass; replay: deletion and insertion too; all: what asks the model again too.",
         ),
     ] = "replay",
+    replay_steps: Annotated[
+        int, typer.Option("--replay-steps", min=2, max=500, help="Points of the deletion and insertion curves.")
+    ] = 50,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 64,
     engine: Annotated[str, typer.Option("--engine", help="local, or ray: docs/scale.md.")] = "local",
     workers: Annotated[
@@ -130,6 +133,7 @@ def run(
         prompt=prompt,
         judge=judge,
         measured=measures,
+        replay_steps=replay_steps,
         blind=blind,
         max_new_tokens=max_new_tokens,
         seed=seed,

@@ -16,11 +16,13 @@ TOPS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its baseline, whether the optimiser saw it, its area, and its points "x,y x,y ..."."""
+    """One curve: its baseline, whether the optimiser saw it, its area, that of a perfect map in as many steps, and its
+    points "x,y x,y ..."."""
 
     baseline: str
     seen: bool
     area: str
+    perfect: str
     points: str
 
 
@@ -61,12 +63,14 @@ def _chart(
     lines = []
     for curve in curves:
         area = metrics.get(name if curve.seen else f"{name}_unseen")
+        perfect = curve.deletion_floor if name == "deletion" else curve.insertion_ceiling
         points = zip(curve.fractions, getattr(curve, name), strict=True)
         lines.append(
             Line(
                 curve.baseline,
                 curve.seen,
                 "\N{EN DASH}" if area is None else f"{area:.3f}",
+                f"{perfect:.3f}",
                 " ".join(f"{_x(x):.1f},{_y(y, top):.1f}" for x, y in points),
             )
         )

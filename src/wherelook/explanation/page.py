@@ -94,6 +94,7 @@ def render(explanation: Explanation) -> str:
             opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
             reliance=_reliance(explanation),
             charts=chart.charts(explanation.curves, explanation.metrics),
+            steps=len(explanation.curves[0].fractions) - 1 if explanation.curves else 0,
             metrics=_metrics(explanation),
             facts=_facts(explanation),
             command=command_line.words(explanation),

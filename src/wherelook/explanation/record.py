@@ -106,6 +106,27 @@ class Curve:
     deletion: tuple[float, ...]
     insertion: tuple[float, ...]
 
+    @property
+    def deletion_floor(self) -> float:
+        """The deletion of a map whose first step takes the score to the baseline's: s_B + (s_I - s_B) * step / 2.
+
+        A first step is a trapezoid however good the map is, so no curve of few steps can be near zero. One that falls
+        below the baseline's own score can have less.
+        """
+        image, bare = self.deletion[0], self.deletion[-1]
+        return bare + (image - bare) * (self.fractions[1] - self.fractions[0]) / 2
+
+    @property
+    def insertion_ceiling(self) -> float:
+        """The insertion of a map whose first step brings the image's score back: s_I - (s_I - s_B) * step / 2."""
+        bare, image = self.insertion[0], self.insertion[-1]
+        return image - (image - bare) * (self.fractions[1] - self.fractions[0]) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its entry of `curves` in explanation.json."""
+        perfect = {"deletion_floor": self.deletion_floor, "insertion_ceiling": self.insertion_ceiling}
+        return asdict(self) | perfect
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -198,7 +219,7 @@ class Explanation:
             "method": dict(self.method),
             "focus": None if self.focus is None else asdict(self.focus),
             "metrics": dict(self.metrics),
-            "curves": [asdict(curve) for curve in self.curves],
+            "curves": [curve.to_dict() for curve in self.curves],
             "token_maps": [token_map.position for token_map in self.token_maps],
             "cost": dict(self.cost),
             "versions": dict(self.versions),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wherelook.errors import InputError
 from wherelook.evaluate import NO_RUN
 from wherelook.explanation import figures
 from wherelook.metrics import METRICS, Metric
@@ -107,6 +108,7 @@ class RunSummary:
         peak_bytes: the most that any of its maps needed, replay included.
         sanity: the verdict of `wherelook sanity`: "passes", "fails", "no map" (there was none to check) or
             "not checked".
+        replay_steps: of the deletion and insertion curves, the same for all runs; None without any.
     """
 
     run: str
@@ -120,6 +122,7 @@ class RunSummary:
     seconds: float | None
     peak_bytes: float | None
     sanity: str = NOT_CHECKED
+    replay_steps: int | None = None
 
     @property
     def errors(self) -> int:
@@ -144,10 +147,14 @@ def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, s
         rows: of `wherelook.evaluate.evaluate`, in any order; of several for an answer and run the last one counts.
         runs: names of the runs to compare; rows of others are ignored.
         verdicts: of sanity checks, by run; a run without one was not checked.
+
+    Raises:
+        InputError: rows were replayed in different numbers of steps: their areas do not compare.
     """
     tried = {run: {row["sample"]: row for row in rows if row["run"] == run} for run in runs}
     maps = {run: {key: row for key, row in found.items() if row["status"] == "ok"} for run, found in tried.items()}
     common = common_answers(maps)
+    steps = _replay_steps([row for found in maps.values() for row in found.values()])
     statuses = sorted({row["status"] for found in tried.values() for row in found.values()} - {"ok"})
     columns = {name: compare(_values(maps, common, name), metric_of(name)) for name in MEASURES}
     return [
@@ -163,9 +170,22 @@ def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, s
             _mean(maps[run][key]["seconds"] for key in common if maps[run]),
             max((row["peak_bytes"] for row in maps[run].values()), default=None),
             (verdicts or {}).get(run, NOT_CHECKED),
+            steps,
         )
         for run in runs
     ]
+
+
+def _replay_steps(rows: Sequence[Row]) -> int | None:
+    """The number of steps of all these rows' replays; None where none was replayed, or rows do not tell."""
+    found = {row["replay_steps"]: row["run"] for row in rows if row.get("replay_steps") is not None}
+    if len(found) > 1:
+        (one, run), (two, other) = list(found.items())[:2]
+        raise InputError(
+            f"{run} was replayed in {one} steps and {other} in {two}: their deletion and insertion do not compare; "
+            "evaluate both with the same --replay-steps"
+        )
+    return next(iter(found), None)
 
 
 def common_answers(maps: Mapping[str, Mapping[str, Row]]) -> list[str]:

@@ -73,6 +73,7 @@ SCHEMA = pyarrow.schema(
         "tokens_selected": pyarrow.int64(),
         # the map
         "fallback": pyarrow.string(),
+        "replay_steps": pyarrow.int64(),
         "mask": pyarrow.list_(pyarrow.float32()),
         "mask_height": pyarrow.int64(),
         "mask_width": pyarrow.int64(),

@@ -202,6 +202,7 @@ def explanation_row(explanation: Explanation) -> Row:
         "status": explanation.status,
         "reason": explanation.reason,
         "fallback": explanation.method["fallback"],
+        "replay_steps": explanation.method["replay_steps"] if explanation.curves else None,
         "forward": cost["forward"],
         "backward": cost["backward"],
         "seconds": cost["seconds"],

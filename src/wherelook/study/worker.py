@@ -14,9 +14,11 @@ from wherelook.address import is_address
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
 from wherelook.errors import InputError, UnavailableError, WherelookError, unknown_name
+from wherelook.metrics.replay import STEPS
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.identity import identity
 from wherelook.models.loading import quiet
+from wherelook.request import check_replay_steps
 from wherelook.study.consensus import soft_accuracy
 from wherelook.study.engine import Finished, Task
 from wherelook.study.judges import AUTOMATIC, check_judge, judge_answer
@@ -54,12 +56,13 @@ class Procedure:
         prompt: how the question is put, see `wherelook.data.samples.PROMPT_STYLES`.
         judge: one of `JUDGES`, or "auto": see `wherelook.study.judges.judge_for`.
         measured: one of `MEASURED`.
+        replay_steps: points of the deletion and insertion curves; figures of different numbers do not compare.
         blind: whether the model is also asked without the image: shown its mean colour.
         max_new_tokens: longest answer.
         seed: of everything random.
 
     Raises:
-        InputError: an unknown name, or no runs.
+        InputError: an unknown name, no runs, or an impossible number of steps.
     """
 
     dataset: str
@@ -67,6 +70,7 @@ class Procedure:
     prompt: str = "auto"
     judge: str = AUTOMATIC
     measured: str = "replay"
+    replay_steps: int = STEPS
     blind: bool = False
     max_new_tokens: int = 64
     seed: int = 0
@@ -79,6 +83,7 @@ class Procedure:
         if self.measured not in MEASURED:
             raise unknown_name("amount of measures", self.measured, tuple(MEASURED))
         check_judge(self.judge)
+        check_replay_steps(self.replay_steps)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -168,7 +173,7 @@ class ModelWorker:
                 case_of(run, case, seed=seed),
                 run,
                 sample,
-                replay_steps=0 if measured == "map" else None,
+                replay_steps=0 if measured == "map" else self.procedure.replay_steps,
                 independent=measured == "all",
                 seed=seed,
             )

@@ -108,7 +108,7 @@ def written_out_plus(score, mask: Tensor, steps: int, scale: float) -> Tensor:
 
 
 def test_gradient_of_igos_plus_is_autograd_of_the_formula():
-    settings = replace(PRESETS["paper"], steps=7, noise=0.0)
+    settings = replace(PRESETS["paper"], steps=7, noise=0.0, upsampling="cells")
     score = ToyScore(curved, image_size=IMAGE_SIZE)
     objective = igos._Objective(score, image(), settings, 2.5, igos._seeds(0))
     mask = torch.rand(5, 6, generator=torch.Generator().manual_seed(3), requires_grad=True)
@@ -123,7 +123,7 @@ def test_gradient_of_igos_plus_is_autograd_of_the_formula():
 
 def test_gradient_of_igos_plus_plus_is_autograd_of_the_formula():
     """[F(Mx) - F(1-My) + F(Mx My) - F(1 - Mx My)] / 2, each a mean over its own path s M; product rule included."""
-    settings = replace(PRESETS["paper"], steps=6, noise=0.0)
+    settings = replace(PRESETS["paper"], steps=6, noise=0.0, upsampling="cells")
     score = ToyScore(curved, image_size=IMAGE_SIZE)
     objective = igos._Objective(score, image(), settings, 1.5, igos._seeds(0))
     masks = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(4), requires_grad=True)
@@ -188,7 +188,9 @@ def test_adam_steps_are_those_of_torch():
 @pytest.mark.parametrize("method", ["igos+", "igos++"])
 def test_the_paper_preset_from_end_to_end_by_hand(method):
     """The whole run again from the written-out formulas: start at one, Nesterov, saliency 1 - M."""
-    settings = replace(PRESETS["paper"], cells=6, noise=0.0, iterations=3, steps=4, learning_rate=2.0)
+    settings = replace(
+        PRESETS["paper"], cells=6, noise=0.0, iterations=3, steps=4, learning_rate=2.0, upsampling="cells"
+    )
     score = ToyScore(curved, image_size=IMAGE_SIZE)
     edges = edge_weights(image(), settings.edge_scale)
     count = 1 if method == "igos+" else 2

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from wherelook.errors import InputError
 from wherelook.report import summary
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 
@@ -39,6 +40,16 @@ def test_means_are_over_the_answers_that_all_able_runs_share(rows):
     assert (first.errors, second.errors, third.errors) == (1, 0, 11)
     assert third.share_without_map == 1
     assert second.passes == 14
+
+
+def test_rows_that_were_replayed_in_different_numbers_of_steps_are_not_compared():
+    rows = [
+        row(index, run, deletion=0.1, replay_steps=steps) for index in range(3) for run, steps in (("a", 28), ("b", 50))
+    ]
+    with pytest.raises(InputError, match=r"a was replayed in 28 steps and b in 50: .* the same --replay-steps"):
+        summary.summarize(rows, ["a", "b"])
+    assert summary.summarize(rows, ["a"])[0].replay_steps == 28
+    assert summary.summarize([row(0, "a", deletion=0.1)], ["a"])[0].replay_steps is None
 
 
 def test_a_yes_or_no_has_wilsons_interval_and_the_test_is_paired(rows):

@@ -36,7 +36,7 @@ def samples():
 
 
 def rows_of(model, samples, position=0, **options):
-    return ModelWorker(model=model, procedure=Procedure("scenes-tuning", RUNS, **options))(
+    return ModelWorker(model=model, procedure=Procedure("scenes-tuning", RUNS, **{"replay_steps": 6} | options))(
         Task(position, samples[position])
     ).rows
 
@@ -73,7 +73,7 @@ def test_a_row_holds_sample_answer_map_and_measures(rows, samples):
 
 
 def test_rows_do_not_depend_on_what_came_before(model, samples):
-    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_runs("igos+:fast"))), model)
+    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_runs("igos+:fast")), replay_steps=6), model)
     after_others = [worker(Task(index, sample)).rows for index, sample in enumerate(samples)][-1]
     fresh = VisionLanguageModel.from_pretrained("embedded", device="cpu")
     alone = ModelWorker(worker.procedure, fresh)(Task(2, samples[2])).rows
@@ -129,6 +129,7 @@ def test_the_prompt_with_options_asks_for_a_letter(model, samples):
         ({"runs": ()}, "at least one method"),
         ({"prompt": "shouted"}, "unknown prompt style 'shouted'; valid: auto, open, choices"),
         ({"judge": "jury"}, "unknown judge 'jury'"),
+        ({"replay_steps": 1}, "replay steps are 0 .no replay. or at least 2 and at most 500; got 1"),
         ({"measured": "much"}, "unknown amount of measures 'much'; valid: map, replay, all"),
     ],
 )

@@ -141,7 +141,6 @@ def test_the_estimate_holds_for_every_method_that_works(address, scene, method):
         method,
         make_settings(method, "fast", fewer),
         (128, 128),
-        preset="fast",
         replay_steps=3,
         baseline="auto",
         baseline_image=False,
