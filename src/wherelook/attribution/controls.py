@@ -61,14 +61,20 @@ def center_map(
     progress: Progress | None = None,
 ) -> Attribution:
     """A Gaussian around the image's centre, a quarter of each side wide (one standard deviation)."""
+    blank = torch.empty(settings.cells, settings.cells)
+    values = each_image(blank, widths_of(score), lambda part: center_gaussian((part.shape[0], part.shape[1])))
+    return Attribution(values / values.max())
+
+
+def center_gaussian(size: Size) -> Float[Tensor, "rows columns"]:
+    """A Gaussian around the middle, a quarter of each side wide (one standard deviation)."""
 
     def profile(count: int) -> Tensor:
         position = (torch.arange(count) + 0.5) / count - 0.5
         return torch.exp(-position.square() / (2 * 0.25**2))
 
-    values = torch.ones(settings.cells, settings.cells) * profile(settings.cells)[:, None]
-    values = each_image(values, widths_of(score), lambda part: part * profile(part.shape[1]))
-    return Attribution(values / values.max())
+    rows, columns = size
+    return profile(rows)[:, None] * profile(columns)
 
 
 def edge_map(

@@ -21,7 +21,7 @@ Label = Annotated[
     typer.Option(
         "--label",
         metavar="RUN=ARCHITECTURE:SCALE[:NAME]",
-        help="What a run's model is compared by. Repeatable. [default: its class and number of parameters]",
+        help="What a run's model is compared by. Repeatable. [default: its class, and a class of sizes such as 6B-10B]",
     ),
 ]
 Models = Annotated[
@@ -41,16 +41,23 @@ Verdicts = Annotated[
 ]
 Method = Annotated[
     str | None,
-    typer.Option("--method", metavar="METHOD:PRESET", help="Whose maps. [default: the first that all runs have]"),
+    typer.Option(
+        "--method",
+        metavar="METHOD:PRESET",
+        help="Method whose heatmaps are compared. [default: the first that all runs have]",
+    ),
 ]
 Measure = Annotated[
     str, typer.Option("--measure", help="How alike two maps are: rank-correlation, top-overlap or transport.")
 ]
 Correction = Annotated[
     str,
-    typer.Option("--correction", help="holm (no false finding) or benjamini-hochberg (few among the findings)."),
+    typer.Option(
+        "--correction",
+        help="holm (controls the family-wise error rate) or benjamini-hochberg (controls the false discovery rate).",
+    ),
 ]
-Level = Annotated[float, typer.Option("--level", min=0.5, max=0.999, help="Of the intervals.")]
+Level = Annotated[float, typer.Option("--level", min=0.5, max=0.999, help="Confidence level of the intervals.")]
 
 
 def compare_labelled(

@@ -186,17 +186,30 @@ class MaskInMemory:
         return self.region
 
 
+def attention_maps(sources: Sequence[ImageSource], size: Size) -> Float[np.ndarray, "people height width"]:
+    """Where each person looked: gray images of any size, brought to `size`; float32 in [0, 255].
+
+    Raises:
+        WherelookError: a map cannot be read.
+    """
+    height, width = size
+    return np.stack(
+        [
+            np.asarray(
+                source.load().picture.convert("L").resize((width, height), Image.Resampling.BILINEAR), np.float32
+            )
+            for source in sources
+        ]
+    )
+
+
 def mean_attention(sources: Sequence[ImageSource], size: Size) -> Float[np.ndarray, "height width"]:
-    """Where people looked: the mean of their maps (gray images of any size), float32, the largest value 1.
+    """Where people looked: the mean of their maps, float32, the largest value 1.
 
     Raises:
         WherelookError: a map cannot be read, or all are black.
     """
-    height, width = size
-    total = np.zeros(size, dtype=np.float32)
-    for source in sources:
-        gray = source.load().picture.convert("L").resize((width, height), Image.Resampling.BILINEAR)
-        total += np.asarray(gray, dtype=np.float32)
+    total = attention_maps(sources, size).sum(axis=0)
     top = total.max()
     if top == 0:
         raise WherelookError("the maps of human attention are black: nobody looked anywhere")

@@ -17,6 +17,10 @@ Relation = Literal["other scale", "other architecture", "both differ", "neither 
 """Of two models: what differs between them."""
 
 
+ADVICE = "group models with --label RUN=ARCHITECTURE:SCALE or --models CSV"
+"""What to do where architecture and scale cannot be told apart."""
+
+
 @dataclass(frozen=True)
 class StudyModel:
     """A model of the comparison.

@@ -12,7 +12,7 @@ CORRECTIONS: Mapping[str, Callable[[Sequence[float]], list[float]]] = {
     "holm": holm,
     "benjamini-hochberg": benjamini_hochberg,
 }
-"""By name: no false finding, or few among the findings."""
+"""By name: controls the family-wise error rate, or the false discovery rate."""
 
 
 TESTS_PER_MODEL, TESTS_PER_BENCHMARK = 3, 11

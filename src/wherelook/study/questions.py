@@ -18,6 +18,7 @@ from wherelook.stats import (
     share_interval,
 )
 from wherelook.study.comparison import (
+    ADVICE,
     CalibrationLine,
     Cell,
     EvidenceLine,
@@ -147,7 +148,7 @@ def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], precisio
     Where architecture and scale cannot be told apart, or both are the same, models are compared one by one. Samples of
     one cluster share an intercept.
     """
-    asked, notes = [], []
+    asked, notes, unclear = [], [], []
     for column, (question, meaning) in FIGURES.items():
         values, owners, items = [], [], []
         for model in models:
@@ -163,8 +164,16 @@ def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], precisio
         except ValueError as error:
             notes.append(f"{benchmark.name}: whether {meaning} depends on the model is not tested: {error}.")
             continue
+        if "model" in tests:
+            unclear.append(meaning)
         for factor, test in tests.items():
             asked.append(Asked(question, benchmark.name, factor, f"Does {meaning} depend on {factor}?", test))
+    if unclear:
+        labels = ", ".join(f"{model.name} {model.architecture}, {model.scale}" for model in models)
+        notes.append(
+            f"{benchmark.name}: whether {'; '.join(unclear)} depend on architecture or on scale is not tested, for the "
+            f"two cannot be told apart ({labels}): models are compared one by one instead; {ADVICE}."
+        )
     return Outcome(tuple(asked), tuple(notes))
 
 

@@ -44,6 +44,10 @@ SCHEMA = pyarrow.schema(
         "image_height": pyarrow.int64(),
         "image_sha256": pyarrow.string(),
         "evidence_share": pyarrow.float64(),
+        "human_people": pyarrow.int64(),
+        "human_share": pyarrow.float64(),
+        "human_center": pyarrow.float64(),
+        "human_ceiling": pyarrow.float64(),
         # who was asked, and what explains the answer
         "model": pyarrow.string(),
         "revision": pyarrow.string(),
@@ -95,6 +99,9 @@ SCHEMA = pyarrow.schema(
 )
 """Type by column. `position` is the sample's place in its data set, from 0."""
 
+ADDED = frozenset(("human_people", "human_share", "human_center", "human_ceiling"))
+"""Columns that records of earlier versions do not have."""
+
 TIMES = ("seconds", "peak_bytes")
 """Columns that differ when the same thing is done again."""
 
@@ -118,7 +125,7 @@ def write_records(path: Path, rows: pyarrow.Table | Sequence[Row]) -> None:
 
 
 def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Table:
-    """The rows of one file.
+    """The rows of one file; null where an earlier version knew no such column yet.
 
     Raises:
         WherelookError: it cannot be read, or is not of this schema.
@@ -127,10 +134,13 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Ta
         table = parquet.ParquetFile(path).read(columns=None if columns is None else list(columns))
     except (OSError, pyarrow.ArrowException) as error:
         raise WherelookError(f"{path} is not a readable file of records: {_first_line(error)}") from error
-    missing = set(SCHEMA.names if columns is None else columns) - set(table.column_names)
-    if missing:
-        raise WherelookError(f"{path} holds records of another version: it has no column {min(missing)!r}")
-    return table
+    wanted = SCHEMA.names if columns is None else list(columns)
+    missing = set(wanted) - set(table.column_names)
+    if missing - ADDED:
+        raise WherelookError(f"{path} holds records of another version: it has no column {min(missing - ADDED)!r}")
+    for name in missing:
+        table = table.append_column(SCHEMA.field(name), pyarrow.nulls(len(table), SCHEMA.field(name).type))
+    return table.select(wanted) if missing else table
 
 
 def write_whole(path: Path, data: bytes) -> None:

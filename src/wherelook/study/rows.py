@@ -18,7 +18,7 @@ from wherelook.data.samples import Sample
 from wherelook.errors import InputError
 from wherelook.explain import explain_case
 from wherelook.explanation import Explanation
-from wherelook.study.focus import focus_measures
+from wherelook.study.focus import focus_measures, human_measures
 from wherelook.study.measures import independent_measures
 from wherelook.study.runs import Run
 
@@ -85,12 +85,12 @@ def image_row(sample: Sample) -> Row:
 
 
 def evidence_row(sample: Sample) -> Row:
-    """What is known of the evidence in its image.
+    """What is known of the evidence in its image, and of where people looked.
 
     Raises:
-        WherelookError: it lies nowhere in the image, or the file of its mask cannot be read.
+        WherelookError: it lies nowhere in the image, or the file of a mask or of people's attention cannot be read.
     """
-    return {"evidence_share": None if sample.truth is None else float(sample.truth.mean())}
+    return {"evidence_share": None if sample.truth is None else float(sample.truth.mean())} | human_measures(sample)
 
 
 def called(description: Mapping[str, Any]) -> str:

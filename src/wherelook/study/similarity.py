@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wherelook.metrics import earth_movers_distance, rank_correlation, top_overlap
 from wherelook.stats import Test, cluster_models, mean_interval, paired_test
-from wherelook.study.comparison import PairLine, Relation, RelationLine, StudyModel, Tree
+from wherelook.study.comparison import ADVICE, PairLine, Relation, RelationLine, StudyModel, Tree
 from wherelook.study.findings import Asked, Outcome, Precision
 from wherelook.study.together import Benchmark, read_maps
 
@@ -196,11 +196,17 @@ def _contrasts(
         test = paired_test(first, second, clusters=clusters, **asdict(precision))
         return replace(test, assumptions=f"{test.assumptions} Speaks of these models, not of others.")
 
+    needed = {
+        "architecture": "it takes models of one architecture and models of several, at the same scales",
+        "scale": "it takes models of one scale and models of several, of the same architectures",
+    }
     asked, notes = [], []
     for factor, kinds in strata.items():
         usable = [(same, other) for same, other in kinds if same in means and other in means]
         if not usable or len(values) < LEAST_ITEMS:
-            why = f"{len(values)} samples are too few" if usable else "there are no pairs of models that tell"
+            why = (
+                f"{len(values)} samples are too few" if usable else f"too few model pairs ({needed[factor]}); {ADVICE}"
+            )
             notes.append(f"{benchmark}: whether focus depends on {factor} is not tested: {why}.")
             continue
         shared = np.mean([means[same] for same, _ in usable], axis=0)

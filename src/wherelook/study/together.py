@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,11 @@ COLUMNS = (
 
 Keyed = dict[tuple[str, str], Row]
 """Rows by sample id and fingerprint: a sample that has changed is another one."""
+
+SCALE_BOUNDS = (1, 3, 6, 10, 20, 50, 100, 300, 1000)
+"""Billions of parameters between which models are of one class; below, a power of ten has two."""
+
+UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 MODEL_COLUMNS = ("run", "architecture", "scale", "name")
 """Of a table of models; the name may be missing."""
@@ -137,7 +143,7 @@ def put_together(
 
     Args:
         runs: folders of `wherelook run`.
-        labels: by run, as it is named in `runs`; a run without one is labelled by its model's class and size.
+        labels: by run, as it is named in `runs`; a run without one is labelled by its model's class and `scale_class`.
         method: method:preset to compare; None: the first that all runs have.
         verdicts: by run, the file that judges its answers in the place of its rule.
 
@@ -229,7 +235,7 @@ def _models(runs: Sequence[tuple[str, Mapping[str, Any], Label | None]]) -> tupl
         identifier, parameters = str(same[0]), model.get("parameters")
         name = Path(identifier).name if short[Path(identifier).name] == 1 else identifier
         model_class = str(model.get("class"))
-        own = label or Label(model_class.removesuffix("ForConditionalGeneration"), _size(parameters))
+        own = label or Label(model_class.removesuffix("ForConditionalGeneration"), scale_class(parameters))
         models.append(
             StudyModel(
                 name=own.name or name,
@@ -253,14 +259,30 @@ def _models(runs: Sequence[tuple[str, Mapping[str, Any], Label | None]]) -> tupl
     return tuple(models)
 
 
-def _size(parameters: int | None) -> str:
-    """A number of parameters as people say it."""
+def scale_class(parameters: int | None) -> str:
+    """The class of model sizes that a number of parameters belongs to: models that are sold as 7B and 8B share one.
+
+    >>> scale_class(7_063_427_072), scale_class(8_291_375_616), scale_class(1_576_960)
+    ('6B-10B', '6B-10B', '1M-3M')
+    """
     if parameters is None:
         return "unknown"
-    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if parameters >= unit:
-            return f"{parameters / unit:.3g}{letter}"
-    return str(parameters)
+    billions = [bound * 10**9 for bound in SCALE_BOUNDS]
+    bounds = [bound * 10**power for power in range(3, 9) for bound in (1, 3)] + billions
+    above = bisect.bisect_right(bounds, parameters)
+    if above == 0:
+        return f"under {_rounded(bounds[0])}"
+    return (
+        f"over {_rounded(bounds[-1])}"
+        if above == len(bounds)
+        else "-".join(map(_rounded, bounds[above - 1 : above + 1]))
+    )
+
+
+def _rounded(parameters: int) -> str:
+    """A round number of parameters as people say it."""
+    unit, letter = next((unit, letter) for unit, letter in UNITS if parameters >= unit)
+    return f"{parameters // unit}{letter}"
 
 
 def _common_method(methods: Sequence[Sequence[str]], wanted: str | None) -> str:

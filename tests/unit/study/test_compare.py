@@ -128,7 +128,8 @@ def test_architectures_with_different_focus(tmp_path):
     assert whole["other scale"].similarity.low > whole["other architecture"].similarity.high
     within = [(line.relation, line.within) for line in comparison.relations if line.within is not None]
     assert within == [
-        ("other scale", "One"), ("other scale", "Two"), ("other architecture", "7B"), ("other architecture", "13B"),
+        ("other scale", "One"), ("other scale", "Two"),
+        ("other architecture", "6B-10B"), ("other architecture", "10B-20B"),
     ]  # fmt: skip
     assert all(line.chance.low < 0.1 and line.similarity.low > line.chance.high for line in comparison.pairs)
 

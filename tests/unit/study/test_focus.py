@@ -9,7 +9,7 @@ import torch
 from wherelook.data.images import load_image
 from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
-from wherelook.study.focus import focus_measures
+from wherelook.study.focus import focus_measures, human_measures
 from wherelook.study.records import SCHEMA
 
 
@@ -53,3 +53,34 @@ def test_columns_are_those_of_records_and_people_are_optional(looked_at_left):
     assert set(focus_measures(half(slice(0, 8)), looked_at_left)) <= set(SCHEMA.names)
     nobody = Sample("1", looked_at_left.source, "What?")
     assert not [name for name in focus_measures(half(slice(0, 8)), nobody) if name.startswith("human")]
+
+
+def person(columns: slice) -> ImageInMemory:
+    seen = np.zeros((32, 64, 3), np.uint8)
+    seen[:, columns] = 200
+    return in_memory(seen)
+
+
+def test_people_who_look_at_the_same_place_agree(looked_at_left):
+    source = looked_at_left.source
+    same = Sample("1", source, "What?", attention=(person(slice(0, 32)),) * 3)
+    found = human_measures(same)
+    assert (found["human_people"], found["human_ceiling"]) == (3, pytest.approx(1))
+    assert found["human_share"] == pytest.approx(0.5)
+    assert found["human_center"] == pytest.approx(0, abs=0.01)  # the middle lies on neither half
+    apart = Sample("1", source, "What?", attention=(person(slice(0, 32)), person(slice(32, 64))))
+    assert human_measures(apart)["human_ceiling"] < -0.9  # not -1: cells at the border hold some of both
+
+
+def test_people_who_look_at_the_middle_agree_with_a_map_of_the_center(looked_at_left):
+    sample = Sample("1", looked_at_left.source, "What?", attention=(person(slice(24, 40)),))
+    found = human_measures(sample)
+    side = Sample("1", looked_at_left.source, "What?", attention=(person(slice(48, 64)),))
+    assert human_measures(side)["human_center"] < 0
+    assert found["human_center"] > 0.4
+    assert found["human_ceiling"] is None  # one person says nothing of how far people agree
+
+
+def test_nobody_looked_and_columns_are_those_of_records(looked_at_left):
+    assert human_measures(Sample("1", looked_at_left.source, "What?")) == {}
+    assert set(human_measures(looked_at_left)) <= set(SCHEMA.names)

@@ -17,6 +17,7 @@ from wherelook.study.together import (
     put_together,
     read_labels,
     read_maps,
+    scale_class,
 )
 
 
@@ -34,7 +35,10 @@ def refused(*arguments, **options) -> str:
 
 def test_models_are_labelled_by_class_and_size(two):
     found = put_together(two, {})
-    assert [(m.name, m.architecture, m.scale) for m in found.models] == [("a", "Llava", "7.06B"), ("b", "Qwen", "494M")]
+    assert [(m.name, m.architecture, m.scale) for m in found.models] == [
+        ("a", "Llava", "6B-10B"),
+        ("b", "Qwen", "300M-1B"),
+    ]
     assert found.method == METHOD
     assert found.notes == ()
 
@@ -43,8 +47,33 @@ def test_labels_win(two):
     found = put_together(two, {f"{two[0]}/": Label("LLaVA-1.5", "7B", "mine")})
     assert [(m.name, m.architecture, m.scale) for m in found.models] == [
         ("mine", "LLaVA-1.5", "7B"),
-        ("b", "Qwen", "494M"),
+        ("b", "Qwen", "300M-1B"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("sold_as", "parameters", "expected"),
+    [
+        ("LLaVA-1.5-7B", 7_063_427_072, "6B-10B"),
+        ("Qwen2-VL-7B", 8_291_375_616, "6B-10B"),
+        ("Idefics3-8B", 8_462_173_552, "6B-10B"),
+        ("LLaVA-1.5-13B", 13_350_839_296, "10B-20B"),
+        ("Gemma-3-12B", 12_187_325_040, "10B-20B"),
+        ("Qwen2.5-VL-3B", 3_754_622_976, "3B-6B"),
+        ("Gemma-3-4B", 4_300_079_472, "3B-6B"),
+        ("Qwen2-VL-2B", 2_208_985_600, "1B-3B"),
+        ("SmolVLM-256M", 256_484_928, "100M-300M"),
+        ("LLaVA-OneVision-0.5B", 893_617_184, "300M-1B"),
+        ("Gemma-3-27B", 27_432_406_640, "20B-50B"),
+        ("LLaVA-NeXT-34B", 34_751_120_384, "20B-50B"),
+        ("Qwen2-VL-72B", 73_405_560_320, "50B-100B"),
+        ("tiny", 999, "under 1k"),
+        ("huge", 2 * 10**12, "over 1000B"),
+        ("unknown", None, "unknown"),
+    ],
+)
+def test_models_that_are_sold_as_of_one_size_share_a_class(sold_as, parameters, expected):
+    assert scale_class(parameters) == expected
 
 
 def test_runs_of_one_model_are_one_model(tmp_path):
