@@ -27,7 +27,10 @@ from wherelook.study.comparison import (
     Coverage,
     EvidenceLine,
     Finding,
+    FocusLine,
+    HumanLine,
     JudgeLine,
+    OwnFigure,
     PairLine,
     Question,
     RelationLine,
@@ -60,9 +63,12 @@ def to_text(comparison: Comparison) -> str:
         *_per_benchmark("Judged by files of verdicts in the place of the rule", comparison.judges, _judges),
         *_skipped(comparison.skipped),
         _heading("reliance"),
+        *_per_benchmark("The benchmark's own figures, in %", comparison.own, _own),
         *_per_benchmark("Shares in %", comparison.reliance, _reliance),
         _findings(comparison, "reliance"),
         _heading("focus"),
+        *_per_benchmark("Where the maps lie, in % (a flat map: 50, 100, 25, 44)", comparison.focus, _focus),
+        *_per_benchmark("Agreement with where people looked (rank correlation; shares in %)", comparison.human, _human),
         *_per_benchmark(
             f"Similarity of focus ({comparison.measure}) by what differs", comparison.relations, _relations
         ),
@@ -129,6 +135,34 @@ def _reliance(lines: Sequence[RelianceLine]) -> str:
         [
             [*_names(line), str(line.answers), _percent(line.resting),
              _percent(line.tokens_resting), _percent(line.accuracy), _percent(line.blind_accuracy)]
+            for line in lines
+        ],
+    )  # fmt: skip
+
+
+def _own(lines: Sequence[OwnFigure]) -> str:
+    head = ["task", "model", "figure", "n", "%"]
+    return _table(head, [[*_names(line), line.figure, str(line.items), _percent(line.value)] for line in lines])
+
+
+def _focus(lines: Sequence[FocusLine]) -> str:
+    head = ["model", "maps", "half of it", "area", "center", "border"]
+    return _table(
+        head,
+        [
+            [_cut(line.model), str(line.maps), *map(_percent, (line.half, line.area, line.center, line.border))]
+            for line in lines
+        ],
+    )
+
+
+def _human(lines: Sequence[HumanLine]) -> str:
+    head = ["model", "answers", "agreement", "center", "people", "energy", "chance"]
+    return _table(
+        head,
+        [
+            [_cut(line.model), str(line.answers), *map(figure, (line.correlation, line.center, line.ceiling)),
+             _percent(line.energy), _percent(line.chance)]
             for line in lines
         ],
     )  # fmt: skip
@@ -289,7 +323,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _names(line: RelianceLine | EvidenceLine | CalibrationLine) -> tuple[str, str]:
+def _names(line: RelianceLine | EvidenceLine | CalibrationLine | OwnFigure) -> tuple[str, str]:
     return _cut(line.task or ALL_TASKS, SHORT), _cut(line.model)
 
 

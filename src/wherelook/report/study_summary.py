@@ -102,14 +102,35 @@ def _focus(comparison: Comparison, benchmark: str) -> list[str]:
         f"{figure(line.similarity)} where {_relation(line.relation)} ({plural(line.pairs, 'pair')}, n {line.items:,})"
         for line in lines
     )
+    alone = _alone(comparison, benchmark)
     if not found:
-        return []
+        return alone
     chances = [line.chance.value for line in comparison.pairs if line.benchmark == benchmark and line.chance]
     low, high = (min(chances), max(chances)) if chances else (0.0, 0.0)
     spread = number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"
     chance = f" Maps of different samples reach {spread} by habit alone." if chances else ""
     measure = words(comparison.measure)
-    return [f"On {benchmark}, the similarity ({measure}) of two models' maps of a sample is {found}.{chance}"]
+    return [*alone, f"On {benchmark}, the similarity ({measure}) of two models' maps of a sample is {found}.{chance}"]
+
+
+def _alone(comparison: Comparison, benchmark: str) -> list[str]:
+    """Where the maps lie, and how far they agree with people: of each model alone."""
+    lines = [line for line in comparison.focus if line.benchmark == benchmark]
+    sentences = []
+    if half := _range(lines, "half", percent):
+        center = _range(lines, "center", percent)
+        sentences.append(
+            f"On {benchmark}, half of the saliency lies on {half} of the image; the middle quarter of the image holds "
+            f"{center} of it, 25\N{NO-BREAK SPACE}% for a flat map."
+        )
+    people = [line for line in comparison.human if line.benchmark == benchmark]
+    if agreement := _range(people, "correlation", figure):
+        center, ceiling = _range(people, "center", figure), _range(people, "ceiling", figure)
+        sentences.append(
+            f"The rank correlation with where people looked is {agreement}; a map of the center reaches {center}"
+            + (f", people among each other {ceiling}." if ceiling else ".")
+        )
+    return sentences
 
 
 def _relation(relation: str) -> str:

@@ -26,6 +26,19 @@ from wherelook.study.comparison import Comparison, EvidenceLine, Finding, Questi
 
 REASONS = 100
 """Lines at most of what has no map; the files of the tables have all."""
+OWN_FIGURES = {
+    "soft accuracy": "VQA's: an answer is worth a third for every person who gave it, at most one",
+    "accuracy": "share of answers that are right; one that is neither yes nor no counts as wrong",
+    "precision": "of the answers yes, the share where yes is right",
+    "recall": "of the questions whose answer is yes, the share answered yes",
+    "F1": "harmonic mean of precision and recall",
+    "yes ratio": "share of answers yes",
+    "neither yes nor no": "share of answers that say neither",
+    "group accuracy": "share of groups with every answer right",
+    "CircularEval": "share of questions answered right for every rotation of their options",
+}
+"""What the benchmarks' own figures mean."""
+
 EXAMPLES = 3
 """Samples that are named of each kind."""
 
@@ -148,6 +161,69 @@ def reliance(comparison: Comparison) -> Table:
     ]  # fmt: skip
     caption = "Answers and tokens that rest on the image, and accuracy with and without it; shares in %"
     return Table("reliance", _with_intervals(comparison, caption), columns, whole_first(lines))
+
+
+def own(comparison: Comparison) -> Table:
+    """A line for every benchmark, task and model, a column for every figure."""
+    names = list(dict.fromkeys(line.figure for line in comparison.own))
+    values = {(line.benchmark, line.task, line.model, line.figure): line for line in comparison.own}
+    keys = dict.fromkeys((line.benchmark, line.task, line.model) for line in comparison.own)
+    lines = [
+        Line((
+            Cell(benchmark), task(kind), Cell(model),
+            *(percent(found.value) if (found := values.get((benchmark, kind, model, name))) else Cell(DASH, order="")
+              for name in names),
+        ), whole=kind is None)
+        for benchmark, kind, model in keys
+    ]  # fmt: skip
+    columns = (BENCHMARK, TASK, MODEL, *(Column(f"{name}, %", OWN_FIGURES.get(name, "")) for name in names))
+    caption = "The benchmarks' own figures, in %"
+    return Table("own", _with_intervals(comparison, caption), columns, whole_first(lines))
+
+
+def focus(comparison: Comparison) -> Table:
+    columns = (
+        BENCHMARK,
+        MODEL,
+        Column("Maps"),
+        Column("Half, %", "smallest share of the image that holds half of the saliency"),
+        Column("Area, %", "share of the image that a flat map of the same entropy would take"),
+        Column("Center, %", "of the saliency in the middle quarter of the image; 25 for a flat map"),
+        Column("Border, %", "of the saliency within an eighth of the sides from an edge; 44 for a flat map"),
+    )
+    lines = [
+        Line((
+            Cell(line.benchmark), Cell(line.model), count(line.maps), percent(line.half), percent(line.area),
+            percent(line.center), percent(line.border),
+        ))
+        for line in comparison.focus
+    ]  # fmt: skip
+    caption = "Where the maps of each model lie, means over its maps"
+    return Table("focus", _with_intervals(comparison, caption), columns, tuple(lines))
+
+
+def human(comparison: Comparison) -> Table:
+    columns = (
+        BENCHMARK,
+        MODEL,
+        Column("Answers", "with a map and people's attention"),
+        Column("Agreement", "rank correlation of map and people's attention"),
+        Column("Center", "the same of a Gaussian in the middle of the image"),
+        Column("People", "the same of one person with the others: the noise ceiling"),
+        Column("Energy, %", "of the map on the smallest region that holds half of people's attention"),
+        Column("Pointing, %", "of maps whose peak lies on this region"),
+        Column("Chance, %", "of the image that this region takes"),
+    )
+    lines = [
+        Line((
+            Cell(line.benchmark), Cell(line.model), count(line.answers), figure(line.correlation),
+            figure(line.center), figure(line.ceiling), percent(line.energy), percent(line.pointing),
+            percent(line.chance),
+        ))
+        for line in comparison.human
+    ]  # fmt: skip
+    caption = "Agreement with where people looked"
+    return Table("human", _with_intervals(comparison, caption), columns, tuple(lines))
 
 
 def relations(comparison: Comparison) -> Table:

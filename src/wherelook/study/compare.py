@@ -8,8 +8,10 @@ from typing import get_args
 
 from wherelook.errors import InputError, unknown_name
 from wherelook.stats import share_interval
+from wherelook.study.benchmark_figures import own_figures
 from wherelook.study.comparison import Comparison, Coverage, JudgeLine, Skipped
 from wherelook.study.findings import CORRECTIONS, Outcome, Precision, correct, enough_resamples
+from wherelook.study.focus_figures import focus_lines, human_lines
 from wherelook.study.questions import compare_figures, evidence_matters, rely_on_image
 from wherelook.study.similarity import SIMILARITIES, compare_focus
 from wherelook.study.together import Benchmark, Label, put_together
@@ -62,7 +64,8 @@ def compare_runs(
     resamples = enough_resamples([len(benchmark.rows) for benchmark in together.benchmarks])
     precision = Precision(level, seed, resamples)
     tables: dict[str, list] = {
-        name: [] for name in ("reliance", "relations", "pairs", "trees", "evidence", "calibrations")
+        name: []
+        for name in ("own", "reliance", "focus", "human", "relations", "pairs", "trees", "evidence", "calibrations")
     }
     outcomes: list[Outcome] = []
     for number, benchmark in enumerate(together.benchmarks, start=1):
@@ -73,13 +76,17 @@ def compare_runs(
             benchmark, models, method=together.method, measure=measure, precision=precision
         )
         evidence, calibrations, mattering = evidence_matters(benchmark, models, precision)
+        human, agreeing = human_lines(benchmark, models, precision)
+        tables["own"] += own_figures(benchmark, models, level)
         tables["reliance"] += reliance
+        tables["focus"] += focus_lines(benchmark, models, level)
+        tables["human"] += human
         tables["relations"] += relations
         tables["pairs"] += pairs
         tables["trees"] += [] if tree is None else [tree]
         tables["evidence"] += evidence
         tables["calibrations"] += calibrations
-        outcomes += [relying, figures, looking, mattering]
+        outcomes += [relying, figures, looking, agreeing, mattering]
         if progress is not None:
             progress("benchmarks", number, len(together.benchmarks))
     judges = [line for benchmark in together.benchmarks for line in _judges(benchmark, level)]
@@ -93,7 +100,10 @@ def compare_runs(
         coverage=tuple(line for benchmark in together.benchmarks for line in _coverage(benchmark)),
         judges=tuple(judges),
         skipped=tuple(line for benchmark in together.benchmarks for line in _skipped(benchmark)),
+        own=tuple(tables["own"]),
         reliance=tuple(tables["reliance"]),
+        focus=tuple(tables["focus"]),
+        human=tuple(tables["human"]),
         relations=tuple(tables["relations"]),
         pairs=tuple(tables["pairs"]),
         trees=tuple(tables["trees"]),

@@ -135,6 +135,71 @@ class RelianceLine:
 
 
 @dataclass(frozen=True)
+class OwnFigure:
+    """A figure that the authors of a benchmark report, see `wherelook.study.benchmark_figures.own_figures`.
+
+    Attributes:
+        task: kind of question; None: all of them.
+        figure: its name.
+        items: answers, or groups of them, that it is over.
+        value: in [0, 1].
+    """
+
+    benchmark: str
+    task: str | None
+    model: str
+    figure: str
+    items: int
+    value: Estimate
+
+
+@dataclass(frozen=True)
+class FocusLine:
+    """Where the maps of a model lie, as means over its maps; see `wherelook metrics`.
+
+    Attributes:
+        maps: how many.
+        half: smallest share of the image that holds half of the saliency.
+        area: share of the image that a flat map of the same entropy would take.
+        center: share of the saliency in the middle quarter of the image; 0.25 for a flat map.
+        border: share within an eighth of the sides from an edge; 0.44 for a flat map.
+    """
+
+    benchmark: str
+    model: str
+    maps: int
+    half: Estimate | None
+    area: Estimate | None
+    center: Estimate | None
+    border: Estimate | None
+
+
+@dataclass(frozen=True)
+class HumanLine:
+    """Agreement of a model's maps with where people looked; see `wherelook.study.focus.human_measures`.
+
+    Attributes:
+        answers: with a map and people's attention.
+        correlation: mean rank correlation of map and people's attention, in [-1, 1].
+        center: the same of a Gaussian in the middle of the image: what a habit of looking there reaches.
+        ceiling: the same of one person with the others: what a perfect map could be expected to reach.
+        energy: share of the map on the smallest region that holds half of people's attention.
+        pointing: share of maps whose peak lies there.
+        chance: share of the image that this region takes: what energy and pointing of a flat map would be.
+    """
+
+    benchmark: str
+    model: str
+    answers: int
+    correlation: Estimate | None
+    center: Estimate | None
+    ceiling: Estimate | None
+    energy: Estimate | None
+    pointing: Estimate | None
+    chance: Estimate | None
+
+
+@dataclass(frozen=True)
 class RelationLine:
     """How alike the focus is of models between which something differs.
 
@@ -260,7 +325,7 @@ class Comparison:
         level: of the intervals.
         seed: of permutations and resamples.
         judges: of the runs whose verdicts come from files.
-        models, coverage, skipped, reliance, relations, pairs, trees, evidence, calibrations: tables.
+        models, coverage, skipped, own, reliance, focus, human, relations, pairs, trees, evidence, calibrations: tables.
         findings: every test that was made.
         notes: what could not be done and why, in sentences.
     """
@@ -274,7 +339,10 @@ class Comparison:
     coverage: tuple[Coverage, ...]
     judges: tuple[JudgeLine, ...]
     skipped: tuple[Skipped, ...]
+    own: tuple[OwnFigure, ...]
     reliance: tuple[RelianceLine, ...]
+    focus: tuple[FocusLine, ...]
+    human: tuple[HumanLine, ...]
     relations: tuple[RelationLine, ...]
     pairs: tuple[PairLine, ...]
     trees: tuple[Tree, ...]

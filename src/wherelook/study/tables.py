@@ -33,7 +33,10 @@ def to_tables(comparison: Comparison) -> dict[str, list[Line]]:
         "coverage": _lines(comparison.coverage),
         "judges": _lines(comparison.judges),
         "skipped": _lines(comparison.skipped),
+        "own": _lines(comparison.own),
         "reliance": _lines(comparison.reliance),
+        "focus": _lines(comparison.focus),
+        "human": _lines(comparison.human),
         "relations": _lines(comparison.relations),
         "pairs": _lines(comparison.pairs),
         "merges": [

@@ -27,7 +27,10 @@ from wherelook.study.verdicts import JUDGED_BY, judge_run
 COLUMNS = (
     *("position", "sample", "dataset", "kind", "group", "fingerprint", "image_sha256", "evidence_share", "run"),
     *("status", "reason", "error", "correct", "blind_correct", "reliance", "words", "relevant_words"),
-    *("tokens_words", "tokens_selected", "pointing", "energy", "compactness", "centre_mass"),
+    *("tokens_words", "tokens_selected", "pointing", "energy"),
+    *("answer", "reference", "soft_accuracy"),
+    *("compactness", "effective_area", "centre_mass", "border_mass"),
+    *("human_correlation", "human_energy", "human_pointing", "human_share", "human_center", "human_ceiling"),
 )
 """Of the records, all that a comparison reads beside the maps."""
 

@@ -1,0 +1,102 @@
+"""The figures that the authors of a benchmark report: soft accuracy, yes and no, groups that must be right together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wherelook.data.circular import is_rotation
+from wherelook.stats import Estimate, mean_interval, share_interval
+from wherelook.stats.clusters import influence_estimate
+from wherelook.study.comparison import OwnFigure, StudyModel
+from wherelook.study.judges import group_verdicts
+from wherelook.study.questions import Rows, tasks
+from wherelook.study.rows import Row
+from wherelook.study.together import Benchmark
+
+YES_NO = ("yes", "no")
+
+
+def own_figures(benchmark: Benchmark, models: Sequence[StudyModel], level: float) -> tuple[OwnFigure, ...]:
+    """By model: those that the rows allow.
+
+    soft accuracy: mean of VQA's score, where ten people answered. accuracy, precision, recall, F1 and yes ratio, by
+    task too, where every reference is yes or no (POPE): a positive is a yes; an answer that is neither counts as wrong
+    and as no yes. group accuracy: share of groups with every answer right (MMVP's pairs, MME's accuracy+); where the
+    group is one question with its options rotated it is CircularEval (MMBench).
+    """
+    found: list[OwnFigure] = []
+    for model in models:
+        rows = Rows(benchmark.rows[model.name], benchmark.clusters)
+        soft = rows.those("soft_accuracy")
+        if soft.rows:
+            value = _within_one(mean_interval(soft.column("soft_accuracy"), clusters=soft.clusters, level=level))
+            found.append(OwnFigure(benchmark.name, None, model.name, "soft accuracy", len(soft.rows), value))
+        if _is_yes_no(rows.rows):
+            for task in (None, *tasks(rows)):
+                found += _yes_no_figures(benchmark.name, task, model.name, rows.those(kind=task), level)
+        found += _group_figures(benchmark.name, model.name, rows.rows, level)
+    return tuple(found)
+
+
+def _is_yes_no(rows: Sequence[Row]) -> bool:
+    references = [(row["reference"] or "").strip(" .").casefold() for row in rows]
+    return bool(references) and all(reference in YES_NO for reference in references)
+
+
+def _yes_no_figures(benchmark: str, task: str | None, model: str, rows: Rows, level: float) -> list[OwnFigure]:
+    """POPE's figures (Li et al. 2023, arXiv 2305.10355)."""
+    answered = rows.those("answer")
+    if not answered.rows:
+        return []
+    expected = np.array([(row["reference"] or "").strip(" .").casefold() == "yes" for row in answered.rows])
+    right = np.array([bool(row["correct"]) for row in answered.rows])
+    unread = np.array([row["correct"] is None for row in answered.rows])
+    said = np.where(unread, False, right == expected)  # a wrong answer is the other one
+    clusters = answered.clusters
+    shares = {
+        "accuracy": (right, None),
+        "precision": (expected, said),
+        "recall": (said, expected),
+        "yes ratio": (said, None),
+    }
+    figures = []
+    for name, (outcomes, among) in shares.items():
+        places = np.flatnonzero(among)
+        if not len(places):
+            continue
+        own = None if clusters is None else [clusters[place] for place in places]
+        value = share_interval(outcomes[places].astype(float), clusters=own, level=level)
+        figures.append(OwnFigure(benchmark, task, model, name, len(places), value))
+    if (expected & said).any():
+        figures.insert(3, OwnFigure(benchmark, task, model, "F1", len(right), _f1(expected, said, clusters, level)))
+    if unread.any():
+        value = share_interval(unread.astype(float), clusters=clusters, level=level)
+        figures.append(OwnFigure(benchmark, task, model, "neither yes nor no", len(right), value))
+    return figures
+
+
+def _f1(expected: np.ndarray, said: np.ndarray, clusters: Sequence[int] | None, level: float) -> Estimate:
+    """F1 = 2 TP / (2 TP + FP + FN), its interval from the influence of each answer."""
+    hits, misses = (expected & said).astype(float), (expected != said).astype(float)
+    hit, miss = float(hits.mean()), float(misses.mean())
+    whole = 2 * hit + miss
+    influence = 2 * (hits * miss - hit * misses) / whole**2
+    return _within_one(influence_estimate("F1", 2 * hit / whole, influence, clusters, level=level))
+
+
+def _group_figures(benchmark: str, model: str, rows: Sequence[Row], level: float) -> list[OwnFigure]:
+    grouped = [row for row in rows if row["group"] is not None]
+    verdicts = [verdict for verdict in group_verdicts(grouped).values() if verdict is not None]
+    if not verdicts:
+        return []
+    name = "CircularEval" if all(is_rotation(row["sample"]) for row in grouped) else "group accuracy"
+    return [OwnFigure(benchmark, None, model, name, len(verdicts), share_interval(verdicts, level=level))]
+
+
+def _within_one(estimate: Estimate) -> Estimate:
+    """With few answers t goes beyond what is possible."""
+    return Estimate(
+        estimate.name, estimate.value, max(0.0, estimate.low), min(1.0, estimate.high), estimate.method, estimate.level
+    )
