@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from wherelook.data.circular import rotations
 from wherelook.data.readers import (
     cv_bench,
     gqa,
@@ -168,6 +169,9 @@ DRAWN = tuple(name for name, dataset in DATASETS.items() if dataset.path != "nee
 
 COLUMN = re.compile(r",(\w+)=([^,]*)$")
 
+CIRCULAR = "circular"
+"""The option that asks a question with options once for each rotation of them."""
+
 
 def read_samples(dataset: str) -> Iterator[Sample]:
     """The samples of a data set, one after another; no image is read before it is asked for.
@@ -175,18 +179,24 @@ def read_samples(dataset: str) -> Iterator[Sample]:
     Args:
         dataset: a name of `DRAWN`, such as "scenes" (drawn as needed); or NAME:PATH with a name of `DATASETS`; or the
             path of a table or of a folder of scenes alone. After a table or a data set of the hub columns can be
-            named: "table:my.csv,image=picture,question=text".
+            named: "table:my.csv,image=picture,question=text". ",circular=true" after any asks a question with options
+            once for each rotation of them, see `wherelook.data.circular`.
 
     Raises:
         InputError: there is no such data set.
         WherelookError: while reading: a row is broken, leads out of its folder, or has the id of another.
     """
     name, path, columns = _parse(dataset)
+    circular = columns.pop(CIRCULAR, "false")
+    if circular not in ("true", "false"):
+        raise InputError(f"data set {dataset!r}: {CIRCULAR} is true or false; got {circular!r}")
     samples = DATASETS[name].read(path, columns)
     first = next(samples, None)  # what is wrong with the files is found before any work
     if first is None:
         raise InputError(f"data set {dataset!r} is empty")
-    every = itertools.chain([first], samples)
+    every: Iterable[Sample] = itertools.chain([first], samples)
+    if circular == "true":
+        every = rotations(every)
     return _distinct((_as_published(DATASETS[name], sample) for sample in every), dataset)
 
 
@@ -208,7 +218,7 @@ def _parse(dataset: str) -> tuple[str, str, dict[str, str]]:
     elif DATASETS[name].path == ("none" if colon else "needed") or (colon and not path):
         expected = name if DATASETS[name].path == "none" else f"{name}:PATH"
         raise InputError(f"data set {dataset!r}: expected {expected}, with {DATASETS[name].files} at the path")
-    if columns and not DATASETS[name].columns:
+    if columns.keys() - {CIRCULAR} and not DATASETS[name].columns:
         raise InputError(f"data set {dataset!r}: only columns of table and hub can be named")
     return name, path, columns
 

@@ -55,11 +55,12 @@ def _yes_no_figures(benchmark: str, task: str | None, model: str, rows: Rows, le
     unread = np.array([row["correct"] is None for row in answered.rows])
     said = np.where(unread, False, right == expected)  # a wrong answer is the other one
     clusters = answered.clusters
+    everyone = np.ones_like(said)
     shares = {
-        "accuracy": (right, None),
+        "accuracy": (right, everyone),
         "precision": (expected, said),
         "recall": (said, expected),
-        "yes ratio": (said, None),
+        "yes ratio": (said, everyone),
     }
     figures = []
     for name, (outcomes, among) in shares.items():

@@ -68,6 +68,9 @@ def test_who_judged_is_printed(comparison):
 def test_tables_read_back_as_they_were(comparison, tmp_path):
     write_tables(comparison, tmp_path)
     for name, lines in to_tables(comparison).items():
+        if name in ("own", "human"):  # nothing of the kind is known of simulated rows
+            assert not lines
+            continue
         parquet, csv = pandas.read_parquet(tmp_path / f"{name}.parquet"), pandas.read_csv(tmp_path / f"{name}.csv")
         assert list(parquet.columns) == list(csv.columns) == list(lines[0])
         assert len(parquet) == len(csv) == len(lines)

@@ -106,15 +106,15 @@ def test_names_within_the_page_are_there_once(page):
 
 def test_every_table_figure_and_line_is_there(compared, page):
     elements = Elements(page)
-    assert len(elements.all("table", **{"class": "sortable"})) == 11
-    for number in range(1, 12):
+    assert len(elements.all("table", **{"class": "sortable"})) == 12
+    for number in range(1, 13):
         assert f"<b>Table {number}.</b>" in page
     for number in range(1, 7):
         assert f"<b>Figure {number}.</b>" in page
     rows = page.count("<tr class=")
     reasons = len({(line.model, line.status, line.reason) for line in compared.skipped})
-    lines = (compared.models, compared.coverage, compared.reliance, compared.relations, compared.pairs,
-             compared.evidence, compared.calibrations, compared.findings)  # fmt: skip
+    lines = (compared.models, compared.coverage, compared.reliance, compared.focus, compared.relations,
+             compared.pairs, compared.evidence, compared.calibrations, compared.findings)  # fmt: skip
     assert rows == reasons + sum(map(len, lines))
 
 
