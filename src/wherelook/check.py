@@ -90,8 +90,9 @@ def test_picture(size: Size) -> Image.Image:
 def _prompt(model: VisionLanguageModel, picture: Image.Image) -> tuple[bool, str]:
     prompt = model.encode(picture, QUESTION)
     tensors = ", ".join(f"{name} {tuple(value.shape)}" for name, value in prompt.inputs.items())
-    length = prompt.inputs["input_ids"].shape[1]
-    return True, f"{length} tokens ({tensors}) from {prompt.text!r}"
+    ids = prompt.inputs["input_ids"].flatten().tolist()
+    pictured = sum(token in model.prompting.picture_ids for token in ids)
+    return True, f"{len(ids)} tokens, {pictured} of them for the image ({tensors}), from {prompt.text!r}"
 
 
 def _geometry(model: VisionLanguageModel, picture: Image.Image, baseline: Image.Image) -> tuple[bool, str]:

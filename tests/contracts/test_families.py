@@ -20,6 +20,7 @@ from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
 from wherelook.check import Finding, check_model
 from wherelook.check import test_picture as make_picture
+from wherelook.errors import InputError
 from wherelook.geometry import views
 from wherelook.models import VisionLanguageModel, scoring
 from wherelook.models.economy import parts_at_selected
@@ -295,3 +296,33 @@ def test_an_answer_of_the_models_own_with_all_words(case):
     assert all(token.selected is (token.word is not None) for token in explanation.tokens)
     assert np.isfinite(explanation.heatmap).all()
     assert explanation.meaningful == bool(explanation.heatmap.any())
+
+
+def test_an_answer_ends_where_the_model_writes_an_image(case):
+    """A token that stands for an image or marks one, generated after two words, ends them; no text may hold it."""
+    pictured = sorted(case.model.prompting.picture_ids)
+    words = case.model.generate_ids(case.prompt, max_new_tokens=2)
+    assert not set(words) & set(pictured)
+    head = case.model.model.get_output_embeddings()
+    for token in {*pictured[:1], *pictured[-2:]}:
+        if head is not None and token < head.weight.shape[0]:
+            steps = []
+
+            def prefer(module, arguments, output, token=token, steps=steps):
+                steps.append(1)
+                if len(steps) > 2:
+                    output[..., -1, token] = 1e4
+
+            handle = head.register_forward_hook(prefer)
+            try:
+                assert case.model.generate(case.prompt, max_new_tokens=4) == words
+            finally:
+                handle.remove()
+            with pytest.raises(InputError, match="which stands for the image: remove it"):
+                case.model.score(case.prompt, case.baseline, (*words, token, *words))
+        if token < len(case.model.tokenizer):
+            text = f"a {case.model.tokenizer.convert_ids_to_tokens(token)} b"
+            with pytest.raises(InputError, match=r"the answer contains .* which stands for the image: remove it"):
+                case.model.tokenize_answer(case.prompt, text)
+            with pytest.raises(InputError, match=r"the question contains .* which stands for the image: remove it"):
+                case.model.render(text)

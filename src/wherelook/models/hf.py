@@ -208,8 +208,15 @@ class VisionLanguageModel:
         Raises:
             WherelookError: the model answers with nothing.
         """
-        answer = self._without_end(self.generate_ids(prompt, max_new_tokens=max_new_tokens))
+        new = self.generate_ids(prompt, max_new_tokens=max_new_tokens)
+        answer = self._without_end(new)
         if not self.decode(answer).strip():
+            if new[len(answer) : len(answer) + 1] and new[len(answer)] in self.prompting.picture_ids:
+                token = self._read(new[len(answer) : len(answer) + 1])
+                raise WherelookError(
+                    f"the model's answer begins with {token!r}, which stands for an image: rephrase the question, or "
+                    "give the answer to explain"
+                )
             raise WherelookError("the model's answer is empty: rephrase the question, or give the answer to explain")
         return answer
 
@@ -261,8 +268,9 @@ class VisionLanguageModel:
         return ids[: before_stop(self._read, ids, stop_strings(self.model))]
 
     def _stop_tokens(self) -> set[int]:
-        """Ids that end an answer."""
-        return {*as_ids(self.model.generation_config.eos_token_id), *as_ids(self.tokenizer.eos_token_id)}
+        """Ids that end an answer: end tokens, and those for images, which the model cannot read in an answer."""
+        ends = {*as_ids(self.model.generation_config.eos_token_id), *as_ids(self.tokenizer.eos_token_id)}
+        return ends | self.prompting.picture_ids
 
     @in_turn
     def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
@@ -274,10 +282,7 @@ class VisionLanguageModel:
         answer = answer.strip()
         if not answer:
             raise InputError("the answer to explain is empty")
-        if self.prompting.image_token in answer:
-            raise InputError(
-                f"the answer contains {self.prompting.image_token!r}, which stands for the image: remove it"
-            )
+        self.prompting.check_text("answer", answer)
         # Some models begin an answer with a space, some do not: the likelier first token tells.
         tight, spaced = (self._continue(prompt.text, text) for text in (answer, " " + answer))
         if tight == spaced:
@@ -352,7 +357,13 @@ class VisionLanguageModel:
 
     @in_turn
     def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
-        """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size."""
+        """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size.
+
+        Raises:
+            InputError: the answer holds a token that stands for an image, and goes on after it.
+        """
+        if pictured := [token for token in answer[:-1] if token in self.prompting.picture_ids]:
+            raise InputError(f"the answer contains {self._read(pictured[:1])!r}, which stands for the image: remove it")
         geometry = self.geometry(*_sizes(baseline))
         if self._takes_batches is None:
             self._takes_batches = self.prompting.makes_plain_batches(_listed(baseline), prompt.text)

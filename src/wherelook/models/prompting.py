@@ -6,6 +6,7 @@ No code per family: a chat template writes the text where there is one, and the 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import PreTrainedConfig, ProcessorMixin
 
 from wherelook.errors import InputError
 from wherelook.models.chat import Picture, chat_templates, write_chat
+from wherelook.models.picture_tokens import picture_token_ids
 from wherelook.models.placeholder import find_markers, find_placeholder
 
 REFUSALS = (ValueError, TypeError, IndexError)
@@ -60,18 +62,24 @@ class Prompting:
         The images come before the question.
 
         Raises:
-            InputError: the question contains the model's image placeholder; the model has none and reads one image; it
-                has no video input, or its chat template does not write one.
+            InputError: see `check_text`; the model has no image placeholder and reads one image; it has no video input,
+                or its chat template does not write one.
         """
-        if self.image_token in question:
-            raise InputError(f"the question contains {self.image_token!r}, which stands for the image: remove it")
+        self.check_text("question", question)
         if self.is_video(images):
             return self._render(question, "video", self._video_token(), 1)
         return self._render(question, "image", self.image_token, images)
 
     def _render(self, question: str, kind: str, token: str, count: int) -> str:
         if self.template is not None:
-            return self.template.format(image=token * count, question=question)
+            if self.image_token in self.template:
+                raise InputError(
+                    f"the prompt template contains {self.image_token!r}: write {{image}} where the image comes"
+                )
+            # Who writes the markers into the template, needs no others.
+            begin, _ = self._markers
+            image = token if begin and begin in self.template else self._marked(token)
+            return self.template.format(image=image * count, question=question)
         owners = chat_templates(self.processor)
         if owners:
             picture = Picture(kind, token, count)
@@ -102,6 +110,35 @@ class Prompting:
         return find_markers(
             lambda image, text: self.process([image], text), self.processor, self.config, self.image_token
         )
+
+    def check_text(self, what: str, text: str) -> None:
+        """Refuses a text that holds a token in whose place the model puts an image, or one that marks an image.
+
+        Args:
+            what: how to call the text in the error.
+            text: the text.
+
+        Raises:
+            InputError: the text holds one.
+        """
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = [self.tokenizer.convert_ids_to_tokens(index) for index in ids if index in self.picture_ids]
+        if self.image_token in text:
+            tokens.insert(0, self.image_token)
+        if tokens:
+            raise InputError(f"the {what} contains {tokens[0]!r}, which stands for the image: remove it")
+
+    @functools.cached_property
+    def picture_ids(self) -> frozenset[int]:
+        """Tokens that stand for an image or mark one: no question and no answer holds them."""
+        text = self._render("?", "image", self.image_token, 1)
+        try:
+            inputs = self.process([Image.new("RGB", (64, 64))], text)
+        except InputError:  # this processor wants another picture, or more than one
+            written: Counter[int] = Counter()
+        else:
+            written = Counter(inputs["input_ids"].flatten().tolist()) - Counter(self.tokenizer(text)["input_ids"])
+        return picture_token_ids(self.config, self.processor, written)
 
     @property
     def image_token(self) -> str:

@@ -232,6 +232,7 @@ def test_a_model_whose_processor_packs_or_numbers_the_images_of_a_batch_is_asked
 
 def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeypatch):
     calls = []
+    assert model.prompting.picture_ids  # asked of the processor, once
     process = model.prompting.process
     monkeypatch.setattr(
         model.prompting, "process", lambda images, text: calls.append(images[0].size) or process(images, text)
