@@ -129,7 +129,7 @@ def rate(score: HuggingFaceScore, side: Side) -> tuple[float, float]:
     The first from the operations that torch counts in one pass forward and backward.
     """
     with FlopCounterMode(display=False) as counter:
-        score.gradient(torch.full((1, 8, 8), 0.5))
+        score.gradient(torch.full((1, 8, 8), 0.5, dtype=torch.float32))
     passes = side.backward * counter.get_total_flops() / side.map_seconds
     dtype = next(score.model.parameters()).dtype
     generator = torch.Generator(score.device).manual_seed(0)
@@ -248,7 +248,7 @@ def _visual_answers(model: VisionLanguageModel, count: int, seeds: Iterable[int]
 
 def _explain(score: AnswerScore, image: Image.Image, settings: Any, steps: int) -> tuple[Side, torch.Tensor]:
     _release_memory()
-    guide = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1) / 255
+    guide = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).to(torch.float32) / 255
     forward, backward = score.cost.forward, score.cost.backward
     memory = PeakMemory(score.device)
     before = 0 if score.device.type == "cuda" else memory.bytes()

@@ -100,7 +100,7 @@ class Case:
     @property
     def guide(self) -> Float[Tensor, "3 height width"]:
         """The image, or the sheet of several, RGB in [0, 1]."""
-        return torch.from_numpy(self.image.pixels).permute(2, 0, 1) / 255
+        return torch.from_numpy(self.image.pixels).permute(2, 0, 1).to(torch.float32) / 255
 
     def selected_score(self) -> AnyScore:
         """The score of the tokens to explain."""

@@ -172,7 +172,7 @@ def planted_box(row: int, column: int) -> tuple[int, int, int, int]:
 
 def _gradient(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, str]:
     """The gradient's length against a central difference along it, where the difference is best conditioned."""
-    mask = 0.25 + 0.5 * torch.rand(1, *MASK, generator=torch.Generator().manual_seed(0))
+    mask = 0.25 + 0.5 * torch.rand(1, *MASK, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     _, gradient = score.gradient(mask)
     slope = float(gradient.norm())
     if slope == 0:
@@ -190,7 +190,7 @@ def _gradient(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool
 
 
 def _batching(model: VisionLanguageModel, score: HuggingFaceScore) -> tuple[bool, str]:
-    masks = torch.rand(3, *MASK, generator=torch.Generator().manual_seed(1))
+    masks = torch.rand(3, *MASK, generator=torch.Generator().manual_seed(1), dtype=torch.float32)
     together = score(masks)
     apart = torch.cat([score(mask[None]) for mask in masks])
     difference = float((together - apart).abs().max())

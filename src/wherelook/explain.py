@@ -278,7 +278,9 @@ def explain_case(
             fallback = FALLBACK
             focus = focus_of(case, attribution.saliency)
 
-    saliency = torch.zeros(replay_grid(case.image.size)) if attribution is None else attribution.saliency
+    saliency = (
+        torch.zeros(replay_grid(case.image.size), dtype=torch.float32) if attribution is None else attribution.saliency
+    )
     height, width = case.image.size
     return Explanation(
         status=relevance.status,

@@ -230,7 +230,7 @@ def pool(values: Float[Tensor, "*shape"], geometry: TensorGeometry, grid: Size) 
     The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
     """
     with torch.enable_grad():
-        cells = torch.zeros(1, *grid, device=values.device, requires_grad=True)
+        cells = torch.zeros(1, *grid, device=values.device, dtype=values.dtype, requires_grad=True)
         (pooled,) = torch.autograd.grad((sample(cells, geometry)[0] * values).sum(), cells)
     return pooled[0]
 
@@ -268,7 +268,7 @@ def blend_error(process: Process, geometry: Geometry, image: Pictures, baseline:
     generator = torch.Generator().manual_seed(0)
     # Smooth on the scale of pixels: inside one pixel an enlarged blend and a blend of enlargements differ by nature.
     rows, across = (max(1, min(6, min(sides) // 8)) for sides in zip(*(_size(one) for one in images), strict=True))
-    mask = torch.rand(1, rows, len(images) * across, generator=generator)
+    mask = torch.rand(1, rows, len(images) * across, generator=generator, dtype=torch.float32)
     composites = [
         _blended(one, other, part)
         for one, other, part in zip(images, baselines, split(mask, geometry.widths), strict=True)

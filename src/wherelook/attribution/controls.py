@@ -49,7 +49,7 @@ def random_map(
 ) -> Attribution:
     """Uniform noise from `seed`."""
     generator = torch.Generator().manual_seed(seed)
-    return Attribution(torch.rand(settings.cells, settings.cells, generator=generator))
+    return Attribution(torch.rand(settings.cells, settings.cells, generator=generator, dtype=torch.float32))
 
 
 def center_map(
@@ -70,7 +70,7 @@ def center_gaussian(size: Size) -> Float[Tensor, "rows columns"]:
     """A Gaussian around the middle, a quarter of each side wide (one standard deviation)."""
 
     def profile(count: int) -> Tensor:
-        position = (torch.arange(count) + 0.5) / count - 0.5
+        position = (torch.arange(count, dtype=torch.float32) + 0.5) / count - 0.5
         return torch.exp(-position.square() / (2 * 0.25**2))
 
     rows, columns = size

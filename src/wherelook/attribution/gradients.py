@@ -182,7 +182,7 @@ def gradient_x_input(
         seed: not used.
         progress: called when done.
     """
-    ones = torch.ones(1, *map_size(settings.cells, score.image_size), device=score.device)
+    ones = torch.ones(1, *map_size(settings.cells, score.image_size), device=score.device, dtype=torch.float32)
     values = weighted_gradient(score, ones, ones[:, 0, 0], progress=progress)
     return Attribution(_signed(values, settings))
 
@@ -235,8 +235,8 @@ def smoothgrad(
         if progress is not None:
             progress("gradient", settings.samples, settings.samples)
     else:
-        weights = torch.full((settings.samples,), 1 / settings.samples, device=score.device)
-        masks = torch.ones((), device=score.device).expand(settings.samples, *size)
+        weights = torch.full((settings.samples,), 1 / settings.samples, device=score.device, dtype=torch.float32)
+        masks = torch.ones((), device=score.device, dtype=torch.float32).expand(settings.samples, *size)
         values = weighted_gradient(score, masks, weights, noise=noise, progress=progress)
     return Attribution(_signed(values, settings))
 
@@ -248,7 +248,7 @@ def integrated_gradient(
 
     The cells add up to F(I) - F(B), but for the error of the trapezoids. Costs `steps` + 1 passes with a gradient.
     """
-    points = torch.linspace(0, 1, steps + 1, device=score.device)
+    points = torch.linspace(0, 1, steps + 1, device=score.device, dtype=torch.float32)
     weights = torch.full_like(points, 1 / steps)
     weights[[0, -1]] /= 2
     return weighted_gradient(score, points[:, None, None].expand(-1, *size), weights, progress=progress)
@@ -263,7 +263,7 @@ def weighted_gradient(
     progress: Progress | None = None,
 ) -> Float[Tensor, "height width"]:
     """Sum over masks of weight * dF/dM at the mask; at most `CHUNK` gradients are held at a time."""
-    total = torch.zeros(masks.shape[1:], device=masks.device)
+    total = torch.zeros(masks.shape[1:], device=masks.device, dtype=torch.float32)
     for start in range(0, len(masks), CHUNK):
         rows = slice(start, start + CHUNK)
         part = None if noise is None else replace(noise, seeds=noise.seeds[rows])

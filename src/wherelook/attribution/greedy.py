@@ -225,7 +225,7 @@ def _search(
     order += rest.tolist()
     increments += _divided(everything.objective - now.objective, gains[rest])
     values = _saliency(torch.tensor(increments, dtype=torch.float64), least=NOTHING * max(original, baseline))
-    saliency = torch.zeros(count)
+    saliency = torch.zeros(count, dtype=torch.float32)
     saliency[torch.tensor(order)] = values.float()
     return Attribution(saliency[labels], tuple(trace))
 

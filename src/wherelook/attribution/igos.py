@@ -221,7 +221,11 @@ def _optimize(
     slope = None
     if settings.start == "gradient" or settings.sharpen > 0:
         slope = _unit(integrated_gradient(score, size, settings.start_steps).clamp_min(0))
-    first = 1 - slope if slope is not None and settings.start == "gradient" else torch.ones(size, device=device)
+    first = (
+        1 - slope
+        if slope is not None and settings.start == "gradient"
+        else torch.ones(size, device=device, dtype=torch.float32)
+    )
     iterations = settings.iterations
     if iterations and settings.enough > 0 and _is_enough(score, 1 - first.cpu(), settings):
         iterations = 0
@@ -229,7 +233,7 @@ def _optimize(
     step = _adam(state, settings) if settings.update == "adam" else _nesterov(state, settings)
     next(step)
 
-    trace, total = [], torch.zeros(size, device=device)
+    trace, total = [], torch.zeros(size, device=device, dtype=torch.float32)
     for iteration in range(iterations):
         value, gradient = objective(state, iteration)
         trace.append(value)
@@ -306,7 +310,7 @@ class _Objective:
         vertical, horizontal = edge_weights(image, settings.edge_scale, self.widths)
         self.edges = vertical.to(score.device), horizontal.to(score.device)
         self.fine = fine_size(score.image_size)
-        self.path = torch.arange(1, settings.steps + 1, device=score.device) / settings.steps
+        self.path = torch.arange(1, settings.steps + 1, device=score.device, dtype=torch.float32) / settings.steps
 
     def __call__(self, state: Tensor, iteration: int) -> tuple[float, Tensor]:
         """Objective and its gradient at masks of shape (1 or 2, h, w)."""

@@ -251,7 +251,7 @@ def logit_lens(
     """
     inside, tokens = _open(score, settings, "hidden states")
     read = inside.readout(settings.depth, tokens.positions)
-    painted = torch.zeros(tokens.weights.shape[1:])
+    painted = torch.zeros(tokens.weights.shape[1:], dtype=torch.float32)
     for row in read.selected:
         values = read.logits[row]
         if settings.interference:
@@ -314,7 +314,7 @@ def rank_filter(values: Float[Tensor, "height width"], window: int) -> Float[Ten
         return values
     padded = functional.pad(values[None, None], [window // 2] * 4, mode="replicate")
     ranked = functional.unfold(padded, window)[0].sort(dim=0).values
-    ranks = torch.arange(window**2) - window**2 // 2
+    ranks = torch.arange(window**2, dtype=torch.float32) - window**2 // 2
     weights = torch.exp(-ranks.square() / (2 * (window**2 / 6) ** 2))
     return (weights @ ranked / weights.sum()).reshape(values.shape)
 

@@ -140,7 +140,7 @@ def igos(
     def objective(mask: Tensor) -> float:
         return float(score(mask[None]).sum()) / scale + float(_penalty(mask, settings, widths))
 
-    mask = torch.ones(size, device=score.device)
+    mask = torch.ones(size, device=score.device, dtype=torch.float32)
     value = float(score.original.sum()) / scale  # a full mask has no penalty
     trace = []
     for iteration in range(settings.iterations):
@@ -181,7 +181,7 @@ def backtrack(
 def _path_gradient(
     score: AnswerScore, mask: Tensor, settings: LineSearchSettings, generator: torch.Generator
 ) -> Tensor:
-    path = torch.arange(1, settings.steps + 1, device=mask.device) / settings.steps
+    path = torch.arange(1, settings.steps + 1, device=mask.device, dtype=torch.float32) / settings.steps
     noise = None
     if settings.noise > 0:
         seeds = torch.randint(2**62, (settings.steps,), generator=generator)

@@ -131,7 +131,7 @@ def strips(
     vertical = bands(rows, settings.window, settings.stride)
     horizontal = bands_within(columns, settings.window, settings.stride, widths_of(score))
     parts = columns_of(columns, widths_of(score))
-    inside = torch.zeros(len(parts), columns)
+    inside = torch.zeros(len(parts), columns, dtype=torch.float32)
     for index, part in enumerate(parts):
         inside[index, part] = 1
     count = len(parts) * len(vertical)

@@ -60,7 +60,7 @@ def rank_rest(
 
 def _ranked(score: AnswerScore, saliency: Tensor, first: Tensor, steps: int, shown: bool) -> Tensor:
     rest = (~first).float()
-    path = (torch.arange(1, steps + 1) / steps)[:, None, None]
+    path = (torch.arange(1, steps + 1, dtype=torch.float32) / steps)[:, None, None]
     masks = path * rest
     if shown:
         masks = torch.cat([masks, first + (path - 1 / steps) * rest])

@@ -124,7 +124,7 @@ def rise(
             progress("rise", done + count, settings.masks)
 
     if not highest - lowest > FLAT:  # the masks' own unevenness would look like a map
-        return Attribution(torch.zeros(size))
+        return Attribution(torch.zeros(size, dtype=torch.float32))
     less = total / settings.masks * shown if settings.centered else weighted.min()
     return Attribution(to_saliency((weighted - less) / (settings.probability * settings.masks)))
 
@@ -142,11 +142,11 @@ def random_masks(
         probability: that a cell of the grid is 1; also the expectation of every value.
         generator: draws the cells, then the shifts.
     """
-    cells = (torch.rand(count, 1, *grid, generator=generator) < probability).float()
-    shifts = torch.rand(count, 2, generator=generator)
+    cells = (torch.rand(count, 1, *grid, generator=generator, dtype=torch.float32) < probability).to(torch.float32)
+    shifts = torch.rand(count, 2, generator=generator, dtype=torch.float32)
     vertical, horizontal = (
         # From [0, 1] over the window to [-1, 1] over the enlarged grid.
-        2 * ((torch.arange(side) + 0.5) / side * pieces + shift[:, None]) / (pieces + 1) - 1
+        2 * ((torch.arange(side, dtype=torch.float32) + 0.5) / side * pieces + shift[:, None]) / (pieces + 1) - 1
         for side, pieces, shift in zip(size, grid, shifts.T, strict=True)
     )
     places = torch.stack(

@@ -108,7 +108,7 @@ def top_area(
 
 def _first(order: Tensor, count: int, grid: Size) -> Tensor:
     """(rows, columns): 1 on the first `count` cells of an order."""
-    mask = torch.zeros(grid[0] * grid[1])
+    mask = torch.zeros(grid[0] * grid[1], dtype=torch.float32)
     mask[order[:count]] = 1.0
     return mask.reshape(grid)
 

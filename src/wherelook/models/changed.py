@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from wherelook.errors import InputError
+
 Forward = Callable[..., Any]
 
 INNER_FORWARD = "_old_forward"
@@ -42,7 +44,12 @@ def replacing_forward(
 
 @contextlib.contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error."""
+    """No gradient for weights inside: autograd then saves less. The flags are restored, also after an error.
+
+    Raises:
+        InputError: weights that were made in inference mode, through which PyTorch passes no gradient.
+    """
+    check_differentiable(model)
     named = model.named_parameters(remove_duplicate=False)
     trainable = {name: parameter for name, parameter in named if parameter.requires_grad}
     for parameter in trainable.values():
@@ -52,3 +59,12 @@ def frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for name in trainable:  # by name: offloading makes new parameters meanwhile, and one for each that is tied
             model.get_parameter(name).requires_grad_(True)
+
+
+def check_differentiable(model: nn.Module) -> None:
+    """Raises InputError where PyTorch passes no gradient through weights, because they were made in inference mode."""
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise InputError(
+            "the model's weights were made inside torch.inference_mode(), and PyTorch passes no gradient through them: "
+            "load the model outside of it, or use a method without gradients, for example occlusion"
+        )

@@ -23,6 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from wherelook.errors import InputError
 from wherelook.geometry import Geometry, sample
+from wherelook.models.changed import check_differentiable
 from wherelook.models.memory import BatchPlan
 from wherelook.models.precision import exact_convolutions
 from wherelook.models.turns import in_turn
@@ -78,11 +79,11 @@ class Inside:
             rows, columns = grid
             finer = (rows * SUBCELLS, columns * SUBCELLS)
             places = [
-                torch.eye(rows).repeat_interleave(SUBCELLS, dim=1),
-                resize(torch.eye(columns)[:, None], (1, finer[1]), self.geometry.widths)[:, 0],
+                torch.eye(rows, dtype=torch.float32).repeat_interleave(SUBCELLS, dim=1),
+                resize(torch.eye(columns, dtype=torch.float32)[:, None], (1, finer[1]), self.geometry.widths)[:, 0],
             ]
             strips = torch.cat([places[0][:, :, None].expand(-1, *finer), places[1][:, None, :].expand(-1, *finer)])
-            changes = self._changes(torch.cat([torch.ones(1, *finer), strips]))
+            changes = self._changes(torch.cat([torch.ones(1, *finer, dtype=torch.float32), strips]))
             positions = self._moved(changes[0])
             vertical, horizontal = (place_profile(part).T for part in changes[1:, positions].split([rows, columns]))
             self.measured[grid] = ImageTokens(positions, vertical[:, :, None] * horizontal[:, None, :])
@@ -162,7 +163,7 @@ class Inside:
     def _image_positions(self) -> Tensor:
         if self.measured:
             return next(iter(self.measured.values())).positions
-        return self._moved(self._changes(torch.ones(1, 1, 1))[0])
+        return self._moved(self._changes(torch.ones(1, 1, 1, dtype=torch.float32))[0])
 
     def _moved(self, changes: Tensor) -> Tensor:
         """Positions that noise all over the image changes: text is looked up, and stays the same to the last bit."""
@@ -174,7 +175,7 @@ class Inside:
     def _changes(self, strips: Tensor) -> Float[Tensor, "strips length"]:
         """How far noise where a strip is 1 moves each of the language model's input embeddings (Euclidean)."""
         plain = self._embeddings(self.pixels, 1).float()
-        changes = torch.empty(len(strips), plain.shape[1])
+        changes = torch.empty(len(strips), plain.shape[1], dtype=torch.float32)
 
         def step(rows: slice) -> None:
             part = strips[rows].to(self.plan.device)
@@ -192,7 +193,9 @@ class Inside:
             if place is None:
                 noisy[name] = image.repeat(len(strips), *[1] * (image.dim() - 1))
                 continue
-            noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image.device)
+            noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(
+                image.device
+            )
             noise = NOISE * place.value_range * noise * place.pixel
             mixed = image.float() + sample(strips, place) * noise
             noisy[name] = mixed.to(image.dtype).reshape(-1, *image.shape[1:])
@@ -220,6 +223,8 @@ class Inside:
 
         The gradient ends at the language model's input: the vision side needs none.
         """
+        if with_gradient:
+            check_differentiable(self.model)
         seen: list[Tensor] = []
 
         def begin(module: nn.Module, arguments: Any, inputs: Any) -> Any:

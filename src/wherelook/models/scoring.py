@@ -125,7 +125,7 @@ class HuggingFaceScore:
     def _ends(self) -> _Ends:
         """Image and baseline in one batch, the first time they are asked for."""
         if self._known is None:
-            self._known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0]).reshape(2, 1, 1)))
+            self._known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0], dtype=torch.float32).reshape(2, 1, 1)))
         return self._known
 
     def select(self, selected: Sequence[int]) -> HuggingFaceScore:
@@ -138,7 +138,7 @@ class HuggingFaceScore:
         """The score of the same tokens on the same image against another baseline; the image is not scored again."""
         other = self._again(baseline_pixels=baseline_pixels, image_tokens=self._image_tokens)
         if self._known is not None:
-            bare = _Ends(*other._evaluate(torch.zeros(1, 1, 1)))
+            bare = _Ends(*other._evaluate(torch.zeros(1, 1, 1, dtype=torch.float32)))
             other._known = _Ends(
                 torch.cat([self._known.log_probabilities[:1], bare.log_probabilities]),
                 torch.cat([self._known.choices[:1], bare.choices]),
@@ -154,7 +154,7 @@ class HuggingFaceScore:
     @in_turn
     def _evaluate(self, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Without a graph: log-probabilities (masks, tokens), and the token that the model would choose instead."""
-        values = torch.empty(len(masks), len(self.selected), device=self.device)
+        values = torch.empty(len(masks), len(self.selected), device=self.device, dtype=torch.float32)
         choices = torch.empty(len(masks), len(self.selected), device=self.device, dtype=torch.long)
 
         def step(rows: slice) -> None:
@@ -183,8 +183,8 @@ class HuggingFaceScore:
     def _gradients(self, masks: Tensor, noise: Noise | None, *, each: bool) -> tuple[Tensor, Tensor]:
         """Log-probabilities, and for each mask the gradients: of every token, or of their sum alone."""
         sums = len(self.selected) if each else 1
-        values = torch.empty(len(masks), len(self.selected), device=self.device)
-        gradients = torch.empty(len(masks), sums, *masks.shape[1:], device=self.device)
+        values = torch.empty(len(masks), len(self.selected), device=self.device, dtype=torch.float32)
+        gradients = torch.empty(len(masks), sums, *masks.shape[1:], device=self.device, dtype=torch.float32)
 
         def step(rows: slice) -> None:
             leaf = masks[rows].detach().to(self.device).requires_grad_()
@@ -206,7 +206,7 @@ class HuggingFaceScore:
 
     def pixel_gradient(self, grid: Size, *, noise: Noise | None = None) -> Float[Tensor, "height width"]:
         """See `PixelGradient`."""
-        pooled = torch.zeros(grid, device=self.device)
+        pooled = torch.zeros(grid, device=self.device, dtype=torch.float32)
         for name, gradient in self.pixel_gradients(noise=noise).items():
             place = self.geometry.tensors[name]
             pooled += pool(gradient.abs() * place.value_range * place.pixel, place, grid)
@@ -223,13 +223,14 @@ class HuggingFaceScore:
         # One seed stands for the untouched image: without noise it draws nothing.
         seeds = (0,) if noise is None else noise.seeds
         totals = {
-            name: torch.zeros(self.image_pixels[name].shape, device=self.device) for name in self.geometry.tensors
+            name: torch.zeros(self.image_pixels[name].shape, device=self.device, dtype=torch.float32)
+            for name in self.geometry.tensors
         }
 
         def step(rows: slice) -> None:
             count = rows.stop - rows.start
             part = None if noise is None else replace(noise, seeds=seeds[rows])
-            pixels = self.blend(torch.ones(count, 1, 1, device=self.device), part)
+            pixels = self.blend(torch.ones(count, 1, 1, device=self.device, dtype=torch.float32), part)
             leaves = {name: pixels[name].detach().requires_grad_() for name in totals}
             with torch.enable_grad(), self._for_gradient(), self.plan.measuring(count):
                 log_probabilities = _differentiable(self._gather(self._predict(pixels | leaves, count)))
@@ -385,5 +386,7 @@ def _repeat(value: Tensor, count: int) -> Tensor:
 
 def _draw(noise: Noise, shape: torch.Size, device: torch.device) -> Tensor:
     """(masks, *shape) Gaussian noise, a generator per mask: independent of how masks are batched."""
-    rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in noise.seeds]
+    rows = [
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32) for seed in noise.seeds
+    ]
     return noise.standard_deviation * torch.stack(rows).to(device)

@@ -22,6 +22,8 @@ from typing import Any, ParamSpec, TypeVar
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from wherelook.models.ordinary import ordinary_modes
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -54,6 +56,8 @@ _INSIDE = _Inside()
 def turn(model: nn.Module, *others: object) -> Iterator[None]:
     """Inside, this thread alone has the model, in evaluation mode; after, the mode is as it was.
 
+    PyTorch's modes of the thread are set aside meanwhile (`wherelook.models.ordinary`).
+
     Args:
         model: the model.
         others: what else only one thread may use at a time, such as a processor.
@@ -64,6 +68,7 @@ def turn(model: nn.Module, *others: object) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for one in _locks(model, others):
             stack.enter_context(one.lock)
+        stack.enter_context(ordinary_modes())
         training = [module for module in model.modules() if module.training]
         _INSIDE.models.add(id(model))
         model.eval()

@@ -50,7 +50,7 @@ def window_masks(sizes: Sequence[Size], side: int, grid: int) -> Bool[Tensor, "i
         side: rows (and columns) of the feature map.
         grid: rows (and columns) of the queries.
     """
-    content = torch.zeros(len(sizes), side, side, 1)
+    content = torch.zeros(len(sizes), side, side, 1, dtype=torch.float32)
     for image, size in zip(content, sizes, strict=True):
         left, top, right, bottom = content_box(size, side)
         image[top:bottom, left:right] = 1.0
