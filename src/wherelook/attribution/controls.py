@@ -61,7 +61,7 @@ def center_map(
     progress: Progress | None = None,
 ) -> Attribution:
     """A Gaussian around the image's centre, a quarter of each side wide (one standard deviation)."""
-    blank = torch.empty(settings.cells, settings.cells)
+    blank = torch.empty(settings.cells, settings.cells, dtype=torch.float32)
     values = each_image(blank, widths_of(score), lambda part: center_gaussian((part.shape[0], part.shape[1])))
     return Attribution(values / values.max())
 

@@ -18,8 +18,8 @@ from wherelook.models.families import build
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"
 QUICK = {"answer": "The purple ring is left of the star.", "preset": "fast", "alpha": 0.0, "replay_steps": 4}
-SOME = ["igos+", "smoothgrad", "rise", "greedy", "relevancy", "logit-lens", "edges", "random"]
-"""A method of each kind: noise, random masks, regions, hooks, the inside of the model, no model at all."""
+SOME = ["igos+", "rise", "relevancy", "logit-lens", "edges", "random"]
+"""A method of each kind: an optimizer, random masks, hooks, the inside of the model, no model at all."""
 
 
 @contextlib.contextmanager
