@@ -11,7 +11,6 @@ from wherelook.report.wording import (
     QUESTIONS,
     SIGNIFICANT,
     figure,
-    interval,
     number,
     p_value,
     percent,
@@ -208,4 +207,5 @@ def _outcome(findings: Sequence[Finding], several: bool) -> str:
 
 def _effect(finding: Finding) -> str:
     effect = finding.test.effect
-    return f"{effect.name} {number(effect.value)} ({interval(effect)}), p\N{NO-BREAK SPACE}{p_value(finding.p)}"
+    p = p_value(finding.p, floor=finding.test.at_floor)
+    return f"{effect.name} {figure(effect)}, p\N{NO-BREAK SPACE}{p}"

@@ -323,10 +323,10 @@ def findings(comparison: Comparison, question: Question) -> Table:
         BENCHMARK,
         Column("About", "the model, or the factor", number=False),
         Column("Asked", number=False),
-        Column("Test", number=False),
-        Column("n", "items, and clusters of them that may depend on each other"),
         Column("Effect"),
-        Column("p", "corrected for all tests of the page; below, uncorrected"),
+        Column("p", "corrected for all tests of the page; below, uncorrected; ≤: as small as the random draws allow"),
+        Column("n", "items, and clusters of them that may depend on each other"),
+        Column("Test", number=False),
     )
     lines = [_finding(finding) for finding in comparison.findings if finding.question == question]
     caption = (
@@ -347,11 +347,12 @@ def words(name: str) -> str:
 def _finding(finding: Finding) -> Line:
     test = finding.test
     cells = (
-        *(Cell(finding.benchmark), Cell(finding.subject), Cell(finding.asked), Cell(test.name)),
-        Cell(str(test.n), "" if test.clusters is None else f"in {test.clusters} clusters", test.n),
+        *(Cell(finding.benchmark), Cell(finding.subject), Cell(finding.asked)),
         Cell(wording.value(test.effect), f"{test.effect.name} ({wording.interval(test.effect)})",
              test.effect.value),
         Cell(_bare_p(finding.p, test), _bare_p(test.p, test), finding.p),
+        Cell(str(test.n), "" if test.clusters is None else f"in {test.clusters} clusters", test.n),
+        Cell(test.name),
     )  # fmt: skip
     return Line(cells, note="significant" if finding.p < SIGNIFICANT else "")
 
