@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
+from wherelook.data.sample import UNREAD_CHOICES
 from wherelook.data.samples import Sample, prompt_style
 from wherelook.errors import WherelookError, unknown_name
 from wherelook.study.consensus import soft_accuracy
+from wherelook.study.normalization import normal_form, same_answer
+from wherelook.study.options import chosen_option
+from wherelook.study.yes_no import read_yes_or_no
 
 Judge = Callable[[str, Sample], bool | None]
 """(answer, sample) to whether it is right; None where the sample does not tell, or the rule is not for it."""
+
+
+MOST_UNREAD = 10
+"""Options that are reckoned with where they could not be told apart and are still in the question."""
+
+LONGEST_SHORT = 12
+"""Words of a reference from which on it is no short answer that could be given again word by word."""
 
 
 @dataclass(frozen=True)
@@ -27,25 +37,6 @@ class Verdict:
 
     judge: str
     correct: bool | None
-
-
-ARTICLES = frozenset(("a", "an", "the"))
-
-NUMBER_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
-NUMBERS: Mapping[str, str] = {word: str(number) for number, word in enumerate(NUMBER_WORDS)}
-
-_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*")
-_LETTER = re.compile(
-    r"\W*(?:(?:[Tt]he )?(?:(?:correct|right) )?(?:[Aa]nswer|[Oo]ption)(?: is|:)? *\(?)?"
-    r"(?:(?P<marked>[A-Za-z])(?=[).:,]|\W*$)|(?P<bare>[B-Z])(?= ))"
-)
-"""A letter with a mark behind it or nothing; before a word only from B on: an A there is an article."""
-
-_ANNOUNCED = re.compile(r"\b[Aa]nswer(?: is|:) *(?:[Oo]ption )?\(?(?P<letter>[A-Z])(?=[).:,]|\W*$)")
-"""A letter that some sentence of the answer calls the answer."""
 
 
 WRONG_LIMIT = 50
@@ -84,14 +75,26 @@ def exact(answer: str, sample: Sample) -> bool | None:
 
 
 def normalised(answer: str, sample: Sample) -> bool | None:
-    """The answer has the words of one of the references: case, punctuation and articles aside, numbers as digits."""
-    return any(words(answer) == words(reference) for reference in sample.references) if sample.references else None
+    """The answer says what one of the references says; see `wherelook.study.normalization.same_answer`."""
+    return any(same_answer(answer, reference) for reference in sample.references) if sample.references else None
 
 
 def option_letter(answer: str, sample: Sample) -> bool | None:
-    """The answer names the option that is the reference, by its letter or by its text. None without options."""
-    right = next((index for index, choice in enumerate(sample.choices) if choice in sample.references), None)
-    return None if right is None else chosen_option(answer, sample.choices) == right
+    """The answer names the option that is the reference, by its letter or by its text; see `chosen_option`.
+
+    None where it names none or several, and where no option is a reference.
+    """
+    right, choices = right_options(sample), sample.choices
+    if not choices and UNREAD_CHOICES in sample.flags and sample.reference is not None:
+        choices, right = ("",) * MOST_UNREAD, {ascii_uppercase.find(sample.reference.strip("() ."))} - {-1}
+    chosen = chosen_option(answer, choices)
+    return None if chosen is None or not right else chosen in right
+
+
+def right_options(sample: Sample) -> set[int]:
+    """The places of the options that are the reference: by their text, else by what it says. Empty where none is."""
+    exact_ones = {place for place, choice in enumerate(sample.choices) if choice in sample.references}
+    return exact_ones or {place for place, choice in enumerate(sample.choices) if normalised(choice, sample)}
 
 
 def consensus(answer: str, sample: Sample) -> bool | None:
@@ -101,9 +104,15 @@ def consensus(answer: str, sample: Sample) -> bool | None:
 
 
 def yes_or_no(answer: str, sample: Sample) -> bool | None:
-    """The answer begins with yes or no as the reference does. None where the reference begins with neither."""
-    expected = words(sample.reference or "")[:1]
-    return words(answer)[:1] == expected if expected in (["yes"], ["no"]) else None
+    """The answer says yes or no as the reference does; see `read_yes_or_no`.
+
+    None where the reference is neither of the two words, and where the answer says neither.
+    """
+    expected = {normal_form(reference) for reference in sample.references}
+    if len(expected) != 1 or not expected <= {"yes", "no"}:
+        return None
+    said = read_yes_or_no(answer)
+    return None if said is None else said in expected
 
 
 def no_rule(answer: str, sample: Sample) -> bool | None:
@@ -130,20 +139,25 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
 
     Args:
         name: of a judge, or "auto": the one that the sample names; else option-letter where options are shown, yes-no
-            where the reference begins with yes or no, consensus where ten people answered, else normalised.
+            where the reference is the word yes or no, consensus where ten people answered, none where every reference
+            has more than `LONGEST_SHORT` words, else normalised.
         sample: what was asked.
         style: how, see `wherelook.data.samples.PROMPT_STYLES`.
     """
     if name != AUTOMATIC:
         return name
     style = prompt_style(sample, style)
-    if sample.judge is not None and (sample.judge != "option-letter" or style == "choices"):
+    lettered = (style == "choices" and bool(sample.choices)) or UNREAD_CHOICES in sample.flags
+    if sample.judge is not None and (sample.judge != "option-letter" or lettered):
         return sample.judge
-    if style == "choices" and sample.choices:
+    if lettered:
         return "option-letter"
-    if yes_or_no("", sample) is not None:
+    if yes_or_no("yes", sample) is not None:
         return "yes-no"
-    return "normalised" if consensus("", sample) is None else "consensus"
+    if consensus("", sample) is not None:
+        return "consensus"
+    long = sample.references and all(len(reference.split()) > LONGEST_SHORT for reference in sample.references)
+    return "none" if long else "normalised"
 
 
 def judge_answer(answer: str, sample: Sample, *, judge: str = AUTOMATIC, style: str = "open") -> Verdict:
@@ -163,31 +177,6 @@ def check_judge(name: str) -> None:
     """Raises InputError for a name that is none of `JUDGES` and not "auto"."""
     if name not in (AUTOMATIC, *JUDGES):
         raise unknown_name("judge", name, (AUTOMATIC, *JUDGES))
-
-
-def words(text: str) -> list[str]:
-    """Its words in lower case without articles, number words as digits."""
-    plain = text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return [NUMBERS.get(word, word) for word in _WORD.findall(plain) if word not in ARTICLES]
-
-
-def chosen_option(answer: str, choices: tuple[str, ...]) -> int | None:
-    """Which option an answer names; None if it names none.
-
-    By its text alone, else by a letter that it begins with, else by the only letter that it calls the answer.
-
-    "B", "(b)", "B. a dog", "The answer is B" and "There are two, so the answer is (B)." name the second one.
-    """
-    texts = [words(choice) for choice in choices]
-    said = words(answer)
-    if said and texts.count(said) == 1:
-        return texts.index(said)
-    options = ascii_uppercase[: len(choices)]
-    match = _LETTER.match(answer)
-    first = (match["marked"] or match["bare"]).upper() if match else ""
-    letters = {first} if first and first in options else set(_ANNOUNCED.findall(answer))
-    letter = letters.pop() if len(letters) == 1 else ""
-    return options.index(letter) if letter and letter in options else None
 
 
 def group_verdicts(rows: Iterable[Mapping[str, Any]], *, size: int = 2) -> dict[str, bool | None]:

@@ -27,6 +27,15 @@ def test_fewer_than_ten_references_are_not_people():
 
 
 @pytest.mark.parametrize(
+    "answers", [("A", "the", "+", "-", "\u2192"), ("-5", "5", "+5"), ("c", "C++", "C#"), ("?", "!")]
+)
+def test_answers_that_differ_are_worth_nothing_to_each_other(answers):
+    for one, other in itertools.permutations(answers, 2):
+        assert soft_accuracy(one, [other] * 10) == 0
+        assert soft_accuracy(one, [one] * 10) == 1
+
+
+@pytest.mark.parametrize(
     ("text", "form"),
     [
         ("The Dog.", "dog"),
@@ -37,8 +46,18 @@ def test_fewer_than_ten_references_are_not_people():
         ("red, blue/green", "red blue green"),
         ("1,000", "1000"),
         ("3.5 m.", "3.5 m"),
-        ("don't", "dont"),
-        ("it\N{RIGHT SINGLE QUOTATION MARK}s", "its"),
+        ("dont", "don't"),
+        ("don't", "don't"),
+        ("it\N{RIGHT SINGLE QUOTATION MARK}s", "it's"),
+        ("its", "its"),
+        ("were", "were"),
+        ("-5", "-5"),
+        ("C++", "c++"),
+        ("A+", "a+"),
+        ("A", "a"),
+        ("+", "+"),
+        ("?!", "?!"),
+        ("red-blue", "red blue"),
         ("eleven", "eleven"),
         ("", ""),
     ],

@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 
 from wherelook.data.images import load_image
+from wherelook.data.sample import UNREAD_CHOICES
 from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
 from wherelook.errors import InputError
-from wherelook.study.judges import JUDGES, Verdict, check_judge, chosen_option, group_verdicts, judge_answer, judge_for
+from wherelook.study.judges import (
+    JUDGES,
+    Verdict,
+    check_judge,
+    group_verdicts,
+    judge_answer,
+    judge_for,
+    right_options,
+)
 
 
 def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:
@@ -33,11 +42,24 @@ def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:
         ("normalised", "", ("dogs",), False),
         ("normalised", "twelve", ("12",), True),
         ("normalised", "1.5", ("15",), False),
+        ("normalised", "B", ("A",), False),
+        ("normalised", "\u2192", ("+",), False),
+        ("normalised", "no smoking", ("no parking",), False),
+        ("normalised", "No. 9", ("No. 7",), False),
+        ("normalised", "yes", ("Yes Bank",), False),
+        ("normalised", "twenty-one", ("21",), True),
+        ("normalised", "1,000", ("1000",), True),
+        ("normalised", "?", ("!",), False),
         ("normalised", "dogs", (), None),
         ("yes-no", "Yes, there is.", ("yes",), True),
-        ("yes-no", "No.", ("Yes, a dog.",), False),
-        ("yes-no", "There is nothing.", ("no",), False),
-        ("yes-no", "Not at all", ("no",), False),
+        ("yes-no", "Yes, there is.", ("no",), False),
+        ("yes-no", "There is nothing.", ("no",), True),
+        ("yes-no", "Not at all", ("No.",), True),
+        ("yes-no", "**yes**", ("Yes", "yes."), True),
+        ("yes-no", "I cannot tell.", ("no",), None),
+        ("yes-no", "No.", ("Yes, a dog.",), None),  # no reference that is yes or no
+        ("yes-no", "no smoking", ("no parking",), None),
+        ("yes-no", "yes", ("yes", "no"), None),
         ("yes-no", "yes", ("a dog",), None),
         ("yes-no", "yes", (), None),
         ("option-letter", "A", ("a dog",), None),
@@ -50,46 +72,41 @@ def test_rules(judge, answer, references, right):
     assert JUDGES[judge](answer, sample(*references)) is right
 
 
+ANIMALS = ("a dog", "a cat", "a parrot")
+
+
 @pytest.mark.parametrize(
-    ("answer", "index"),
-    [
-        ("B", 1),
-        ("b", 1),
-        ("(b)", 1),
-        ("B.", 1),
-        ("B. no cat at all", 1),
-        ("B) a cat", 1),
-        ("B the cat", 1),
-        ("The answer is C", 2),
-        ("answer: (C)", 2),
-        ("The correct answer is A.", 0),
-        ("Option B", 1),
-        ("There is one with whiskers, so the answer is (B).", 1),
-        ("I think the correct answer is C", 2),
-        ("The answer is A. No, the answer is B.", 0),  # it begins with one
-        ("First, the answer is A. No, the answer is B.", None),
-        ("I think the answer is A dog", None),
-        ("A cat.", 1),
-        ("the dog", 0),
-        ("A dog and a cat", None),
-        ("a", 0),
-        ("D", None),
-        ("Because it is so", None),
-        ("", None),
-        ("I see a cat", None),
-    ],
-)
-def test_the_option_that_an_answer_names(answer, index):
-    choices = ("a dog", "a cat", "a parrot")
-    assert chosen_option(answer, choices) == index
-    expected = None if index is None else index == 1
-    assert JUDGES["option-letter"](answer, sample("a cat", choices=choices)) is bool(expected)
+    ("answer", "right"),
+    [("B", True), ("The answer is (B).", True), ("A cat.", True), ("A", False), ("a dog", False), ("D", None), ("",
+    None),
+     ("A and B", None), ("I cannot tell.", None)],
+)  # fmt: skip
+def test_an_answer_that_names_no_option_has_no_verdict(answer, right):
+    assert JUDGES["option-letter"](answer, sample("a cat", choices=ANIMALS)) is right
 
 
-def test_an_option_that_is_a_letter_or_there_twice_goes_by_its_letter():
-    assert chosen_option("B", ("B", "A")) == 0  # the text comes first
-    assert chosen_option("red", ("red", "red")) is None
-    assert chosen_option("B", ("red", "red")) == 1
+def test_the_options_that_are_right():
+    assert right_options(sample("a cat", choices=ANIMALS)) == {1}
+    assert right_options(sample("A cat.", choices=ANIMALS)) == {1}
+    assert right_options(sample("red", choices=("red", "blue", "red"))) == {0, 2}
+    assert right_options(sample("a cat", "a dog", choices=ANIMALS)) == {0, 1}
+    assert right_options(sample("-5", choices=("5", "-5"))) == {1}
+
+
+@pytest.mark.parametrize("reference", ["1", "a fish", "7"])
+def test_a_reference_that_is_no_option_gives_no_verdict(reference):
+    """An index that was read as a text, say: never compared with the letters."""
+    lost = sample(reference, choices=ANIMALS)
+    assert right_options(lost) == set()
+    for answer in ("B", "a cat", reference):
+        assert judge_answer(answer, lost, style="choices") == Verdict("option-letter", None)
+
+
+def test_options_that_could_not_be_told_apart_are_judged_by_letter():
+    unread = replace(sample("B"), flags=(UNREAD_CHOICES,))
+    assert judge_answer("(B) a cat", unread) == Verdict("option-letter", True)
+    assert judge_answer("The answer is C.", unread) == Verdict("option-letter", False)
+    assert judge_answer("a cat", unread) == Verdict("option-letter", None)
 
 
 def test_the_judge_that_fits_a_question():
@@ -97,6 +114,13 @@ def test_the_judge_that_fits_a_question():
     assert judge_for("auto", options, "choices") == "option-letter"
     assert judge_for("auto", options, "open") == "normalised"
     assert judge_for("auto", sample("No."), "choices") == "yes-no"
+    for reference in ("no parking", "No. 7", "Yes Bank", "Norway", "yes and no", "No, a cat."):
+        assert judge_for("auto", sample(reference), "open") == "normalised"
+    assert judge_for("auto", sample(*["yes"] * 9, "no"), "open") == "consensus"
+    assert (
+        judge_for("auto", sample("The picture shows a long street with many red houses on both of its sides."), "open")
+        == "none"
+    )
     assert judge_for("auto", sample(), "open") == "normalised"
     assert judge_for("exact", options, "choices") == "exact"
     assert judge_for("auto", sample(*["red"] * 10), "open") == "consensus"
