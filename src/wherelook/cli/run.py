@@ -57,7 +57,8 @@ def run(
         str,
         typer.Option(
             "--judge",
-            help="exact, normalised, option-letter, yes-no or consensus; auto takes the one that fits the question.",
+            help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else the one that "
+            "fits the reference (docs/judges.md).",
         ),
     ] = "auto",
     blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean colour.")] = False,

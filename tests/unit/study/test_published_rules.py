@@ -20,7 +20,7 @@ from wherelook.study.yes_no import read_yes_or_no
 
 def pope(answer: str) -> str:
     """POPE (Li et al. 2023): of the first sentence, without commas: no if it has No, no or not as a word, else yes."""
-    words = answer.split(".")[0].replace(",", "").split(" ")
+    words = answer.split(".", maxsplit=1)[0].replace(",", "").split(" ")
     return "no" if {"No", "not", "no"} & set(words) else "yes"
 
 
@@ -203,7 +203,13 @@ def test_letters_as_science_qa_reads_them():
 # ---- the consensus of people ----
 
 MARKS = ';/[]"{}()=+\\_-><@`,?!'
-NUMBERS = dict(zip("zero one two three four five six seven eight nine ten".split(), map(str, range(11)), strict=True))
+NUMBERS = dict(
+    zip(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+        map(str, range(11)),
+        strict=True,
+    )
+)
 
 
 def vqa(answer: str) -> str:
