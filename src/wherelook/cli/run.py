@@ -57,7 +57,7 @@ def run(
         str,
         typer.Option(
             "--judge",
-            help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else the one that "
+            help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what "
             "fits the reference (docs/judges.md).",
         ),
     ] = "auto",
