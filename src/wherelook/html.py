@@ -16,19 +16,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from wherelook.hidden import HIDDEN
 
-def _invisible() -> dict[int, str]:
-    """Characters to spell out: controls, line and paragraph separators, and those that reorder what follows them.
-
-    The marks U+200E and U+200F stay: right-to-left text needs them, and they cannot reach beyond its own element.
-    """
-    codes = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"]
-    codes += [0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF]
-    codes += range(0xD800, 0xE000)  # lone surrogates: not even encodable
-    return {code: f"⟨U+{code:04X}⟩" for code in codes}
-
-
-_INVISIBLE = _invisible()
+_INVISIBLE = {code: f"⟨U+{code:04X}⟩" for code in HIDDEN}
+"""How they are spelled out. Marks of direction stay: they cannot reach beyond the element that they are in."""
 
 
 def printable(value: Any) -> Any:

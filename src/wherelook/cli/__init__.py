@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 # Tokenizers warn about forks, Transformers about optional packages: not the user's concern here.
@@ -13,7 +14,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def main() -> None:
-    """Entry point of the `wherelook` command. Exits with 0 (done), 1 (failed) or 2 (bad input or usage)."""
-    from wherelook.cli.app import run
+    """Entry point of the `wherelook` command. Exits with 0 (done), 1 (failed), 2 (bad input), 130 or 143 (ended)."""
+    from wherelook.cli.app import run, terminate
 
+    signal.signal(signal.SIGTERM, terminate)
     sys.exit(run(sys.argv[1:]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 import warnings
@@ -12,7 +11,21 @@ from typing import Annotated, Any
 import typer
 
 from wherelook import __version__, keys
-from wherelook.cli import bench, check, compare, demo, evaluate, explain, listings, power, report, sanity, scenes, sweep
+from wherelook.cli import (
+    bench,
+    check,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    listings,
+    power,
+    report,
+    sanity,
+    scenes,
+    sweep,
+    terminal,
+)
 from wherelook.cli.judge import judge
 from wherelook.cli.run import run as run_command
 from wherelook.errors import WherelookError
@@ -25,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 # Newer Typers carry their own copy of click, older ones use the package: this is the one that its errors derive from.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -68,8 +81,27 @@ app.command("bench")(bench.bench)
 app.command("power")(power.power)
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM): all that can be kept is kept, as where the user interrupts it."""
+
+
+def terminate(*_: object) -> None:
+    """Handler of SIGTERM."""
+    raise Terminated
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code; errors become one line on standard error."""
+    with terminal.guarded() as streams:
+        code = _run(arguments)
+        streams.out.flush()
+        if streams.out.sink.failure is not None:
+            _complain(f"standard output cannot be written: {streams.out.sink.failure.strerror}; files are complete")
+            code = code or FAILED
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     # `--debug` may stand anywhere: it is about how errors look, not about one command.
     arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
@@ -78,20 +110,16 @@ def run(arguments: Sequence[str]) -> int:
             if not debug:  # what libraries warn their programmers about
                 warnings.simplefilter("ignore")
             code = typer.main.get_command(app).main(args=arguments, prog_name="wherelook", standalone_mode=False)
-            sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has gone; Python flushes once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except (typer.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
+    except (typer.Abort, KeyboardInterrupt) as error:  # Typer turns the second into the first
+        code = TERMINATED if isinstance(error.__cause__ or error, Terminated) else INTERRUPTED
     except Exception as error:
         if debug:
             print(keys.cut(traceback.format_exc()), end="", file=sys.stderr)
         text, code = _describe(error)
         _complain(text)
         return code
-    if code == INTERRUPTED:
-        _complain("interrupted")
+    if code in (INTERRUPTED, TERMINATED):
+        _complain("terminated" if code == TERMINATED else "interrupted")
     return code if isinstance(code, int) else 0
 
 

@@ -193,6 +193,11 @@ def _frames(image: str, count: int, others: list[str] | None) -> tuple[LoadedIma
     return load_frames(image, count)
 
 
+def _field(name: str, text: str) -> str:
+    """A named text; its further lines are indented, so that none of them passes for a field of its own."""
+    return f"{name:<11}" + "\n".join(text.splitlines()).replace("\n", "\n" + 11 * " ")
+
+
 def _image_line(part: ImagePart) -> str:
     """The share of one of several images, and where its map points."""
     from wherelook.explanation.figures import percent
@@ -224,9 +229,9 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
     for token in explanation.tokens:
         if token.selected:
             words[token.word] = words.get(token.word, "") + token.text
-    typer.echo(f"question   {explanation.question}")
-    typer.echo(f"answer     {explanation.answer.strip()}")
-    typer.echo(f"status     {explanation.status}: {explanation.reason}")
+    typer.echo(_field("question", explanation.question))
+    typer.echo(_field("answer", explanation.answer.strip()))
+    typer.echo(_field("status", f"{explanation.status}: {explanation.reason}"))
     typer.echo(f"reliance   {explanation.reliance['score']:.2f} (0: not on the image, 1: entirely)")
     if explanation.focus is not None:
         x0, y0, x1, y1 = explanation.focus.box
@@ -251,5 +256,5 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
         f"{cost['generated_tokens']} generated tokens, {cost['seconds']:.1f} s"
     )
     for note in explanation.notes:
-        typer.echo(f"note       {note}")
+        typer.echo(_field("note", note))
     typer.echo(f"report     {folder / 'report.html'}")

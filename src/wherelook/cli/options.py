@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,14 +11,16 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from wherelook.address import is_address
+from wherelook.cli import terminal
 from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
@@ -118,7 +121,8 @@ def load_model(model: str, **options: Any) -> VisionLanguageModel:
     needs = footprint(model, **{name: ready[name] for name in FOOTPRINT_OPTIONS if name in ready})
     if needs is not None and needs.warning is not None:
         typer.echo(f"memory     {needs.warning}", err=True)
-    return VisionLanguageModel.from_pretrained(model, **ready)
+    with terminal.bars():
+        return VisionLanguageModel.from_pretrained(model, **ready)
 
 
 def model_options(*, memory_limit: float | None, prompt_template: str | None, **options: Any) -> dict[str, Any]:
@@ -255,25 +259,30 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
 @contextmanager
 def progress_bar() -> Iterator[Report | None]:
     """A progress bar on a terminal; None elsewhere."""
-    console = Console(stderr=True)
+    console = Console(file=terminal.styled(sys.stderr))
     if not console.is_terminal:
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar, terminal.guarded():
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
+                tasks[stage] = bar.add_task(Text(terminal.shown(stage)).markup, total=total)
             bar.update(tasks[stage], completed=done, total=total)
 
         yield report
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output, as it is."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """JSON on standard output; characters that would not be shown, or not be encoded, are escaped as JSON does it."""
+    text = json.dumps(value, indent=2, ensure_ascii=not _speaks_unicode(sys.stdout), allow_nan=False)
+    sys.stdout.write(text.translate(terminal.IN_JSON) + "\n")
+
+
+def _speaks_unicode(stream: TextIO | io.TextIOBase) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
@@ -282,9 +291,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(_escape(value) for value in row.values()))
+        table.add_row(*(Text("-" if value is None else terminal.shown(str(value))) for value in row.values()))
     width = None if sys.stdout.isatty() else FILE_WIDTH
-    Console(markup=False, highlight=False, soft_wrap=False, width=width).print(table)
+    Console(file=terminal.styled(sys.stdout), highlight=False, soft_wrap=False, width=width).print(table)
 
 
 def print_entries(entries: Sequence[Sequence[str]]) -> None:
@@ -294,7 +303,3 @@ def print_entries(entries: Sequence[Sequence[str]]) -> None:
         print(name)
         for line in lines:
             print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
-
-
-def _escape(value: Any) -> str:
-    return "-" if value is None else str(value).replace("[", "\\[")

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wherelook.cli import options
+from wherelook.cli import options, terminal
 from wherelook.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
 @contextmanager
 def _progress() -> Iterator[Callable[[Tally], None]]:
     """A bar on a terminal; elsewhere a line on standard error every minute, for the log of a long run."""
-    console = Console(stderr=True)
+    console = Console(file=terminal.styled(sys.stderr))
     if not console.is_terminal:
         yield _Lines()
         return
@@ -236,7 +236,7 @@ def _progress() -> Iterator[Callable[[Tally], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar, terminal.guarded():
         task = bar.add_task("samples", total=None, rate="")
         started = time.monotonic()
 
