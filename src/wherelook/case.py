@@ -19,8 +19,9 @@ from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
 from wherelook.data.images import ImageSource, LoadedImage, load_image, load_images, side_by_side
 from wherelook.errors import WherelookError
 from wherelook.models import AnyModel, AnyScore
-from wherelook.models.hf import Prompt
+from wherelook.models.chat_options import ChatOptions
 from wherelook.models.memory import PeakMemory
+from wherelook.models.reply import Prompt, Reply
 from wherelook.models.turns import in_turn
 from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
@@ -54,7 +55,7 @@ class Case:
         model: who answered.
         image: what was asked about; of several images the sheet on which they lie side by side.
         question: the question.
-        prompt: both, as the model reads them.
+        prompt: both, as the model reads them, and its thought, if it thinks: the answer is explained given it.
         relevance: the answer, its tokens, and whether they rest on the image.
         score: of all tokens of the answer, against the baseline that the reliance names.
         tokens: which words were asked for; "auto" for the rule.
@@ -65,6 +66,9 @@ class Case:
         notes: what a reader should know.
         images: each image of the prompt, in its order.
         baseline_image: the other image that serves as the baseline; None where another baseline does.
+        reply: the answer with the prompt that it follows.
+        chat: the chat around the question.
+        reasoning_given: the thought that the user gave; None for none.
     """
 
     model: AnyModel
@@ -80,7 +84,20 @@ class Case:
     cost: Mapping[str, float]
     notes: tuple[str, ...]
     images: tuple[LoadedImage, ...]
+    reply: Reply
+    chat: ChatOptions
+    reasoning_given: str | None = None
     baseline_image: LoadedImage | None = None
+
+    @property
+    def reasoning(self) -> str | None:
+        """The thought that the answer follows; None for a model that does not think, "" for an empty one."""
+        return self.prompt.reasoning
+
+    @property
+    def judged(self) -> str:
+        """What a judge reads: what the model marked as its final result, else the whole answer."""
+        return self.reply.judged
 
     @property
     def selected(self) -> list[int]:
@@ -120,17 +137,18 @@ class Case:
             InputError: the question is empty, or not for this model.
         """
         check_text("question", question)
-        prompt = self.model.encode([image.picture for image in self.images], question)
-        ids = [token.id for token in self.relevance.tokens]
+        prompt = self.model.encode([image.picture for image in self.images], question, self.chat)
+        reply = self.model.repeat(prompt, self.reply)
         pictures = _baseline_pictures(self.images, self.baseline, self.seed, self.baseline_image)
-        return self.model.score(prompt, pictures, ids).select(self.selected)
+        return self.model.score(reply.prompt, pictures, reply.ids).select(self.selected)
 
     @in_turn
     def answer_to(self, score: AnyScore, mask: Float[Tensor, "height width"]) -> str:
-        """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0)."""
-        changed = Prompt(self.prompt.text, {**self.prompt.inputs, **score.blend(mask[None])})
-        ids = self.model.generate_ids(changed, max_new_tokens=self.max_new_tokens)
-        return self.model.decode(ids).strip()
+        """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0).
+
+        A thinking model answers after the thought that it had about the image.
+        """
+        return self.model.answer_text(_shown(self.prompt, score.blend(mask[None])), max_new_tokens=self.max_new_tokens)
 
 
 @in_turn
@@ -145,11 +163,18 @@ def open_case(
     baseline_image: ImageSource | None = None,
     alpha: float = ALPHA,
     max_new_tokens: int = 64,
+    chat: ChatOptions | None = None,
+    reasoning: str | None = None,
+    repeated: Reply | None = None,
     seed: int = 0,
 ) -> Case:
     """Asks, and finds the words to explain with the baseline that shows them best.
 
-    Arguments and errors are those of `Explainer.explain`. Threads that ask one model wait for each other.
+    Arguments and errors are those of `Explainer.explain`; `chat` holds think, system and the like, None for the model's
+    own options. Threads that ask one model wait for each other.
+
+    Args:
+        repeated: the thought and the answer of another case, token for token, in place of `answer` and `reasoning`.
     """
     check_request(
         question,
@@ -162,13 +187,15 @@ def open_case(
     images = load_images(image)
     other = None if baseline_image is None else load_image(baseline_image)
     meter = Meter(model)
-    prompt = model.encode([one.picture for one in images], question)
-    if answer is None:
-        ids = model.generate(prompt, max_new_tokens=max_new_tokens)
+    chat = model.chat if chat is None else chat
+    prompt = model.encode([one.picture for one in images], question, chat)
+    if repeated is not None:
+        reply = model.repeat(prompt, repeated)
     else:
-        ids = model.tokenize_answer(prompt, answer)
-    notes = _image_notes(images) + _geometry_notes(model, images, seed)
-    if answer is None and len(ids) >= max_new_tokens:
+        reply = _replied(model, prompt, answer, reasoning, max_new_tokens, chat.max_thinking_tokens)
+    prompt, ids = reply.prompt, reply.ids
+    notes = _image_notes(images) + _geometry_notes(model, images, seed) + prompt.notes
+    if reply.cut:
         notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
 
     names: tuple[str, ...] = AUTO_BASELINES if baseline == "auto" else (baseline,)
@@ -183,7 +210,7 @@ def open_case(
             score = model.score(prompt, replaced, ids)
         else:
             score = found[0][1].with_baseline(model.pixels(prompt, replaced))
-        found.append((_relevance(model, score, ids, tokens, name, alpha), score))
+        found.append((_relevance(reply, score, tokens, name, alpha), score))
         if found[0][0].reliance.relevant_words:
             break
     # Where none shows any relevant word all gaps are zero, and the first one speaks.
@@ -199,12 +226,15 @@ def open_case(
         relevance,
         score,
         tokens,
-        answer is not None,
+        answer is not None or repeated is not None,
         seed,
         max_new_tokens,
         meter.read(),
         notes,
         images,
+        reply,
+        chat,
+        reasoning,
         other if relevance.reliance.baseline == OTHER_IMAGE else None,
     )
 
@@ -247,33 +277,45 @@ def add_costs(first: Mapping[str, float], second: Mapping[str, float]) -> dict[s
     }
 
 
-def _relevance(
-    model: AnyModel, score: AnyScore, ids: tuple[int, ...], wanted: str, baseline: str, alpha: float
-) -> Relevance:
+def _replied(
+    model: AnyModel, prompt: Prompt, answer: str | None, reasoning: str | None, longest: int, longest_thought: int
+) -> Reply:
+    """The model's answer, or the given one, after its thought, or the given one."""
+    if reasoning is not None:
+        prompt = model.with_thought(prompt, reasoning)
+    if answer is not None:
+        return model.place(prompt, answer, max_thinking_tokens=longest_thought)
+    return model.reply(prompt, max_new_tokens=longest, max_thinking_tokens=longest_thought)
+
+
+def _relevance(reply: Reply, score: AnyScore, wanted: str, baseline: str, alpha: float) -> Relevance:
     tokens = select(
-        model.pieces(ids),
-        ids,
+        reply.pieces,
+        reply.ids,
         score.original.tolist(),
         score.baseline.tolist(),
         score.flips(),
-        special=model.special(ids),
+        special=reply.special,
         wanted=wanted,
         alpha=alpha,
     )
     reliance = measure_reliance(tokens, alpha=alpha, baseline=baseline)
     status, reason = judge(tokens, reliance, wanted)
-    return Relevance(status, reason, model.decode(ids).strip(), tokens, reliance)
+    return Relevance(status, reason, reply.text, tokens, reliance)
 
 
 def _with_blind_answer(
     model: AnyModel, prompt: Prompt, score: AnyScore, relevance: Relevance, max_new_tokens: int
 ) -> Relevance:
     """With what the model answers when it is shown the baseline alone: the evidence that the image does not matter."""
-    blind = Prompt(prompt.text, {**prompt.inputs, **score.baseline_pixels})
-    ids = model.generate_ids(blind, max_new_tokens=max_new_tokens)
-    text = model.decode(ids).strip()
+    text = model.answer_text(_shown(prompt, score.baseline_pixels), max_new_tokens=max_new_tokens)
     reason = f"{relevance.reason}; shown the {relevance.reliance.baseline} baseline instead, the model answers {text!r}"
     return replace(relevance, reason=reason, blind_answer=text)
+
+
+def _shown(prompt: Prompt, pixels: Mapping[str, Tensor]) -> Prompt:
+    """The prompt, its thought too, with other pixels."""
+    return replace(prompt, inputs={**prompt.inputs, **pixels})
 
 
 def _image_notes(images: Sequence[LoadedImage]) -> tuple[str, ...]:

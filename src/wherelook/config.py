@@ -16,7 +16,8 @@ from wherelook.attribution import Method, find_method, make_settings, method_nam
 from wherelook.baselines import OTHER_IMAGE
 from wherelook.data.images import ImageSource
 from wherelook.errors import InputError
-from wherelook.request import check_request
+from wherelook.models.chat_options import ChatOptions
+from wherelook.request import REASONING_LIMIT, check_request, check_text
 from wherelook.tokens import ALPHA
 from wherelook.types import Progress
 
@@ -54,11 +55,21 @@ class ExplainConfig:
     max_new_tokens: int = 64
     seed: int = 0
     progress: Progress | None = None
+    reasoning: str | None = None
+    think: str | None = None
+    system: str | None = None
+    chat_template_kwargs: Mapping[str, Any] | None = None
+    max_thinking_tokens: int | None = None
 
     def __post_init__(self) -> None:
         self._set("question", text("question", self.question))
         if self.answer is not None:
             self._set("answer", text("answer", self.answer))
+        if self.reasoning is not None:
+            self._set("reasoning", text("reasoning", self.reasoning))
+            if self.reasoning:
+                check_text("reasoning", self.reasoning, limit=REASONING_LIMIT)
+        self.chat(ChatOptions())  # wrong values show here
         self._set("preset", text("preset", self.preset))
         self._set("tokens", _words(self.tokens))
         if not isinstance(self.baseline, str):
@@ -115,10 +126,19 @@ class ExplainConfig:
         """`truth` as an array."""
         return cast(NDArray[np.bool_] | None, self.truth)
 
-    def asking(self) -> dict[str, Any]:
-        """The arguments of `wherelook.case.open_case`."""
-        names = ("answer", "tokens", "baseline", "baseline_image", "alpha", "max_new_tokens", "seed")
-        return {name: getattr(self, name) for name in names}
+    def chat(self, own: ChatOptions) -> ChatOptions:
+        """The chat around the question: the model's `own` options, but for what is chosen here."""
+        return own.changed(
+            think=self.think,
+            system=self.system,
+            chat_template_kwargs=self.chat_template_kwargs,
+            max_thinking_tokens=self.max_thinking_tokens,
+        )
+
+    def asking(self, own: ChatOptions) -> dict[str, Any]:
+        """The arguments of `wherelook.case.open_case` for a model with `own` options of the chat."""
+        names = ("answer", "reasoning", "tokens", "baseline", "baseline_image", "alpha", "max_new_tokens", "seed")
+        return {name: getattr(self, name) for name in names} | {"chat": self.chat(own)}
 
 
 def _words(value: Any) -> str:

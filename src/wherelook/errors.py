@@ -17,6 +17,22 @@ class InputError(WherelookError):
     exit_code = 2
 
 
+class EmptyAnswerError(WherelookError):
+    """The model answers with nothing."""
+
+
+class UnfinishedThoughtError(WherelookError):
+    """A model's thought did not come to its end, so that there is no answer to explain.
+
+    Attributes:
+        reasoning: what there is of the thought.
+    """
+
+    def __init__(self, message: str, reasoning: str = "") -> None:
+        super().__init__(message)
+        self.reasoning = reasoning
+
+
 class UnavailableError(WherelookError):
     """Who is asked cannot answer this or any other question: a server that is gone, or does not let us in.
 

@@ -101,7 +101,7 @@ def evaluate(
         except WherelookError as error:
             yield shared | {"status": "error", "error": str(error)}
             continue
-        correct = exact(case.relevance.answer, sample)
+        correct = exact(case.judged, sample)
         shared |= case_row(case) | {"correct": correct}
         if only_right and correct is False:
             yield shared | {"status": "wrong_answer"}

@@ -110,6 +110,11 @@ class Explainer:
         max_new_tokens: int = 64,
         seed: int = 0,
         progress: Progress | None = None,
+        reasoning: str | None = None,
+        think: str | None = None,
+        system: str | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        max_thinking_tokens: int | None = None,
     ) -> Explanation:
         """Shows which regions of `image` the answer to `question` came from.
 
@@ -139,13 +144,21 @@ class Explainer:
             max_new_tokens: longest answer to generate.
             seed: of everything random.
             progress: called as progress(stage, done, total).
+            reasoning: for a model that thinks before it answers: the thought after which the answer comes, "" for an
+                empty one. With its closing mark in it, it is taken to the letter. None lets the model think.
+            think: "on" or "off" for models that have a switch; None leaves it to the model's chat template.
+            system: text of a system message before the question.
+            chat_template_kwargs: variables of the chat template, such as {"enable_thinking": False}.
+            max_thinking_tokens: longest thought; None for the model's option, which is 4096 by default.
 
         Returns:
-            The explanation. When its status is not "ok" the heatmap is all zeros, and `reason` says why.
+            The explanation. When its status is not "ok" the heatmap is all zeros, and `reason` says why. The answer of
+            a thinking model is explained given its thought, which is in `reasoning`.
 
         Raises:
             InputError: bad input: an unreadable image, an empty question, an unknown name, more images than the model
                 takes in a prompt.
+            UnfinishedThoughtError: a thought does not come to its end within max_thinking_tokens.
             WherelookError: the model failed: logits that are not finite, or memory that does not suffice.
         """
         config = ExplainConfig(
@@ -164,12 +177,17 @@ class Explainer:
             max_new_tokens=max_new_tokens,
             seed=seed,
             progress=progress,
+            reasoning=reasoning,
+            think=think,
+            system=system,
+            chat_template_kwargs=chat_template_kwargs,
+            max_thinking_tokens=max_thinking_tokens,
         )
         _check_method(self.model, config.method)
         loaded = load_images(image)
         _check_truth(config.mask, loaded)
         with self.model.evaluation():
-            case = open_case(self.model, loaded, config.question, **config.asking())
+            case = open_case(self.model, loaded, config.question, **config.asking(self.model.chat))
             return explain_case(
                 case,
                 method=config.method,
@@ -195,6 +213,11 @@ class Explainer:
         alpha: float = ALPHA,
         max_new_tokens: int = 64,
         seed: int = 0,
+        reasoning: str | None = None,
+        think: str | None = None,
+        system: str | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        max_thinking_tokens: int | None = None,
     ) -> Relevance:
         """Which words of the answer rest on the image, without a map.
 
@@ -211,10 +234,15 @@ class Explainer:
             alpha=alpha,
             max_new_tokens=max_new_tokens,
             seed=seed,
+            reasoning=reasoning,
+            think=think,
+            system=system,
+            chat_template_kwargs=chat_template_kwargs,
+            max_thinking_tokens=max_thinking_tokens,
         )
         loaded = load_images(image)
         with self.model.evaluation():
-            return open_case(self.model, loaded, config.question, **config.asking()).relevance
+            return open_case(self.model, loaded, config.question, **config.asking(self.model.chat)).relevance
 
 
 @in_turn
@@ -286,6 +314,7 @@ def explain_case(
         status=relevance.status,
         reason=relevance.reason,
         model=case.model.description,
+        execution=case.model.execution,
         image={"path": case.image.path, "width": width, "height": height, "sha256": case.image.sha256},
         question=case.question,
         answer=relevance.answer,
@@ -300,6 +329,10 @@ def explain_case(
             "overrides": dict(overrides or {}),
             "tokens": case.tokens,
             "answer_given": case.answer_given,
+            "reasoning_given": case.reasoning_given,
+            "before_answer": case.prompt.before,
+            "max_new_tokens": case.max_new_tokens,
+            **asdict(case.chat),
             "baseline": case.baseline,
             "baseline_image": _named_image(case.baseline_image),
             "replay_steps": steps,
@@ -318,6 +351,7 @@ def explain_case(
         notes=case.notes + (() if attribution is None else attribution.notes) + doubts(metrics, preset),
         images=image_parts(case.images, saliency, shares),
         prompt=case.prompt.text,
+        reasoning=case.reasoning,
     )
 
 

@@ -13,6 +13,9 @@ one with the largest score gap; another image, if one is given, where none of th
 is not among them: a model shown noise leaves what it was trained on, and any word may then change."""
 
 TEXT_LIMIT = 8000
+REASONING_LIMIT = 1_000_000
+"""Characters of a given thought: thinking models write long ones."""
+
 STEPS_LIMIT = 500
 
 
@@ -53,12 +56,12 @@ def check_replay_steps(replay_steps: int) -> None:
         raise InputError(f"replay steps are 0 (no replay) or at least 2 and at most {STEPS_LIMIT}; got {replay_steps}")
 
 
-def check_text(name: str, text: str) -> None:
+def check_text(name: str, text: str, *, limit: int = TEXT_LIMIT) -> None:
     """Raises InputError unless there is something to read, not too long, that can be written as UTF-8."""
     if not text.strip():
         raise InputError(f"the {name} is empty")
-    if len(text) > TEXT_LIMIT:
-        raise InputError(f"the {name} has {len(text)} characters; the limit is {TEXT_LIMIT}")
+    if len(text) > limit:
+        raise InputError(f"the {name} has {len(text)} characters; the limit is {limit}")
     try:
         text.encode()
     except UnicodeEncodeError:  # bytes of the command line that are no text

@@ -19,6 +19,10 @@ def check(
     checkpointing: options.Checkpointing = False,
     compiling: options.Compiling = False,
     prompt_template: options.PromptTemplate = None,
+    think: options.Think = None,
+    system: options.System = None,
+    template_option: options.TemplateOption = None,
+    max_thinking_tokens: options.MaxThinkingTokens = None,
     as_json: options.Json = False,
 ) -> None:
     """Does this model work? Geometry, gradient, batching, teacher forcing, memory; exit code 1 if something fails."""
@@ -35,6 +39,7 @@ def check(
         compile=compiling,
         prompt_template=prompt_template,
         memory_limit=None,
+        **options.chat_options(think, system, template_option, max_thinking_tokens),
     )
     findings = check_model(loaded)
     works = all(finding.passed for finding in findings)

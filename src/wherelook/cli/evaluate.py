@@ -90,6 +90,10 @@ def evaluate(
     checkpointing: options.Checkpointing = False,
     compiling: options.Compiling = False,
     prompt_template: options.PromptTemplate = None,
+    think: options.Think = None,
+    system: options.System = None,
+    template_option: options.TemplateOption = None,
+    max_thinking_tokens: options.MaxThinkingTokens = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     model_name: options.ModelName = None,
@@ -106,6 +110,7 @@ def evaluate(
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import evaluate as evaluate_rows
     from wherelook.evaluate import read_rows
+    from wherelook.explanation.command_line import chat_words
     from wherelook.metrics.replay import STEPS
     from wherelook.report import evaluation, summary
     from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
@@ -115,6 +120,7 @@ def evaluate(
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_runs(methods)
+    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     local: dict[str, Any] = {
         "device": device,
         "dtype": dtype,
@@ -128,7 +134,7 @@ def evaluate(
     }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
-    loaded, name = _open(model, there, local, runs, out, batch_size=batch_size, check=sanity > 0)
+    loaded, name = _open(model, there, local, chat, runs, out, batch_size=batch_size, check=sanity > 0)
     about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
     replay_steps = STEPS if replay_steps is None else replay_steps
     _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps})
@@ -180,6 +186,7 @@ def evaluate(
                 "--quantize": quantize,
                 "--trust-remote-code": trust_remote_code,
                 "--prompt-template": prompt_template,
+                **chat_words(chat),
                 "--dataset": dataset,
                 "--methods": methods,
                 "--n": n,
@@ -213,6 +220,7 @@ def _open(
     model: str,
     there: Mapping[str, Any],
     local: Mapping[str, Any],
+    chat: Mapping[str, Any],
     runs: Sequence[Run],
     out: Path,
     *,
@@ -222,7 +230,7 @@ def _open(
     """The model, after its folder for results was made, and what to call it.
 
     Args:
-        there, local: options of an endpoint, and of a model in this process.
+        there, local, chat: options of an endpoint, of a model in this process, and of either.
         check: whether its weights are to be shuffled.
     """
     from wherelook.models import EndpointModel
@@ -230,12 +238,12 @@ def _open(
 
     if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
         options.make_folder(out)
-        return options.load_model(model, batch_size=batch_size, **local), model
+        return options.load_model(model, batch_size=batch_size, **local, **chat), model
     if check:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
     made_with = options.endpoint_options(**there, **local)
     options.make_folder(out)
-    endpoint = EndpointModel(model, **made_with)
+    endpoint = EndpointModel(model, **made_with, **chat)
     return endpoint, called(endpoint.description)
 
 
@@ -283,13 +291,15 @@ def _check(
 
 
 def _command(values: Mapping[str, Any]) -> str:
-    """The command line with these options: True is a flag, None and False are left out."""
+    """The command line with these options: True is a flag, None and False are left out, a list comes item by item."""
     from wherelook.explanation.command_line import shell_quote
 
     words = ["wherelook", "evaluate"]
     for name, value in values.items():
         if value is True:
             words.append(name)
+        elif isinstance(value, list):
+            words += [word for one in value for word in (name, one)]
         elif value is not None and value is not False:
             words += [name, str(value)]
     return " ".join(shell_quote(word) for word in words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,10 @@ from wherelook.errors import InputError
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
     from wherelook.explanation import Explanation, ImagePart
+
+
+THOUGHT_SHOWN = 200
+"""Characters of a thought on the terminal; the files hold all of it."""
 
 
 def explain(
@@ -80,6 +85,12 @@ def explain(
         int | None,
         typer.Option("--replay-steps", help="Points of the deletion and insertion curves; 0: none. [default: 50]"),
     ] = None,
+    reasoning: Annotated[
+        str | None,
+        typer.Option(
+            "--reasoning", metavar="TEXT", help="The thought after which the answer comes; '' for an empty one."
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer to generate.")
     ] = 64,
@@ -92,6 +103,10 @@ def explain(
     checkpointing: options.Checkpointing = False,
     compiling: options.Compiling = False,
     prompt_template: options.PromptTemplate = None,
+    think: options.Think = None,
+    system: options.System = None,
+    template_option: options.TemplateOption = None,
+    max_thinking_tokens: options.MaxThinkingTokens = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     model_name: options.ModelName = None,
@@ -104,7 +119,7 @@ def explain(
     """Explains one answer: which words rest on the image, and which region they came from."""
     from wherelook.attribution import make_settings
     from wherelook.data.images import frame_rate, load_image, load_images
-    from wherelook.request import check_request
+    from wherelook.request import REASONING_LIMIT, check_request, check_text
 
     # Everything that can be wrong with the input is found before a model is loaded.
     changes = options.parse_settings(settings or [])
@@ -118,6 +133,9 @@ def explain(
         replay_steps=replay_steps,
         baseline_image=baseline_image is not None,
     )
+    if reasoning:
+        check_text("reasoning", reasoning, limit=REASONING_LIMIT)
+    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     if video and frames is None:
         raise InputError("--video goes with --frames, which says how many frames to take")
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
@@ -145,7 +163,7 @@ def explain(
         there = options.endpoint_options(
             model_name=model_name, concurrency=concurrency, timeout=timeout, use_proxy=use_proxy, **local
         )
-        endpoint = EndpointModel(model, **there)
+        endpoint = EndpointModel(model, **there, **chat)
         size = endpoint.request_bytes([one.picture for one in images], question)
         explainer = Explainer(endpoint)
         count = most_requests(
@@ -159,12 +177,13 @@ def explain(
         options.announce(endpoint, count, size)
     else:
         rate = (frame_rate(images) or 1.0) if video else None
-        explainer = Explainer(options.load_model(model, batch_size=batch_size, frames_per_second=rate, **local))
+        explainer = Explainer(options.load_model(model, batch_size=batch_size, frames_per_second=rate, **local, **chat))
     with options.progress_bar() as progress:
         explanation = explainer.explain(
             images,
             question,
             answer=answer,
+            reasoning=reasoning,
             method=method,
             preset=preset,
             tokens=tokens,
@@ -230,6 +249,8 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
         if token.selected:
             words[token.word] = words.get(token.word, "") + token.text
     typer.echo(_field("question", explanation.question))
+    if explanation.reasoning:
+        typer.echo(_field("thought", textwrap.shorten(explanation.reasoning, THOUGHT_SHOWN, placeholder=" ...")))
     typer.echo(_field("answer", explanation.answer.strip()))
     typer.echo(_field("status", f"{explanation.status}: {explanation.reason}"))
     typer.echo(f"reliance   {explanation.reliance['score']:.2f} (0: not on the image, 1: entirely)")

@@ -105,6 +105,23 @@ PromptTemplate = Annotated[
     str | None,
     typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),
 ]
+Think = Annotated[
+    str | None,
+    typer.Option("--think", metavar="on|off", help="For models that can think before they answer. [default: theirs]"),
+]
+System = Annotated[str | None, typer.Option("--system", help="Text of a system message before the question.")]
+TemplateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template-option",
+        metavar="KEY=VALUE",
+        help="A variable of the chat template, such as enable_thinking=false. Repeatable.",
+    ),
+]
+MaxThinkingTokens = Annotated[
+    int | None,
+    typer.Option("--max-thinking-tokens", min=1, help="Longest thought; the answer has its own limit. [default: 4096]"),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -142,6 +159,44 @@ def model_options(*, memory_limit: float | None, prompt_template: str | None, **
     if not sys.stderr.isatty():
         quiet()
     return options
+
+
+def chat_options(
+    think: str | None, system: str | None, template_options: Sequence[str] | None, max_thinking_tokens: int | None
+) -> dict[str, Any]:
+    """The options of the chat around a question, those that are given, as models take them.
+
+    Raises:
+        InputError: one is wrong; this is seen before a model is loaded.
+    """
+    from wherelook.models.chat_options import ChatOptions
+
+    given = {
+        "think": think,
+        "system": system,
+        "chat_template_kwargs": _template_values(template_options) if template_options else None,
+        "max_thinking_tokens": max_thinking_tokens,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    ChatOptions().changed(**chosen)
+    return chosen
+
+
+WORDS = {"true": True, "false": False, "none": None, "null": None}
+
+
+def _template_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE pairs; a value that is JSON, or Python's True, False or None, is what it says, any other one text."""
+    values: dict[str, Any] = {}
+    for name, text in parse_settings(pairs, option="--template-option", example="enable_thinking=false").items():
+        if text.lower() in WORDS:
+            values[name] = WORDS[text.lower()]
+            continue
+        try:
+            values[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            values[name] = text
+    return values
 
 
 def is_elsewhere(model: str, model_name: str | None, methods: Iterable[str], *, use_proxy: bool = False) -> bool:
@@ -245,13 +300,13 @@ def make_folder(folder: Path, *, empty: bool = False) -> Path:
     return folder
 
 
-def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
+def parse_settings(pairs: Sequence[str], *, option: str = "--set", example: str = "iterations=8") -> dict[str, str]:
     """KEY=VALUE pairs as a mapping."""
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise InputError(f"--set {pair!r}: expected KEY=VALUE, for example --set iterations=8")
+            raise InputError(f"{option} {pair!r}: expected KEY=VALUE, for example {option} {example}")
         settings[key.strip()] = value.strip()
     return settings
 

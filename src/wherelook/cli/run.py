@@ -102,6 +102,10 @@ def run(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     prompt_template: options.PromptTemplate = None,
+    think: options.Think = None,
+    system: options.System = None,
+    template_option: options.TemplateOption = None,
+    max_thinking_tokens: options.MaxThinkingTokens = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     model_name: options.ModelName = None,
@@ -157,13 +161,15 @@ def run(
         "memory_limit": memory_limit,
         "prompt_template": prompt_template,
     }
+    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     if elsewhere:
         share = max(1, concurrency // workers)
         made_with = options.endpoint_options(
             model_name=model_name, concurrency=share, timeout=timeout, use_proxy=use_proxy, **local
         )
+        made_with |= chat
     else:
-        made_with = options.model_options(batch_size=batch_size, **local)
+        made_with = options.model_options(batch_size=batch_size, **local, **chat)
     samples = _open_samples(dataset, limit, out)
     name = model
     if elsewhere:

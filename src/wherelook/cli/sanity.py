@@ -35,6 +35,10 @@ def sanity(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     prompt_template: options.PromptTemplate = None,
+    think: options.Think = None,
+    system: options.System = None,
+    template_option: options.TemplateOption = None,
+    max_thinking_tokens: options.MaxThinkingTokens = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     seed: options.Seed = 0,
@@ -60,6 +64,7 @@ def sanity(
     from wherelook.study.runs import parse_runs
 
     runs = parse_runs(methods)
+    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     samples = read_samples(dataset)
     if out is not None:
         options.make_folder(out)
@@ -73,6 +78,7 @@ def sanity(
         batch_size=batch_size,
         memory_limit=memory_limit,
         prompt_template=prompt_template,
+        **chat,
     )
     about = conditions(loaded, model, dataset, wrong=wrong, prompt_template=prompt_template, seed=seed)
     if out is not None:

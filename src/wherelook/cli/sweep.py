@@ -30,6 +30,10 @@ def sweep(
     trust_remote_code: options.TrustRemoteCode = False,
     quantize: options.Quantize = None,
     prompt_template: options.PromptTemplate = None,
+    think: options.Think = None,
+    system: options.System = None,
+    template_option: options.TemplateOption = None,
+    max_thinking_tokens: options.MaxThinkingTokens = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     seed: options.Seed = 0,
@@ -42,6 +46,7 @@ def sweep(
     from wherelook.study.runs import sweep_runs
 
     runs = sweep_runs(method, preset, options.parse_settings(values))
+    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     samples = read_samples(dataset)
     loaded = options.load_model(
         model,
@@ -53,6 +58,7 @@ def sweep(
         batch_size=batch_size,
         memory_limit=memory_limit,
         prompt_template=prompt_template,
+        **chat,
     )
     with options.progress_bar() as progress:
         rows = list(evaluate_rows(loaded, samples, runs, count=n, seed=seed, progress=progress))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ def words(explanation: Explanation) -> list[str]:
 
     An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE, a function METHOD.
     """
-    method, model = explanation.method, explanation.model
+    method, model, ran = explanation.method, explanation.model, explanation.execution
+    limit = ran.get("memory_limit")
     baseline_image, quantization = method.get("baseline_image"), model.get("quantization")
     options: list[tuple[str, Any]] = [
         ("--model", model.get("id")),
@@ -22,7 +25,13 @@ def words(explanation: Explanation) -> list[str]:
         ("--revision", model.get("revision")),
         ("--dtype", model.get("dtype")),
         ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
+        ("--device", ran.get("device")),
+        ("--batch-size", ran.get("batch_size")),
+        ("--memory-limit", None if limit is None else limit / 1e9),
+        ("--prompt-template", model.get("prompt_template")),
+        *((name, value) for name, values in chat_words(method).items() for value in values),
         ("--answer", explanation.answer if method.get("answer_given") else None),
+        ("--reasoning", method.get("reasoning_given")),
         ("--method", "METHOD" if method.get("function") else method.get("name")),
         ("--preset", method.get("preset")),
         *(("--set", f"{name}={value}") for name, value in (method.get("overrides") or {}).items()),
@@ -31,6 +40,7 @@ def words(explanation: Explanation) -> list[str]:
         ("--baseline", method.get("baseline")),
         ("--baseline-image", (baseline_image.get("path") or "BASELINE_IMAGE") if baseline_image else None),
         ("--replay-steps", method.get("replay_steps")),
+        ("--max-new-tokens", method.get("max_new_tokens")),
         ("--seed", method.get("seed")),
     ]
     plain = ["wherelook", "explain"]
@@ -38,6 +48,8 @@ def words(explanation: Explanation) -> list[str]:
         if value is not None:
             plain += [name, str(value)]
     plain += ["--per-token"] if explanation.token_maps else []
+    flags = ("checkpointing", "compile", "trust_remote_code")
+    plain += [f"--{name.replace('_', '-')}" for name in flags if ran.get(name)]
     first, *others = explanation.images or (None,)
     if first is not None and first.frame is not None:
         plain += ["--frames", str(len(explanation.images))]
@@ -50,6 +62,19 @@ def words(explanation: Explanation) -> list[str]:
     if any(text.startswith("-") for text in inputs):
         plain.append("--")
     return [shell_quote(word) for word in plain + inputs]
+
+
+def chat_words(chat: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The options of the chat around a question as the command line takes them: values by option.
+
+    Args:
+        chat: fields of `wherelook.models.chat_options.ChatOptions`, those that there are.
+    """
+    options = {"--think": "think", "--system": "system", "--max-thinking-tokens": "max_thinking_tokens"}
+    words = {option: [str(chat[name])] for option, name in options.items() if chat.get(name) is not None}
+    variables = chat.get("chat_template_kwargs") or {}
+    values = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in variables.items()]
+    return words | ({"--template-option": values} if values else {})
 
 
 def shell_quote(text: str) -> str:

@@ -150,6 +150,9 @@ class Explanation:
         model, image, method, cost, versions: as in `explanation.json`.
         pixels: (height, width, 3) uint8, the image as the model was shown it.
         notes: what else a reader should know, such as warnings.
+        execution: device, batch size and the like: with the same ones a repetition gets the same digits.
+        reasoning: the thought of a thinking model, after which its answer was explained; it is no part of the answer.
+            "" for an empty one, None where there is none.
         prompt: the text that the model read, as its chat template or the user's wrote it, with its image placeholders.
     """
 
@@ -173,6 +176,8 @@ class Explanation:
     notes: tuple[str, ...] = ()
     images: tuple[ImagePart, ...] = ()
     prompt: str = ""
+    reasoning: str | None = None
+    execution: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def heatmaps(self) -> list[Float[np.ndarray, "_ _"]]:
@@ -213,6 +218,7 @@ class Explanation:
             "images": [image.to_dict() for image in self.images],
             "question": self.question,
             "prompt": self.prompt,
+            "reasoning": self.reasoning,
             "answer": self.answer,
             "tokens": tokens,
             "reliance": dict(self.reliance),
@@ -222,6 +228,7 @@ class Explanation:
             "curves": [curve.to_dict() for curve in self.curves],
             "token_maps": [token_map.position for token_map in self.token_maps],
             "cost": dict(self.cost),
+            "execution": dict(self.execution),
             "versions": dict(self.versions),
             "notes": list(self.notes),
         }

@@ -7,7 +7,7 @@ or only a string. Which it is can be seen in what it writes: it is the right for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,9 @@ ANOTHER_TEMPLATE = "give the prompt yourself: --prompt-template '{image}... {que
 
 LISTED = re.compile(r"""['"]type['"]\s*:""")
 """In a text that shows a message's list of parts itself, as Python or as JSON: its template expected a string."""
+
+
+NO_OPTIONS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,14 @@ def chat_templates(processor: Any) -> list[Any]:
 
 
 def write_chat(
-    owners: Sequence[Any], question: str, picture: Picture, markup: Callable[[], str], identifier: str
+    owners: Sequence[Any],
+    question: str,
+    picture: Picture,
+    markup: Callable[[], str],
+    identifier: str,
+    *,
+    system: str | None = None,
+    options: Mapping[str, Any] = NO_OPTIONS,
 ) -> str:
     """The prompt of a question after its images.
 
@@ -62,18 +72,21 @@ def write_chat(
         picture: what is shown.
         markup: what to write before a question for one of them, for templates that take a string.
         identifier: how to call the model in errors.
+        system: text of a message before the question's.
+        options: variables of the template.
 
     Raises:
-        InputError: every template fails, or none writes both the image and the question.
+        InputError: every template fails, or none writes both the image and the question, or the system message.
     """
     failures: list[str] = []
-    wrote = takes_lists = False
+    wrote = takes_lists = silent = False
     for form in (_parts, partial(_string, markup=markup)):
         if takes_lists and picture.kind == "video":  # a template of parts without this one: its model sees no videos
             break
         for owner in owners:
+            content = partial(_chat, form, question, system=system)
             try:
-                text = _render(owner, form(question, picture))
+                text = _render(owner, content(picture), options)
             except FailureError as error:
                 failures.append(str(error))
                 continue
@@ -85,10 +98,17 @@ def write_chat(
             if not _asks(text, question):
                 continue
             takes_lists = takes_lists or form is _parts
-            if _shows(text, question, picture, bare=partial(_render, owner, form(question, replace(picture, count=0)))):
-                return text
+            bare = partial(_render, owner, content(replace(picture, count=0)), options)
+            if _shows(text, question, picture, bare=bare):
+                silent = system is not None and system.strip() not in text
+                if not silent:
+                    return text
     if not wrote:
         raise InputError(f"the chat template of {identifier!r} fails: {failures[0]}; {ANOTHER_TEMPLATE}")
+    if silent:
+        raise InputError(
+            f"the chat template of {identifier!r} writes no system message: leave it out, or {ANOTHER_TEMPLATE}"
+        )
     if picture.kind == "video":
         raise InputError(
             f"the chat template of {identifier!r} writes no {picture.token!r} for a video: show the frames as "
@@ -146,16 +166,26 @@ def _string(question: str, picture: Picture, *, markup: Callable[[], str]) -> st
     return markup() * picture.count + question
 
 
-def _render(owner: Any, content: Any) -> str:
-    messages = [{"role": "user", "content": content}]
+def _chat(
+    form: Callable[[str, Picture], Any], question: str, picture: Picture, *, system: str | None
+) -> list[dict[str, Any]]:
+    """The messages, their contents in one form."""
+    asked = {"role": "user", "content": form(question, picture)}
+    if system is None:
+        return [asked]
+    return [{"role": "system", "content": form(system, replace(picture, count=0))}, asked]
+
+
+def _render(owner: Any, messages: list[dict[str, Any]], options: Mapping[str, Any]) -> str:
     template = _source(owner)
     if template is not None:
         tokens = getattr(getattr(owner, "tokenizer", owner), "special_tokens_map", {})
-        excess = bounded.excess(template, {**tokens, "messages": messages, "add_generation_prompt": True})
+        variables = {**tokens, **options, "messages": messages, "add_generation_prompt": True}
+        excess = bounded.excess(template, variables)
         if excess is not None:
             raise ExcessError(excess)
     try:
-        return str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        return str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options))
     except Exception as error:  # a template is a program that came with the model: it can raise anything
         raise FailureError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
 

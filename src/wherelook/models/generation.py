@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,8 +19,6 @@ from transformers import GenerationConfig, StoppingCriteria
 
 WINDOW = 48
 """Last tokens of a text in which a mark that has just been completed is looked for: no mark has more bytes."""
-
-_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
 
 def as_ids(value: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -67,19 +63,19 @@ def generating_with(model: nn.Module, settings: GenerationConfig) -> Iterator[No
     """Inside, `settings` are the model's own too.
 
     Transformers fills whatever a given configuration leaves open from the model's own one, so neutral settings alone
-    would not be neutral. The model's are put back, also after an error; a second thread waits until the first has left.
+    would not be neutral. The model's are put back, also after an error. Only one thread may be here with a model
+    (`wherelook.models.turns`).
     """
     inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
-    with _LOCKS.setdefault(inner, threading.RLock()):
-        changed = [one for one in ([model] if inner is model else [model, inner]) if "generation_config" in vars(one)]
-        before = [one.generation_config for one in changed]
-        for one in changed:
-            one.generation_config = settings
-        try:
-            yield
-        finally:
-            for one, own in zip(changed, before, strict=True):
-                one.generation_config = own
+    changed = [one for one in ([model] if inner is model else [model, inner]) if "generation_config" in vars(one)]
+    before = [one.generation_config for one in changed]
+    for one in changed:
+        one.generation_config = settings
+    try:
+        yield
+    finally:
+        for one, own in zip(changed, before, strict=True):
+            one.generation_config = own
 
 
 class Until(StoppingCriteria):
@@ -117,4 +113,5 @@ def before_stop(read: Callable[[Sequence[int]], str], ids: Sequence[int], texts:
 
 def tokens_for(read: Callable[[Sequence[int]], str], ids: Sequence[int], characters: int) -> int:
     """The fewest first tokens whose text has so many characters."""
-    return bisect.bisect_left(range(len(ids)), characters, key=lambda count: len(read(ids[:count])))
+    target = read(ids)[:characters]  # a character of several tokens is another one until its last
+    return bisect.bisect_left(range(len(ids)), True, key=lambda count: read(ids[:count]).startswith(target))

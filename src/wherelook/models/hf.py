@@ -7,10 +7,11 @@ are pixels, and where their elements lie in the image, is measured (wherelook.ge
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from os import PathLike
 from typing import Any
 
@@ -20,11 +21,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin, StoppingCriteriaList
 
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError
 from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
+from wherelook.models.chat_options import ChatOptions
 from wherelook.models.compilation import compile_layers
-from wherelook.models.conversation import Conversation
+from wherelook.models.conversation import Conversation, extended
 from wherelook.models.generation import (
+    WINDOW,
     Until,
     as_ids,
     before_stop,
@@ -39,25 +42,14 @@ from wherelook.models.memory import BatchPlan
 from wherelook.models.placement import input_device
 from wherelook.models.prompting import Prompting
 from wherelook.models.quantization import quantization_of
+from wherelook.models.reply import Prompt, Reply
 from wherelook.models.scoring import HuggingFaceScore
+from wherelook.models.thinking import THOUGHTS, Parts, Watch, hide, marks_in, take_apart, without_marks
 from wherelook.models.turns import in_turn, turn
 from wherelook.models.zoo import BUNDLED, PREFIX
 from wherelook.types import Cost, Size
 
 GEOMETRIES_KEPT = 8
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A question about an image, or several, as the model reads it.
-
-    Attributes:
-        text: the rendered prompt, image placeholders included.
-        inputs: what the processor makes of it, batch of one, on the model's device.
-    """
-
-    text: str
-    inputs: Mapping[str, Tensor]
 
 
 class VisionLanguageModel:
@@ -77,6 +69,8 @@ class VisionLanguageModel:
         most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
         frames_per_second: takes several images as so many frames per second of one video, for the model's own video
             input; None takes them as images.
+        think, system, chat_template_kwargs, max_thinking_tokens: the chat around every question that has no options of
+            its own; see `wherelook.models.chat_options.ChatOptions`.
     """
 
     def __init__(
@@ -93,6 +87,10 @@ class VisionLanguageModel:
         compile: bool = False,
         most_images: int | None = None,
         frames_per_second: float | None = None,
+        think: str | None = None,
+        system: str | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        max_thinking_tokens: int | None = None,
     ) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
@@ -110,6 +108,7 @@ class VisionLanguageModel:
         self.identifier = identifier or model.name_or_path or type(model).__name__
         self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.most_images = most_images
+        self.batch_size, self.memory_limit = batch_size, memory_limit
         self.device: torch.device = input_device(model)
         self.plan = BatchPlan(
             self.device,
@@ -129,6 +128,12 @@ class VisionLanguageModel:
             prompt_template,
             frames_per_second,
             inner.config,
+            ChatOptions().changed(
+                think=think,
+                system=system,
+                chat_template_kwargs=chat_template_kwargs,
+                max_thinking_tokens=max_thinking_tokens,
+            ),
         )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None
@@ -161,9 +166,16 @@ class VisionLanguageModel:
         return self.prompting.tokenizer
 
     @property
+    def chat(self) -> ChatOptions:
+        """The chat around every question that has no options of its own."""
+        return self.prompting.chat
+
+    @property
     def description(self) -> dict[str, Any]:
-        """What a result says about the model; how fast a video is taken to be, where several images are one."""
-        rate = self.prompting.frames_per_second
+        """What a result says about the model; how fast a video is taken to be, where several images are one; the
+        prompt template and the options of the chat, where they are not the model's own.
+        """
+        rate, template = self.prompting.frames_per_second, self.prompting.template
         return {
             "id": self.identifier,
             "revision": self.revision,
@@ -172,6 +184,22 @@ class VisionLanguageModel:
             "attention": getattr(self.model.config, "_attn_implementation", None),
             "quantization": quantization_of(self.model),
             **({} if rate is None else {"frames_per_second": rate}),
+            **({} if template is None else {"prompt_template": template}),
+            **self.chat.record,
+        }
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """What a repetition needs beside `description` to get the same digits: where and in which batches it ran."""
+        remote = any(type(part).__module__.startswith("transformers_modules") for part in (self.model, self.processor))
+        spread = len(set((getattr(self.model, "hf_device_map", None) or {}).values())) > 1
+        return {
+            "device": "auto" if spread else str(self.device),
+            "batch_size": self.batch_size,
+            "memory_limit": self.memory_limit,
+            "checkpointing": self.plan.recompute,
+            "compile": bool(self._layers),
+            "trust_remote_code": remote,
         }
 
     # ---- prompt and answer ----
@@ -181,8 +209,13 @@ class VisionLanguageModel:
         return self.prompting.render(question, images)
 
     @in_turn
-    def encode(self, image: Pictures, question: str) -> Prompt:
+    def encode(self, image: Pictures, question: str, chat: ChatOptions | None = None) -> Prompt:
         """Renders the prompt and processes it with the image, or with several.
+
+        Args:
+            image: one, or several.
+            question: about them.
+            chat: the chat around it; None for the model's own options.
 
         Raises:
             InputError: the processor refuses the image (for example an extreme aspect ratio), or several, or it drops
@@ -197,13 +230,151 @@ class VisionLanguageModel:
         if self.prompting.is_video(len(images)) and len(sizes := set(_sizes(images))) > 1:
             listed = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
             raise InputError(f"the frames of a video have one size; got {listed}")
-        text = self.render(question, len(images))
+        asked = self.prompting.ask(question, len(images), chat)
         if len(images) > 1:
             self.geometry(*_sizes(images))  # here, and not after it has answered, it shows that one is dropped
-        return Prompt(text, self.prompting.process(images, text))
+        inputs = self.prompting.process(images, asked.text)
+        known = None if asked.closed else asked.known
+        reasoning = "" if asked.closed else None
+        return Prompt(asked.text, inputs, opened=asked.opened, known=known, reasoning=reasoning, notes=asked.notes)
+
+    def with_thought(self, prompt: Prompt, thought: str) -> Prompt:
+        """The prompt with a thought after it; one that holds a closing mark is taken to the letter, marks included.
+
+        Raises:
+            InputError: the prompt has one already, the thought holds the image placeholder, or nothing tells how this
+                model writes thoughts.
+        """
+        if self.prompting.image_token in thought:
+            raise InputError(
+                f"the thought contains {self.prompting.image_token!r}, which stands for the image: remove it"
+            )
+        if prompt.reasoning is not None:
+            raise InputError("the prompt has an empty thought already (think is off): give no other one")
+        written = marks_in(thought)
+        marks = prompt.opened or prompt.known or written
+        if marks is None:
+            raise InputError(
+                f"neither the chat template nor the vocabulary of {self.identifier!r} tells how it writes a thought: "
+                "give it with its marks, for example '<think>...</think>'"
+            )
+        if written is not None and written.closing in thought:
+            before = thought.removeprefix(marks.opening) if prompt.opened else thought
+        else:
+            before = marks.closed(thought) if prompt.opened else marks.whole(thought)
+        ids = self._continue(prompt.text, before)
+        reasoning = without_marks(thought)
+        note = "the answer follows a given thought" if reasoning else "the answer follows an empty thought"
+        return self._after(prompt, ids, before, reasoning, note)
+
+    def _after(self, prompt: Prompt, ids: Sequence[int], before: str, reasoning: str | None, *notes: str) -> Prompt:
+        """The prompt with these tokens of a reply after it."""
+        return replace(
+            prompt,
+            inputs=extended(prompt.inputs, ids) if ids else prompt.inputs,
+            before=prompt.before + before,
+            thought_ids=(*prompt.thought_ids, *ids),
+            opened=None,
+            known=None,
+            reasoning=prompt.reasoning if reasoning is None else reasoning,
+            notes=(*prompt.notes, *notes),
+        )
+
+    @in_turn
+    def reply(self, prompt: Prompt, *, max_new_tokens: int = 64, max_thinking_tokens: int | None = None) -> Reply:
+        """The greedy answer, with the model's thought apart.
+
+        Args:
+            prompt: from `encode`.
+            max_new_tokens: longest answer.
+            max_thinking_tokens: longest thought; None for the model's own option.
+
+        Raises:
+            UnfinishedThoughtError: the thought does not come to its end within its budget.
+            WherelookError: the model answers with nothing.
+        """
+        generated, ids, parts = self._think(prompt, max_new_tokens, max_thinking_tokens)
+        before = self._read(ids[: parts.before])
+        after = self._after(prompt, ids[: parts.before], before, parts.reasoning)
+        answer = ids[parts.before : parts.end]
+        pieces = self.pieces(answer)
+        shown = hide(pieces, parts.lead, parts.rest)
+        hidden = [bool(piece) and not left for piece, left in zip(pieces, shown, strict=True)]
+        special = tuple(one or two for one, two in zip(hidden, self.special(answer), strict=True))
+        reply = Reply(after, answer, tuple(shown), special, parts.final, cut=len(ids) == len(generated))
+        if not reply.text:
+            raise self._empty(generated[len(ids) : len(ids) + 1], "after its thought " if parts.reasoning else "")
+        return reply
+
+    @in_turn
+    def place(self, prompt: Prompt, answer: str, *, max_thinking_tokens: int | None = None) -> Reply:
+        """A given answer where this model would give one: after its thought, if it thinks.
+
+        Raises:
+            InputError: see `tokenize_answer`.
+            UnfinishedThoughtError: the thought does not come to its end within its budget.
+        """
+        self.check_answer(answer)
+        if prompt.opened is not None or (prompt.reasoning is None and self.prompting.chats):
+            # Whether a model thinks may be seen in nothing but what it says first.
+            _, ids, parts = self._think(prompt, 1, max_thinking_tokens)
+            if parts.reasoning is not None:
+                before = self._read(ids[: parts.before])
+                note = "the given answer is placed after the thought that the model generated"
+                prompt = self._after(prompt, ids[: parts.before], before, parts.reasoning, note)
+        elif prompt.reasoning == "" and not prompt.notes:
+            prompt = replace(prompt, notes=("the given answer is placed after an empty thought",))
+        ids = self.tokenize_answer(prompt, answer)
+        return Reply(prompt, ids, tuple(self.pieces(ids)), tuple(self.special(ids)))
+
+    def repeat(self, prompt: Prompt, reply: Reply) -> Reply:
+        """Thought and answer of another reply, token for token, after this prompt."""
+        before = reply.prompt.thought_ids
+        after = self._after(prompt, before, reply.prompt.before, reply.prompt.reasoning)
+        return replace(reply, prompt=after, cut=False)
+
+    def answer_text(self, prompt: Prompt, *, max_new_tokens: int = 64) -> str:
+        """What the model answers; "" where that is nothing, or a thought without an end."""
+        try:
+            return self.reply(prompt, max_new_tokens=max_new_tokens).text
+        except (EmptyAnswerError, UnfinishedThoughtError):
+            return ""
+
+    def _empty(self, end: Sequence[int], where: str = "") -> EmptyAnswerError:
+        """The error for an answer without a visible character, by the token that ended it."""
+        if end and end[0] in self.prompting.picture_ids:
+            token = self._read(end)
+            return EmptyAnswerError(
+                f"the model's answer begins with {token!r}, which stands for an image: rephrase the question, or give "
+                "the answer to explain"
+            )
+        return EmptyAnswerError(
+            f"the model's answer {where}is empty: rephrase the question, or give the answer to explain"
+        )
+
+    def _think(
+        self, prompt: Prompt, answer: int, thought: int | None
+    ) -> tuple[tuple[int, ...], tuple[int, ...], Parts]:
+        """A reply's tokens as generated, those before what ended it (all, where a budget did), and its parts."""
+        thought = self.chat.max_thinking_tokens if thought is None else thought
+        stops = stop_strings(self.model)
+        marks = {"opened": prompt.opened, "known": prompt.known}
+        watch = Watch(self._read, **marks, answer=answer, thought=thought, stops=stops)
+        output = self._generate(prompt, max_new_tokens=thought + answer + 2 * WINDOW, done=watch)
+        generated = tuple(output.sequences[0].tolist())
+        ids = self._without_end(generated)
+        parts = take_apart(self._read, ids, **marks)
+        if not parts.finished:
+            ended = f"within {thought} tokens" if len(ids) == len(generated) else "before the model ended its reply"
+            raise UnfinishedThoughtError(
+                f"the thought of {self.identifier!r} does not come to its end {ended}: there is no answer to explain; "
+                "allow more with max_thinking_tokens (--max-thinking-tokens), or turn thinking off (--think off)",
+                parts.reasoning or "",
+            )
+        return generated, ids, parts
 
     def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
-        """Token ids of the greedy answer, without the end token.
+        """Token ids of what follows the prompt greedily, a thought too, without the end token; see `reply`.
 
         Raises:
             WherelookError: the model answers with nothing.
@@ -211,13 +382,7 @@ class VisionLanguageModel:
         new = self.generate_ids(prompt, max_new_tokens=max_new_tokens)
         answer = self._without_end(new)
         if not self.decode(answer).strip():
-            if new[len(answer) : len(answer) + 1] and new[len(answer)] in self.prompting.picture_ids:
-                token = self._read(new[len(answer) : len(answer) + 1])
-                raise WherelookError(
-                    f"the model's answer begins with {token!r}, which stands for an image: rephrase the question, or "
-                    "give the answer to explain"
-                )
-            raise WherelookError("the model's answer is empty: rephrase the question, or give the answer to explain")
+            raise self._empty(new[len(answer) : len(answer) + 1])
         return answer
 
     def generate_ids(self, prompt: Prompt, *, max_new_tokens: int) -> tuple[int, ...]:
@@ -279,19 +444,46 @@ class VisionLanguageModel:
         Raises:
             InputError: the answer has no visible character.
         """
-        answer = answer.strip()
-        if not answer:
-            raise InputError("the answer to explain is empty")
-        self.prompting.check_text("answer", answer)
+        answer = self.check_answer(answer)
         # Some models begin an answer with a space, some do not: the likelier first token tells.
-        tight, spaced = (self._continue(prompt.text, text) for text in (answer, " " + answer))
-        if tight == spaced:
+        before = prompt.text + prompt.before
+        tight, spaced = (self._continue(before, text) for text in (answer, " " + answer))
+        if tight == spaced or prompt.reasoning is not None:  # nothing parts an answer from a thought
             return tight
         with torch.no_grad():
             inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
             logits = self.model(**inputs).logits[0, -1]
         self.cost.add(forward=1)
         return spaced if logits[spaced[0]] > logits[tight[0]] else tight
+
+    def check_answer(self, answer: str) -> str:
+        """A given answer without white space around it.
+
+        Raises:
+            InputError: it is empty, or it holds the image placeholder, a special token or marks of a thought: no reader
+                sees these, and they would change what is explained.
+        """
+        answer = answer.strip()
+        if not answer:
+            raise InputError("the answer to explain is empty")
+        self.prompting.check_text("answer", answer)
+        for marks in THOUGHTS:
+            if marks.opening in answer or marks.closing in answer:
+                mark = marks.opening if marks.opening in answer else marks.closing
+                raise InputError(
+                    f"the answer contains {mark!r}, a mark of a thought: give the thought apart (reasoning, "
+                    "--reasoning), and the answer without marks"
+                )
+        if found := next((token for token in self._special_texts if token in answer), None):
+            raise InputError(f"the answer contains {found!r}, a special token that no reader sees: remove it")
+        return answer
+
+    @functools.cached_property
+    def _special_texts(self) -> tuple[str, ...]:
+        """Texts that the tokenizer reads as special tokens, those with white space alone left out."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        texts = {token.content for token in added if token.special} | set(self.tokenizer.all_special_tokens)
+        return tuple(sorted((text for text in texts if text.strip()), key=len, reverse=True))
 
     def _continue(self, before: str, text: str) -> tuple[int, ...]:
         """Token ids of `text` after `before`: tokenised together, unless the border merges; then apart."""

@@ -6,9 +6,10 @@ No code per family: a chat template writes the text where there is one, and the 
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,12 +18,33 @@ from torch import Tensor
 from transformers import PreTrainedConfig, ProcessorMixin
 
 from wherelook.errors import InputError
-from wherelook.models.chat import Picture, chat_templates, write_chat
+from wherelook.models.chat import NO_OPTIONS, Picture, chat_templates, write_chat
+from wherelook.models.chat_options import ChatOptions
 from wherelook.models.picture_tokens import picture_token_ids
 from wherelook.models.placeholder import find_markers, find_placeholder
+from wherelook.models.thinking import SWITCHES, THOUGHTS, Marks, ends_of, marks_in
 
 REFUSALS = (ValueError, TypeError, IndexError)
 """What processors raise where they want another form of the same images, or do not take them at all."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A rendered prompt, and what its end tells of a thought.
+
+    Attributes:
+        text: the prompt.
+        opened: marks of the thought inside which it ends; None where it opens none.
+        closed: whether it ends after a closed thought.
+        known: marks of a thought that the model's template, system message or vocabulary knows.
+        notes: what was added to what the template writes.
+    """
+
+    text: str
+    opened: Marks | None = None
+    closed: bool = False
+    known: Marks | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -38,6 +60,7 @@ class Prompting:
         frames_per_second: None where several images are images. Otherwise they are so many frames per second of one
             video, and go through the processor's video part.
         config: the model's configuration, which may name tokens that its processor does not.
+        chat: the chat around a question, where a request has no options of its own.
     """
 
     processor: ProcessorMixin
@@ -47,6 +70,7 @@ class Prompting:
     template: str | None = None
     frames_per_second: float | None = None
     config: PreTrainedConfig | None = None
+    chat: ChatOptions = field(default_factory=ChatOptions)
 
     @property
     def tokenizer(self) -> Any:
@@ -56,21 +80,107 @@ class Prompting:
         """Whether a prompt of so many images is that of a video."""
         return self.frames_per_second is not None and images > 1
 
-    def render(self, question: str, images: int = 1) -> str:
+    def render(self, question: str, images: int = 1, chat: ChatOptions | None = None) -> str:
+        """The text of `ask`."""
+        return self.ask(question, images, chat).text
+
+    def ask(self, question: str, images: int = 1, chat: ChatOptions | None = None) -> Asked:
         """The prompt text, by `template` if one was given, else by the chat template, if there is one.
 
         The images come before the question.
 
+        Args:
+            question: what to ask.
+            images: how many.
+            chat: the chat around it; None for this model's own options.
+
         Raises:
             InputError: see `check_text`; the model has no image placeholder and reads one image; it has no video input,
-                or its chat template does not write one.
+                or its chat template does not write one; thinking cannot be turned on or off.
         """
+        chat = self.chat if chat is None else chat
         self.check_text("question", question)
-        if self.is_video(images):
-            return self._render(question, "video", self._video_token(), 1)
-        return self._render(question, "image", self.image_token, images)
+        self.check_text("system message", chat.system or "")
+        write = functools.partial(self._write, question, images, chat.system)
+        options = dict(chat.chat_template_kwargs)
+        for name in options:
+            if not re.search(rf"\b{re.escape(name)}\b", self._sources):
+                raise InputError(f"the chat template of {self.identifier!r} has no variable {name!r}: leave it out")
+        switch = self._switch(write, options) if chat.think is not None else None
+        if switch is not None:
+            name, values = switch
+            options[name] = values[chat.think == "off"]
+        text = write(options)
+        opened, closed = ends_of(text.rpartition(question.strip())[2])
+        known = opened or marks_in(self._sources + (chat.system or "")) or self._known_marks
+        asked = Asked(text, opened, closed, known)
+        if chat.think == "off" and opened is not None:
+            note = f"the thought that the chat template opens with {opened.opening!r} is closed, empty: think is off"
+            return replace(asked, text=text + opened.closed(""), opened=None, closed=True, notes=(note,))
+        if chat.think == "off" and not closed and switch is None:
+            raise InputError(
+                f"the chat template of {self.identifier!r} has no switch for thinking and opens no thought: leave "
+                "think out, or give an empty thought (--reasoning '')"
+            )
+        if chat.think == "on" and opened is None and (closed or switch is None):
+            if known is None or closed:
+                raise InputError(
+                    f"the chat template of {self.identifier!r} has no switch that turns thinking on: leave think out, "
+                    "or ask for a thought in a system message (--system) as the model's documentation says"
+                )
+            note = f"a thought is opened with {known.opening!r} after the prompt: its template has no switch for it"
+            return replace(asked, text=text + known.opening + known.lead, opened=known, notes=(note,))
+        return asked
 
-    def _render(self, question: str, kind: str, token: str, count: int) -> str:
+    def _switch(
+        self, write: Callable[[Mapping[str, Any]], str], options: Mapping[str, Any]
+    ) -> tuple[str, tuple[Any, Any]] | None:
+        """The variable of the chat template that turns thinking on and off, and its values, if it has one."""
+        for name, on, off in SWITCHES:
+            try:
+                same = write({**options, name: on}) == write({**options, name: off})
+            except InputError:
+                continue
+            if not same:
+                if name in options:
+                    raise InputError(f"think and the template option {name!r} say the same thing: give one of them")
+                return name, (on, off)
+        return None
+
+    @functools.cached_property
+    def _sources(self) -> str:
+        """The chat templates' own text."""
+        return self.template or "\n".join(str(owner.chat_template) for owner in chat_templates(self.processor))
+
+    @property
+    def chats(self) -> bool:
+        """Whether a chat template writes the prompts."""
+        return self.template is None and bool(chat_templates(self.processor))
+
+    @functools.cached_property
+    def _known_marks(self) -> Marks | None:
+        """Marks of a thought that are each one token of the vocabulary."""
+        vocabulary = self.tokenizer.get_vocab()
+        return next((one for one in THOUGHTS if one.opening in vocabulary and one.closing in vocabulary), None)
+
+    def _write(self, question: str, images: int, system: str | None, options: Mapping[str, Any]) -> str:
+        if self.is_video(images):
+            return self._render(question, "video", self._video_token(), 1, system, options)
+        return self._render(question, "image", self.image_token, images, system, options)
+
+    def _render(
+        self,
+        question: str,
+        kind: str,
+        token: str,
+        count: int,
+        system: str | None = None,
+        options: Mapping[str, Any] = NO_OPTIONS,
+    ) -> str:
+        owners = chat_templates(self.processor) if self.template is None else []
+        if not owners and (system is not None or options):
+            what = "a system message goes" if system is not None else "template options go"
+            raise InputError(f"{what} with a chat template, and {self.identifier!r} is asked without one")
         if self.template is not None:
             if self.image_token in self.template:
                 raise InputError(
@@ -80,11 +190,15 @@ class Prompting:
             begin, _ = self._markers
             image = token if begin and begin in self.template else self._marked(token)
             return self.template.format(image=image * count, question=question)
-        owners = chat_templates(self.processor)
         if owners:
-            picture = Picture(kind, token, count)
             return write_chat(
-                owners, question, picture, markup=lambda: self._before_a_question(token), identifier=self.identifier
+                owners,
+                question,
+                Picture(kind, token, count),
+                markup=lambda: self._before_a_question(token),
+                identifier=self.identifier,
+                system=system,
+                options=options,
             )
         placeholder = token if kind == "video" else self._placeholder
         if count > 1 and not placeholder:

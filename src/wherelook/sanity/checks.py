@@ -99,7 +99,7 @@ def check_sanity(
         for sample in samples:
             case = open_case(model, sample.image, sample.question, seed=seed)
             asked += 1
-            if only_right and exact(case.relevance.answer, sample) is False:
+            if only_right and exact(case.judged, sample) is False:
                 wrong += 1
                 check_search(wrong, asked - wrong, case.relevance.answer, sample)
                 passed_over = "; " + hardly_right(wrong, asked, case.relevance.answer, sample)
@@ -144,7 +144,13 @@ def _change(stage: str, case: Case, other: Case) -> tuple[Case, list[int]]:
         return case, case.selected
     if stage == "other question":
         asked = open_case(
-            case.model, case.image, other.question, answer=other.relevance.answer, tokens="all", baseline=case.baseline
+            case.model,
+            case.image,
+            other.question,
+            repeated=other.reply,
+            chat=other.chat,
+            tokens="all",
+            baseline=case.baseline,
         )
         return asked, asked.selected
     pixels = case.image.pixels
@@ -157,7 +163,8 @@ def _change(stage: str, case: Case, other: Case) -> tuple[Case, list[int]]:
         case.model,
         load_image(pixels),
         case.question,
-        answer=case.relevance.answer,
+        repeated=case.reply,
+        chat=case.chat,
         baseline=case.baseline,
         seed=case.seed,
     )

@@ -33,7 +33,7 @@ def conditions(
     """What a file of verdicts is about: all that changes a verdict but the settings of its method.
 
     Args:
-        model: who answered; its revision, the type of its weights and their quantisation matter.
+        model: who answered; its revision, the type of its weights, their quantisation and its chat options matter.
         name: of the model, as it was asked for.
         dataset: name of the data set.
         wrong, lend: whether wrong answers are explained too, and whether images are lent, see `wherelook.evaluate`.
@@ -42,6 +42,7 @@ def conditions(
     """
     quantization = model.description["quantization"]
     kept = {} if quantization is None else {"quantization": quantization}  # older files have none
+    kept |= model.chat.record
     return {
         "model": name,
         "revision": model.description["revision"],

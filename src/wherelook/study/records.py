@@ -62,6 +62,7 @@ SCHEMA = pyarrow.schema(
         "reason": pyarrow.string(),
         "error": pyarrow.string(),
         "answer": pyarrow.string(),
+        "reasoning": pyarrow.string(),
         "correct": pyarrow.bool_(),
         "judge": pyarrow.string(),
         "soft_accuracy": pyarrow.float64(),
@@ -99,7 +100,7 @@ SCHEMA = pyarrow.schema(
 )
 """Type by column. `position` is the sample's place in its data set, from 0."""
 
-ADDED = frozenset(("human_people", "human_share", "human_center", "human_ceiling"))
+ADDED = frozenset(("reasoning", "human_people", "human_share", "human_center", "human_ceiling"))
 """Columns that records of earlier versions do not have."""
 
 TIMES = ("seconds", "peak_bytes")

@@ -120,6 +120,7 @@ def case_row(case: Case) -> Row:
     reliance, tokens = relevance.reliance, relevance.tokens
     return {
         "answer": relevance.answer,
+        "reasoning": case.reasoning,
         "reliance": reliance.score,
         "gap": reliance.gap,
         "baseline": reliance.baseline,
@@ -188,7 +189,8 @@ def case_of(run: Run, case: Case, *, lent: LoadedImage | None = None, seed: int 
         case.model,
         case.image,
         case.question,
-        answer=case.relevance.answer,
+        repeated=case.reply,
+        chat=case.chat,
         baseline_image=lent,
         alpha=run.alpha,
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +14,14 @@ from wherelook import keys
 from wherelook.address import is_address
 from wherelook.case import Case, baseline_picture, open_case
 from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
-from wherelook.errors import InputError, UnavailableError, WherelookError, unknown_name
+from wherelook.errors import (
+    EmptyAnswerError,
+    InputError,
+    UnavailableError,
+    UnfinishedThoughtError,
+    WherelookError,
+    unknown_name,
+)
 from wherelook.metrics.replay import STEPS
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.identity import identity
@@ -130,6 +138,8 @@ class ModelWorker:
                 case = self._ask(sample)
                 shared |= case_row(case) | self._judged(case, sample)
             except Exception as error:
+                if isinstance(error, UnfinishedThoughtError):
+                    shared |= {"reasoning": error.reasoning}
                 return self._failed(task, shared, describe(error))
             return Finished(task.position, [shared | self._explained(case, run, sample) for run in procedure.runs])
 
@@ -156,14 +166,15 @@ class ModelWorker:
         )
 
     def _judged(self, case: Case, sample: Sample) -> Row:
-        answer, options = case.relevance.answer, {"judge": self.procedure.judge, "style": self.procedure.prompt}
+        answer, options = case.judged, {"judge": self.procedure.judge, "style": self.procedure.prompt}
         row: Row = asdict(judge_answer(answer, sample, **options))
         row["soft_accuracy"] = soft_accuracy(answer, sample.references)
         if self.procedure.blind:
             prompt = self.model.encode(baseline_picture(case.image, BLIND, self.procedure.seed), case.question)
-            ids = self.model.generate(prompt, max_new_tokens=self.procedure.max_new_tokens)
-            row["blind_answer"] = self.model.decode(ids).strip()
-            row["blind_correct"] = judge_answer(row["blind_answer"], sample, **options).correct
+            with contextlib.suppress(EmptyAnswerError, UnfinishedThoughtError):  # there is nothing to judge
+                blind = self.model.reply(prompt, max_new_tokens=self.procedure.max_new_tokens)
+                row["blind_answer"] = blind.text
+                row["blind_correct"] = judge_answer(blind.judged, sample, **options).correct
         return row
 
     def _explained(self, case: Case, run: Run, sample: Sample) -> Row:

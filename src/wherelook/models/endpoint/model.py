@@ -11,6 +11,8 @@ import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields as fields_of
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,17 +21,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wherelook.errors import InputError, UnusableError, WherelookError
+from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, UnusableError, WherelookError
 from wherelook.geometry import BlendError, Pictures
+from wherelook.models.chat_options import ChatOptions
 from wherelook.models.endpoint.client import Client, RefusedError, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
-from wherelook.models.hf import Prompt
+from wherelook.models.reply import Prompt, Reply
+from wherelook.models.thinking import SWITCHES, THOUGHTS, take_apart
 from wherelook.types import Cost
 
 CHAT = "/chat/completions"
 MOST_AT_ONCE = 256
 NAMES_SHOWN = 8
+CHAT_OPTIONS = tuple(field.name for field in fields_of(ChatOptions))
+NOT_AFTER_A_THOUGHT = (
+    "over this protocol an answer cannot be scored after a thought; turn thinking off (--think off), or load the "
+    "weights in this process"
+)
 
 
 class EndpointModel:
@@ -42,7 +51,9 @@ class EndpointModel:
         address: such as http://localhost:8000/v1.
         model_name: of the model there; None if the server has one only.
         concurrency: requests under way at once, from 1 to 256.
-        options: timeout, retries and use_proxy; see `Client`.
+        options: timeout, retries and use_proxy, see `Client`; think, system, chat_template_kwargs and
+            max_thinking_tokens, see `wherelook.models.chat_options.ChatOptions`. Whether the server heeds these is its
+            own affair.
 
     Raises:
         InputError: a wrong address, key or number, no such model, or a name is missing.
@@ -54,6 +65,8 @@ class EndpointModel:
     def __init__(self, address: str, *, model_name: str | None = None, concurrency: int = 4, **options: Any) -> None:
         if not 1 <= concurrency <= MOST_AT_ONCE:
             raise InputError(f"the concurrency is from 1 to {MOST_AT_ONCE}; got {concurrency}")
+        chat = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
+        self.chat = ChatOptions().changed(**chat)
         self.client = Client(address, **options)
         self.concurrency = concurrency
         self.identifier = self.client.address
@@ -63,7 +76,7 @@ class EndpointModel:
         self._answers: dict[tuple[int, ...], tuple[str, ...]] = {}
 
     @property
-    def description(self) -> dict[str, str | None]:
+    def description(self) -> dict[str, Any]:
         """What a result says about the model."""
         return {
             "id": self.identifier,
@@ -73,45 +86,94 @@ class EndpointModel:
             "dtype": None,
             "attention": None,
             "quantization": None,
+            **self.chat.record,
         }
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """Nothing: a server's device and batches are its own."""
+        return {}
 
     # ---- prompt and answer ----
 
-    def encode(self, image: Pictures, question: str) -> Prompt:
-        """Question and image as they will be sent.
+    def encode(self, image: Pictures, question: str, chat: ChatOptions | None = None) -> Prompt:
+        """Question and image as they will be sent; `chat` is the chat around them, None for the model's own options.
 
         Raises:
             InputError: several images.
         """
-        return Prompt(question, self._pixels(image))
+        return Prompt(question, self._pixels(image), chat=self.chat if chat is None else chat)
 
     def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:
         """The pixels of another image of the same size for the same prompt."""
         return self._pixels(image)
 
     def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
-        """Token ids of the greedy answer.
+        """Token ids of the greedy answer; see `reply`."""
+        return self.reply(prompt, max_new_tokens=max_new_tokens).ids
+
+    def with_thought(self, prompt: Prompt, thought: str) -> Prompt:
+        """A thought cannot be put before the answer here.
 
         Raises:
+            InputError: always.
+        """
+        raise InputError(f"{self.identifier} cannot be given a thought: {NOT_AFTER_A_THOUGHT}")
+
+    def reply(self, prompt: Prompt, *, max_new_tokens: int = 64, max_thinking_tokens: int | None = None) -> Reply:
+        """The greedy answer.
+
+        Raises:
+            UnfinishedThoughtError: the model thinks first, which the protocol does not let an answer be scored after.
             WherelookError: the model answers with nothing, or the endpoint fails.
         """
         ids = self.generate_ids(prompt, max_new_tokens=max_new_tokens)
         if not ids:
-            raise WherelookError("the model's answer is empty: rephrase the question, or give the answer to explain")
-        return ids
+            raise EmptyAnswerError("the model's answer is empty: rephrase the question, or give the answer to explain")
+        return Reply(prompt, ids, tuple(self.pieces(ids)), (False,) * len(ids), cut=len(ids) >= max_new_tokens)
+
+    def place(self, prompt: Prompt, answer: str, *, max_thinking_tokens: int | None = None) -> Reply:
+        """A given answer right after the prompt. Errors are those of `tokenize_answer`."""
+        ids = self.tokenize_answer(prompt, answer)
+        return Reply(prompt, ids, tuple(self.pieces(ids)), (False,) * len(ids))
+
+    def repeat(self, prompt: Prompt, reply: Reply) -> Reply:
+        """Another reply's answer after this prompt."""
+        return self.place(prompt, reply.text)
+
+    def answer_text(self, prompt: Prompt, *, max_new_tokens: int = 64) -> str:
+        """What the model answers; "" where that is nothing."""
+        return self.decode(self.generate_ids(prompt, max_new_tokens=max_new_tokens)).strip()
 
     def generate_ids(self, prompt: Prompt, *, max_new_tokens: int) -> tuple[int, ...]:
         """As `generate`, but without any where the model answers with nothing."""
-        reply = self._post({"messages": _messages(prompt), "max_tokens": max_new_tokens})
+        reply = self._post({"messages": _messages(prompt), "max_tokens": max_new_tokens}, prompt.chat)
         usage = reply.get("usage")
         count = usage.get("completion_tokens") if isinstance(usage, dict) else None
         message = choice(reply).get("message")
         text = message.get("content") if isinstance(message, dict) else None
         if text is not None and not isinstance(text, str):
             raise WherelookError(f"the answer of {self.identifier} is no text but a {type(text).__name__}")
+        text = self._without_thought(message, text or "")
         ids = self.tokenize_answer(prompt, text) if text and text.strip() else ()
         self.cost.add(generated_tokens=count if isinstance(count, int) and count > 0 else len(ids))
         return ids
+
+    def _without_thought(self, message: Any, text: str) -> str:
+        """The answer in a message, where its thought is apart or between marks, and empty.
+
+        Raises:
+            UnfinishedThoughtError: the model has thought.
+        """
+        fields = [message.get(name) for name in ("reasoning_content", "reasoning")] if isinstance(message, dict) else []
+        parts = take_apart(_characters, [ord(character) for character in text], known=THOUGHTS[0])
+        thoughts = [*fields, parts.reasoning]
+        thought = next((one.strip() for one in thoughts if isinstance(one, str) and one.strip()), "")
+        if thought or not parts.finished:
+            raise UnfinishedThoughtError(
+                f"the model behind {self.identifier} thinks before it answers: {NOT_AFTER_A_THOUGHT}", thought
+            )
+        return text[parts.before : parts.end]
 
     def tokenize_answer(self, prompt: Prompt, answer: str) -> tuple[int, ...]:
         """Token ids of a given answer as the server cuts it after the prompt; costs a request.
@@ -122,7 +184,7 @@ class EndpointModel:
         answer = answer.strip()
         if not answer:
             raise InputError("the answer to explain is empty")
-        tokens = self._ask(prompt.text, answer, (), prompt.inputs[PIXELS])
+        tokens = self._ask(prompt, answer, (), prompt.inputs[PIXELS])
         self.cost.add(forward=1)
         ids = tuple(token.id for token in tokens)
         self._answers[ids] = tuple(token.text for token in tokens)
@@ -150,7 +212,7 @@ class EndpointModel:
         """The score function of all tokens of `answer`; `baseline` has the size of the prompt's image."""
         ids = tuple(answer)
         return EndpointScore(
-            partial(self._read, prompt.text, ids),
+            partial(self._read, prompt, ids),
             prompt.inputs,
             self._pixels(baseline),
             selected=range(len(ids)),
@@ -180,11 +242,11 @@ class EndpointModel:
         shown = ", ".join(shorten(name) for name in names[:NAMES_SHOWN]) or "(it lists none)"
         raise InputError(f"which model of {self.identifier}? Give --model-name; it has: {shown}")
 
-    def _read(self, question: str, ids: tuple[int, ...], pictures: list[Tensor]) -> list[tuple[ScoredToken, ...]]:
+    def _read(self, prompt: Prompt, ids: tuple[int, ...], pictures: list[Tensor]) -> list[tuple[ScoredToken, ...]]:
         """The tokens of an answer with each of these images; `concurrency` of them are asked about at once."""
         answer = self.decode(ids)
         with ThreadPoolExecutor(self.concurrency) as pool:
-            found = list(pool.map(partial(self._ask, question, answer, ids), pictures))
+            found = list(pool.map(partial(self._ask, prompt, answer, ids), pictures))
         self.cost.add(forward=len(found))
         for tokens in found:
             if tuple(token.id for token in tokens) != ids:
@@ -194,12 +256,12 @@ class EndpointModel:
                 )
         return found
 
-    def _ask(self, question: str, answer: str, ids: Sequence[int], picture: Tensor) -> tuple[ScoredToken, ...]:
-        """The tokens of an answer to a question about one image. The first time it finds the server's protocol."""
-        messages = _messages(Prompt(question, {PIXELS: picture}))
+    def _ask(self, prompt: Prompt, answer: str, ids: Sequence[int], picture: Tensor) -> tuple[ScoredToken, ...]:
+        """The tokens of an answer to a prompt with one image. The first time it finds the server's protocol."""
+        messages = _messages(replace(prompt, inputs={PIXELS: picture}))
 
         def ask(protocol: Protocol) -> tuple[ScoredToken, ...]:
-            return protocol.read(self._post(protocol.request(messages, answer, ids)), answer)
+            return protocol.read(self._post(protocol.request(messages, answer, ids), prompt.chat), answer)
 
         if self._protocol is not None:
             return ask(self._protocol)
@@ -217,8 +279,12 @@ class EndpointModel:
             "vLLM and the llama.cpp server do"
         )
 
-    def _post(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self.client.post(CHAT, {"model": self.name, "temperature": 0, **body})
+    def _post(self, body: Mapping[str, Any], chat: ChatOptions) -> dict[str, Any]:
+        options = dict(chat.chat_template_kwargs)
+        if chat.think is not None:  # which of them the template reads is not to be seen from here
+            options = {name: (off if chat.think == "off" else on) for name, on, off in SWITCHES[:2]} | options
+        extra = {"chat_template_kwargs": options} if options else {}
+        return self.client.post(CHAT, {"model": self.name, "temperature": 0, **extra, **body})
 
     @staticmethod
     def _pixels(pictures: Pictures) -> dict[str, Tensor]:
@@ -229,10 +295,16 @@ class EndpointModel:
         return {PIXELS: torch.from_numpy(values).permute(2, 0, 1)[None].contiguous()}
 
 
+def _characters(ids: Sequence[int]) -> str:
+    """A text of which every character is a token."""
+    return "".join(map(chr, ids))
+
+
 def _messages(prompt: Prompt) -> list[Message]:
-    """The user's turn: the image as PNG, without loss, then the question."""
+    """The system's turn, if there is one, and the user's: the image as PNG, without loss, then the question."""
     file = io.BytesIO()
     Image.fromarray(prompt.inputs[PIXELS][0].permute(1, 2, 0).numpy()).save(file, "PNG")
     address = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     image = {"type": "image_url", "image_url": {"url": address}}
-    return [{"role": "user", "content": [image, {"type": "text", "text": prompt.text}]}]
+    system = [] if prompt.chat.system is None else [{"role": "system", "content": prompt.chat.system}]
+    return [*system, {"role": "user", "content": [image, {"type": "text", "text": prompt.text}]}]
