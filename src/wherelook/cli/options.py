@@ -171,7 +171,7 @@ def chat_options(
     """
     from wherelook.models.chat_options import ChatOptions
 
-    given = {
+    given: dict[str, Any] = {
         "think": think,
         "system": system,
         "chat_template_kwargs": _template_values(template_options) if template_options else None,

@@ -66,8 +66,8 @@ def generating_with(model: nn.Module, settings: GenerationConfig) -> Iterator[No
     would not be neutral. The model's are put back, also after an error. Only one thread may be here with a model
     (`wherelook.models.turns`).
     """
-    inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
-    changed = [one for one in ([model] if inner is model else [model, inner]) if "generation_config" in vars(one)]
+    # A model may be wrapped (an adapter, a compiled module), and may generate by the language model in it.
+    changed: list[Any] = [one for one in model.modules() if "generation_config" in vars(one)]
     before = [one.generation_config for one in changed]
     for one in changed:
         one.generation_config = settings
