@@ -31,7 +31,7 @@ def own_figures(benchmark: Benchmark, models: Sequence[StudyModel], level: float
         rows = Rows(benchmark.rows[model.name], benchmark.clusters)
         soft = rows.those("soft_accuracy")
         if soft.rows:
-            value = _within_one(mean_interval(soft.column("soft_accuracy"), clusters=soft.clusters, level=level))
+            value = _score_mean(soft.column("soft_accuracy"), soft.clusters, level)
             found.append(OwnFigure(benchmark.name, None, model.name, "soft accuracy", len(soft.rows), value))
         if _is_yes_no(rows.rows):
             for task in (None, *tasks(rows)):
@@ -94,6 +94,13 @@ def _group_figures(benchmark: str, model: str, rows: Sequence[Row], level: float
         return []
     name = "CircularEval" if all(is_rotation(row["sample"]) for row in grouped) else "group accuracy"
     return [OwnFigure(benchmark, None, model, name, len(verdicts), share_interval(verdicts, level=level))]
+
+
+def _score_mean(values: Sequence[float], clusters: Sequence[int] | None, level: float) -> Estimate:
+    """A mean of scores in [0, 1]; where all are 0 or 1 it is a share, whose interval is never without width."""
+    if set(values) <= {0.0, 1.0}:
+        return share_interval(values, clusters=clusters, level=level)
+    return _within_one(mean_interval(values, clusters=clusters, level=level))
 
 
 def _within_one(estimate: Estimate) -> Estimate:

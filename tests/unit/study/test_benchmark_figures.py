@@ -86,6 +86,12 @@ def test_soft_accuracy_is_a_mean(tmp_path):
     assert (line.value.low, line.value.high) == (0.0, 1.0)  # four answers tell little, and never more than is possible
 
 
+def test_no_point_at_all_is_no_certainty(tmp_path):
+    (line,) = compared(tmp_path, {place: {"soft_accuracy": 0.0} for place in range(14)}, 14).own
+    assert (line.value.value, line.value.low) == (0, 0)
+    assert line.value.high > 0.2  # Wilson's for 0 of 14
+
+
 def human(place: int) -> dict:
     return {
         "human_correlation": 0.5 + 0.01 * (place % 5), "human_center": 0.3 + 0.01 * (place % 3), "human_ceiling": 0.7,
