@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -13,14 +15,48 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, cast, runtime_checkable
 
 from wherelook.data.images import MAXIMUM_BYTES, LoadedImage, decode_image
-from wherelook.data.sources import ImageFile, ImageSource
+from wherelook.data.sources import ImageFile, ImageSource, check_name
 from wherelook.errors import InputError, WherelookError
 
 MOST_COMPRESSION = 200
 """A member that grows by more than this is no image or table, but a bomb."""
 
-READ_ERRORS = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What reading a file, or a damaged member of an archive, can raise."""
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What opening or reading a file, or a member of an archive, can raise: zipfile raises the middle ones on flags,
+versions and sizes that it does not know."""
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """What reading a file or a member of an archive can raise becomes one line.
+
+    Raises:
+        WherelookError: it cannot be read.
+    """
+    try:
+        yield
+    except READ_ERRORS as error:
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise WherelookError(f"cannot read {place}: {reason}") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; of a name that no file can have: no."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, a null byte, half of a surrogate pair
+        return False
+
 
 SMALL_MEMBER = 10_000_000
 """Bytes up to which compression does not matter: a black image compresses without end."""
@@ -70,19 +106,21 @@ class Folder:
     root: Path
 
     def find(self, pattern: str) -> list[str]:
-        found = (path for path in self.root.glob(pattern) if path.is_file())
+        with reading(str(self.root)):
+            found = [path for path in self.root.glob(pattern) if is_file(path)]
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def holds(self, name: str) -> bool:
         check_name(name, str(self.root))
-        return (self.root / name).is_file()
+        return is_file(self.root / name)
 
     def open(self, name: str) -> BufferedIOBase:
         check_name(name, str(self.root))
-        try:
-            return (self.root / name).open("rb")
-        except OSError as error:
-            raise WherelookError(f"cannot read {self.describe(name)}: {error.strerror}") from error
+        path = self.root / name
+        with reading(self.describe(name)):
+            if path.exists() and not path.is_file():
+                raise WherelookError(f"{self.describe(name)} is not a regular file; expected a table")
+            return path.open("rb")
 
     def image(self, name: str) -> ImageSource:
         check_name(name, str(self.root))
@@ -110,10 +148,8 @@ class Archive:
         return self.prefix + name in self._zip.NameToInfo
 
     def open(self, name: str) -> BufferedIOBase:
-        try:
+        with reading(self.describe(name)):
             return cast(BufferedIOBase, self._zip.open(self._checked(name)))
-        except READ_ERRORS as error:
-            raise WherelookError(f"{self.describe(name)} cannot be unpacked: {error}") from error
 
     def image(self, name: str) -> ImageSource:
         check_name(name, str(self.path))
@@ -130,10 +166,8 @@ class Archive:
         member = self._checked(name)
         if member.file_size > MAXIMUM_BYTES:
             raise WherelookError(f"{self.describe(name)} has more than {MAXIMUM_BYTES // 10**6} MB")
-        try:
+        with reading(self.describe(name)):
             return self._zip.read(member)
-        except READ_ERRORS as error:
-            raise WherelookError(f"{self.describe(name)} cannot be unpacked: {error}") from error
 
     def fingerprint(self, name: str) -> str:
         """The check sum and size that the archive's directory has of a member."""
@@ -142,10 +176,8 @@ class Archive:
 
     @property
     def _zip(self) -> zipfile.ZipFile:
-        try:
+        with reading(str(self.path)):
             state = self.path.stat()
-        except OSError as error:
-            raise WherelookError(f"cannot read {self.path}: {error.strerror}") from error
         return _open_zip(self.path, state.st_size, state.st_mtime_ns)
 
     def _checked(self, name: str) -> zipfile.ZipInfo:
@@ -163,6 +195,37 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class WithImages:
+    """A dataset's files whose images lie elsewhere: in a folder or an archive that the user names (images=DIR)."""
+
+    own: Files
+    images: Files
+
+    def find(self, pattern: str) -> list[str]:
+        return self.own.find(pattern)
+
+    def holds(self, name: str) -> bool:
+        return self.own.holds(name)
+
+    def open(self, name: str) -> BufferedIOBase:
+        return self.own.open(name)
+
+    def image(self, name: str) -> ImageSource:
+        """The image of this name, or of the end of it that is there: of val2014/1.jpg it may be 1.jpg."""
+        top = self.images.describe("")
+        name = name.removeprefix(top).lstrip("/") if name.startswith(top) else name.lstrip("/")
+        check_name(name, top)
+        ends = ends_of(name)
+        return self.images.image(next((end for end in ends if self.images.holds(end)), ends[-1]))
+
+    def inside(self, name: str) -> WithImages:
+        return WithImages(self.own.inside(name), self.images)
+
+    def describe(self, name: str) -> str:
+        return self.own.describe(name)
+
+
+@dataclass(frozen=True)
 class ArchiveImage:
     """An image in a zip archive. Its fingerprint is its name, size and check sum."""
 
@@ -174,7 +237,10 @@ class ArchiveImage:
         return self.archive.fingerprint(self.name)
 
     def load(self) -> LoadedImage:
-        return decode_image(self.archive.read(self.name), self.archive.describe(self.name))
+        return decode_image(*self.encoded())
+
+    def encoded(self) -> tuple[bytes, str]:
+        return self.archive.read(self.name), self.archive.describe(self.name)
 
 
 @lru_cache(maxsize=4)
@@ -185,41 +251,63 @@ def _open_zip(path: Path, size: int, changed: int) -> zipfile.ZipFile:
         path: of the archive.
         size, changed: of the file, so that another archive of the same name is opened anew.
     """
+    if not is_file(path):
+        raise WherelookError(f"{path} is not a regular file; expected a zip archive")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise WherelookError(f"{path} is not a zip archive: {error}") from error
+    except READ_ERRORS as error:
+        raise WherelookError(f"{path} is not a zip archive that can be read: {error}") from error
     for name in archive.namelist():
         check_name(name, str(path))
     return archive
 
 
-def check_name(name: str, place: str) -> None:
-    """Refuses a name that leads out of its folder; it need not exist.
+@dataclass(frozen=True)
+class Location:
+    """Where a user says that a dataset is.
 
-    Raises:
-        WherelookError: it is absolute, or climbs.
+    Attributes:
+        path: a folder, a zip archive, or a file of questions.
+        images: a folder or zip archive of its images, where they are not there too.
     """
-    parts = PurePosixPath(name).parts
-    drive = len(name) > 1 and name[1] == ":"
-    if not name or "\0" in name or "\\" in name or drive or name.startswith("/") or ".." in parts:
-        raise WherelookError(f"{place}: {name!r} is not a file inside the folder")
+
+    path: str
+    images: str | None = None
+
+    def files_of(self, files: Files) -> Files:
+        """These files, with the images from where the user says.
+
+        Raises:
+            InputError: there is neither a folder nor a file.
+        """
+        if self.images is None:
+            return files
+        place = Path(self.images)
+        try:
+            known = place.is_dir() or place.is_file()
+        except (OSError, ValueError):
+            known = False
+        if not known:
+            raise InputError(f"images={self.images}: there is no such folder or zip archive")
+        return WithImages(files, Folder(place) if place.is_dir() else Archive(place))
 
 
-def locate(path: str, benchmark: str, patterns: Sequence[str], expected: str) -> tuple[Files, list[str]]:
+def locate(where: Location | str, benchmark: str, patterns: Sequence[str], expected: str) -> tuple[Files, list[str]]:
     """The files of a benchmark, and the names of those that hold its questions.
 
     They are looked for in the folder or archive, then in the folders right inside it.
 
     Args:
-        path: of a folder, of a zip archive, or of a file of questions itself.
+        where: a folder, a zip archive, or a file of questions itself.
         benchmark: what errors call it.
         patterns: of the names; the first that matches anything counts.
         expected: what errors say should be there.
 
     Raises:
-        InputError: there is no such path, or nothing matches.
+        InputError: there is no such path, it is no file, or nothing matches.
     """
+    where = Location(where) if isinstance(where, str) else where
+    path = where.path
     target = Path(path)
     try:
         exists, is_folder = target.exists(), target.is_dir()
@@ -227,9 +315,11 @@ def locate(path: str, benchmark: str, patterns: Sequence[str], expected: str) ->
         exists = is_folder = False
     if not exists:
         raise InputError(f"there is no {path!r}; {benchmark} needs {expected}")
-    if not is_folder and target.suffix != ".zip":
-        return Folder(target.parent), [target.name]
-    files: Files = Folder(target) if is_folder else Archive(target)
+    if not is_folder and not is_file(target):
+        raise InputError(f"{path!r} is neither a folder nor a regular file; {benchmark} needs {expected}")
+    if not is_folder and target.suffix.lower() != ".zip":
+        return where.files_of(Folder(target.parent)), [target.name]
+    files = where.files_of(Folder(target) if is_folder else Archive(target))
     for pattern in patterns:
         if names := files.find(pattern):
             return files, names
@@ -245,8 +335,23 @@ def find_image(files: Files, folders: Sequence[str], name: str) -> ImageSource:
 
     In the first of all when none has: that is an error of the sample, when its image is loaded.
     """
+    if isinstance(files, WithImages):
+        return files.image(name)
     names = [f"{folder}/{name}" if folder else name for folder in folders]
     return files.image(next((candidate for candidate in names if files.holds(candidate)), names[0]))
+
+
+def holds_image(files: Files, name: str) -> bool:
+    """Whether the image of this name is there, or the end of it where the images lie elsewhere."""
+    if isinstance(files, WithImages):
+        return any(files.images.holds(end) for end in ends_of(name))
+    return files.holds(name)
+
+
+def ends_of(name: str) -> list[str]:
+    """A name, and what is left of it when folders are taken from its beginning."""
+    parts = PurePosixPath(name).parts
+    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -29,6 +29,15 @@ MAXIMUM_PIXELS = 100_000_000
 MAXIMUM_BYTES = 500_000_000
 MAXIMUM_IMAGES = 32
 """Images in one prompt."""
+MAXIMUM_DECODED = 1_000_000_000
+"""Pixels of all frames of an animation."""
+MAXIMUM_SCANNED = 5_000_000_000
+"""Pixels of all scans of a progressive JPEG."""
+QUICKLY_COUNTED = 1_000_000
+"""Bytes of a GIF or TIFF whose frames are counted for a note alone."""
+PILLOW_LIMITS = ("MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY")
+"""What Pillow's errors say where it is a limit of its own that a sound file meets."""
+JPEG_SCAN = b"\xff\xda"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 # EXIF orientation -> what makes the image upright.
@@ -127,6 +136,11 @@ def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
         total = getattr(image, "n_frames", 1)
         if total < 2:
             raise InputError(f"{name} has one frame; expected an animation (GIF, WebP, PNG, TIFF)")
+        if total * image.width * image.height > MAXIMUM_DECODED:
+            raise InputError(
+                f"{name} has {total} frames of {image.width} x {image.height} pixels, which would take minutes to "
+                f"decode; the limit is {MAXIMUM_DECODED // 10**6} million pixels in all: make it shorter or smaller"
+            )
         chosen = np.unique(np.rint(np.linspace(0, total - 1, min(count, total))).astype(int)).tolist()
         frames: list[NDArray[np.uint8]] = []
         times: list[float | None] = []
@@ -140,8 +154,8 @@ def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
             shown += float(duration) if isinstance(duration, int | float) and duration > 0 else math.nan
         return frames, times, chosen, total
 
-    data = _read(path, name)
-    (frames, times, chosen, total), digest = _decode(data, name, read), _sha256(data)
+    data = read_image_file(path)
+    (frames, times, chosen, total), digest = decode_with(data, name, read), _sha256(data)
     loaded = [
         LoadedImage(pixels, str(path), digest, (), index + 1, seconds)
         for pixels, index, seconds in zip(frames, chosen, times, strict=True)
@@ -170,16 +184,18 @@ def load_image(source: ImageSource) -> LoadedImage:
     if isinstance(source, LoadedImage):
         return source
     if isinstance(source, Image.Image):
-        pixels, notes = _to_rgb(source, "the image")
+        pixels, notes = _from_object(source)
         name = getattr(source, "filename", None)
         return LoadedImage(pixels, os.fsdecode(name) if name else None, _sha256(pixels.tobytes()), notes)
     if isinstance(source, np.ndarray):
-        pixels, notes = _to_rgb(_from_array(source), "the array")
+        array = _from_array(source)
+        _check_size(array, "the array")
+        pixels, notes = _to_rgb(array, "the array")
         return LoadedImage(pixels, None, _sha256(pixels.tobytes()), notes)
     if isinstance(source, str | Path):
         path = Path(source)
         name = _shown(path)
-        return decode_image(_read(path, name), name, str(path))
+        return decode_image(read_image_file(path), name, str(path))
     raise InputError(f"an image is a file name, a PIL image or a numpy array; got {type(source).__name__}")
 
 
@@ -194,10 +210,35 @@ def decode_image(data: bytes, name: str, path: str | None = None) -> LoadedImage
     Raises:
         InputError: see `load_image`.
     """
+    pixels, notes = decode_with(data, name, lambda image: _to_rgb(image, name, len(data)))
+    return LoadedImage(pixels, path, _sha256(data), notes)
+
+
+def decode_with(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read:
+    """What `read` makes of an image file, whose size and cost are checked before.
+
+    Args:
+        data: the file's bytes.
+        name: what errors call the image.
+        read: from the opened image, which is not decoded yet.
+
+    Raises:
+        InputError: see `load_image`.
+    """
     if not data:
         raise InputError(f"{name} is empty; expected an image file")
-    pixels, notes = _decode(data, name, lambda image: _to_rgb(image, name))
-    return LoadedImage(pixels, path, _sha256(data), notes)
+
+    def checked(image: Image.Image) -> Read:
+        _check_size(image, name)
+        scans = data.count(JPEG_SCAN) if image.format == "JPEG" else 1
+        if scans * image.width * image.height > MAXIMUM_SCANNED:
+            raise InputError(
+                f"{name} has {image.width} x {image.height} pixels in {scans} scans, which would take minutes to "
+                f"decode; the limit is {MAXIMUM_SCANNED // 10**6} million in all: save it again"
+            )
+        return read(image)
+
+    return _decode(data, name, checked)
 
 
 def _decode(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read:
@@ -216,8 +257,16 @@ def _decode(data: bytes, name: str, read: Callable[[Image.Image], Read]) -> Read
             f"{name} is not an image in a supported format ({', '.join(FORMATS)}): convert it to PNG or JPEG"
         ) from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{name} has too many pixels; the limit is {MAXIMUM_PIXELS // 10**6} million") from error
+        own = Image.MAX_IMAGE_PIXELS
+        lower = own is not None and 2 * own < MAXIMUM_PIXELS
+        limit = f"PIL.Image.MAX_IMAGE_PIXELS = {own}, as set here" if lower else f"{MAXIMUM_PIXELS // 10**6} million"
+        raise InputError(f"{name} has too many pixels; the limit is {limit}") from error
     except Exception as error:  # Pillow's decoders raise many types on damaged data
+        if any(word in str(error) for word in PILLOW_LIMITS):
+            raise InputError(
+                f"{name} is beyond a limit of the image library (Pillow), which is no damage: {_first_line(error)}; "
+                "save it again without its metadata"
+            ) from error
         raise InputError(f"{name} is damaged and cannot be decoded: {_first_line(error)}") from error
 
 
@@ -251,8 +300,13 @@ def _refuse_truncated(image: Image.Image) -> None:
     image.load_read = load_read  # type: ignore[attr-defined]
 
 
-def _read(path: Path, name: str) -> bytes:
-    """The bytes of a regular file of a sensible size."""
+def read_image_file(path: Path) -> bytes:
+    """The bytes of a regular file of a sensible size.
+
+    Raises:
+        InputError: there is none.
+    """
+    name = _shown(path)
     try:
         if path.is_dir():
             raise InputError(f"{name} is a folder; expected an image file")
@@ -271,8 +325,7 @@ def _read(path: Path, name: str) -> bytes:
     return data
 
 
-def _to_rgb(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """(height, width, 3) pixels and notes; `name` is what errors call the image."""
+def _check_size(image: Image.Image, name: str) -> None:
     if image.width == 0 or image.height == 0:
         raise InputError(f"{name} has no pixels ({image.width} x {image.height})")
     if image.width * image.height > MAXIMUM_PIXELS:
@@ -280,29 +333,55 @@ def _to_rgb(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], tuple[str
             f"{name} has {image.width} x {image.height} pixels; the limit is {MAXIMUM_PIXELS // 10**6} million: "
             "make it smaller first"
         )
+
+
+def _to_rgb(image: Image.Image, name: str, length: int = 0) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """(height, width, 3) pixels and notes; `name` is what errors call the image, `length` the bytes of its file."""
     notes = []
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    frames = _frames(image, length)
+    if frames != "1":
         notes.append(f"frame {image.tell() + 1} of {frames}" if image.tell() else f"first of {frames} frames")
-    upright = _upright(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        upright, top = _from_deep_gray(upright, name)
+    turned = upright(image)
+    if turned.mode.startswith("I") or turned.mode == "F":
+        turned, top = _from_deep_gray(turned, name)
         notes.append(f"gray levels from 0 to {top:g} reduced to 8 bits")
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        if np.asarray(upright.getchannel("A")).min() < 255:
+    if turned.has_transparency_data:
+        turned = turned.convert("RGBA")
+        if np.asarray(turned.getchannel("A")).min() < 255:
             notes.append("transparency composited on white")
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-    return np.array(upright.convert("RGB")), tuple(notes)
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
+    return np.array(turned.convert("RGB")), tuple(notes)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _frames(image: Image.Image, length: int) -> str:
+    """How many frames, in words where Pillow would have to go through a large file to count them."""
+    if getattr(image, "is_animated", False) and image.format in ("GIF", "TIFF") and length > QUICKLY_COUNTED:
+        return "several"
+    return str(getattr(image, "n_frames", 1))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The decoded image, turned as its EXIF data says."""
     image.load()  # before its EXIF data is asked for: loading a TIFF turns it and clears the tag
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # damaged metadata of a sound image
         return image
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _from_object(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The pixels of a PIL image that may not be decoded yet; what goes wrong then is said in one line."""
+    _check_size(image, "the image")
+    try:
+        return _to_rgb(image, "the image")
+    except InputError:
+        raise
+    except Exception as error:  # truncated, or closed before it was decoded: OSError, ValueError, AssertionError, ...
+        raise InputError(
+            f"the image object cannot be decoded (truncated, or its file was closed before image.load()): "
+            f"{_first_line(error)}"
+        ) from error
 
 
 def _from_deep_gray(image: Image.Image, name: str) -> tuple[Image.Image, float]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from io import BufferedIOBase
 from typing import Any
 
-from wherelook.data.files import READ_ERRORS
+from wherelook.data.files import reading
 from wherelook.errors import WherelookError
 
 CHUNK = 1 << 20
@@ -17,7 +18,8 @@ CHUNK = 1 << 20
 LONGEST_ENTRY = 16_000_000
 """Characters of one entry."""
 
-SPACE = " \t\r\n"
+NUMBER = re.compile(r"[0-9+.eE-]*+")
+SPACES = re.compile(r"[ \t\r\n]*+")
 
 
 def entries(stream: BufferedIOBase, place: str, key: str | None = None) -> Iterator[tuple[str, Any, str]]:
@@ -32,24 +34,33 @@ def entries(stream: BufferedIOBase, place: str, key: str | None = None) -> Itera
         The entry's key (its number from 1 in a list), the entry, and where it is, for errors.
 
     Raises:
-        WherelookError: the document is broken, or has no such key; the error names the line.
+        WherelookError: the document is broken, has anything behind its end, or has no such key, or has it twice; the
+            error names the line.
     """
     document = _Document(stream, place)
     if key is None:
         yield from document.entries()
+        document.expect_end()
         return
+    found = False
     document.expect("{")
-    if document.peek() != "}":
-        while True:
-            name = document.key()
-            if name == key:
-                yield from document.entries()
-                return
+    while document.peek() != "}":
+        name = document.key()
+        if name == key and found:
+            raise WherelookError(f"{document.here}: {key!r} is there twice")
+        if name == key:
+            found = True
+            yield from document.entries()
+        else:
             document.skip()
-            if document.peek() != ",":
-                break
+        if document.peek() != "}":
             document.expect(",")
-    raise WherelookError(f"{place}: there is no {key!r} in it")
+            if document.peek() == "}":
+                document.expect('"')  # a comma before the end
+    document.expect("}")
+    document.expect_end()
+    if not found:
+        raise WherelookError(f"{place}: there is no {key!r} in it")
 
 
 class _Document:
@@ -76,10 +87,8 @@ class _Document:
         """Reads on; whether there was anything."""
         if self.ended:
             return False
-        try:
+        with reading(self.here):
             data = self.stream.read(CHUNK)
-        except READ_ERRORS as error:
-            raise WherelookError(f"cannot read {self.here}: {error}") from error
         self.ended = not data
         try:
             text = self.decoder.decode(data, final=self.ended)
@@ -95,8 +104,7 @@ class _Document:
     def peek(self) -> str:
         """The next character that is not space; "" at the end."""
         while True:
-            while self.position < len(self.text) and self.text[self.position] in SPACE:
-                self.position += 1
+            self.position = SPACES.match(self.text, self.position).end()  # type: ignore[union-attr]
             if self.position < len(self.text):
                 return self.text[self.position]
             if not self.more():
@@ -107,6 +115,11 @@ class _Document:
         if found != character:
             raise WherelookError(f"{self.here}: broken JSON, expected {character!r}, not {found or 'the end'!r}")
         self.position += 1
+
+    def expect_end(self) -> None:
+        found = self.peek()
+        if found:
+            raise WherelookError(f"{self.here}: broken JSON, expected the end, not {found!r}")
 
     def value(self) -> Any:
         """The next value, whole."""
@@ -120,8 +133,9 @@ class _Document:
                 if not self.more():
                     raise WherelookError(f"{self.here}: broken JSON") from error
                 continue
-            # A number at the end of what was read may go on.
-            if end < len(self.text) or self.ended:
+            # A number at the end of what was read may go on, also behind a point or an e that is no part of it yet.
+            cut = isinstance(value, int | float) and NUMBER.match(self.text, end).end() == len(self.text)  # type: ignore[union-attr]
+            if self.ended or (end < len(self.text) and not cut):
                 self.position = end
                 return value
             self.more()

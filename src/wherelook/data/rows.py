@@ -1,40 +1,63 @@
-"""Tables as rows, one after another: CSV, TSV, JSON lines, JSON and Parquet. Never a whole table in memory."""
+"""A row of a table: values by the name of their column, read as what a dataset says they are."""
 
 from __future__ import annotations
 
-import csv
+import ast
 import json
 import math
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BufferedIOBase
-from pathlib import PurePosixPath
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
-from wherelook.data.files import READ_ERRORS, Files
-from wherelook.data.json_stream import entries
-from wherelook.data.sources import Box, ImageBytes, ImageSource
-from wherelook.errors import InputError, WherelookError
+from wherelook.data.boxes import Numbers
+from wherelook.data.files import Files
+from wherelook.data.sources import DATA_ADDRESS, ImageBytes, ImageSource, ImageText, NoImage
+from wherelook.errors import WherelookError
 
-LONGEST_ROW = 16_000_000
-"""Bytes of a row of text; an image in base64 fits."""
+LONGEST_LIST = 1_000_000
+"""Characters of a list that is written as text."""
 
-TEXT_BLOCK = 1 << 20
-"""Bytes of a table of text that are read at a time, about."""
+SHORTEST_BASE64 = 65
+"""Characters of an image in base64: what is shorter names a file or another row, as in VLMEvalKit's tables."""
 
-LONGEST_HEADER = 100_000
-"""Bytes of the row with the names of columns."""
+LONGEST_NAME = 4096
+"""Characters of a path, at most."""
 
-BROKEN_ROW = re.compile(r"Row #(\d+): (.*)")
-"""How Arrow tells which row is broken."""
+BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+NOTHING = ("", "nan")
+"""What tables write where there is nothing; pandas writes the second."""
 
-PARQUET_BATCH = 64
-"""Rows of a Parquet file that are held at a time."""
 
-TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-"""Endings of the files that `read_rows` reads."""
+@runtime_checkable
+class Values(Protocol):
+    """What a row is made of: a dict, or what reads a value when it is asked for."""
+
+    def get(self, name: str, /) -> Any: ...
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class Unreadable(Mapping[str, Any]):
+    """In the place of a row's values: why there are none. Every access raises WherelookError."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise WherelookError(self.reason)
+
+    def __iter__(self) -> Iterator[str]:
+        raise WherelookError(self.reason)
+
+    def __len__(self) -> int:
+        raise WherelookError(self.reason)
 
 
 @dataclass(frozen=True)
@@ -43,20 +66,27 @@ class Row:
 
     Attributes:
         place: where it is, for errors: "questions.csv, row 3".
-        values: None where there is nothing.
+        values: None where there is nothing; `Unreadable` where the row is broken and the next one is not.
         number: in its table, from 1; of JSON lines the number of the line.
+        span: where it begins and ends in a table of text, in bytes.
     """
 
     place: str
-    values: Mapping[str, Any]
+    values: Values
     number: int = 1
+    span: tuple[int, int] | None = None
+
+    def value(self, name: str) -> Any:
+        """As it is in the table; None where there is nothing: no such column, null, or not a number."""
+        value = self.values.get(name)
+        return None if isinstance(value, float) and math.isnan(value) else value
 
     def text(self, name: str) -> str | None:
         """Text, None where there is none. Raises WherelookError when it is something else."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is not None and not isinstance(value, str):
-            raise WherelookError(f"{self.place}: {name} must be text, not {_shown(value)}")
-        return value
+            raise WherelookError(f"{self.place}: {name} must be text, not {shown(value)}")
+        return None if value is None else self._utf8(name, value)
 
     def required(self, name: str) -> str:
         """Text that must be there. Raises WherelookError when it is missing or blank."""
@@ -69,12 +99,14 @@ class Row:
 
     def name(self, name: str) -> str | None:
         """Text or a whole number as text, None where there is none: ids and labels. Raises WherelookError otherwise."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is None or value == "":
             return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # pandas makes numbers of a column with gaps fractions
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise WherelookError(f"{self.place}: {name} must be text or a whole number, not {_shown(value)}")
-        return str(value)
+            raise WherelookError(f"{self.place}: {name} must be text or a whole number, not {shown(value)}")
+        return self._utf8(name, str(value))
 
     def required_name(self, name: str) -> str:
         """The same, that must be there."""
@@ -85,202 +117,135 @@ class Row:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A text, or a list of them, as a tuple. Raises WherelookError when it is something else."""
-        value = self.values.get(name)
+        value = self.value(name)
         if value is None or value == "":
             return ()
         items = value if isinstance(value, list) else [value]
-        if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
-            raise WherelookError(f"{self.place}: {name} must be text or a list of texts, not {_shown(value)}")
-        return tuple(str(item) for item in items)
+        if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items):
+            raise WherelookError(f"{self.place}: {name} must be text or a list of texts, not {shown(value)}")
+        return tuple(self._utf8(name, str(item)) for item in items)
+
+    def listed(self, name: str) -> Any:
+        """The value, and where it is a text that writes a list, as JSON or as Python does, that list.
+
+        Raises:
+            WherelookError: it begins like a list and is none.
+        """
+        value = self.value(name)
+        if not isinstance(value, str) or not value.lstrip().startswith("[") or len(value) > LONGEST_LIST:
+            return value
+        for read in (json.loads, ast.literal_eval):
+            try:
+                return read(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+        raise WherelookError(f"{self.place}: {name} is not a list in JSON or Python: {shown(value)}")
 
     def choices(self, name: str) -> tuple[str, ...]:
-        """The texts of options: a list, also written as JSON. Raises WherelookError on more than there are letters."""
-        choices = Row(self.place, {name: self._listed(name)}).texts(name)
+        """The texts of options: a list, also written as text, or texts by letter or under "text".
+
+        Raises:
+            WherelookError: it is something else, or has more options than there are letters.
+        """
+        value = self.listed(name)
+        if isinstance(value, dict):
+            letters = [letter for letter in ascii_uppercase if value.get(letter) is not None]
+            value = value["text"] if "text" in value else [value[letter] for letter in letters]
+        choices = Row(self.place, {name: value}).texts(name)
         if len(choices) > len(ascii_uppercase):
             raise WherelookError(f"{self.place}: {len(choices)} {name}; at most {len(ascii_uppercase)} have letters")
         return choices
 
-    def boxes(self, name: str) -> tuple[Box, ...]:
-        """One box or a list of them, four numbers each, also written as JSON. Raises WherelookError otherwise."""
-        value = self._listed(name)
-        if not value:
+    def lettered(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """Texts of options by their letter, from a column for each; those that hold nothing are left out.
+
+        Args:
+            columns: letter to column.
+        """
+        found = {letter: self.name(column) for letter, column in columns.items()}
+        return {letter: text for letter, text in found.items() if text is not None and text.lower() not in NOTHING}
+
+    def boxes(self, name: str) -> tuple[Numbers, ...]:
+        """One box or a list of them, four numbers each, also written as text. Raises WherelookError otherwise."""
+        value = self.listed(name)
+        if value is None or value in ("", []):
             return ()
         boxes = value if isinstance(value, list) and isinstance(value[0], list) else [value]
-        if not all(isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)) for box in boxes):
-            raise WherelookError(f"{self.place}: {name} must be four numbers, or a list of such; not {_shown(value)}")
+        if not all(isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) for box in boxes):
+            raise WherelookError(f"{self.place}: {name} must be four numbers, or a list of such; not {shown(value)}")
         return tuple((float(x), float(y), float(other_x), float(other_y)) for x, y, other_x, other_y in boxes)
 
     def image(self, name: str, files: Files) -> ImageSource:
-        """The image of a column: bytes, bytes with a path (as Hugging Face's data sets keep them), or a path.
+        """The image of a column: bytes, bytes with a path (as Hugging Face's datasets keep them), base64, or a path.
+
+        Where there is nothing it is one that cannot be loaded: a row without an image is a row.
 
         Raises:
             WherelookError: it is something else, or the path leads out of the folder.
         """
-        value = self.values.get(name)
+        value = self.value(name)
         if isinstance(value, dict):
             value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
+        if value is None or (isinstance(value, str | bytes) and not value):
+            return NoImage(f"{self.place}: no image ({name} is empty)")
         if isinstance(value, bytes):
             return ImageBytes(value, f"the image of {self.place}")
-        if not isinstance(value, str) or not value:
-            raise WherelookError(f"{self.place}: {name} must be an image or its path, not {_shown(value)}")
+        if not isinstance(value, str):
+            raise WherelookError(f"{self.place}: {name} must be an image or its path, not {shown(value)}")
+        if is_base64(value):
+            return ImageText(value, f"the image of {self.place}")
         try:
             return files.image(value)
         except WherelookError as error:
-            raise WherelookError(f"{self.place}: {value!r} is not a file inside the folder") from error
+            raise WherelookError(
+                f"{self.place}: {shown(value)} is not a file inside the folder ({name}); if the images lie elsewhere, "
+                "add ,images=DIR to the dataset's name"
+            ) from error
 
-    def _listed(self, name: str) -> Any:
-        value = self.values.get(name)
-        if isinstance(value, str) and value.lstrip().startswith("["):
-            try:
-                return json.loads(value)
-            except (ValueError, RecursionError) as error:
-                raise WherelookError(f"{self.place}: {name} is not a list in JSON: {_shown(value)}") from error
-        return value
-
-
-def read_rows(files: Files, name: str) -> Iterator[Row]:
-    """The rows of a table, whose format its ending tells; .json is a list of objects, or an object on every line.
-
-    Raises:
-        InputError: another ending.
-        WherelookError: the table is broken; the error says where.
-    """
-    place = files.describe(name)
-    suffix = PurePosixPath(name).suffix
-    if suffix not in TABLES:
-        raise InputError(f"{place} is not a table; expected {', '.join(TABLES)}")
-    try:
-        with files.open(name) as stream:
-            if suffix == ".parquet":
-                yield from _parquet(stream, place)
-            elif suffix == ".jsonl" or (suffix == ".json" and not _is_list(files, name)):
-                yield from _lines(stream, place)
-            elif suffix == ".json":
-                yield from (row(where, value, int(number)) for number, value, where in entries(stream, place))
-            else:
-                with files.open(name) as beginning:
-                    header = _header(beginning, place, "\t" if suffix == ".tsv" else ",")
-                yield from _separated(stream, place, header, "\t" if suffix == ".tsv" else ",")
-    except READ_ERRORS as error:
-        raise WherelookError(f"cannot read {place}: {_first_line(error)}") from error
+    def _utf8(self, name: str, text: str) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise WherelookError(
+                f"{self.place}: {name} is no text that can be written as UTF-8 (half of a surrogate pair): "
+                f"{ascii(text)[:100]}"
+            ) from error
+        return text
 
 
 def row(place: str, value: Any, number: int = 1) -> Row:
-    """A row from an object of JSON.
-
-    Raises:
-        WherelookError: it is not an object.
-    """
+    """A row from an object of JSON, or one that says that it is none."""
     if not isinstance(value, dict):
-        raise WherelookError(f"{place}: expected an object, not {_shown(value)}")
+        return Row(place, Unreadable(f"{place}: expected an object, not {shown(value)}"), number)
     return Row(place, value, number)
 
 
-def _lines(stream: BufferedIOBase, place: str) -> Iterator[Row]:
-    number = 0
-    while line := stream.readline(LONGEST_ROW + 1):
-        number += 1
-        where = f"{place}, line {number}"
-        if len(line) > LONGEST_ROW:
-            raise WherelookError(f"{where}: longer than {LONGEST_ROW // 10**6} MB")
-        if line.strip():
-            try:
-                value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
-                raise WherelookError(f"{where}: not a line of JSON") from error
-            yield row(where, value, number)
+def is_base64(text: str) -> bool:
+    """Whether a text holds an image, in base64 or as a data: address, and not a name: most names have a dot."""
+    if DATA_ADDRESS.match(text[:64]) or len(text) > LONGEST_NAME:
+        return True
+    return len(text) >= SHORTEST_BASE64 and BASE64.fullmatch(text) is not None
 
 
-def _is_list(files: Files, name: str) -> bool:
-    with files.open(name) as stream:
-        return stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-
-
-def _header(stream: BufferedIOBase, place: str, delimiter: str) -> list[str]:
-    line = stream.readline(LONGEST_HEADER)
+def is_number(value: Any) -> bool:
+    """Whether it is a number that a float can be."""
     try:
-        names = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], delimiter=delimiter), [])
-    except (csv.Error, ValueError) as error:
-        raise WherelookError(f"{place}: the first row, with the names of the columns, is broken: {error}") from error
-    if not names or len(set(names)) < len(names):
-        raise WherelookError(f"{place}: the first row must name the columns, each another; it is {_shown(names)}")
-    return names
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
-def _separated(stream: BufferedIOBase, place: str, header: list[str], delimiter: str) -> Iterator[Row]:
-    # Arrow parses: the csv module's bound on a cell is one setting for the whole program, and too small for images.
-    from pyarrow import ArrowException, BufferReader, csv, string
-
-    stream.readline(LONGEST_HEADER)
-    number = 0
-    for block in _blocks(stream, place):
+def shown(value: Any) -> str:
+    """A value for a message: not endless, whatever it is."""
+    if isinstance(value, str | bytes):
+        text = repr(value[:101])
+    else:
         try:
-            table = csv.read_csv(
-                BufferReader(block),
-                read_options=csv.ReadOptions(column_names=header, block_size=len(block) + 1, use_threads=False),
-                parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                convert_options=csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, string()), null_values=[""], strings_can_be_null=True
-                ),
-            )
-        except ArrowException as error:
-            found = BROKEN_ROW.search(str(error))
-            where = f"{place}, row {number + int(found[1])}" if found else f"{place}, after row {number}"
-            raise WherelookError(f"{where}: {found[2] if found else _first_line(error)}") from error
-        for values in _slices(table):
-            number += 1
-            yield Row(f"{place}, row {number}", values, number)
-
-
-def _blocks(stream: BufferedIOBase, place: str) -> Iterator[bytes]:
-    """Whole rows, about `TEXT_BLOCK` bytes at a time: cut at line ends that no quotes enclose."""
-    pending = b""
-    while data := stream.read(TEXT_BLOCK):
-        pending += data
-        end, quotes = len(pending), pending.count(b'"')
-        while (cut := pending.rfind(b"\n", 0, end)) >= 0:
-            quotes -= pending.count(b'"', cut, end)
-            if quotes % 2 == 0:
-                break
-            end = cut
-        if cut >= 0:
-            if pending[: cut + 1].strip():
-                yield pending[: cut + 1]
-            pending = pending[cut + 1 :]
-        if len(pending) > LONGEST_ROW:
-            raise WherelookError(f"{place}: a row is longer than {LONGEST_ROW // 10**6} MB, or a quote is not closed")
-    if pending.strip():
-        yield pending
-
-
-def _parquet(stream: BufferedIOBase, place: str) -> Iterator[Row]:
-    from pyarrow import ArrowException, parquet
-
-    try:
-        number = 0
-        with parquet.ParquetFile(stream) as table:
-            for batch in table.iter_batches(PARQUET_BATCH, use_threads=False):
-                for values in _slices(batch):
-                    number += 1
-                    yield Row(f"{place}, row {number}", values, number)
-    except (ArrowException, OSError) as error:
-        raise WherelookError(f"{place} is broken: {_first_line(error)}") from error
-
-
-def _slices(batch: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a batch of Arrow; few at a time become Python's values."""
-    for start in range(0, batch.num_rows, PARQUET_BATCH):
-        yield from batch.slice(start, PARQUET_BATCH).to_pylist()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
+            text = _SHOWN.repr(value)
+        except (ValueError, RecursionError):  # a whole number of more than 4,300 digits
+            text = f"something ({type(value).__name__})"
     return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict, _SHOWN.maxstring = 4, 30, 10, 60

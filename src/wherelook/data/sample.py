@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from wherelook.data.images import LoadedImage
-from wherelook.data.sources import Evidence, ImageSource, mean_attention
+from wherelook.data.sources import Evidence, ImageSheet, ImageSource, mean_attention
 from wherelook.errors import unknown_name
 
 PromptStyle = Literal["auto", "open", "choices", "short", "yes-no", "vizwiz"]
@@ -48,7 +48,8 @@ class Sample:
         group: samples that belong together, such as MMVP's pairs; None where there are no groups.
         evidence: the region that the answer should come from, where known.
         attention: maps of where people looked, one for each person.
-        flags: what is known to be wrong with the sample: `WRONG_LABEL`, `UNREAD_CHOICES`, `REPEATED_CHOICE`.
+        flags: what is known to be wrong with the sample: `WRONG_LABEL`, `UNREAD_CHOICES`, `REPEATED_CHOICE`,
+            `NOT_AN_OPTION`, `NO_IMAGE`, `BROKEN_ROW`, `REPEATED_ID`.
         paraphrase: the same question in other words, where there are any.
         prompt: how the dataset's authors put the question, one of `PROMPT_STYLES`; None for its options where it has
             any, else the question alone.
@@ -83,6 +84,11 @@ class Sample:
             WherelookError: it cannot be read; the other samples of the data set still can.
         """
         return self.source.load()
+
+    @property
+    def images(self) -> tuple[LoadedImage, ...]:
+        """Each image of the question, where it is about several; `image` is their sheet then. Raises as `image`."""
+        return self.source.images() if isinstance(self.source, ImageSheet) else (self.image,)
 
     @cached_property
     def truth(self) -> Bool[np.ndarray, "height width"] | None:
@@ -126,6 +132,18 @@ UNREAD_CHOICES = "unread choices"
 
 REPEATED_CHOICE = "repeated choice"
 """Two options have the same text."""
+
+NOT_AN_OPTION = "answer is no option"
+"""The reference is none of the options."""
+
+NO_IMAGE = "no image"
+"""The dataset has no image for the question, and says so: loading it is an error."""
+
+BROKEN_ROW = "broken row"
+"""The row could not be read; loading its image tells why."""
+
+REPEATED_ID = "repeated id"
+"""Another sample before has the same id in the dataset: a number was put behind it."""
 
 
 def prompt_style(sample: Sample, style: str = "auto") -> PromptStyle:

@@ -10,25 +10,44 @@ from pathlib import Path
 from typing import Literal
 
 from wherelook.data.circular import rotations
+from wherelook.data.files import Location, is_file
 from wherelook.data.readers import (
+    ai2d,
+    amber,
     cv_bench,
     gqa,
+    hallusionbench,
     hub,
     llava_bench,
+    mmbench,
+    mme,
+    mmmu,
     mmstar,
     mmvp,
     paper,
     pope,
+    realworldqa,
     refcoco,
     scenes,
+    scienceqa,
     table,
     textvqa,
+    vizwiz,
     vqa_hat,
+    vstar,
 )
-from wherelook.data.rows import TABLES
-from wherelook.data.sample import PROMPT_STYLES, PromptStyle, Sample, prompt_style, prompt_text
+from wherelook.data.sample import (
+    BROKEN_ROW,
+    PROMPT_STYLES,
+    REPEATED_ID,
+    PromptStyle,
+    Sample,
+    prompt_style,
+    prompt_text,
+)
 from wherelook.data.scenes.files import QUESTIONS_FILE
-from wherelook.errors import InputError, WherelookError
+from wherelook.data.tables import TABLES
+from wherelook.errors import InputError
 
 __all__ = [
     "DATASETS",
@@ -49,7 +68,7 @@ class Dataset:
     """A data set or a format of them.
 
     Attributes:
-        read: samples of a path and named columns; for drawn scenes both are empty.
+        read: samples of a place and named columns; for drawn scenes both are empty.
         summary: what it asks about.
         files: what is expected at the path; "-" where there is no path.
         evidence: what is known about where to look.
@@ -61,7 +80,7 @@ class Dataset:
         judge: how its authors judge an answer; None where the sample tells: see `Sample.judge`.
     """
 
-    read: Callable[[str, Columns], Iterator[Sample]]
+    read: Callable[[Location, Columns], Iterator[Sample]]
     summary: str
     files: str
     evidence: str
@@ -73,16 +92,16 @@ class Dataset:
     judge: str | None = None
 
 
-def _plain(read: Callable[[str], Iterator[Sample]]) -> Callable[[str, Columns], Iterator[Sample]]:
+def _plain(read: Callable[[Location], Iterator[Sample]]) -> Callable[[Location, Columns], Iterator[Sample]]:
     """A reader of published files, whose columns are known."""
-    return lambda path, _: read(path)
+    return lambda where, _: read(where)
 
 
 _COCO = "questions: see source; images: COCO's terms (Flickr)"
 
 DATASETS: Mapping[str, Dataset] = {
     "scenes": Dataset(
-        lambda path, _: scenes.read(path) if path else scenes.draw_reporting(),
+        lambda where, _: scenes.read(where.path) if where.path else scenes.draw_reporting(),
         "drawn scenes with simple objects; alone: new ones as needed, never used for choosing anything",
         "nothing, or a folder of `wherelook scenes`", "exact masks", "Apache-2.0, made by this package",
         "wherelook.data.scenes", path="optional",
@@ -127,18 +146,18 @@ DATASETS: Mapping[str, Dataset] = {
     ),
     "pope": Dataset(
         _plain(pope.read), "is an object there? yes or no; random, popular and adversarial absent ones",
-        "coco_pope_*.json, val2014/", "-", _COCO, "Li et al. 2023, arXiv 2305.10355",
-        prompt="yes-no", judge="yes-no",
+        "coco_pope_*.json or llava_pope_test.jsonl, val2014/; or Parquet, TSV", "-", _COCO,
+        "Li et al. 2023, arXiv 2305.10355", prompt="yes-no", judge="yes-no",
     ),
     "textvqa": Dataset(
         _plain(textvqa.read), "questions that need the text in an image, ten answers each",
-        "TextVQA_0.5.1_*.json, train_images/", "-", "CC BY 4.0; images: OpenImages",
+        "TextVQA_0.5.1_*.json, train_images/; or Parquet, TSV", "-", "CC BY 4.0; images: OpenImages",
         "Singh et al. 2019, arXiv 1904.08920",
         prompt="short", judge="consensus",
     ),
     "gqa": Dataset(
         _plain(gqa.read), "questions made from scene graphs",
-        "*_balanced_questions.json, *sceneGraphs.json, images/", "boxes", "CC BY 4.0; images: Visual Genome",
+        "*_balanced_questions.json, *sceneGraphs.json, images/; or TSV", "boxes", "CC BY 4.0; images: Visual Genome",
         "Hudson and Manning 2019, arXiv 1902.09506",
         prompt="short", judge="normalised",
     ),
@@ -151,6 +170,56 @@ DATASETS: Mapping[str, Dataset] = {
         "vqahat_*/*.png, *questions.json, *annotations.json, val2014/", "human maps", _COCO,
         "Das et al. 2016, arXiv 1606.05589",
         prompt="short", judge="consensus",
+    ),
+    "mmbench": Dataset(
+        _plain(mmbench.read), "perception and reasoning, up to four options",
+        "MMBench_DEV_EN.tsv or dev-*.parquet", "-", "Apache-2.0; images: see source",
+        "Liu et al. 2023, arXiv 2307.06281", prompt="choices", judge="option-letter",
+    ),
+    "mmmu": Dataset(
+        _plain(mmmu.read), "questions of college exams, some about several images",
+        "validation-*.parquet, also in a folder for each subject; or MMMU_DEV_VAL.tsv", "-", "Apache-2.0; see source",
+        "Yue et al. 2024, arXiv 2311.16502", prompt="choices", judge="option-letter",
+    ),
+    "scienceqa": Dataset(
+        _plain(scienceqa.read), "science at school, with options; half of it without an image",
+        "test-*.parquet, problems.json, llava_test_CQM-A.json, or ScienceQA_TEST.tsv", "-", "CC BY-NC-SA 4.0",
+        "Lu et al. 2022, arXiv 2209.09513", prompt="choices", judge="option-letter",
+    ),
+    "ai2d": Dataset(
+        _plain(ai2d.read), "diagrams of science at school, four options",
+        "test-*.parquet or AI2D_TEST.tsv", "-", "see source", "Kembhavi et al. 2016, arXiv 1603.07396",
+        prompt="choices", judge="option-letter",
+    ),
+    "realworldqa": Dataset(
+        _plain(realworldqa.read), "photographs from everyday life and traffic; options, or a short answer",
+        "test-*.parquet or RealWorldQA.tsv", "-", "CC BY-ND 4.0", "xAI 2024",
+        prompt="choices", judge="option-letter",
+    ),
+    "vstar": Dataset(
+        _plain(vstar.read), "V*Bench: small things in large photographs, with options",
+        "test_questions.jsonl and its folders of images; or Parquet", "boxes", "see source; images: SA-1B",
+        "Wu and Xie 2024, arXiv 2312.14135", prompt="choices", judge="option-letter",
+    ),
+    "mme": Dataset(
+        _plain(mme.read), "fourteen tasks, two questions about each image, yes or no",
+        "the folders of its tasks, test-*.parquet, or MME.tsv", "-", "see source", "Fu et al. 2023, arXiv 2306.13394",
+        prompt="yes-no", judge="yes-no",
+    ),
+    "hallusionbench": Dataset(
+        _plain(hallusionbench.read), "yes or no, with figures that are altered, or without any",
+        "HallusionBench.json and hallusion_bench/, *image-*.parquet, or HallusionBench.tsv", "-", "BSD-3-Clause",
+        "Guan et al. 2024, arXiv 2310.14566", prompt="yes-no", judge="yes-no",
+    ),
+    "amber": Dataset(
+        _plain(amber.read), "existence, attributes and relations, yes or no; and descriptions",
+        "query_all.json, annotations.json, image/", "-", "Apache-2.0", "Wang et al. 2023, arXiv 2311.07397",
+        prompt="yes-no", judge="yes-no",
+    ),
+    "vizwiz": Dataset(
+        _plain(vizwiz.read), "blind people's questions about their photographs, ten answers each",
+        "val.json and val/, val-*.parquet, or VizWiz.tsv", "-", "CC BY 4.0", "Gurari et al. 2018, arXiv 1802.08218",
+        prompt="vizwiz", judge="consensus",
     ),
     "table": Dataset(
         table.read, "your own: image, question and what else you know",
@@ -172,32 +241,45 @@ COLUMN = re.compile(r",(\w+)=([^,]*)$")
 CIRCULAR = "circular"
 """The option that asks a question with options once for each rotation of them."""
 
+HEAD = 10
+"""Rows at the beginning of which one at least must be a sample: else the files are not what they were taken for."""
+
 
 def read_samples(dataset: str) -> Iterator[Sample]:
     """The samples of a data set, one after another; no image is read before it is asked for.
 
+    A row that cannot be read is a sample too, flagged "broken row": loading its image tells what is wrong. So is a row
+    without an image ("no image"). An id that comes again has "#2", "#3" and so on behind it.
+
     Args:
         dataset: a name of `DRAWN`, such as "scenes" (drawn as needed); or NAME:PATH with a name of `DATASETS`; or the
-            path of a table or of a folder of scenes alone. After a table or a data set of the hub columns can be
-            named: "table:my.csv,image=picture,question=text". ",circular=true" after any asks a question with options
-            once for each rotation of them, see `wherelook.data.circular`.
+            path of a table or of a folder of scenes alone. After it options may follow: ",images=DIR" for a folder or
+            zip archive of the images; after a table or a data set of the hub columns and settings:
+            "table:my.csv,image=picture,question=text,box_format=xywh"; and ",circular=true" after any, which asks a
+            question with options once for each rotation of them, see `wherelook.data.circular`.
 
     Raises:
-        InputError: there is no such data set.
-        WherelookError: while reading: a row is broken, leads out of its folder, or has the id of another.
+        InputError: there is no such data set, or boxes or answers of a table can be read in several ways.
+        WherelookError: while reading: a file is broken, or all rows at its beginning are.
     """
-    name, path, columns = _parse(dataset)
+    name, where, columns = _parse(dataset)
     circular = columns.pop(CIRCULAR, "false")
     if circular not in ("true", "false"):
         raise InputError(f"data set {dataset!r}: {CIRCULAR} is true or false; got {circular!r}")
-    samples = DATASETS[name].read(path, columns)
-    first = next(samples, None)  # what is wrong with the files is found before any work
-    if first is None:
+    samples = DATASETS[name].read(where, columns)
+    head: list[Sample] = []  # what is wrong with the files is found before any work
+    while len(head) < HEAD and (not head or BROKEN_ROW in head[-1].flags):
+        sample = next(samples, None)
+        if sample is None:
+            break
+        head.append(sample)
+    if not head:
         raise InputError(f"data set {dataset!r} is empty")
-    every: Iterable[Sample] = itertools.chain([first], samples)
-    if circular == "true":
-        every = rotations(every)
-    return _distinct((_as_published(DATASETS[name], sample) for sample in every), dataset)
+    if all(BROKEN_ROW in sample.flags for sample in head):
+        head[0].source.load()  # raises what is wrong with it
+    every = itertools.chain(head, samples)
+    found = _distinct(_as_published(DATASETS[name], sample) for sample in every)
+    return rotations(found) if circular == "true" else found
 
 
 def _as_published(dataset: Dataset, sample: Sample) -> Sample:
@@ -206,8 +288,8 @@ def _as_published(dataset: Dataset, sample: Sample) -> Sample:
     return replace(sample, prompt=sample.prompt or dataset.prompt, judge=sample.judge or judge)
 
 
-def _parse(dataset: str) -> tuple[str, str, dict[str, str]]:
-    """The name, the path and the columns by field."""
+def _parse(dataset: str) -> tuple[str, Location, dict[str, str]]:
+    """The name, the place and the columns by field."""
     rest, columns = dataset, {}
     while found := COLUMN.search(rest):
         columns[found[1]] = found[2]
@@ -218,29 +300,34 @@ def _parse(dataset: str) -> tuple[str, str, dict[str, str]]:
     elif DATASETS[name].path == ("none" if colon else "needed") or (colon and not path):
         expected = name if DATASETS[name].path == "none" else f"{name}:PATH"
         raise InputError(f"data set {dataset!r}: expected {expected}, with {DATASETS[name].files} at the path")
+    images = columns.pop("images", None) if DATASETS[name].path == "needed" else None
     if columns.keys() - {CIRCULAR} and not DATASETS[name].columns:
-        raise InputError(f"data set {dataset!r}: only columns of table and hub can be named")
-    return name, path, columns
+        also = "; images=DIR is for all that have files" if DATASETS[name].path == "needed" else ""
+        raise InputError(f"data set {dataset!r}: only columns of table and hub can be named{also}")
+    return name, Location(path, images), columns
 
 
 def _recognise(path: str, dataset: str) -> str:
     """What lies at a path without a name."""
-    if path and (Path(path) / QUESTIONS_FILE).is_file():
+    if path and is_file(Path(path) / QUESTIONS_FILE):
         return "scenes"
-    if Path(path).suffix in TABLES and Path(path).is_file():
+    if Path(path).suffix.lower() in TABLES and is_file(Path(path)):
         return "table"
     others = ", ".join(name for name in DATASETS if name not in DRAWN)
     raise InputError(
-        f"no data set {dataset!r}; valid: {', '.join(DRAWN)}, a folder of `wherelook scenes`, a table with image "
+        f"no data set {dataset[:200]!r}; valid: {', '.join(DRAWN)}, a folder of `wherelook scenes`, a table with image "
         f"and question ({', '.join(TABLES)}), or NAME:PATH with {others}"
     )
 
 
-def _distinct(samples: Iterable[Sample], dataset: str) -> Iterator[Sample]:
-    """The same samples; an id that comes twice is an error, for results are kept by it."""
-    seen = set()
+def _distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The same samples with ids that differ, for results are kept by them: a number follows one that comes again."""
+    seen: set[int] = set()
+    times: dict[str, int] = {}
     for sample in samples:
-        if hash(sample.id) in seen:
-            raise WherelookError(f"{dataset}: two samples have the id {sample.id!r}; ids must differ")
-        seen.add(hash(sample.id))
-        yield sample
+        name = sample.id
+        while hash(name) in seen:
+            times[sample.id] = times.get(sample.id, 1) + 1
+            name = f"{sample.id}#{times[sample.id]}"
+        seen.add(hash(name))
+        yield sample if name == sample.id else replace(sample, id=name, flags=(*sample.flags, REPEATED_ID))

@@ -7,22 +7,34 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from wherelook.data.images import LoadedImage, decode_image, load_image
+from wherelook.data.boxes import PIXEL_CORNERS, BoxFormat, Numbers, box_mask
+from wherelook.data.images import (
+    LoadedImage,
+    decode_image,
+    load_image,
+    load_images,
+    read_image_file,
+    side_by_side,
+)
+from wherelook.data.masks import gray_levels, region_of
 from wherelook.errors import WherelookError
 from wherelook.types import Size
 
-Box = tuple[float, float, float, float]
+Box = Numbers
 """(x0, y0, x1, y1) in pixels of the image, x1 and y1 exclusive."""
+
+DATA_ADDRESS = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
 @runtime_checkable
@@ -42,10 +54,31 @@ class ImageSource(Protocol):
         """
         ...
 
+    def encoded(self) -> tuple[bytes, str] | None:
+        """The bytes of its file, and what errors call it; None where it is there without a file. Raises as `load`."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoImage:
+    """In the place of an image: why there is none."""
+
+    reason: str
+
+    @property
+    def fingerprint(self) -> str:
+        return self.reason
+
+    def load(self) -> LoadedImage:
+        raise WherelookError(self.reason)
+
+    def encoded(self) -> tuple[bytes, str] | None:
+        raise WherelookError(self.reason)
+
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file that may lie nowhere but in a folder, links followed. Its fingerprint is its name and size."""
+    """An image file in a folder; a link in it leads where its owner wants. Its fingerprint is its name and size."""
 
     folder: Path
     name: str
@@ -58,8 +91,21 @@ class ImageFile:
             return f"{self.name} missing"
 
     def load(self) -> LoadedImage:
-        check_inside(self.folder, self.name, f"{self.folder}")
+        self._check()
         return load_image(self.folder / self.name)
+
+    def encoded(self) -> tuple[bytes, str]:
+        self._check()
+        path = self.folder / self.name
+        return read_image_file(path), f"'{path}'"
+
+    def _check(self) -> None:
+        check_inside(
+            self.folder,
+            self.name,
+            f"{self.folder}",
+            "; if the images lie elsewhere, add ,images=DIR to the dataset's name",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,24 +122,30 @@ class ImageBytes:
     def load(self) -> LoadedImage:
         return decode_image(self.data, self.name)
 
+    def encoded(self) -> tuple[bytes, str]:
+        return self.data, self.name
+
 
 @dataclass(frozen=True)
 class ImageText:
-    """The bytes of an image file in base64, as tables of text hold them."""
+    """The bytes of an image file in base64, as tables of text hold them; also as a data: address."""
 
     text: str
     name: str
 
     @property
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return hashlib.sha256(self.text.encode(errors="surrogatepass")).hexdigest()
 
     def load(self) -> LoadedImage:
+        return decode_image(*self.encoded())
+
+    def encoded(self) -> tuple[bytes, str]:
+        text = DATA_ADDRESS.sub("", self.text, count=1)
         try:
-            data = base64.b64decode("".join(self.text.split()), validate=True)
+            return base64.b64decode("".join(text.split()), validate=True), self.name
         except ValueError as error:
             raise WherelookError(f"{self.name} is not an image in base64") from error
-        return decode_image(data, self.name)
 
 
 @dataclass(frozen=True)
@@ -108,6 +160,30 @@ class ImageInMemory:
 
     def load(self) -> LoadedImage:
         return self.image
+
+    def encoded(self) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class ImageSheet:
+    """Several images of one question; as one image they lie side by side (see `wherelook.sheet`)."""
+
+    sources: tuple[ImageSource, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps([source.fingerprint for source in self.sources]).encode()).hexdigest()
+
+    def images(self) -> tuple[LoadedImage, ...]:
+        """Each of them. Raises as `load`."""
+        return load_images([source.load() for source in self.sources])
+
+    def load(self) -> LoadedImage:
+        return side_by_side(self.images())
+
+    def encoded(self) -> None:
+        return None
 
 
 @runtime_checkable
@@ -132,30 +208,20 @@ class Evidence(Protocol):
 class Boxes:
     """All pixels that one of the boxes touches. What sticks out of the image is cut off."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[Numbers, ...]
+    format: BoxFormat = PIXEL_CORNERS
 
     @property
     def fingerprint(self) -> str:
-        return repr(self.boxes)
+        return repr(self.boxes) if self.format == PIXEL_CORNERS else f"{self.format} {self.boxes}"
 
     def mask(self, size: Size) -> Bool[np.ndarray, "height width"]:
-        height, width = size
-        mask = np.zeros(size, dtype=bool)
-        for x0, y0, x1, y1 in self.boxes:
-            left, top = max(math.floor(x0), 0), max(math.floor(y0), 0)
-            right, bottom = min(math.ceil(x1), width), min(math.ceil(y1), height)
-            if not (x0 < x1 and y0 < y1 and left < right and top < bottom):
-                raise WherelookError(
-                    f"box {(x0, y0, x1, y1)} does not lie on the image of {height} x {width} pixels (height x width); "
-                    "expected x0 < x1 and y0 < y1"
-                )
-            mask[top:bottom, left:right] = True
-        return mask
+        return box_mask(self.boxes, self.format, size)
 
 
 @dataclass(frozen=True)
 class MaskImage:
-    """The pixels of an image of the same size that are not black."""
+    """The pixels of an image of the same size that are marked; see `wherelook.data.masks.region_of`."""
 
     source: ImageSource
 
@@ -164,10 +230,14 @@ class MaskImage:
         return self.source.fingerprint
 
     def mask(self, size: Size) -> Bool[np.ndarray, "height width"]:
-        mask = np.asarray(self.source.load().pixels.any(axis=2))
+        encoded = self.source.encoded()
+        mask = self.source.load().pixels.any(axis=2) if encoded is None else region_of(*encoded)
         if mask.shape != size or not mask.any():
-            raise WherelookError(f"the mask must have the image's size, {size}, and be somewhere not black")
-        return mask
+            raise WherelookError(
+                f"the mask must have the image's size, {size} (height, width), and be somewhere not black; it has "
+                f"{mask.shape}" + ("" if mask.any() else " and is black")
+            )
+        return np.asarray(mask)
 
 
 @dataclass(frozen=True)
@@ -187,20 +257,22 @@ class MaskInMemory:
 
 
 def attention_maps(sources: Sequence[ImageSource], size: Size) -> Float[np.ndarray, "people height width"]:
-    """Where each person looked: gray images of any size, brought to `size`; float32 in [0, 255].
+    """Where each person looked: gray images of any size, brought to `size`; float32 in the files' own units.
 
     Raises:
         WherelookError: a map cannot be read.
     """
     height, width = size
-    return np.stack(
-        [
-            np.asarray(
-                source.load().picture.convert("L").resize((width, height), Image.Resampling.BILINEAR), np.float32
-            )
-            for source in sources
-        ]
-    )
+    maps = []
+    for source in sources:
+        encoded = source.encoded()
+        if encoded is None:
+            levels = np.asarray(source.load().picture.convert("L"), np.float32)
+        else:
+            levels = gray_levels(*encoded)
+        gray = Image.fromarray(levels).resize((width, height), Image.Resampling.BILINEAR)
+        maps.append(np.asarray(gray, np.float32))
+    return np.stack(maps)
 
 
 def mean_attention(sources: Sequence[ImageSource], size: Size) -> Float[np.ndarray, "height width"]:
@@ -216,8 +288,36 @@ def mean_attention(sources: Sequence[ImageSource], size: Size) -> Float[np.ndarr
     return np.asarray(total / top, dtype=np.float32)
 
 
-def check_inside(root: Path, path: object, place: str) -> None:
-    """Folders come from strangers: a path may lead nowhere but to a file inside, links followed."""
-    target = (root / path).resolve() if isinstance(path, str) else root
-    if not target.is_relative_to(root.resolve()) or not target.is_file():
-        raise WherelookError(f"{place}: {path!r} is not a file inside the folder")
+def check_name(name: str, place: str, hint: str = "") -> None:
+    """Refuses a name that leads out of its folder; it need not exist.
+
+    The folder's own tree decides, as its owner made it: a link in it may lead anywhere.
+
+    Raises:
+        WherelookError: it is absolute, or climbs.
+    """
+    parts = PurePosixPath(name).parts
+    drive = len(name) > 1 and name[1] == ":"
+    if not name or "\0" in name or "\\" in name or drive or name.startswith("/") or ".." in parts:
+        raise WherelookError(f"{place}: {_shown(name)} is not a file inside the folder{hint}")
+
+
+def check_inside(root: Path, path: object, place: str, hint: str = "") -> None:
+    """Folders come from strangers: a name may lead nowhere but to a file in the folder's own tree.
+
+    Raises:
+        WherelookError: it leads out of it, or there is no file.
+    """
+    if isinstance(path, str):
+        check_name(path, place, hint)
+    try:
+        known = isinstance(path, str) and (root / path).is_file()
+    except (OSError, ValueError):  # too long, or half of a surrogate pair
+        known = False
+    if not known:
+        raise WherelookError(f"{place}: {_shown(path)} is not a file inside the folder{hint}")
+
+
+def _shown(name: object) -> str:
+    text = repr(name[:201] if isinstance(name, str) else name)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wherelook.data.files import Folder
-from wherelook.data.rows import TABLES, read_rows
+from wherelook.data.tables import TABLES, read_rows
 from wherelook.errors import InputError, WherelookError
 from wherelook.stats import Estimate, cohens_kappa
 from wherelook.study.records import write_whole

@@ -159,7 +159,7 @@ class ModelWorker:
     def _ask(self, sample: Sample) -> Case:
         return open_case(
             self.model,
-            sample.image,
+            sample.images if len(sample.images) > 1 else sample.image,
             prompt_text(sample, self.procedure.prompt),
             max_new_tokens=self.procedure.max_new_tokens,
             seed=self.procedure.seed,

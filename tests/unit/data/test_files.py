@@ -80,7 +80,7 @@ def test_damaged_archives(tmp_path):
     data = bytearray(path.read_bytes())
     data[60:80] = b"\xff" * 20
     path.write_bytes(data)
-    with pytest.raises(WherelookError, match=r"x\.zip:a cannot be unpacked"):
+    with pytest.raises(WherelookError, match=r"cannot read .*x\.zip:a"):
         Archive(path).read("a")
     (tmp_path / "y.zip").write_bytes(b"no archive")
     with pytest.raises(WherelookError, match=r"y\.zip is not a zip archive"):

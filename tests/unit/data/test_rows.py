@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherelook.data import rows
+from wherelook.data import separated, tables
 from wherelook.data.files import Folder
-from wherelook.data.rows import Row, read_rows
+from wherelook.data.rows import Row
+from wherelook.data.tables import read_rows
 from wherelook.errors import InputError, WherelookError
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=12)
@@ -26,22 +27,25 @@ def test_separated_rows_are_those_of_the_csv_module(tmp_path_factory, table, blo
     name = "t.tsv" if delimiter == "\t" else "t.csv"
     (folder / name).write_text(text.getvalue(), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "TEXT_BLOCK", block)
+        patch.setattr(separated, "TEXT_BLOCK", block)
         found = list(read_rows(Folder(folder), name))
     assert [(row.values["a"], row.values["b"] or "") for row in found] == table
     assert [row.number for row in found] == list(range(1, len(table) + 1))
 
 
 def test_the_row_of_an_error_in_a_later_block(build, monkeypatch):
-    monkeypatch.setattr(rows, "TEXT_BLOCK", 16)
-    build.text("t.csv", "a,b\n" + "1,2\n" * 20 + "1,2,3\n")
+    monkeypatch.setattr(separated, "TEXT_BLOCK", 16)
+    build.text("t.csv", "a,b\n" + "1,2\n" * 20 + "1,2,3\n" + "4,5\n")
+    rows = list(read_rows(Folder(build.root), "t.csv"))
     with pytest.raises(WherelookError, match=r"t\.csv, row 21: Expected 2 columns, got 3"):
-        list(read_rows(Folder(build.root), "t.csv"))
+        rows[20].text("a")
+    assert rows[21].values == {"a": "4", "b": "5"}  # the next one is read
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_rows_are_bounded(build, monkeypatch, name):
-    monkeypatch.setattr(rows, "LONGEST_ROW", 2_000_000)
+    monkeypatch.setattr(separated, "LONGEST_ROW", 2_000_000)
+    monkeypatch.setattr(tables, "LONGEST_LINE", 2_000_000)
     build.text(name, ("a,b\n" if name == "t.csv" else "") + '"' + "x" * 5_000_000)
     with pytest.raises(WherelookError, match=r"longer than 2 MB"):
         list(read_rows(Folder(build.root), name))

@@ -93,7 +93,7 @@ def test_lines_of_a_file(lines):
 
 FULL = {
     "image": "a.png", "question": "What?", "answer": "B", "choices": ["red", "blue"], "kind": "color", "group": 4,
-    "box": [[1, 2, 3.5, 4]], "human": ["mask.png"],
+    "box": [[0, 2, 3.5, 4]], "human": ["mask.png"],
 }  # fmt: skip
 
 
@@ -113,10 +113,10 @@ def test_every_format_gives_the_same(build, lines, form):
             writer = csv.DictWriter(stream, list(row), delimiter="\t" if form == "tsv" else ",")
             writer.writeheader()
             writer.writerow(row)
-    (sample,) = read_samples(f"table:{build.root / f'table.{form}'}")
+    (sample,) = read_samples(f"table:{build.root / f'table.{form}'},box_format=xyxy")
     assert (sample.id, sample.kind, sample.group) == ("1", "color", "4")
     assert (sample.choices, sample.reference) == (("red", "blue"), "blue")
-    assert sample.truth.sum() == 3 * 2
+    assert sample.truth.sum() == 4 * 2
     assert (sample.human == (np.asarray(Image.open(build.root / "mask.png")) > 0)).all()
 
 
@@ -170,10 +170,13 @@ def test_broken_lines(lines, row, message):
 
 
 def test_a_broken_line_after_good_ones(lines):
-    samples = read_samples(lines({"image": "a.png", "question": "?"}, "{"))
-    assert next(samples).id == "1"
+    row = {"image": "a.png", "question": "?"}
+    first, broken, last = read_samples(lines(row, "{", row))
+    assert (first.id, broken.id, last.id) == ("1", "2", "3")
+    assert broken.flags == ("broken row",)
     with pytest.raises(WherelookError, match="line 2: not a line of JSON"):
-        next(samples)
+        _ = broken.image
+    assert last.image.size == (6, 8)
 
 
 def test_an_image_that_cannot_be_read_is_an_error_of_its_sample(build, lines):
@@ -188,13 +191,37 @@ def test_an_image_that_cannot_be_read_is_an_error_of_its_sample(build, lines):
     assert len({sample.fingerprint for sample in (missing, broken, good)}) == 3
 
 
-def test_a_link_out_of_the_folder_is_not_followed(build, lines, tmp_path):
-    (tmp_path / "secret.png").write_bytes(build.picture())
-    text = lines({"image": "link.png", "question": "?"})
-    (build.root / "link.png").symlink_to(tmp_path / "secret.png")
-    (sample,) = read_samples(text)
-    with pytest.raises(WherelookError, match=r"'link\.png' is not a file inside the folder"):
-        _ = sample.image
+def test_a_link_leads_where_the_owner_of_the_folder_wants(build, lines, tmp_path):
+    """As COCO is shared: the folder of images, or an image, is a link."""
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "b.png").write_bytes(build.picture((1, 2, 3)))
+    text = lines({"image": "val2014/b.png", "question": "?"}, {"image": "b.png", "question": "?"})
+    (build.root / "val2014").symlink_to(tmp_path / "coco")
+    (build.root / "b.png").symlink_to(tmp_path / "coco" / "b.png")
+    for sample in read_samples(text):
+        assert sample.image.pixels[0, 0].tolist() == [1, 2, 3]
+
+
+def test_the_images_may_lie_elsewhere(build, lines, tmp_path):
+    other = type(build)(tmp_path / "coco")
+    other.image("b.png", (1, 2, 3))
+    rows = [{"image": name, "question": "?"} for name in ("b.png", "val2014/b.png", f"{other.root}/b.png", "c.png")]
+    for place in (other.root, other.zip()):
+        *there, absolute, missing = read_samples(f"table:{lines(*rows)},images={place}")
+        if place == other.root:
+            there.append(absolute)
+        assert [sample.image.pixels[0, 0].tolist() for sample in there] == [[1, 2, 3]] * len(there)
+        with pytest.raises(WherelookError, match=r"c\.png"):
+            _ = missing.image
+    (climbing,) = list(
+        read_samples(f"table:{lines(rows[0], {'image': '../b.png', 'question': '?'})},images={other.root}")
+    )[1:]
+    with pytest.raises(WherelookError, match=r"'\.\./b\.png' is not a file inside the folder"):
+        _ = climbing.image
+    with pytest.raises(InputError, match=r"images=/nowhere: there is no such folder or zip archive"):
+        read_samples(f"table:{build.root / 'data.jsonl'},images=/nowhere")
+    with pytest.raises(WherelookError, match=r"add ,images=DIR to the dataset's name"):
+        _ = next(read_samples(lines({"image": "b.png", "question": "?"}))).image
 
 
 def test_a_mask_of_another_size(build, lines):
@@ -204,11 +231,12 @@ def test_a_mask_of_another_size(build, lines):
         _ = sample.truth
 
 
-def test_ids_must_differ(lines):
+def test_ids_are_made_to_differ(lines):
     row = {"image": "a.png", "question": "?", "id": "x"}
-    samples = read_samples(lines(row, row))
-    with pytest.raises(WherelookError, match="two samples have the id 'x'"):
-        list(samples)
+    taken = row | {"id": "x#2"}
+    samples = list(read_samples(lines(row, taken, row, row | {"id": "y"}, row)))
+    assert [sample.id for sample in samples] == ["x", "x#2", "x#3", "y", "x#4"]
+    assert [sample.flags for sample in samples] == [(), (), ("repeated id",), (), ("repeated id",)]
 
 
 def test_an_empty_table(lines):

@@ -9,38 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wherelook.data.files import locate
+from wherelook.data.files import Files, Location, locate
 from wherelook.data.readers.options import choice_flags, chosen
-from wherelook.data.rows import read_rows
+from wherelook.data.readers.rowwise import samples_of
+from wherelook.data.rows import Row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes
+from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError
 
 TABLES = ("test.parquet", "test_?d.parquet", "test-*.parquet", "data/test-*.parquet", "test.jsonl", "test_?d.jsonl")
+COLUMNS = ("idx", "task", "image", "filename", "question", "choices", "answer", "bbox")
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(where: Location | str) -> Iterator[Sample]:
     """The samples of CV-Bench; `kind` is the task. See the module for the files.
 
     Raises:
         InputError: the files are not there.
         WherelookError: a row is broken.
     """
-    files, names = locate(path, "CV-Bench", TABLES, "test.parquet, or test.jsonl and the folder img")
+    files, names = locate(where, "CV-Bench", TABLES, "test.parquet, or test.jsonl and the folder img")
     for name in names:
-        for row in read_rows(files, name):
-            choices, answer = row.choices("choices"), row.required("answer")
-            reference = chosen(choices, answer)
-            if reference is None:
-                raise WherelookError(f"{row.place}: answer {answer!r} is none of the {len(choices)} choices")
-            boxes = row.boxes("bbox")
-            yield Sample(
-                id=row.required_name("idx"),
-                source=row.image("image" if row.values.get("image") is not None else "filename", files),
-                question=row.required("question"),
-                references=(reference,),
-                choices=choices,
-                kind=row.text("task") or "",
-                evidence=Boxes(boxes) if boxes else None,
-                flags=choice_flags(choices),
-            )
+        yield from samples_of(read_rows(files, name, COLUMNS), lambda row: _sample(row, files))
+
+
+def _sample(row: Row, files: Files) -> Sample:
+    choices, answer = row.choices("choices"), row.required("answer")
+    reference = chosen(choices, answer)
+    if reference is None:
+        raise WherelookError(f"{row.place}: answer {answer!r:.60} is none of the {len(choices)} choices")
+    boxes = row.boxes("bbox")
+    return Sample(
+        id=row.required_name("idx"),
+        source=row.image("image" if row.value("image") is not None else "filename", files),
+        question=row.required("question"),
+        references=(reference,),
+        choices=choices,
+        kind=row.text("task") or "",
+        evidence=Boxes(boxes) if boxes else None,
+        flags=choice_flags(choices),
+    )

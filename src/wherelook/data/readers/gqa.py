@@ -3,6 +3,7 @@
 val_balanced_questions.json     {id: {question, imageId, answer, annotations, types, ...}}
 val_sceneGraphs.json            {image: {objects: {id: {x, y, w, h, name, ...}}}}; without it there is no evidence
 images/IMAGE.jpg
+Or GQA_TestDev_Balanced.tsv (VLMEvalKit: index, image, question, answer), without boxes.
 """
 
 from __future__ import annotations
@@ -10,21 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wherelook.data.files import Files, find_image, locate
+from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
+from wherelook.data.readers.layout import Layout, read_layout
+from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.rows import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Box, Boxes
 
 TABLES = (
     "val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json", "*_questions.json",
-    "questions1.2/val_balanced_questions.json",
+    "questions1.2/val_balanced_questions.json", "GQA*.tsv",
 )  # fmt: skip
 GRAPHS = ("*sceneGraphs.json", "sceneGraphs/*sceneGraphs.json")
 NAMED_BY = ("answer", "question", "fullAnswer")
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(where: Location | str) -> Iterator[Sample]:
     """The samples of GQA, of the balanced validation split where it is there; `kind` is the structural type.
 
     The evidence are the boxes of the objects that the answer names, or else of those that the question names. The boxes
@@ -34,7 +37,7 @@ def read(path: str) -> Iterator[Sample]:
         InputError: the files are not there.
         WherelookError: an entry is broken.
     """
-    files, names = locate(path, "GQA", TABLES, "val_balanced_questions.json and the folder images")
+    files, names = locate(where, "GQA", TABLES, "val_balanced_questions.json and the folder images")
     graphs = [name for pattern in GRAPHS for name in files.find(pattern)]
     # Of the same split, where names tell: the training split's graphs are large.
     own = [
@@ -42,21 +45,32 @@ def read(path: str) -> Iterator[Sample]:
     ]
     objects = _objects(files, own or graphs)
     for name in names:
+        if name.endswith(".tsv"):
+            yield from read_layout(files, name, Layout())
+            continue
         with files.open(name) as stream:
-            for number, value, place in entries(stream, files.describe(name)):
-                record = row(place, value)
-                image = record.required_name("imageId")
-                boxes = _named(record, objects.get(image, {}))
-                types = record.values.get("types")
-                answer = record.name("answer")
-                yield Sample(
-                    id=number,
-                    source=find_image(files, ["images", ""], f"{image}.jpg"),
-                    question=record.required("question"),
-                    references=() if answer is None else (answer,),
-                    kind=str(types.get("structural") or "") if isinstance(types, dict) else "",
-                    evidence=Boxes(boxes) if boxes else None,
-                )
+            rows = (_keyed(place, value, key) for key, value, place in entries(stream, files.describe(name)))
+            yield from samples_of(rows, lambda record: _entry(record, files, objects))
+
+
+def _keyed(place: str, value: Any, key: str) -> Row:
+    """A row with its key in the document as its id."""
+    return row(place, value | {"id": key} if isinstance(value, dict) else value)
+
+
+def _entry(record: Row, files: Files, objects: Mapping[str, Mapping[str, Box]]) -> Sample:
+    image = record.required_name("imageId")
+    boxes = _named(record, objects.get(image, {}))
+    types = record.values.get("types")
+    answer = record.name("answer")
+    return Sample(
+        id=record.required("id"),
+        source=find_image(files, ["images", ""], f"{image}.jpg"),
+        question=record.required("question"),
+        references=() if answer is None else (answer,),
+        kind=str(types.get("structural") or "") if isinstance(types, dict) else "",
+        evidence=Boxes(boxes) if boxes else None,
+    )
 
 
 def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box]]:

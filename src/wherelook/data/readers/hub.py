@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wherelook.data.files import Folder
-from wherelook.data.readers.table import FIELDS, sample
+from wherelook.data.files import Folder, Location
+from wherelook.data.readers.table import FIELDS, SETTINGS, check_fields, read_all
 from wherelook.data.rows import Row
 from wherelook.data.sample import Sample
 from wherelook.errors import InputError, WherelookError, unknown_name
@@ -15,31 +15,35 @@ from wherelook.errors import InputError, WherelookError, unknown_name
 OPTIONS = ("split", "config", "revision")
 
 
-def read(name: str, columns: Mapping[str, str]) -> Iterator[Sample]:
+def read(where: Location | str, columns: Mapping[str, str]) -> Iterator[Sample]:
     """The samples of a data set, streamed; no code that comes with it is run.
 
     Args:
-        name: on the hub, or a folder that `datasets` can read.
+        where: a name on the hub, or a folder that `datasets` can read.
         columns: names of columns by `wherelook.data.readers.table.FIELDS`; also split, config and revision.
 
     Raises:
         InputError: `datasets` is not installed, there is no such data set or split, or no such field.
         WherelookError: a row is broken, or the connection is lost.
     """
-    for field in columns:
-        if field not in FIELDS + OPTIONS:
-            raise unknown_name("field", field, FIELDS + OPTIONS)
+    name = where if isinstance(where, str) else where.path
+    files = (Location(name) if isinstance(where, str) else where).files_of(Folder(Path(name)))
+    check_fields(columns, OPTIONS)
     try:
         import datasets
     except ImportError as error:
         raise InputError("data sets of the hub need the package datasets: pip install 'wherelook[hub]'") from error
-    fields = {field: column for field, column in columns.items() if field in FIELDS}
+    fields = {field: column for field, column in columns.items() if field in FIELDS + SETTINGS}
+    yield from read_all(_rows(datasets, name, columns), files, fields, name)
+
+
+def _rows(datasets: Any, name: str, columns: Mapping[str, str]) -> Iterator[Row]:
     number = 0
     try:
         for number, stored in enumerate(_load(datasets, name, columns), start=1):
             values = {column: _in_folder(value, name) for column, value in stored.items()}
-            yield sample(Row(f"{name}, row {number}", values, number), Folder(Path(name)), fields)
-    except (WherelookError, GeneratorExit):
+            yield Row(f"{name}, row {number}", values, number)
+    except WherelookError:
         raise
     except Exception as error:  # of the network and of many formats
         raise WherelookError(f"{name}, after row {number}: {_first_line(error)}") from error

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
-from wherelook.data.files import locate
+from wherelook.data.files import Files, Location, locate
+from wherelook.data.readers.layout import Layout, image_of, lettered_columns
 from wherelook.data.readers.options import choice_flags, chosen, split_options
-from wherelook.data.rows import Row, read_rows
+from wherelook.data.readers.rowwise import samples_of
+from wherelook.data.readers.shared_images import SharedImages
+from wherelook.data.rows import Row
 from wherelook.data.sample import UNREAD_CHOICES, Sample
-from wherelook.data.sources import ImageSource, ImageText
-from wherelook.errors import WherelookError
+from wherelook.data.tables import read_rows
 
-TABLES = ("mmstar.parquet", "val-*.parquet", "data/val-*.parquet", "MMStar.tsv")
+TABLES = ("mmstar.parquet", "val-*.parquet", "data/val-*.parquet", "MMStar.tsv", "MMStar*.tsv")
+LAYOUT = Layout()
 HINT = re.compile(r"\s*Hint:.*?\bQuestion:\s*", re.DOTALL)
 """What questions from MathVista start with: it tells how to answer, which is the prompt style's affair."""
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(where: Location | str) -> Iterator[Sample]:
     """The samples of MMStar; `kind` is the category. See the module for the files.
 
     Options are taken out of the question. Where they cannot be told apart, or have no letter of the answer, the
@@ -31,26 +35,25 @@ def read(path: str) -> Iterator[Sample]:
         InputError: the files are not there.
         WherelookError: a row is broken.
     """
-    files, names = locate(path, "MMStar", TABLES, "mmstar.parquet or MMStar.tsv")
+    files, names = locate(where, "MMStar", TABLES, "mmstar.parquet or MMStar.tsv")
     for name in names:
-        for row in read_rows(files, name):
-            text, letter = row.required("question"), row.required("answer")
-            question, choices = split_options(HINT.sub("", text, count=1) if HINT.match(text) else text)
-            reference = chosen(choices, letter)
-            known = reference is not None and bool(question)
-            yield Sample(
-                id=row.required_name("index"),
-                source=_base64(row) if name.endswith(".tsv") else row.image("image", files),
-                question=question if known else text,
-                references=(reference if known and reference is not None else letter.strip(),),
-                choices=choices if known else (),
-                kind=row.text("category") or "",
-                flags=choice_flags(choices) if known else (UNREAD_CHOICES,),
-            )
+        make = partial(_sample, files=files, shared=SharedImages(files, name, "image"))
+        yield from samples_of(read_rows(files, name, LAYOUT.columns), make)
 
 
-def _base64(row: Row) -> ImageSource:
-    text = row.text("image")
-    if not text:
-        raise WherelookError(f"{row.place}: image is missing")
-    return ImageText(text, f"the image of {row.place}")
+def _sample(row: Row, *, files: Files, shared: SharedImages) -> Sample:
+    text, letter, columns = row.required("question"), row.required("answer"), lettered_columns(row)
+    question, choices = split_options(HINT.sub("", text, count=1) if HINT.match(text) else text)
+    if columns:  # VLMEvalKit's later tables have the options in columns
+        question, choices = text, tuple(columns.values())
+    reference = chosen(choices, letter)
+    known = reference is not None and bool(question)
+    return Sample(
+        id=row.required_name("index"),
+        source=image_of(row, files, LAYOUT, shared),
+        question=question if known else text,
+        references=(reference if known and reference is not None else letter.strip(),),
+        choices=choices if known else (),
+        kind=row.text("category") or "",
+        flags=choice_flags(choices) if known else (UNREAD_CHOICES,),
+    )

@@ -7,6 +7,11 @@ from string import ascii_uppercase
 
 from wherelook.data.sample import REPEATED_CHOICE
 
+INSTRUCTION = re.compile(r"\s*(?:(?:Please )?[Aa]nswer (?:with|directly|the question)\b.*)?$")
+"""A line that tells how to answer, or an empty one."""
+
+_MARK = re.compile(r"\s*\(?(?P<letter>[A-Za-z])[.):]\s*(?P<text>.*)$")
+
 HEADER = re.compile(r"(?:^|(?<=[\s.?!]))(?:options|choices)\s*:", re.IGNORECASE)
 
 
@@ -42,6 +47,31 @@ def marked_options(text: str) -> tuple[str, ...]:
     choices = (text[start:end].strip() for (_, start), end in zip(starts, ends, strict=True))
     # The comma between two options is not part of the first.
     return tuple(choice.removesuffix(",").removesuffix(";").strip() for choice in choices)
+
+
+def split_lines(text: str) -> tuple[str, tuple[str, ...]]:
+    """The question and the texts of its options, where these stand on lines of their own at its end.
+
+    They are marked "A.", "A)", "A:" or "(A)", in alphabetical order; a line that tells how to answer may follow. No
+    options where it is not so: then the question is the text.
+    """
+    lines = text.rstrip().split("\n")
+    while lines and INSTRUCTION.match(lines[-1]):
+        lines.pop()
+    for start in range(len(lines) - 1, -1, -1):
+        mark = _MARK.match(lines[start])
+        if mark is None or mark["letter"].upper() != "A":
+            continue
+        options: list[list[str]] = []
+        for line in lines[start:]:
+            mark = _MARK.match(line)
+            if mark is not None and ascii_uppercase.find(mark["letter"].upper()) == len(options):
+                options.append([mark["text"]])
+            else:
+                options[-1].append(line)  # an option of several lines
+        if len(options) > 1:
+            return "\n".join(lines[:start]).strip(), tuple("\n".join(option).strip() for option in options)
+    return text, ()
 
 
 def chosen(choices: tuple[str, ...], letter: str) -> str | None:

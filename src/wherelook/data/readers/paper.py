@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from wherelook.data.files import locate
+from wherelook.data.files import Location, locate
 from wherelook.data.readers.table import read_table
-from wherelook.data.rows import read_rows
 from wherelook.data.sample import Sample
+from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError
 
 TABLES = ("*.jsonl", "*.json", "*.csv", "*.parquet", "data/*.parquet")
@@ -25,14 +25,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 REQUIRED = ("image", "question")
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(where: Location | str) -> Iterator[Sample]:
     """The samples of the paper's own set.
 
     Raises:
         InputError: the files are not there.
         WherelookError: a row is broken, or no column is the image or the question: read it as `table` and name them.
     """
-    files, names = locate(path, "the paper's question set", TABLES, "a .jsonl, .json, .csv or .parquet file")
+    files, names = locate(where, "the paper's question set", TABLES, "a .jsonl, .json, .csv or .parquet file")
     first = next(read_rows(files, names[0]), None)
     known = {} if first is None else first.values
     columns = {}

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wherelook.data.files import Files, find_image, locate
+from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
-from wherelook.data.rows import Row, read_rows, row
+from wherelook.data.rows import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Box, Boxes
+from wherelook.data.tables import read_rows
 from wherelook.errors import InputError, WherelookError
 
 TABLES = ("refs(*).json", "*.parquet", "data/*.parquet", "refs(*).p")
@@ -21,7 +22,7 @@ QUESTION = "Look at this: {phrase}. What is it, and what does it look like?"
 """The benchmark has phrases and no questions: this one makes a model look at the object."""
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(where: Location | str) -> Iterator[Sample]:
     """A sample for every phrase, those of an object in one group; the evidence is its box. `kind` is the split.
 
     There is no reference: the benchmark asks for the place, not for an answer.
@@ -31,7 +32,7 @@ def read(path: str) -> Iterator[Sample]:
         WherelookError: an entry is broken.
     """
     files, names = locate(
-        path, "RefCOCO", TABLES, "refs(unc).json, instances.json and the folder train2014, or Parquet"
+        where, "RefCOCO", TABLES, "refs(unc).json, instances.json and the folder train2014, or Parquet"
     )
     if names[0].endswith(".p"):
         raise InputError(

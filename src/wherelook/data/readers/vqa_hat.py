@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 
-from wherelook.data.files import Files, locate
+from wherelook.data.files import Files, Location, WithImages, holds_image, locate
 from wherelook.data.json_stream import entries
+from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.rows import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import ImageSource
@@ -24,7 +26,7 @@ ANNOTATIONS = ("*annotations.json", "*nnotations/*annotations.json")
 SPLITS = ("val2014", "train2014")
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(where: Location | str) -> Iterator[Sample]:
     """The questions that people's maps exist for, with all maps; `kind` is the type of the question.
 
     The names of all maps and the answers to their questions are kept in memory; maps and images are not.
@@ -34,10 +36,10 @@ def read(path: str) -> Iterator[Sample]:
         WherelookError: an entry is broken.
     """
     expected = "vqahat_val/*.png, *questions.json and the folder val2014"
-    files, names = locate(path, "VQA-HAT", QUESTIONS, expected)
+    files, names = locate(where, "VQA-HAT", QUESTIONS, expected)
     maps = _maps(files)
     if not maps:
-        raise InputError(f"{path!r} holds no human maps; expected {expected}")
+        raise InputError(f"{_path(where)!r} holds no human maps; expected {expected}")
     answers, kinds = _answers(files, maps)
     for name in names:
         with files.open(name) as stream:
@@ -45,14 +47,30 @@ def read(path: str) -> Iterator[Sample]:
                 record = row(place, value)
                 number = record.required_name("question_id")
                 if number in maps:
-                    yield Sample(
-                        id=number,
-                        source=_image(files, record),
-                        question=record.required("question"),
-                        references=answers.get(number, ()),
-                        kind=kinds.get(number, ""),
-                        attention=tuple(files.image(name) for name in maps[number]),
-                    )
+                    yield from samples_of([record], partial(_sample, files, maps, answers, kinds))
+
+
+def _sample(
+    files: Files,
+    maps: Mapping[str, list[str]],
+    answers: Mapping[str, tuple[str, ...]],
+    kinds: Mapping[str, str],
+    record: Row,
+) -> Sample:
+    number = record.required_name("question_id")
+    own = files.own if isinstance(files, WithImages) else files
+    return Sample(
+        id=number,
+        source=_image(files, record),
+        question=record.required("question"),
+        references=answers.get(number, ()),
+        kind=kinds.get(number, ""),
+        attention=tuple(own.image(name) for name in maps[number]),
+    )
+
+
+def _path(where: Location | str) -> str:
+    return where if isinstance(where, str) else where.path
 
 
 def _maps(files: Files) -> dict[str, list[str]]:
@@ -83,7 +101,7 @@ def _answers(files: Files, wanted: Mapping[str, object]) -> tuple[dict[str, tupl
 
 def _image(files: Files, record: Row) -> ImageSource:
     text = record.required_name("image_id")
-    if not text.isdecimal():
-        raise WherelookError(f"{record.place}: image_id must be a number, not {text!r}")
+    if not text.isdecimal() or len(text) > 18:
+        raise WherelookError(f"{record.place}: image_id must be a number, not {text[:60]!r}")
     names = [f"{folder}/COCO_{split}_{int(text):012d}.jpg" for split in SPLITS for folder in (split, "images")]
-    return files.image(next((name for name in names if files.holds(name)), names[0]))
+    return files.image(next((name for name in names if holds_image(files, name)), names[0]))

@@ -190,7 +190,7 @@ def test_mmstar(build, form):
 
 
 def test_an_image_of_mmstar_that_is_no_base64(build):
-    build.text("MMStar.tsv", f'index\tquestion\timage\tanswer\n0\t"{STAR}"\t!!!\tB\n')
+    build.text("MMStar.tsv", f'index\tquestion\timage\tanswer\n0\t"{STAR}"\t{"!" * 5000}\tB\n')
     (sample,) = read_samples(f"mmstar:{build.root / 'MMStar.tsv'}")
     with pytest.raises(WherelookError, match=r"the image of .*row 1 is not an image in base64"):
         _ = sample.image

@@ -1,0 +1,51 @@
+"""From rows to samples, so that one row that is wrong is one sample with an error and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+from wherelook.data.rows import Row
+from wherelook.data.sample import BROKEN_ROW, NO_IMAGE, Sample
+from wherelook.data.sources import NoImage
+from wherelook.errors import WherelookError
+
+ID_COLUMNS = ("id", "index", "idx", "question_id")
+
+
+def samples_of(rows: Iterable[Row], make: Callable[[Row], Sample], prefix: str = "") -> Iterator[Sample]:
+    """The sample of every row; of a row that `make` cannot read one that says why when its image is loaded.
+
+    Args:
+        rows: of a table.
+        make: raises WherelookError where a row is wrong.
+        prefix: of the ids of rows that have none.
+    """
+    for row in rows:
+        try:
+            yield flagged(make(row))
+        except WherelookError as error:
+            yield broken(row, error, prefix)
+
+
+def flagged(sample: Sample) -> Sample:
+    """The same sample, which says so where it has no image."""
+    if not isinstance(sample.source, NoImage) or NO_IMAGE in sample.flags:
+        return sample
+    return with_flag(sample, NO_IMAGE)
+
+
+def with_flag(sample: Sample, flag: str) -> Sample:
+    """The same sample with one more thing known to be wrong with it."""
+    from dataclasses import replace
+
+    return replace(sample, flags=(*sample.flags, flag))
+
+
+def broken(row: Row, error: WherelookError, prefix: str = "") -> Sample:
+    """In the place of a sample that cannot be read."""
+    name = None
+    for column in ID_COLUMNS:
+        with suppress(WherelookError):
+            name = name or row.name(column)
+    return Sample(id=name or f"{prefix}{row.number}", source=NoImage(str(error)), question="", flags=(BROKEN_ROW,))

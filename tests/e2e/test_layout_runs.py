@@ -1,0 +1,71 @@
+"""`wherelook run NAME:PATH` on every benchmark as it is published: one command, and a row for every question.
+
+Who answers is a stand-in that gives the first reference; all else is the command itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from layouts import LAYOUTS
+from published import Builder
+from wherelook.data.samples import prompt_style
+from wherelook.errors import WherelookError
+from wherelook.study.engine import Finished, Task
+from wherelook.study.folder import read_run
+from wherelook.study.judges import judge_answer
+from wherelook.study.rows import evidence_row, image_row, run_row, sample_row
+from wherelook.study.worker import Procedure
+
+
+class StandIn:
+    """A worker without a model: it knows the right answers, and makes no map."""
+
+    about: Mapping[str, Any] = {"id": "stand-in"}
+
+    def __init__(self, procedure: Procedure, model: str, options: Mapping[str, Any]) -> None:
+        self.procedure = procedure
+
+    def __call__(self, task: Task) -> Finished:
+        sample, (run,) = task.sample, self.procedure.runs
+        row = sample_row(sample) | run_row(run, self.procedure.seed) | {"position": task.position}
+        try:
+            row |= image_row(sample) | evidence_row(sample)
+        except WherelookError as error:
+            return Finished(task.position, [row | {"status": "error", "error": str(error)}])
+        row["answer"] = sample.reference or "I cannot tell."
+        if prompt_style(sample, self.procedure.prompt) == "choices" and sample.reference in sample.choices:
+            row["answer"] = "ABCDEFGH"[sample.choices.index(sample.reference)]
+        verdict = judge_answer(row["answer"], sample, judge=self.procedure.judge, style=self.procedure.prompt)
+        return Finished(task.position, [row | asdict(verdict) | {"status": "not_visual", "reason": "a stand-in"}])
+
+    def give_up(self, task: Task, error: str) -> Finished:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_one_command_reads_it(command, tmp_path, monkeypatch, layout):
+    build = Builder(tmp_path / "data")
+    name, write = LAYOUTS[layout]
+    expected = write(build)
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    monkeypatch.setattr("wherelook.study.worker.load_worker", StandIn)
+    code, output, errors = command(
+        "run", f"{name}:{build.root}", "--out", tmp_path / "run", "--method", "center", "--json"
+    )
+    assert (code, errors) == (0, "")
+    assert json.loads(output)["samples"] == len(expected)
+    for row, one in zip(read_run(tmp_path / "run")[1].to_pylist(), expected, strict=True):
+        assert row["sample"] == one.id
+        if one.color is None:
+            assert row["status"] == "error"
+            assert "no image" in row["error"]
+        else:
+            # The authors' own judge accepts the right answer; where nobody knows it, it says nothing.
+            assert row["correct"] is (True if one.references else None)
+            assert one.judge is None or row["judge"] == one.judge
