@@ -91,6 +91,11 @@ def check_format(form: str) -> BoxFormat:
     return cast(BoxFormat, form)
 
 
+def has_area(box: Numbers) -> bool:
+    """Whether it is a box in any form."""
+    return any(_fits([box], form) for form in BOX_FORMATS)
+
+
 def infer_format(boxes: Sequence[Numbers], place: str) -> BoxFormat:
     """The form that boxes of one table can only have.
 
@@ -101,8 +106,10 @@ def infer_format(boxes: Sequence[Numbers], place: str) -> BoxFormat:
     Raises:
         InputError: several forms fit, or none; it names the option.
     """
-    relative = all(0 <= number <= 1 for box in boxes for number in box)
-    fitting = [form for form in BOX_FORMATS if form.endswith("-relative") == relative and _fits(boxes, form)]
+    shares = all(0 <= number <= 1 for box in boxes for number in box)
+    fitting = [form for form in BOX_FORMATS if form.endswith("-relative") and shares and _fits(boxes, form)]
+    relative = bool(fitting)
+    fitting = fitting or [form for form in BOX_FORMATS if not form.endswith("-relative") and _fits(boxes, form)]
     if len(fitting) > 1:
         different = [form for form in fitting if any(corners(box, form) != corners(box, fitting[0]) for box in boxes)]
         fitting = fitting if different else fitting[:1]

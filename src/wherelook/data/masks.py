@@ -45,7 +45,7 @@ def _region(image: Image.Image, name: str) -> np.ndarray:
         if not opaque.all():
             colors = np.unique(pixels[opaque][:, :3], axis=0)
             drawn = len(colors) == 2 and not colors[0].any()
-            return opaque & pixels[..., :3].any(axis=2) if drawn else opaque
+            return np.asarray(opaque & pixels[..., :3].any(axis=2)) if drawn else opaque
         return np.asarray(pixels[..., :3].any(axis=2))
     if image.mode == "P":
         indices = np.asarray(image)

@@ -29,6 +29,8 @@ TEXT_BLOCK = 1 << 20
 LONGEST_HEADER = 100_000
 """Bytes of the row with the names of columns."""
 
+BLANK = re.compile(rb"[\r\n]*+")
+
 QUOTED = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
 """What is inside quotes, up to the one that ends it."""
 
@@ -70,6 +72,15 @@ class _Text:
             self.before += end
             self.text, self.position = self.text[end:], 0
         return span
+
+    def skip_blank(self) -> bool:
+        """Passes empty lines; whether anything follows them."""
+        while True:
+            end = BLANK.match(self.text, self.position).end()  # type: ignore[union-attr]
+            if end > self.position:
+                self.advance(end)
+            if self.position < len(self.text) or not self.more():
+                return self.position < len(self.text)
 
     def line(self, longest: int) -> _Found | None:
         """The row if quotes mean nothing; None where it is longer than that."""
@@ -144,15 +155,12 @@ def read_separated(stream: BufferedIOBase, place: str, delimiter: bytes) -> Iter
     names, strict = _header(text, place)
     strict = strict or delimiter != b"\t"
     number = 0
-    while text.position < len(text.text) or text.more():
+    while text.skip_blank():
         line = text.line(LONGEST_ROW)
         if line is None:
             raise WherelookError(
                 f"{place}, row {number + 1}: longer than {LONGEST_ROW // 10**6} MB, or a quote is not closed"
             )
-        if line.cells in ([b""], [b"\r"]):
-            text.advance(line.end)
-            continue
         number += 1
         where = f"{place}, row {number}"
         found = _row(text, line, len(names), strict=strict)

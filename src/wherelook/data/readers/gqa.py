@@ -80,7 +80,7 @@ def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box]]:
         with files.open(name) as stream:
             for image, graph, place in entries(stream, files.describe(name)):
                 objects = row(place, row(place, graph).values.get("objects", {})).values
-                found[image] = {number: _box(row(place, value)) for number, value in objects.items()}
+                found[image] = {number: _box(row(place, objects[number])) for number in objects}
     return found
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from string import ascii_uppercase
 
-from wherelook.data.boxes import BoxFormat, check_format, infer_format
+from wherelook.data.boxes import BoxFormat, Numbers, check_format, has_area, infer_format
 from wherelook.data.files import Files, Location, locate
 from wherelook.data.readers.answers import (
     AnswerFormat,
+    Options,
     by_letter,
     check_answer_format,
     infer_answer_format,
@@ -101,10 +102,17 @@ def read_all(
     shared: SharedImages | None = None,
 ) -> Iterator[Sample]:
     """The samples of rows of one table; `place` is what errors call it, for the others see `read`."""
-    head = list(itertools.islice(rows, LOOKED_AT))
+    head: list[Row] = []
+    failure = None
+    try:
+        head.extend(itertools.islice(rows, LOOKED_AT))
+    except WherelookError as error:  # the rows before are there
+        failure = error
     forms = _forms(head, columns, place)
     make = partial(sample, files=files, columns=columns, prefix=prefix, forms=forms, shared=shared)
     yield from samples_of(itertools.chain(head, rows), make, prefix)
+    if failure is not None:
+        raise failure
 
 
 def sample(
@@ -147,10 +155,11 @@ def sample(
 
 def _forms(rows: list[Row], columns: Mapping[str, str], place: str) -> Forms:
     """How boxes and answers are written, as the user says, else as these rows tell."""
-    boxes, answers = [], []
+    boxes: list[Numbers] = []
+    answers: list[tuple[str, Options]] = []
     for row in rows:
         try:
-            boxes += row.boxes(columns.get("box", "box"))
+            boxes += filter(has_area, row.boxes(columns.get("box", "box")))
             options = _options(row, columns.get("choices", "choices"))
             answers += [(text, options) for text in row.texts(columns.get("answer", "answer")) if options]
         except WherelookError:  # told of the row itself
