@@ -32,6 +32,9 @@ hardly ever in so many boxes."""
 ROUNDING = 1e-3
 """How much a box in shares may stick out, for they are rounded."""
 
+EXACT = 1e-6
+"""Pixels that are no more than the rounding of a float."""
+
 MOST_OUTSIDE = 0.5
 """A larger share of a box than this outside the image means another form, or another image."""
 
@@ -62,6 +65,7 @@ def box_mask(boxes: Sequence[Numbers], form: str, size: Size) -> Bool[np.ndarray
                 "expected x0 < x1 and y0 < y1, at least a pixel, and half of it inside; of your own table say the form "
                 "with box_format=xyxy, xywh or cxcywh, or the same with -relative"
             )
+        left, top, right, bottom = left + EXACT, top + EXACT, right - EXACT, bottom - EXACT
         mask[math.floor(top) : math.ceil(bottom), math.floor(left) : math.ceil(right)] = True
     return mask
 
