@@ -49,8 +49,8 @@ def _region(image: Image.Image, name: str) -> np.ndarray:
         return np.asarray(pixels[..., :3].any(axis=2))
     if image.mode == "P":
         indices = np.asarray(image)
-        colors = np.asarray(image.convert("RGB")).any(axis=2)
-        return colors if colors.any() and not colors.all() else indices > 0
+        colored = np.asarray(np.asarray(image.convert("RGB")).any(axis=2))
+        return colored if colored.any() and not colored.all() else np.asarray(indices > 0)
     if image.mode in ("RGB", "CMYK", "YCbCr", "HSV", "LAB"):
         return np.asarray(np.asarray(image.convert("RGB")).any(axis=2))
     return _numbers(image, name) > 0

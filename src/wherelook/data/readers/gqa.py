@@ -79,7 +79,7 @@ def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box]]:
     for name in names:
         with files.open(name) as stream:
             for image, graph, place in entries(stream, files.describe(name)):
-                objects = row(place, row(place, graph).values.get("objects", {})).values
+                objects = row(place, row(place, graph).values.get("objects") or {}).values
                 found[image] = {number: _box(row(place, objects[number])) for number in objects}
     return found
 
