@@ -20,7 +20,8 @@ from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interv
 from wherelook.study.rows import Row
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Localisation": ("pointing", "energy", "roc_area"),
+    "Localization": ("pointing", "energy", "roc_area"),
+    "People": ("human_pointing", "human_energy", "human_correlation"),
     "Replay": ("deletion", "insertion"),
     "Replay, unseen baseline": ("deletion_unseen", "insertion_unseen"),
     "Replay, superpixels": ("deletion_superpixels", "insertion_superpixels"),
@@ -30,7 +31,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 MEASURES = tuple(name for names in GROUPS.values() for name in names)
 """In the order of the table; a measure that no row has is left out."""
 
-BLOCKS = (MEASURES[:3], MEASURES[3:7], MEASURES[7:12], MEASURES[12:])
+BLOCKS = tuple(
+    tuple(measure for group in groups for measure in GROUPS[group])
+    for groups in (
+        ("Localization", "People"),
+        ("Replay", "Replay, unseen baseline"),
+        ("Replay, superpixels", "Asked again"),
+        ("Shape and stability",),
+    )
+)
 """Measures that share a table where a table must be narrow."""
 
 SORTED_BY = ("insertion", "pointing")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from wherelook.stats import Estimate, mean_interval, paired_test, share_interval
+from wherelook.stats import Estimate, mean_interval, paired_test
 from wherelook.study.comparison import FocusLine, HumanLine, StudyModel
 from wherelook.study.findings import Asked, Outcome, Precision
-from wherelook.study.questions import LEAST_ITEMS, Rows
+from wherelook.study.questions import LEAST_ITEMS, Rows, share_of
 from wherelook.study.together import Benchmark
 
 
@@ -48,7 +48,7 @@ def human_lines(
                 center=_mean(known, "human_center", precision.level),
                 ceiling=_mean(ceiling, "human_ceiling", precision.level),
                 energy=_mean(rows.those("human_energy"), "human_energy", precision.level),
-                pointing=_share(rows.those("human_pointing"), "human_pointing", precision.level),
+                pointing=share_of(rows.those("human_pointing"), "human_pointing", precision.level),
                 chance=_mean(rows.those("human_share"), "human_share", precision.level),
             )
         )
@@ -66,7 +66,3 @@ def human_lines(
 
 def _mean(rows: Rows, column: str, level: float) -> Estimate | None:
     return mean_interval(rows.column(column), clusters=rows.clusters, level=level) if rows.rows else None
-
-
-def _share(rows: Rows, column: str, level: float) -> Estimate | None:
-    return share_interval(rows.column(column), clusters=rows.clusters, level=level) if rows.rows else None

@@ -177,6 +177,11 @@ def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], precisio
     return Outcome(tuple(asked), tuple(notes))
 
 
+def share_of(rows: Rows, column: str, level: float) -> Estimate | None:
+    """The share of yes in a column of the rows; None where there are none."""
+    return share_interval(rows.column(column), clusters=rows.clusters, level=level) if rows.rows else None
+
+
 def tasks(rows: Rows) -> list[str]:
     """Kinds of question in their order; none where there is one only."""
     kinds = list(dict.fromkeys(row["kind"] for row in rows.rows if row["kind"]))
@@ -230,8 +235,8 @@ def _reliance_line(benchmark: str, task: str | None, model: str, rows: Rows, lev
         tokens=len(tokens),
         tokens_resting=share_interval(tokens, clusters=owner, level=level) if tokens else None,
         judged=len(judged.rows),
-        accuracy=_share(judged, "correct", level),
-        blind_accuracy=_share(rows.those("blind_correct"), "blind_correct", level),
+        accuracy=share_of(judged, "correct", level),
+        blind_accuracy=share_of(rows.those("blind_correct"), "blind_correct", level),
     )
 
 
@@ -268,10 +273,6 @@ def _association(rows: Rows, level: float) -> Test | None:
     if alone or len(set(places)) < 2 or len(set(answers)) < 2:
         return None
     return association_test(places, answers, clusters=rows.clusters, level=level)
-
-
-def _share(rows: Rows, column: str, level: float) -> Estimate | None:
-    return share_interval(rows.column(column), clusters=rows.clusters, level=level) if rows.rows else None
 
 
 def _permuted(rows: Rows, precision: Precision) -> dict[str, Any]:

@@ -187,3 +187,10 @@ def test_one_reason_of_all_runs_is_one_line():
         ("a", "error", "memory", 1),
         ("b", "error", "memory", 1),
     ]
+
+
+def test_agreement_with_people_has_columns_of_its_own():
+    found = [row(index, run, human_correlation=0.3 + index / 100) for index in range(6) for run in ("a", "b")]
+    (first, _) = summary.summarize(found, ["a", "b"])
+    assert first.figures["human_correlation"].mean == pytest.approx(0.325)
+    assert "human_correlation" in summary.to_markdown([first])
