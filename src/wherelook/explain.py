@@ -44,7 +44,7 @@ from wherelook.types import Attribution, Progress
 FALLBACK, FALLBACK_AREA = "occlusion", 0.125
 """What makes a map where the score gap is too small, and the share of the area whose loss must tell."""
 
-NO_REGION = "the optimiser found no region whose removal changes the answer: try --preset best or --baseline mean"
+NO_REGION = "the method found no region whose removal changes the answer: try --preset best or --baseline mean"
 
 
 class Explainer:
@@ -278,6 +278,7 @@ def explain_case(
     token_maps: tuple[TokenMap, ...] = ()
     curves: tuple[Curve, ...] = ()
     metrics: dict[str, float | None] = {}
+    hidden: tuple[str, ...] = ()
     map_cost = meter.read()
 
     if relevance.status == "ok":
@@ -294,7 +295,7 @@ def explain_case(
                 token_maps = (TokenMap(case.selected[0], _array(saliency)),)
             token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
             if steps:
-                curves, metrics = replay_both(case, score, saliency, steps)
+                curves, metrics, hidden = replay_both(case, score, saliency, steps)
             if truth is not None:
                 metrics |= localize(saliency, truth)
         else:
@@ -348,7 +349,7 @@ def explain_case(
         pixels=case.image.pixels,
         curves=curves,
         token_maps=token_maps,
-        notes=case.notes + (() if attribution is None else attribution.notes) + doubts(metrics, preset),
+        notes=case.notes + (() if attribution is None else attribution.notes) + hidden + doubts(metrics, preset),
         images=image_parts(case.images, saliency, shares),
         prompt=case.prompt.text,
         reasoning=case.reasoning,
@@ -369,9 +370,12 @@ def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribu
     lost = float(score.original.sum() - without.sum())
     if lost < FLIP_FLOOR:
         return None, relevance
+    words = (
+        "the word loses" if len({token.word for token in relevance.tokens if token.selected}) == 1 else "the words lose"
+    )
     reason = (
         f"{relevance.reason}; the map is made by {FALLBACK} instead: without the {FALLBACK_AREA:.1%} of the area that "
-        f"it ranks first the words lose {lost:.2f} nats"
+        f"it ranks first {words} {lost:.2f} nats"
     )
     return attribution, replace(relevance, reason=reason)
 

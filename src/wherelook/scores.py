@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wherelook.case import Case
+from wherelook.explanation.picture import OUTLINE_LEVEL
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, pointing, replay, roc_area
+from wherelook.metrics.replay import Replay
 from wherelook.models import AnyScore
+from wherelook.tokens import FLIP_FLOOR
+from wherelook.types import Token
 
 REPLAY_FIGURES = ("deletion", "insertion", "deletion_normalized", "insertion_normalized")
 
 
 def replay_both(
     case: Case, score: AnyScore, saliency: Tensor, steps: int
-) -> tuple[tuple[Curve, ...], dict[str, float | None]]:
-    """Deletion and insertion with the optimiser's baseline, then with one it never saw."""
+) -> tuple[tuple[Curve, ...], dict[str, float | None], tuple[str, ...]]:
+    """Deletion and insertion with the optimiser's baseline, then with one it never saw; and what they tell of words."""
+    notes: tuple[str, ...] = ()
     curves: list[Curve] = []
     metrics: dict[str, float | None] = {}
     seen, unseen = case.baseline, case.unseen_baseline
@@ -28,7 +33,40 @@ def replay_both(
         points = (result.fractions, result.deletion_curve, result.insertion_curve)
         curves.append(Curve(name, suffix == "", *(tuple(values.tolist()) for values in points)))
         metrics |= {f"{figure}{suffix}": getattr(result, figure) for figure in REPLAY_FIGURES}
-    return tuple(curves), metrics
+        if name == seen:
+            selected = [case.relevance.tokens[position] for position in case.selected]
+            notes = hidden_word(result, saliency, selected)
+    return tuple(curves), metrics, notes
+
+
+def hidden_word(result: Replay, saliency: Float[Tensor, "rows columns"], tokens: Sequence[Token]) -> tuple[str, ...]:
+    """A note where the map of several words hides the one with the largest drop.
+
+    The outlined region, of at least half the map's maximum, is what a reader looks at. Without it the word loses less
+    than half of its drop, while the other words together lose half of theirs or more.
+
+    Args:
+        result: the map's replay with the baseline that the words were selected with.
+        saliency: the map.
+        tokens: the selected tokens, in the order of the score's.
+    """
+    outlined = float((saliency >= OUTLINE_LEVEL * saliency.max()).float().mean())
+    lost, total = dict[int | None, float](), dict[int | None, float]()
+    for token, drops in zip(tokens, result.drops.T, strict=True):
+        lost[token.word] = lost.get(token.word, 0.0) + float(np.interp(outlined, result.fractions, drops))
+        total[token.word] = total.get(token.word, 0.0) + float(drops[-1])
+    strongest = max(total, key=lambda word: total[word])
+    rest, rest_lost = sum(total.values()) - total[strongest], sum(lost.values()) - lost[strongest]
+    if len(total) < 2 or total[strongest] < FLIP_FLOOR or rest < FLIP_FLOOR:
+        return ()
+    if lost[strongest] >= total[strongest] / 2 or rest_lost < rest / 2:
+        return ()
+    text = "".join(token.text for token in tokens if token.word == strongest).strip()
+    return (
+        f"the outlined region hides {text!r}, the word with the largest drop: without the region it loses "
+        f"{max(lost[strongest], 0):.2f} of its {total[strongest]:.2f} nats; --per-token, or --tokens with this word, "
+        "shows where it comes from",
+    )
 
 
 def doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Status = Literal["ok", "not_visual", "weak_gap"]
-"""ok: the heatmap means something. not_visual: no word of the answer rests on the image. weak_gap: the chosen words
+"""ok: the heatmap means something. not_visual: no word of the answer is visually grounded. weak_gap: the selected words
 lose too little likelihood without the image for an optimiser to hold on to."""
 
 Size = tuple[int, int]

@@ -5,7 +5,6 @@ How untrusted text gets onto it is in `wherelook.html`.
 
 from __future__ import annotations
 
-import bisect
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook import html
-from wherelook.explanation import chart, command_line, picture, shading
+from wherelook.explanation import chart, command_line, grounding, picture, shading
 from wherelook.explanation.figures import NOTHING, number, percent
 
 if TYPE_CHECKING:
@@ -32,12 +31,6 @@ MAPS_AT_FULL_SIDE = 12  # more maps become smaller, to keep the file under about
 DEFAULT_OPACITY = 65  # percent
 
 TIMES = " \N{MULTIPLICATION SIGN} "
-
-HEADLINES = {
-    "ok": "The answer rests on the image",
-    "not_visual": "No focus region: the answer does not rest on the image",
-    "weak_gap": "No focus region: the chosen words rest too little on the image",
-}
 
 METRICS = {
     "deletion": ("Deletion area", "lower", "score while the most salient cells are removed"),
@@ -59,9 +52,6 @@ METRICS = {
 """Label, better direction and meaning of the figures by name; the same with "_unseen" is the other baseline's."""
 
 
-FALLBACK_HEADLINE = "The chosen words rest little on the image: where occlusion costs them most"
-
-
 def render(explanation: Explanation) -> str:
     """The page: banner, image with its map, shaded answer, curves, figures, cost, settings, how to reproduce.
 
@@ -74,7 +64,7 @@ def render(explanation: Explanation) -> str:
         .get_template("page.html")
         .render(
             e=explanation,
-            headline=_headline(explanation),
+            headline=grounding.headline(explanation),
             style=style,
             script=script,
             style_hash=html.policy_hash(style),
@@ -92,7 +82,7 @@ def render(explanation: Explanation) -> str:
             legend=shading.legend(),
             ramp=picture.COLOR_ANCHORS,
             opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
-            reliance=_reliance(explanation),
+            reliance=grounding.reliance(explanation),
             charts=chart.charts(explanation.curves, explanation.metrics),
             steps=len(explanation.curves[0].fractions) - 1 if explanation.curves else 0,
             metrics=_metrics(explanation),
@@ -107,7 +97,7 @@ def render_card(explanation: Explanation) -> str:
     pixels = _shrink(explanation.pixels, CARD_SIDE)
     shown = picture.overlay(pixels, explanation.drawn(explanation.heatmap), meaningful=explanation.meaningful)
     return html.environment(PACKAGE).get_template("card.html").render(
-        e=explanation, headline=_headline(explanation), overlay=_data_uri(np.asarray(shown)),
+        e=explanation, headline=grounding.headline(explanation), overlay=_data_uri(np.asarray(shown)),
         tokens=_tokens(explanation),
     )  # fmt: skip
 
@@ -217,38 +207,6 @@ def _detail(token: Token) -> str:
         + ("; explained" if token.selected else "")
         + ("; the baseline image makes the model prefer another token" if token.flips else "")
     )
-
-
-def _headline(explanation: Explanation) -> str:
-    return FALLBACK_HEADLINE if explanation.method.get("fallback") else HEADLINES[explanation.status]
-
-
-def _reliance(explanation: Explanation) -> dict[str, Any]:
-    reliance = explanation.reliance
-    score = float(reliance.get("score") or 0.0)
-    # The bounds are 0.2, 1 and 3 nats: a word that hardly changes, the threshold, and twenty times less likely.
-    words = ("hardly", "slightly", "clearly", "strongly")[bisect.bisect_right((0.181, 0.632, 0.95), score)]
-    rests = "hardly rests" if words == "hardly" else f"rests {words}"
-    verdict = f"The answer as a whole {rests} on the image."  # whichever words were chosen
-    if explanation.status == "not_visual":
-        verdict = "No word of the answer rests on the image."
-    strongest = reliance.get("strongest_word")
-    share = "under 1 %" if 0 < score < 0.01 else "over 99 %" if 0.99 < score < 1 else f"{100 * score:.0f} %"
-    return {
-        "score": score,
-        "verdict": verdict,
-        "sentence": f"“{strongest}” owes {share} of its likelihood to the image." if strongest else "",
-        "figures": [
-            ("Score", f"{score:.3f} (0: nothing rests on the image, 1: everything)"),
-            ("Relevant words", f"{reliance.get('relevant_words', 0)} of {reliance.get('words', 0)}"),
-            ("Loss", f"{number(reliance.get('gap'))} nats without the image, the explained words together"),
-            (
-                "Threshold",
-                f"a relevant word loses more than {_plain(reliance.get('alpha'))} nats, or 0.2 and becomes another",
-            ),
-            ("Baseline", str(reliance.get("baseline", NOTHING))),
-        ],
-    }
 
 
 def _metrics(explanation: Explanation) -> dict[str, Any]:

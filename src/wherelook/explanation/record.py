@@ -133,8 +133,8 @@ class Explanation:
     """Where a model looked when it gave one answer.
 
     Attributes:
-        status: "ok", "not_visual" (no word of the answer rests on the image) or "weak_gap" (the chosen words lose too
-            little likelihood without the image). In the last two the heatmap is all zeros and means nothing, unless
+        status: "ok", "not_visual" (no word of the answer is visually grounded) or "weak_gap" (the selected words lose
+            too little likelihood without the image). In the last two the heatmap is all zeros and means nothing, unless
             `method` names a `fallback`: a weak gap may hide that occluding one place costs more than losing all.
         reason: one sentence for the status.
         heatmap: (rows, columns) float32 saliency in [0, 1], 1 = most salient, over the whole image. Its resolution is

@@ -38,6 +38,7 @@ class Replay:
         deletion, insertion: areas under them, in [0, 1].
         deletion_normalized, insertion_normalized: the areas of (s - s_baseline) / (s_original - s_baseline), each
             point clipped to [0, 1]; None ("guarded") where the score gap is below `MINIMUM_GAP`.
+        drops: (steps + 1, tokens) nats of log-likelihood that each token loses at every point of the deletion.
     """
 
     fractions: NDArray[np.float64]
@@ -47,6 +48,7 @@ class Replay:
     insertion: float
     deletion_normalized: float | None
     insertion_normalized: float | None
+    drops: NDArray[np.float64]
 
 
 def replay_grid(image_size: Size, cells: int = GRID_CELLS) -> Size:
@@ -83,7 +85,8 @@ def replay(
         order, counts = _region_order(saliency, regions, steps)
     removed = torch.stack([_first(order, count, grid) for count in counts[1:-1].tolist()])
     # Both ends of both curves are the untouched image and the bare baseline, whose scores are known.
-    values = _probability(score(torch.cat([1 - removed, removed])))
+    scored = score(torch.cat([1 - removed, removed]))
+    values = _probability(scored)
     original, base = _probability(score.original[None])[0], _probability(score.baseline[None])[0]
     deletion_curve = np.concatenate([[original], values[: len(removed)], [base]])
     insertion_curve = np.concatenate([[base], values[len(removed) :], [original]])
@@ -94,7 +97,9 @@ def replay(
         insertion_curve,
         area(fractions, deletion_curve),
         area(fractions, insertion_curve),
-        *(_normalized(fractions, curve, original, base) for curve in (deletion_curve, insertion_curve)),
+        _normalized(fractions, deletion_curve, original, base),
+        _normalized(fractions, insertion_curve, original, base),
+        _drops(score, scored[: len(removed)]),
     )
 
 
@@ -145,6 +150,12 @@ def area(fractions: NDArray[np.float64], curve: NDArray[np.float64]) -> float:
 
 def _probability(log_probabilities: Tensor) -> NDArray[np.float64]:
     return log_probabilities.cpu().double().mean(dim=-1).exp().numpy()
+
+
+def _drops(score: AnswerScore, deleted: Tensor) -> NDArray[np.float64]:
+    """What each token loses when nothing, more and more, and all is deleted."""
+    path = torch.cat([score.original[None], deleted, score.baseline[None]]).cpu().double()
+    return (path[:1] - path).numpy()
 
 
 def _normalized(

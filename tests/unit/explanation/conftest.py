@@ -52,7 +52,7 @@ def make_explanation():
         }  # fmt: skip
         fields: dict[str, Any] = {
             "status": status,
-            "reason": "1 of 3 words rest on the image" if ok else "no word of the answer rests on the image",
+            "reason": "1 of 3 words is visually grounded" if ok else "no word passes the 1-nat threshold",
             "model": {"id": "some/model", "revision": None, "class": "Llava", "dtype": "float32"},
             "image": {"path": "a picture.png", "width": width, "height": height, "sha256": "ab" * 32},
             "question": "Which one is it?",

@@ -79,8 +79,9 @@ def test_page_says_what_the_explanation_holds(make_explanation):
     parsed = Page(make_explanation(notes=("first of 12 frames",)).to_html())
     text = parsed.text()
     for expected in (
-        "The answer rests on the image", "1 of 3 words rest on the image", "Which one is it?", "first of 12 frames",
-        "“green” owes 99 % of its likelihood to the image", "4.95 nats",
+        "The answer is visually grounded", "1 of 3 words is visually grounded", "Which one is it?",
+        "first of 12 frames",
+        "“green” depends strongly on the image.", "The image accounts for 99 % of its likelihood", "4.95 nats",
         "guarded (gap too small)", "0.312", "blur (seen)",
         "mean (unseen)", "blur, seen: area 0.350", "mean, unseen: area 0.588", "↓ lower", "↑ higher", "1.2 s", "123 MB",
         "igos+", "some/model", "a picture.png", "80, 15, 105, 35",
@@ -153,7 +154,7 @@ def test_without_focus_no_map_is_shown(make_explanation, status, form):
     parsed = Page(getattr(explanation, form)())
     text = parsed.text()
     assert "No focus region" in text
-    assert page.HEADLINES["ok"] not in text
+    assert "The answer is visually grounded" not in text
     pictures = [a.get("href") or a.get("src") for tag, a in parsed.elements if tag in ("img", "image")]
     shown = np.asarray(decoded(pictures[-1]).convert("RGB")).astype(int)
     assert (np.ptp(shown, axis=2) <= 6).all()  # gray: no false colours
@@ -211,11 +212,11 @@ def test_without_token_maps_there_is_nothing_to_choose(make_explanation):
 @pytest.mark.parametrize(
     ("score", "words"),
     [
-        (0.0, "hardly rests"),
-        (0.17, "hardly rests"),
-        (0.5, "rests slightly"),
-        (0.7, "rests clearly"),
-        (1.0, "rests strongly"),
+        (0.0, "hardly depends"),
+        (0.17, "hardly depends"),
+        (0.5, "depends slightly"),
+        (0.7, "depends clearly"),
+        (1.0, "depends strongly"),
     ],
 )
 def test_reliance_in_words(make_explanation, score, words):
@@ -223,10 +224,57 @@ def test_reliance_in_words(make_explanation, score, words):
         explanation = make_explanation(status=status)
         return Page(replace(explanation, reliance=explanation.reliance | {"score": score}).to_html()).text()
 
-    for status in ("ok", "weak_gap"):  # of the whole answer, whichever words were chosen
-        assert f"The answer as a whole {words} on the image." in text(status)
-    assert "The answer as a whole" not in text("not_visual")
-    assert "No word of the answer rests on the image." in text("not_visual")
+    for status in ("ok", "weak_gap"):  # of the word with the largest drop, whichever words were selected
+        assert f"“green” {words} on the image." in text(status)
+    assert f"“green” {words}" not in text("not_visual")
+    assert "No word of the answer is visually grounded." in text("not_visual")
+
+
+@pytest.mark.parametrize(
+    ("words", "gap", "status", "method", "headline", "panel"),
+    [
+        ((1,), 4.95, "ok", {}, "The answer is visually grounded", "largest part of any word of the answer."),
+        ((1,), 4.95, "ok", {"tokens": "green"}, "The selected words depend on the image", "any word of the answer."),
+        ((0,), 0.01, "weak_gap",
+        {"tokens": "the"}, "No focus region: the selected words depend too little on the image",
+         "any word of the answer. It is not among the selected words, which lose 0.01 nats."),
+        ((0, 2), -0.89, "weak_gap", {"tokens": "the one"}, "No focus region: the selected words depend too little",
+         "It is not among the selected words, which lose \u22120.89 nats."),
+        ((0,), 0.01, "weak_gap", {"tokens": "the", "fallback": "occlusion"},
+         "Heatmap by occlusion: the selected words depend too little on the whole image",
+         "It is not among the selected"),
+        ((1,), 4.95, "weak_gap", {}, "No focus region: the method found no region that the answer depends on",
+         "largest part of any word of the answer."),
+        ((1,), 4.95, "weak_gap", {"fallback": "occlusion"}, "Heatmap by occlusion: the method found no region", ""),
+        ((1, 2), 0.1, "weak_gap",
+        {"tokens": "all"}, "No focus region: the selected words depend too little on the image",
+         "The image makes other selected words less likely: together they lose 0.10 nats."),
+    ],
+)  # fmt: skip
+def test_banner_and_panel_never_contradict(make_explanation, words, gap, status, method, headline, panel):
+    explanation = make_explanation(status=status)  # its words lose 0.01, 4.95 and -0.9 nats
+    tokens = tuple(replace(token, selected=token.word in words) for token in explanation.tokens)
+    explanation = replace(
+        explanation,
+        tokens=tokens,
+        reliance=explanation.reliance | {"score": 0.99, "gap": gap},
+        method=explanation.method | method,
+    )
+    text = Page(explanation.to_html()).text()
+    assert headline in text
+    assert panel in text
+    assert "“green” depends strongly on the image." in text
+    assert ("It is not among" in text) == (1 not in words)
+    for other in ("The answer is visually grounded", "The answer as a whole", "rests"):
+        assert other == headline or other not in text
+
+
+def test_an_answer_without_words(make_explanation):
+    explanation = make_explanation(status="not_visual", tokens=())
+    nothing = {"words": 0, "relevant_words": 0, "strongest_word": None, "score": 0.0, "gap": 0.0}
+    text = Page(replace(explanation, reliance=explanation.reliance | nothing).to_html()).text()
+    assert "No focus region: the answer has no words" in text
+    assert "a grounded word loses more than 1 nat, or 0.2" in text
 
 
 def test_page_without_metrics_or_curves(make_explanation):

@@ -89,7 +89,7 @@ def test_colours_do_not_run_over_the_border(several):
 
 def test_the_page_shows_the_images_with_their_shares(several):
     html = several.to_html()
-    assert "Which image does the answer rest on?" in html
+    assert "Which image does the answer depend on?" in html
     titles = re.findall(r"<strong>(Image \d of 2)</strong>", html)
     assert titles == ["Image 1 of 2", "Image 2 of 2"]
     for figure in (f"{share}\N{NO-BREAK SPACE}%" for share in ("25", "75", "50", "\N{MINUS SIGN}25")):
