@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -34,3 +35,11 @@ def _global_random_state_is_left_alone() -> Iterator[None]:
     after = np.random.get_state()  # noqa: NPY002
     assert all(np.array_equal(first, second) for first, second in zip(before, after, strict=True))
     assert torch.equal(torch.get_rng_state(), before_torch)
+
+
+@pytest.fixture
+def _as_users_run_it() -> Iterator[None]:
+    """Without the runtime type checks of the tests, which would be faster than the package's own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -32,6 +32,7 @@ from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.replay import STEPS, replay_grid
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.endpoint.client import Client
+from wherelook.models.given import take_model
 from wherelook.models.load_options import known_options, model_name
 from wherelook.models.remembering import ScoreMemory
 from wherelook.models.turns import in_turn
@@ -67,7 +68,8 @@ class Explainer:
         if isinstance(model, VisionLanguageModel | EndpointModel):
             self.model = model
         elif processor is None:
-            raise InputError("Explainer(model, processor) needs the model's processor")
+            take_model(model)  # says more where that is no model either
+            raise InputError("Explainer(model, processor) needs the model's processor: AutoProcessor.from_pretrained")
         else:
             self.model = VisionLanguageModel(model, processor, **options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -24,14 +23,6 @@ GIVEN = {"answer": "The purple ring is left of the star.", "alpha": 0.0, "replay
 @pytest.fixture(scope="module")
 def explainer() -> Explainer:
     return Explainer(*build("llava"), identifier="tiny")
-
-
-@pytest.fixture
-def _as_users_run_it():
-    """Without the runtime type checks of the tests, which would be faster than ours."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 # ---- what is accepted ----
@@ -203,7 +194,8 @@ JUNK = [
 ]  # fmt: skip
 ARGUMENTS = [
     "image", "question", "answer", "method", "preset", "tokens", "baseline", "baseline_image", "alpha", "per_token",
-    "truth", "settings", "replay_steps", "max_new_tokens", "seed", "progress",
+    "truth", "settings", "replay_steps", "max_new_tokens", "seed", "progress", "reasoning", "think", "system",
+    "chat_template_kwargs", "max_thinking_tokens",
 ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from wherelook.models.generation import (
     stop_at,
     stop_strings,
 )
+from wherelook.models.given import check_processor, check_vocabulary, first_pass, take_model
 from wherelook.models.load_options import LoadOptions, check_use, known_options, model_name
 from wherelook.models.loading import load
 from wherelook.models.memory import BatchPlan
@@ -56,7 +57,8 @@ class VisionLanguageModel:
     """A model and its processor behind the few operations that an explanation needs.
 
     Args:
-        model: an image-text-to-text model of Transformers. It is not modified.
+        model: an image-text-to-text model of Transformers, or one with an adapter of peft. It is not modified. What
+            torch.compile or DataParallel put around it is taken off.
         processor: its processor.
         identifier: how to call it in results.
         revision: its revision, where known.
@@ -75,8 +77,8 @@ class VisionLanguageModel:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        processor: ProcessorMixin,
+        model: Any,
+        processor: Any,
         *,
         identifier: str | None = None,
         revision: str | None = None,
@@ -92,8 +94,8 @@ class VisionLanguageModel:
         chat_template_kwargs: Mapping[str, Any] | None = None,
         max_thinking_tokens: int | None = None,
     ) -> None:
-        if getattr(model.config, "is_encoder_decoder", False):
-            raise InputError(f"{type(model).__name__} is an encoder-decoder model; only decoder models are supported")
+        model = take_model(model)
+        check_processor(processor)
         check_use(
             prompt_template=prompt_template,
             batch_size=batch_size,
@@ -103,8 +105,8 @@ class VisionLanguageModel:
             most_images=most_images,
             frames_per_second=frames_per_second,
         )
-        self.model = model
-        self.processor = processor
+        self.model: PreTrainedModel = model
+        self.processor: ProcessorMixin = processor
         self.identifier = identifier or model.name_or_path or type(model).__name__
         self.revision = getattr(model.config, "_commit_hash", None) or revision
         self.most_images = most_images
@@ -155,7 +157,8 @@ class VisionLanguageModel:
         using = inspect.signature(cls).parameters.keys() - {"model", "processor", "identifier", "revision"}
         known = known_options(options, loading | using)
         chosen = {key: value for key, value in known.items() if key in using}
-        check_use(**{key: value for key, value in chosen.items() if key in inspect.signature(check_use).parameters})
+        for check in (check_use, ChatOptions().changed):
+            check(**{key: value for key, value in chosen.items() if key in inspect.signature(check).parameters})
         model, processor = load(name, **{key: value for key, value in known.items() if key in loading})
         if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
             chosen.setdefault("most_images", 1)
@@ -234,6 +237,8 @@ class VisionLanguageModel:
         if len(images) > 1:
             self.geometry(*_sizes(images))  # here, and not after it has answered, it shows that one is dropped
         inputs = self.prompting.process(images, asked.text)
+        if "input_ids" in inputs:
+            check_vocabulary(inputs["input_ids"], self.model, self.tokenizer, self.prompting.picture_ids)
         known = None if asked.closed else asked.known
         reasoning = "" if asked.closed else None
         return Prompt(asked.text, inputs, opened=asked.opened, known=known, reasoning=reasoning, notes=asked.notes)
@@ -418,7 +423,7 @@ class VisionLanguageModel:
         ends = sorted(self._stop_tokens())
         neutral = neutral_settings(self.model, ends, max_new_tokens=max_new_tokens, **options)
         criteria = [Until(length, done)] if done is not None else []
-        with torch.no_grad(), generating_with(self.model, neutral):
+        with torch.no_grad(), generating_with(self.model, neutral), first_pass(self.model):
             output = self.model.generate(  # type: ignore[operator]
                 **inputs, generation_config=neutral, stopping_criteria=StoppingCriteriaList(criteria)
             )
@@ -450,7 +455,7 @@ class VisionLanguageModel:
         tight, spaced = (self._continue(before, text) for text in (answer, " " + answer))
         if tight == spaced or prompt.reasoning is not None:  # nothing parts an answer from a thought
             return tight
-        with torch.no_grad():
+        with torch.no_grad(), first_pass(self.model):
             inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
             logits = self.model(**inputs).logits[0, -1]
         self.cost.add(forward=1)

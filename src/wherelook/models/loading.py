@@ -30,7 +30,7 @@ from wherelook.models import cambrian, minigemini
 from wherelook.models.load_options import DTYPES, LoadOptions, check_device, model_name
 from wherelook.models.model_folder import adapter_error, check_configuration, check_file, check_folder
 from wherelook.models.quantization import keep_differentiable, quantization_config, weightless
-from wherelook.models.sane_settings import check_config_numbers, check_image_processor, check_no_kernels
+from wherelook.models.sane_settings import check_config_numbers, check_no_kernels, check_processor_numbers
 from wherelook.models.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
 from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
 
@@ -89,7 +89,7 @@ def load(
     part = "processor"
     try:
         processor = load_processor(place, **options)
-        check_image_processor(getattr(processor, "image_processor", None), name)
+        check_processor_numbers(processor, name)
         part = "weights"
         check_weight_files(place, config, options["revision"])
         if attn_implementation is not None:

@@ -70,11 +70,11 @@ def check_no_kernels(config: Mapping[str, Any], name: str) -> None:
             )
 
 
-def check_image_processor(processor: Any, name: str) -> None:
-    """Refuses an image processor whose sizes, mean or deviation no image can be processed with.
+def check_processor_numbers(processor: Any, name: str) -> None:
+    """Refuses a processor whose sizes, mean or deviation no image can be processed with.
 
     Args:
-        processor: the image processor.
+        processor: the model's processor; its image part is checked, too.
         name: of the model.
 
     Raises:
@@ -82,8 +82,10 @@ def check_image_processor(processor: Any, name: str) -> None:
     """
 
     def refuse(setting: str, value: Any, wanted: str) -> InputError:
-        return InputError(f"the image processor of model {name!r} has {setting} = {_shown(value)}; expected {wanted}")
+        return InputError(f"the processor of model {name!r} has {setting} = {_shown(value)}; expected {wanted}")
 
+    if getattr(processor, "image_processor", None) is not None:
+        check_processor_numbers(processor.image_processor, name)
     for setting in ("size", "crop_size", "patch_size", "merge_size", "temporal_patch_size"):
         value = getattr(processor, setting, None)
         sides = value if isinstance(value, Mapping) else getattr(value, "__dict__", None)

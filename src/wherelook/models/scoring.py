@@ -28,6 +28,7 @@ from wherelook.models.compilation import compiled
 from wherelook.models.conversation import Conversation, teacher_forced_inputs
 from wherelook.models.economy import only_at, parts_at_selected
 from wherelook.models.finite import forward_error, gradient_error
+from wherelook.models.given import first_pass
 from wherelook.models.inside import Inside
 from wherelook.models.memory import BatchPlan
 from wherelook.models.patches import as_products, patch_embeddings
@@ -125,7 +126,8 @@ class HuggingFaceScore:
     def _ends(self) -> _Ends:
         """Image and baseline in one batch, the first time they are asked for."""
         if self._known is None:
-            self._known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0], dtype=torch.float32).reshape(2, 1, 1)))
+            with first_pass(self.model):
+                self._known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0], dtype=torch.float32).reshape(2, 1, 1)))
         return self._known
 
     def select(self, selected: Sequence[int]) -> HuggingFaceScore:
