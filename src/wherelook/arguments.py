@@ -14,6 +14,10 @@ LARGEST = 2**62
 """Of whole numbers, seeds too: what the generators of numpy and PyTorch take."""
 
 
+TEXT_LIMIT = 8000
+"""Characters of a question or an answer."""
+
+
 def expected(name: str, what: str, got: Any) -> InputError:
     """The error for an argument of another kind than `what`."""
     return InputError(f"{name} is {what}; got {shown(got)}")
@@ -60,3 +64,15 @@ def truth_value(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise expected(name, "True or False", value)
     return bool(value)
+
+
+def check_text(name: str, text: str, *, limit: int = TEXT_LIMIT) -> None:
+    """Raises InputError unless there is something to read, not too long, that can be written as UTF-8."""
+    if not text.strip():
+        raise InputError(f"the {name} is empty")
+    if len(text) > limit:
+        raise InputError(f"the {name} has {len(text)} characters; the limit is {limit}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise InputError(f"the {name} {ascii(text)[:100]} is not text in UTF-8") from None

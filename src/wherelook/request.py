@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from wherelook.arguments import check_text
 from wherelook.baselines import BASELINES, OTHER_IMAGE
 from wherelook.errors import InputError, unknown_name
 
@@ -12,7 +13,6 @@ AUTO_BASELINES = ("blur", "mean", "strong-blur")
 one with the largest score gap; another image, if one is given, where none of these shows a relevant word either. Noise
 is not among them: a model shown noise leaves what it was trained on, and any word may then change."""
 
-TEXT_LIMIT = 8000
 REASONING_LIMIT = 1_000_000
 """Characters of a given thought: thinking models write long ones."""
 
@@ -54,15 +54,3 @@ def check_replay_steps(replay_steps: int) -> None:
     """Raises InputError unless curves of so many steps can be made."""
     if not 2 <= replay_steps <= STEPS_LIMIT:
         raise InputError(f"replay steps are 0 (no replay) or at least 2 and at most {STEPS_LIMIT}; got {replay_steps}")
-
-
-def check_text(name: str, text: str, *, limit: int = TEXT_LIMIT) -> None:
-    """Raises InputError unless there is something to read, not too long, that can be written as UTF-8."""
-    if not text.strip():
-        raise InputError(f"the {name} is empty")
-    if len(text) > limit:
-        raise InputError(f"the {name} has {len(text)} characters; the limit is {limit}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
-        raise InputError(f"the {name} {ascii(text)[:100]} is not text in UTF-8") from None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wherelook.arguments import check_text, expected, whole
 from wherelook.errors import InputError
 
 MAX_THINKING_TOKENS = 4096
@@ -37,12 +38,12 @@ class ChatOptions:
     max_thinking_tokens: int = MAX_THINKING_TOKENS
 
     def __post_init__(self) -> None:
-        if self.think is not None and self.think not in THINK:
-            raise InputError(f"think is 'on', 'off' or None; got {str(self.think)[:60]!r}")
+        if self.think is not None and not (isinstance(self.think, str) and self.think in THINK):
+            raise expected("think", "'on', 'off' or None", self.think)
         if self.system is not None and (not isinstance(self.system, str) or not self.system.strip()):
             raise InputError("system is the text of a system message; got none: leave it out")
-        if self.system is not None and len(self.system) > TEXT_LIMIT:
-            raise InputError(f"the system message has {len(self.system)} characters; the limit is {TEXT_LIMIT}")
+        if self.system is not None:
+            check_text("system message", self.system, limit=TEXT_LIMIT)
         options = self.chat_template_kwargs
         if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
             raise InputError(
@@ -57,9 +58,10 @@ class ChatOptions:
             raise InputError(
                 "chat_template_kwargs are values that JSON can write: text, numbers, lists, mappings"
             ) from None
-        count = self.max_thinking_tokens
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_TOKENS:
-            raise InputError(f"max_thinking_tokens is a whole number from 1 to {MOST_TOKENS}; got {str(count)[:60]}")
+        count = whole("max_thinking_tokens", self.max_thinking_tokens)
+        if not 1 <= count <= MOST_TOKENS:
+            raise InputError(f"max_thinking_tokens is a whole number from 1 to {MOST_TOKENS}; got {count}")
+        object.__setattr__(self, "max_thinking_tokens", count)
 
     @property
     def record(self) -> dict[str, Any]:

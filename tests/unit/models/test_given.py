@@ -172,7 +172,7 @@ OPTIONS = [
     ({"compile": 1}, "compile is True or False; got 1"),
     ({"prompt_template": "{image}"}, r"must contain \{image\} and \{question\}"),
     ({"prompt_template": 3}, "prompt_template is text; got 3"),
-    ({"think": 3}, "think is 'on', 'off' or None; got '3'"),
+    ({"think": 3}, "think is 'on', 'off' or None; got 3"),
     ({"system": ["be brief"]}, "system is the text of a system message"),
     ({"frames_per_second": "2"}, "frames_per_second is a number; got '2'"),
     *(({name: True}, f"there is no option '{name}' here: ") for name in ELSEWHERE),
