@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint quality bench study clean
+.PHONY: demo test fuzz lint quality bench study clean
 
 demo: $(VENV)/installed
 	$(BIN)/wherelook demo --out wherelook-demo
@@ -18,6 +18,10 @@ lint: $(VENV)/testable
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every reader with 20,000 damaged inputs, a quarter of an hour: figures, and exit code 1 after a failure. `make test` tries a few.
+fuzz: $(VENV)/testable
+	PYTHONPATH=tests $(BIN)/python -m fuzz --count $(or $(COUNT),20000)
 
 # The first table of docs/quality.md, and what the status tells; `make bench`: docs/performance.md.
 QUALITY_METHODS := igos+,igos+:fast,greedy-window,rise,relevancy,gradient-x-input,igos+:paper,edges,center,random
