@@ -63,6 +63,7 @@ def check_model(model: VisionLanguageModel) -> list[Finding]:
         if not add("geometry", lambda: _geometry(model, picture, baseline)):
             return findings
         prompt = model.encode(picture, QUESTION)
+        add("thinking", lambda: _thinking(model))
         if not add("answer", lambda: _answer(model, prompt)):
             return findings
         answer = model.generate_ids(prompt, max_new_tokens=4)
@@ -101,6 +102,20 @@ def _geometry(model: VisionLanguageModel, picture: Image.Image, baseline: Image.
     return error.verdict != "wrong", (
         f"{error.verdict}; blends differ by {error.mean:.2f} of 255 on average, {error.maximum:.1f} at most ({names})"
     )
+
+
+def _thinking(model: VisionLanguageModel) -> tuple[bool, str]:
+    """What the end of the prompt, the chat template and the vocabulary tell of a thought before the answer."""
+    asked = model.prompting.ask(QUESTION)
+    if asked.opened is not None:
+        found = f"the prompt ends inside a thought ({asked.opened.opening!r}), which is generated before the answer"
+    elif asked.closed:
+        found = "the prompt ends after an empty thought: the answer comes next"
+    elif asked.known is not None:
+        found = f"the prompt opens no thought; one that the model begins with {asked.known.opening!r} is kept apart"
+    else:
+        found = "nothing tells that this model thinks; a thought that it begins with known marks is kept apart"
+    return True, "; ".join((found, *asked.notes))
 
 
 def _answer(model: VisionLanguageModel, prompt: Prompt) -> tuple[bool, str]:

@@ -15,7 +15,18 @@ from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 
-NAMES = ["prompt", "geometry", "answer", "teacher forcing", "score", "views", "batching", "gradient", "memory"]
+NAMES = [
+    "prompt",
+    "geometry",
+    "thinking",
+    "answer",
+    "teacher forcing",
+    "score",
+    "views",
+    "batching",
+    "gradient",
+    "memory",
+]
 
 
 @pytest.fixture
