@@ -106,7 +106,8 @@ def figure(finding: Finding, pattern: str) -> float:
 
 def test_every_check_passes(case):
     assert list(case.findings) == [
-        "prompt", "geometry", "thinking", "answer", "teacher forcing", "score", "views", "batching", "gradient", "memory",
+        "prompt", "geometry", "thinking", "answer", "teacher forcing", "score", "views", "batching", "gradient",
+        "memory",
     ]  # fmt: skip
     assert all(finding.passed for finding in case.findings.values()), case.findings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,7 +77,9 @@ def test_the_command_on_the_page_gives_the_same_answer_and_the_same_bytes(
     code, _, errors = command("explain", shown, QUESTION, "--model", folders[model], *filled, *cheap, "--out", "first")
     assert (code, errors) == (0, "")
     page = Path("first/report.html").read_text(encoding="utf-8")
-    words = shlex.split(html.unescape(re.sub("<[^>]+>", "", re.search('<pre class="command".*?</pre>', page, re.S)[0])))
+    written = html.unescape(re.sub("<[^>]+>", "", re.search('<pre class="command".*?</pre>', page, re.S)[0]))
+    split = subprocess.run(["bash", "-c", f"printf '%s\\0' {written}"], capture_output=True, check=True)
+    words = split.stdout.decode().split("\0")[:-1]
     assert words[:2] == ["wherelook", "explain"]
     code, _, errors = command(*words[1:-2], "--out", "second", *words[-2:])
     assert (code, errors) == (0, "")
