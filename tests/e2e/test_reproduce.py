@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -57,6 +58,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_command_on_the_page_gives_the_same_answer_and_the_same_bytes(
     command, folders, images, tmp_path, monkeypatch, name
