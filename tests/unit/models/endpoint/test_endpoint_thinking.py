@@ -1,4 +1,4 @@
-"""A model behind an address that thinks: the thought is kept apart, and that no answer can be scored after it is said."""
+"""A model behind an address that thinks: its thought is kept apart, and no answer is scored as if there were none."""
 
 from __future__ import annotations
 
