@@ -22,6 +22,12 @@ PIXELS = np.zeros((4, 4, 3), np.uint8)
 RUNS = parse_runs("center,random")
 ABOUT = {"id": "stub", "weights": "1"}
 VERSIONS = {"wherelook": "0"}
+CONFIGURATION = {
+    "seed": 0,
+    "dataset": "stub",
+    "runs": [run.name for run in RUNS],
+    "settings": {run.name: {"cells": 28} for run in RUNS},
+}
 
 
 def make_samples(count: int) -> Iterator[Sample]:
@@ -80,6 +86,7 @@ class StubWorker:
                     "seconds": time.perf_counter(),
                 }
                 for run in RUNS
+                if not task.runs or run.name in task.runs
             ],
         )
 

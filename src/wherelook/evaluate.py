@@ -7,23 +7,26 @@ replay grid. Methods are compared where all of them made a map.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
 from wherelook.case import Case, open_case
 from wherelook.data.images import LoadedImage
-from wherelook.data.samples import Sample
-from wherelook.errors import UnavailableError, WherelookError
-from wherelook.lines import whole_lines
+from wherelook.data.samples import Sample, prompt_text, same_text
+from wherelook.errors import InputError, UnfinishedThoughtError, WherelookError
 from wherelook.metrics.replay import STEPS
 from wherelook.models import AnyModel
 from wherelook.models.turns import in_turn
-from wherelook.study.judges import HardlyRightError, check_search, exact, hardly_right
+from wherelook.storage import LineFile
+from wherelook.study.failures import Watch, describe, row_or_error
+from wherelook.study.judges import AUTOMATIC, judge_answer
 from wherelook.study.measures import stability_measures
+from wherelook.study.records import storable
 from wherelook.study.rows import (
     Row,
     case_of,
@@ -32,13 +35,15 @@ from wherelook.study.rows import (
     explain_run,
     image_row,
     model_row,
-    run_row,
     sample_row,
 )
 from wherelook.study.runs import Run
+from wherelook.study.search import HardlyRightError, Search
 from wherelook.types import Progress
 
-LEND_AHEAD = 8
+NOTHING_DONE: Mapping[tuple[str, str], str] = MappingProxyType({})
+
+LEND_AHEAD = 32
 """Of how many samples that come next the first with another image lends it."""
 
 NO_RUN = "-"
@@ -52,14 +57,17 @@ def evaluate(
     *,
     count: int,
     only_right: bool = True,
+    prompt: str = "auto",
+    judge: str = AUTOMATIC,
     stability: int = 0,
     replay_steps: int = STEPS,
     lend: bool = False,
     seed: int = 0,
-    done: frozenset[tuple[str, str]] = frozenset(),
+    done: Mapping[tuple[str, str], str] = NOTHING_DONE,
     progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Row]:
-    """A row for every sample and run, as soon as it is there.
+    """A row for every sample and run, as soon as it is there; of a sample or a method that fails, one with the error.
 
     Args:
         model: who is asked.
@@ -67,59 +75,106 @@ def evaluate(
         runs: methods with presets.
         count: how many answers.
         only_right: a wrong answer to a question with a known one gets a row without a map, and does not count.
+        prompt: how questions are put, see `wherelook.data.samples.PROMPT_STYLES`.
+        judge: which rule says what is right, see `wherelook.study.judges.judge_for`.
         stability: on this many of the answers the map is also made with another seed, with a little image noise and,
             where the sample has one, to a paraphrase of the question.
         replay_steps: points of the deletion and insertion curves.
         lend: whether the next other image, of the `LEND_AHEAD` samples to come, may serve as the baseline where no
             other shows a relevant word.
         seed: of everything random.
-        done: (sample id, run name) of rows that exist already; they are not made again.
+        done: fingerprint of the sample by (sample id, run name), as they are stored, of rows that exist already; they
+            are not made again.
         progress: called after every sample.
+        warn: takes a sentence about what a user should know before the end.
 
     Yields:
-        The row: plain values, the map among them.
+        The row: plain values, the map among them; texts as `wherelook.study.records.storable` makes them.
 
     Raises:
+        InputError: a sample of `done` is another one now.
         UnavailableError: nobody answers any more.
-        HardlyRightError: `only_right`, and hardly any answer is.
+        HardlyRightError: hardly any sample has an answer to explain.
     """
-    explained, wrong = 0, 0
-    source = _Samples(samples)
-    while explained < count and (sample := source.take()) is not None:
-        missing = [run for run in runs if (sample.id, run.name) not in done]
-        if (sample.id, NO_RUN) in done or not missing:
-            wrong, explained = wrong + bool(missing), explained + (not missing)
+    search, source, watch = Search(), _Samples(samples), Watch(warn, prompt)
+    while search.found < count and (sample := source.take()) is not None:
+        name = storable(sample.id)
+        for run_name in (NO_RUN, *(run.name for run in runs)):
+            check_same(sample, done.get((name, run_name)))
+        missing = [run for run in runs if (name, run.name) not in done]
+        if (name, NO_RUN) in done or not missing:
+            search.wrong, search.found = search.wrong + bool(missing), search.found + (not missing)
             continue
-        shared = sample_row(sample) | {"run": NO_RUN}
-        try:
-            shared |= model_row(model.description) | image_row(sample)
-            shared |= evidence_row(sample)
-            lent = source.other_image(sample.image) if lend else None
-            case = open_case(model, sample.image, sample.question, baseline_image=lent, seed=seed)
-        except UnavailableError:
-            raise
-        except WherelookError as error:
-            yield shared | {"status": "error", "error": str(error)}
-            continue
-        correct = exact(case.judged, sample)
-        shared |= case_row(case) | {"correct": correct}
-        if only_right and correct is False:
-            yield shared | {"status": "wrong_answer"}
-            wrong += 1
-            check_search(wrong, explained, case.relevance.answer, sample)
-            continue
-        explained += 1
-        for run in missing:
-            try:
-                yield shared | _explained(case, run, sample, lent, replay_steps, seed, explained <= stability)
-            except UnavailableError:
-                raise
-            except WherelookError as error:
-                yield shared | run_row(run, seed) | {"status": "error", "error": str(error)}
+        rows = []
+        for row in _rows_of(model, sample, missing, source if lend else None, search, warn, _Choices(
+            only_right, prompt, judge, search.found < stability, replay_steps, seed,
+        )):  # fmt: skip
+            rows.append(row)
+            yield storable(row)
+        watch(rows)
+        if rows[0]["status"] == "wrong_answer":
+            search.pass_wrong(rows[0]["answer"], sample, rows[0]["judge"])
+        elif rows[0]["run"] == NO_RUN:
+            search.pass_failed(rows[0]["error"])
         if progress is not None:
-            progress("answers", explained, count)
-    if wrong and not explained:
-        raise HardlyRightError(hardly_right(wrong, wrong))
+            progress("answers", search.found, count)
+    if not search.found and search.summary:
+        raise HardlyRightError(search.summary)
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """Of `evaluate`, what every sample is done with; `stability`: whether this one has it."""
+
+    only_right: bool
+    prompt: str
+    judge: str
+    stability: bool
+    replay_steps: int
+    seed: int
+
+
+def _rows_of(
+    model: AnyModel,
+    sample: Sample,
+    runs: Sequence[Run],
+    lenders: _Samples | None,
+    search: Search,
+    warn: Callable[[str], None],
+    choices: _Choices,
+) -> Iterator[Row]:
+    """The rows of one sample; one with `NO_RUN` where no method is tried on it."""
+    shared, seed = sample_row(sample) | {"run": NO_RUN}, choices.seed
+    try:
+        shared |= model_row(model.description) | image_row(sample)
+        shared |= evidence_row(sample)
+        lent = None if lenders is None else lenders.other_image(sample.image)
+        if lenders is not None and lent is None:
+            warn(f"sample {sample.id!r}: none of the next {LEND_AHEAD} samples has another image to lend")
+        question = prompt_text(sample, choices.prompt)
+        case = open_case(model, sample.image, question, baseline_image=lent, seed=seed)
+        shared |= case_row(case)
+        shared |= asdict(judge_answer(case.judged, sample, judge=choices.judge, style=choices.prompt))
+    except Exception as error:
+        if isinstance(error, UnfinishedThoughtError):
+            shared |= {"reasoning": error.reasoning}
+        yield shared | {"status": "error", "error": describe(error)}
+        return
+    if choices.only_right and shared["correct"] is False:
+        yield shared | {"status": "wrong_answer"}
+        return
+    search.found += 1
+    for run in runs:
+        yield shared | row_or_error(run, seed, partial(_explained, case, run, sample, lent, choices))
+
+
+def check_same(sample: Sample, fingerprint: str | None) -> None:
+    """Raises InputError where rows are about another sample of this id."""
+    if fingerprint is not None and fingerprint != sample.fingerprint:
+        raise InputError(
+            f"there are rows of another sample {sample.id!r}: its fingerprint was {fingerprint[:12]} and is now "
+            f"{sample.fingerprint[:12]}; name a new folder"
+        )
 
 
 class _Samples:
@@ -142,39 +197,39 @@ class _Samples:
                     return None
                 self.ahead.append(sample)
             with contextlib.suppress(WherelookError):  # one that cannot be read is an error of its own sample
-                if not np.array_equal(self.ahead[index].image.pixels, image.pixels):
-                    return self.ahead[index].image
+                other = self.ahead[index].source.load()  # not kept: it may be one of many of the same picture
+                if not np.array_equal(other.pixels, image.pixels):
+                    return other
         return None
 
 
 @in_turn
-def _explained(
-    case: Case, run: Run, sample: Sample, lent: LoadedImage | None, replay_steps: int, seed: int, stability: bool
-) -> Row:
+def _explained(case: Case, run: Run, sample: Sample, lent: LoadedImage | None, choices: _Choices) -> Row:
+    seed = choices.seed
     case = case_of(run, case, lent=lent, seed=seed)
-    row, saliency = explain_run(case, run, sample, replay_steps=replay_steps, independent=True, seed=seed)
-    if stability and saliency is not None:
-        row |= stability_measures(case, run, saliency, seed + run.seed, paraphrase=sample.paraphrase)
+    row, saliency = explain_run(case, run, sample, replay_steps=choices.replay_steps, independent=True, seed=seed)
+    if choices.stability and saliency is not None:
+        row |= stability_measures(case, run, saliency, seed + run.seed, paraphrase=other_words(sample, choices.prompt))
     return row
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of an earlier run; none where there is no file.
+def other_words(sample: Sample, prompt: str) -> str | None:
+    """The paraphrase of a sample's question, put in the same way; None where there is none in other words."""
+    if sample.paraphrase is None or same_text(sample.paraphrase, sample.question):
+        return None
+    return prompt_text(replace(sample, question=sample.paraphrase), prompt)
 
-    A last line that an interruption cut off is removed, and so are rows of errors, which are tried again.
+
+def read_rows(lines: LineFile) -> list[Row]:
+    """The rows of an earlier evaluation, of one answer and method the newest. Those of errors, which are tried again,
+    are left out here and stay in the file.
 
     Raises:
-        WherelookError: another line is broken.
+        InputError: a line is no row.
     """
-    rows = []
-    for number, line in enumerate(whole_lines(path), start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise WherelookError(f"{path}, line {number}: not a line of JSON; name a new folder") from error
-    kept = [row for row in rows if row.get("status") != "error"]
-    if len(kept) < len(rows):
-        new = path.with_suffix(".new")
-        new.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        new.replace(path)
-    return kept
+    rows: dict[tuple[str, str], Row] = {}
+    for row in lines.records:
+        if not row.keys() >= {"sample", "run", "status", "fingerprint"}:
+            raise InputError(f"{lines.path} holds something else than rows of an evaluation: name a new folder")
+        rows[row["sample"], row["run"]] = row
+    return [row for row in rows.values() if row["status"] != "error"]

@@ -16,12 +16,13 @@ from wherelook.case import open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
 from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
-from wherelook.errors import WherelookError
+from wherelook.errors import InputError
 from wherelook.evaluate import LEND_AHEAD, NO_RUN, read_rows
 from wherelook.evaluate import evaluate as evaluate_rows
 from wherelook.models import VisionLanguageModel
-from wherelook.study.judges import HardlyRightError
+from wherelook.storage import LineFile
 from wherelook.study.runs import Run, parse_runs, sweep_runs
+from wherelook.study.search import HardlyRightError
 
 RUNS = parse_runs("igos+:fast,center")
 evaluate = partial(evaluate_rows, replay_steps=6)
@@ -136,7 +137,7 @@ def test_no_more_samples_are_read_than_needed(model, samples, lend, needed):
     assert [row["status"] for row in rows] == ["ok"] * 2
     assert read == [sample.id for sample in samples[:needed]]
     read.clear()
-    done = frozenset((row["sample"], row["run"]) for row in rows)
+    done = {(row["sample"], row["run"]): row["fingerprint"] for row in rows}
     assert list(evaluate(model, source(), [Run("center")], count=2, lend=lend, done=done)) == []
     assert len(read) == 2
 
@@ -150,7 +151,7 @@ def test_a_paraphrase_that_cannot_be_asked_leaves_the_map(model, samples, paraph
 
 
 def test_what_is_done_is_not_done_again(model, samples, rows):
-    done = frozenset((row["sample"], row["run"]) for row in rows)
+    done = {(row["sample"], row["run"]): row["fingerprint"] for row in rows}
     assert list(evaluate(model, samples, RUNS, count=2, done=done)) == []
     more = list(evaluate(model, samples, [*RUNS, Run("random")], count=2, done=done))
     assert [row["run"] for row in more] == ["random:best"] * 2
@@ -169,12 +170,14 @@ def test_a_wrong_answer_has_a_row_and_does_not_count(model, samples):
 
 
 def test_a_search_for_right_answers_that_finds_hardly_any_ends(model, samples, monkeypatch):
-    monkeypatch.setattr("wherelook.study.judges.WRONG_LIMIT", 2)
+    monkeypatch.setattr("wherelook.study.search.WRONG_LIMIT", 2)
     wrong = itertools.chain(
         samples[:1], (replace(sample, references=("The moon.",)) for sample in itertools.cycle(samples))
     )
     made = []
-    with pytest.raises(HardlyRightError, match=r"^2 of 3 answers are not letter by letter .*, expected 'The moon\.'"):
+    with pytest.raises(
+        HardlyRightError, match=r"^2 of 3 answers are not right by rule normalised .*, expected 'The moon\.'"
+    ):
         made.extend(evaluate(model, wrong, parse_runs("center"), count=5))
     assert [row["status"] for row in made] == ["ok", "wrong_answer", "wrong_answer"]
 
@@ -185,7 +188,7 @@ def test_no_right_answer_at_all_is_an_error_after_the_rows(model, samples):
     assert [next(rows)["status"], next(rows)["status"]] == ["wrong_answer"] * 2
     with pytest.raises(HardlyRightError, match=r"^2 of 2 answers .* --wrong explains such answers, too$"):
         next(rows)
-    done = frozenset((sample.id, NO_RUN) for sample in wrong)
+    done = {(sample.id, NO_RUN): sample.fingerprint for sample in wrong}
     with pytest.raises(HardlyRightError, match=r"^2 of 2 answers"):
         next(evaluate(model, wrong, parse_runs("center"), count=5, done=done))
 
@@ -209,16 +212,20 @@ def test_a_changed_setting_has_its_name(model, samples):
 
 def test_rows_survive_an_interruption(tmp_path):
     path = tmp_path / "rows.jsonl"
-    assert read_rows(path) == []
-    path.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
-    assert read_rows(path) == [{"a": 1}, {"a": 2}]
-    assert path.read_text() == '{"a": 1}\n{"a": 2}\n'
-    path.write_text('{"a": 1, "status": "error"}\n{"a": 2, "status": "ok"}\n')  # errors are tried again
-    assert read_rows(path) == [{"a": 2, "status": "ok"}]
-    assert path.read_text() == '{"a": 2, "status": "ok"}\n'
-    path.write_text('{"a": 1\n{"a": 2}\n')
-    with pytest.raises(WherelookError, match="line 1: not a line of JSON"):
-        read_rows(path)
+    assert read_rows(LineFile(path)) == []
+    first, second, failed = ({"sample": name, "run": "a", "status": status, "fingerprint": "f"} for name, status in (
+        ("1", "ok"), ("2", "ok"), ("3", "error"),
+    ))  # fmt: skip
+    text = "".join(json.dumps(row) + "\n" for row in (first, failed, second))
+    path.write_text(text + '{"sample": ')
+    lines = LineFile(path)
+    assert read_rows(lines) == [first, second]  # errors are tried again, and stay until newer rows are there
+    assert path.read_text() == text
+    lines.add(failed | {"status": "ok"})
+    assert read_rows(LineFile(path)) == [first, failed | {"status": "ok"}, second]
+    path.write_text('{"a": 1}\n')
+    with pytest.raises(InputError, match="holds something else than rows of an evaluation: name a new folder"):
+        read_rows(LineFile(path))
 
 
 def test_what_is_wrong_with_one_sample_is_its_own_row(model, samples, tmp_path):

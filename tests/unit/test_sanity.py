@@ -27,8 +27,9 @@ from wherelook.sanity import (
     to_rows,
     write_verdicts,
 )
-from wherelook.study.judges import HardlyRightError
+from wherelook.storage import LineFile
 from wherelook.study.runs import parse_runs
+from wherelook.study.search import HardlyRightError
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         make_checks(path, about, runs, interrupted)
-    first = read_checks(path, about, runs)
+    first = read_checks(LineFile(path), about, runs)
     assert len(first) == 17
     with path.open("a", encoding="utf-8") as file:
         file.write('{"check": {"sam')  # killed while it wrote
@@ -97,27 +98,27 @@ def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path):
     }
     assert set(first) <= set(resumed)
     assert set(make_checks(path, about, runs, lambda known: known)) == set(resumed)
-    assert {made.run for made in read_checks(path, about, parse_runs("center"))} == {"center:best"}
+    assert {made.run for made in read_checks(LineFile(path), about, parse_runs("center"))} == {"center:best"}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]\n", "is broken: remove it, and the checks are made again"),
+        ("[]\n", "line 1: expected a JSON object"),
         ('{"check": {"sample": "1"}}\n', "is broken"),
-        ("no json\n", "is broken"),
+        ("no json\n", "line 1: expected a JSON object"),
     ],
 )
 def test_checks_on_something_else_or_broken_are_refused(tmp_path, text, message):
     path, runs = tmp_path / "checks.jsonl", parse_runs("center")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read_checks(path, {"model": "m"}, runs)
+        read_checks(LineFile(path), {"model": "m"}, runs)
     path.unlink()
     make_checks(path, {"model": "m"}, runs, lambda known: checked("center:best", 1.0))
-    assert len(read_checks(path, {"model": "m"}, runs)) == len(STAGES)
+    assert len(read_checks(LineFile(path), {"model": "m"}, runs)) == len(STAGES)
     with pytest.raises(InputError, match="holds sanity checks of something else"):
-        read_checks(path, {"model": "other"}, runs)
+        read_checks(LineFile(path), {"model": "other"}, runs)
 
 
 def test_one_answer_is_not_enough(model):
@@ -139,9 +140,9 @@ def test_wrong_answers_are_left_out_on_demand(model):
 
 
 def test_a_search_for_right_answers_that_finds_none_ends(model, monkeypatch):
-    monkeypatch.setattr("wherelook.study.judges.WRONG_LIMIT", 3)
+    monkeypatch.setattr("wherelook.study.search.WRONG_LIMIT", 3)
     wrong = (replace(sample, references=("The moon.",)) for sample in read_samples("scenes-tuning"))
-    with pytest.raises(HardlyRightError, match=r"^3 of 3 answers are not letter by letter what the data set expects"):
+    with pytest.raises(HardlyRightError, match=r"^3 of 3 answers are not right by rule"):
         list(check_sanity(model, wrong, parse_runs("center"), count=2, only_right=True))
 
 
@@ -222,7 +223,7 @@ def test_an_interruption_leaves_the_earlier_verdicts(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ('{"about": {"model": "other"}, "methods": []}', "holds sanity checks of something else"),
-        *((text, r"sanity.json' is broken: remove it") for text in (
+        *((text, r"sanity.json' is broken: move it away") for text in (
             "", "{", "[]", "{}", '{"methods": [3]}', '{"about": {"model": "m"}, "methods": [3]}',
             '{"about": {"model": "m"}, "methods": [{"method": "center:best", "verdict": "fails"}]}',
         )),

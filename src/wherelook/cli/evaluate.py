@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from wherelook.data.samples import Sample
     from wherelook.models import AnyModel
+    from wherelook.report.summary import RunSummary
+    from wherelook.storage import LineFile
     from wherelook.study.rows import Row
     from wherelook.study.runs import Run
     from wherelook.types import Progress
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
 ROWS_FILE = "rows.jsonl"
 CONFIGURATION_FILE = "evaluation.json"
 GALLERY = 12
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the rows: a folder with older ones is not gone on with."""
 NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
 
 def evaluate(
+    context: typer.Context,
     dataset: Annotated[
         str,
         typer.Option(
@@ -46,6 +49,8 @@ def evaluate(
         typer.Option("--methods", help="Comma-separated, method or method:preset, see `wherelook methods`."),
     ] = DEFAULT_METHODS,
     n: Annotated[int, typer.Option("--n", min=1, help="Answers to explain.")] = 50,
+    prompt: options.Prompt = "auto",
+    judge: options.Judge = "auto",
     wrong: Annotated[bool, typer.Option("--wrong", help="Explain wrong answers too.")] = False,
     stability: Annotated[
         int,
@@ -78,7 +83,7 @@ def evaluate(
             "the table.",
         ),
     ] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where table, page and rows go.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output directory; resumed if it exists.")] = Path(
         "wherelook-evaluation"
     ),
     model: options.ModelOrAddress = "embedded",
@@ -105,7 +110,8 @@ def evaluate(
 ) -> None:
     """Explains the same answers by several methods: every measure with its interval and test, cost, pictures.
 
-    Rows are written as they come; the same command goes on where it was interrupted, and adds methods that are new.
+    Rows are written as they come; the same command resumes where it was interrupted, adds methods that are new and
+    tries samples again that failed.
     """
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import evaluate as evaluate_rows
@@ -114,13 +120,16 @@ def evaluate(
     from wherelook.metrics.replay import STEPS
     from wherelook.report import evaluation, summary
     from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
-    from wherelook.study.records import write_records
+    from wherelook.storage import LineFile
+    from wherelook.study.judges import check_judging
+    from wherelook.study.records import storable
     from wherelook.study.runs import parse_runs
 
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_runs(methods)
     chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    check_judging(judge, prompt)
     local: dict[str, Any] = {
         "device": device,
         "dtype": dtype,
@@ -134,11 +143,21 @@ def evaluate(
     }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
-    loaded, name = _open(model, there, local, chat, runs, out, batch_size=batch_size, check=sanity > 0)
-    about = conditions(loaded, name, dataset, wrong=wrong, lend=lend, prompt_template=prompt_template, seed=seed)
+    loaded, name = _open(model, there, local, chat, runs, context, out, batch_size=batch_size, check=sanity > 0)
+    about = conditions(
+        loaded,
+        name,
+        dataset,
+        prompt=prompt,
+        judge=judge,
+        wrong=wrong,
+        lend=lend,
+        prompt_template=prompt_template,
+        seed=seed,
+    )
     replay_steps = STEPS if replay_steps is None else replay_steps
     _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps})
-    rows = read_rows(out / ROWS_FILE)
+    rows = read_rows(lines := LineFile(out / ROWS_FILE))
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     make = partial(
         evaluate_rows,
@@ -147,20 +166,23 @@ def evaluate(
         runs,
         count=n,
         only_right=not wrong,
+        prompt=prompt,
+        judge=judge,
         stability=stability,
         lend=lend,
         replay_steps=replay_steps,
         seed=seed,
-        done=frozenset((row["sample"], row["run"]) for row in rows),
+        done={(row["sample"], row["run"]): row["fingerprint"] for row in rows},
+        warn=options.warn,
     )
-    failure = _add(rows, make, out / ROWS_FILE)
+    failure = _add(rows, make, lines)
 
     names = [run.name for run in runs]
     answers = {row["sample"]: row["answer"] for row in rows if row["status"] == "ok"}
 
     def explained(count: int) -> Iterable[Sample]:
         """The first samples with a map. The scenes go on and on: it stops when all are found."""
-        found = (sample for sample in read_samples(dataset) if sample.id in answers)
+        found = (sample for sample in read_samples(dataset) if storable(sample.id) in answers)
         return itertools.islice(found, min(count, len(answers)))
 
     try:
@@ -190,6 +212,8 @@ def evaluate(
                 "--dataset": dataset,
                 "--methods": methods,
                 "--n": n,
+                "--prompt": prompt,
+                "--judge": judge,
                 "--wrong": wrong,
                 "--stability": stability or None,
                 "--replay-steps": replay_steps,
@@ -200,20 +224,30 @@ def evaluate(
             }
         ),
         gallery=[
-            (sample.id, sample.question, answers[sample.id], sample.image.pixels) for sample in explained(GALLERY)
+            (storable(sample.id), sample.question, answers[storable(sample.id)], sample.image.pixels)
+            for sample in explained(GALLERY)
         ],
         summaries=summaries,
     )
-    (out / "report.html").write_text(page, encoding="utf-8")
-    (out / "table.md").write_text(summary.to_markdown(summaries), encoding="utf-8")
+    _finish(out, page, rows, summaries, as_json)
+    if failure is not None:
+        raise failure
+
+
+def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummary], as_json: bool) -> None:
+    """Writes page, table and rows, and prints the table."""
+    from wherelook.report import summary
+    from wherelook.storage import write_whole
+    from wherelook.study.records import write_records
+
+    for file, text in (("report.html", page), ("table.md", summary.to_markdown(summaries))):
+        write_whole(out / file, text.encode("utf-8", "backslashreplace"))
     write_records(out / "rows.parquet", rows)
     if as_json:
         options.print_json(summary.to_records(summaries))
     else:
         typer.echo(summary.to_markdown(summaries))
         typer.echo(f"report     {out / 'report.html'}")
-    if failure is not None:
-        raise failure
 
 
 def _open(
@@ -222,12 +256,13 @@ def _open(
     local: Mapping[str, Any],
     chat: Mapping[str, Any],
     runs: Sequence[Run],
+    context: typer.Context,
     out: Path,
     *,
     batch_size: int,
     check: bool,
 ) -> tuple[AnyModel, str]:
-    """The model, after its folder for results was made, and what to call it.
+    """The model, after its folder for results was made and taken, and what to call it.
 
     Args:
         there, local, chat: options of an endpoint, of a model in this process, and of either.
@@ -237,25 +272,24 @@ def _open(
     from wherelook.study.rows import called
 
     if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
-        options.make_folder(out)
+        options.take_folder(context, out)
         return options.load_model(model, batch_size=batch_size, **local, **chat), model
     if check:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
     made_with = options.endpoint_options(**there, **local)
-    options.make_folder(out)
+    options.take_folder(context, out)
     endpoint = EndpointModel(model, **made_with, **chat)
     return endpoint, called(endpoint.description)
 
 
-def _add(rows: list[Row], make: Callable[..., Iterable[Row]], path: Path) -> WherelookError | None:
+def _add(rows: list[Row], make: Callable[..., Iterable[Row]], lines: LineFile) -> WherelookError | None:
     """Adds rows to the list and to the file as they are made; returns what ended the search for right answers."""
-    from wherelook.study.judges import HardlyRightError
+    from wherelook.study.search import HardlyRightError
 
-    with options.progress_bar() as progress, path.open("a", encoding="utf-8") as lines:
+    with options.progress_bar() as progress:
         try:
             for row in make(progress=progress):
-                lines.write(json.dumps(row) + "\n")
-                lines.flush()
+                lines.add(row)
                 rows.append(row)
         except HardlyRightError as error:
             return error
@@ -284,7 +318,16 @@ def _check(
             about,
             missing,
             lambda found: check_sanity(
-                model, samples, missing, count=count, seed=about["seed"], known=found, progress=progress
+                model,
+                samples,
+                missing,
+                count=count,
+                prompt=about["prompt"],
+                judge=about["judge"],
+                seed=about["seed"],
+                known=found,
+                progress=progress,
+                warn=options.warn,
             ),
         )
         write_verdicts(path, about, to_rows(checks, missing, asked=count))
@@ -311,13 +354,16 @@ def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
     Raises:
         InputError: the folder holds an evaluation of something else.
     """
+    from wherelook.storage import read_text, write_whole
     from wherelook.study.folder import differences
 
-    if path.is_file():
+    text = read_text(path)
+    if text is not None:
         try:
-            before = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
+            before = dict(json.loads(text))
+        except (ValueError, TypeError, RecursionError):
             raise InputError(f"{str(path)!r} is broken: name a new folder") from None
         for change in differences(before, dict(configuration)):
             raise InputError(f"{path.parent} holds an evaluation with other settings: {change}; name a new folder")
-    path.write_text(json.dumps(configuration, indent=2) + "\n", encoding="utf-8")
+        return
+    write_whole(path, (json.dumps(configuration, indent=2) + "\n").encode())

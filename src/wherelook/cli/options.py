@@ -122,6 +122,22 @@ MaxThinkingTokens = Annotated[
     int | None,
     typer.Option("--max-thinking-tokens", min=1, help="Longest thought; the answer has its own limit. [default: 4096]"),
 ]
+Prompt = Annotated[
+    str,
+    typer.Option(
+        "--prompt",
+        help="auto: as the dataset's authors ask; open: the question alone; choices: with its lettered options, if "
+        "any; short, yes-no, vizwiz: with that instruction (docs/datasets.md).",
+    ),
+]
+Judge = Annotated[
+    str,
+    typer.Option(
+        "--judge",
+        help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
+        "reference (docs/judges.md).",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -300,6 +316,18 @@ def make_folder(folder: Path, *, empty: bool = False) -> Path:
     return folder
 
 
+def take_folder(context: typer.Context, folder: Path) -> None:
+    """Makes the folder for results, and keeps other processes from writing to it until the command ends.
+
+    Raises:
+        InputError: see `make_folder`; another process writes to it.
+    """
+    from wherelook.storage import locked
+
+    make_folder(folder)
+    context.with_resource(locked(folder))
+
+
 def parse_settings(pairs: Sequence[str], *, option: str = "--set", example: str = "iterations=8") -> dict[str, str]:
     """KEY=VALUE pairs as a mapping."""
     settings = {}
@@ -328,6 +356,16 @@ def progress_bar() -> Iterator[Report | None]:
             bar.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def warn(text: str) -> None:
+    """A sentence on standard error, while the work goes on."""
+    typer.echo(f"warning    {text}", err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 sample", "2 samples"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def print_json(value: Any) -> None:

@@ -50,7 +50,7 @@ def report(
     """
     from wherelook.report.exhibits import choose_exhibits
     from wherelook.report.study_page import read_runs, render
-    from wherelook.study.records import write_whole
+    from wherelook.storage import write_whole
     from wherelook.study.tables import write_tables
 
     if out.is_dir():

@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wherelook.cli import options, terminal
-from wherelook.errors import InputError, unknown_name
+from wherelook.errors import InputError, WherelookError, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow
 
     from wherelook.data.samples import Sample
     from wherelook.study.execute import Tally
+    from wherelook.study.folder import RunFolder
 
 DEFAULT_METHOD = "igos+:fast"
 
@@ -33,40 +34,32 @@ LINE_EVERY = 60.0
 
 def run(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As for `wherelook evaluate --dataset`.")],
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder, new or to be gone on with.")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Output directory; resumed if it exists.")],
     method: Annotated[
         list[str] | None,
         typer.Option(
             "--method",
             metavar="METHOD[:PRESET]",
-            help=f"See `wherelook methods`. Repeatable. [default: {DEFAULT_METHOD}]",
+            help=f"See `wherelook methods`. Repeatable; methods can be added to a run. [default: {DEFAULT_METHOD}]",
         ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Samples from the beginning. [default: all]")
     ] = None,
-    prompt: Annotated[
-        str,
+    name: Annotated[
+        str | None,
         typer.Option(
-            "--prompt",
-            help="auto: as the dataset's authors ask; open: the question alone; choices: with its lettered options, if "
-            "any; short, yes-no, vizwiz: with that instruction (docs/datasets.md).",
+            "--name", help="Of the benchmark, where runs are compared. [default: the dataset's, or its table's]"
         ),
-    ] = "auto",
-    judge: Annotated[
-        str,
-        typer.Option(
-            "--judge",
-            help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what "
-            "fits the reference (docs/judges.md).",
-        ),
-    ] = "auto",
+    ] = None,
+    prompt: options.Prompt = "auto",
+    judge: options.Judge = "auto",
     blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean colour.")] = False,
     measures: Annotated[
         str,
         typer.Option(
             "--measures",
-            help="map: what costs no pass; replay: deletion and insertion too; all: what asks the model again too.",
+            help="map: no extra passes; replay: adds deletion and insertion; all: adds metrics that generate again.",
         ),
     ] = "replay",
     replay_steps: Annotated[
@@ -93,7 +86,7 @@ def run(
         ),
     ] = None,
     retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Do samples again whose rows have an error.")
+        bool, typer.Option("--retry-errors", help="Retry failed samples; their rows stay until newer ones are there.")
     ] = False,
     model: options.ModelOrAddress = "embedded",
     device: options.Device = None,
@@ -117,13 +110,15 @@ def run(
 ) -> None:
     """Asks and explains every sample of a data set: a row each per method, or its error, see docs/runs.md.
 
-    The same command goes on where it was interrupted. Changed settings, models or data are refused, not mixed.
+    The same command resumes where it was interrupted; further methods are added to the rows that are there. Changed
+    settings, models or data are refused, not mixed. Exit code 1 if every row is an error.
     """
     from functools import partial
 
     from wherelook.explain import versions
     from wherelook.models import EndpointModel
     from wherelook.study.execute import ENGINES, execute
+    from wherelook.study.failures import Watch
     from wherelook.study.folder import open_run, read_run
     from wherelook.study.rows import called
     from wherelook.study.runs import parse_runs
@@ -135,6 +130,7 @@ def run(
     procedure = Procedure(
         dataset=dataset,
         runs=tuple(parse_runs(",".join(method or [DEFAULT_METHOD]))),
+        name=name,
         prompt=prompt,
         judge=judge,
         measured=measures,
@@ -171,16 +167,15 @@ def run(
     else:
         made_with = options.model_options(batch_size=batch_size, **local, **chat)
     samples = _open_samples(dataset, limit, out)
-    name = model
+    asked = model
     if elsewhere:
         endpoint = EndpointModel(model, **made_with | {"concurrency": concurrency})
-        name = called(endpoint.description)
+        asked = called(endpoint.description)
         samples = options.announce_samples(endpoint, samples, procedure.runs)
     make_worker = partial(load_worker, procedure, model, made_with)
-    configuration = {"model": name, **procedure.record}
+    configuration = {"model": asked, **procedure.record}
     with open_run(out, configuration, versions()) as folder:
-        if retry_errors:
-            folder.forget_errors()
+        _resume(folder, retry_errors)
         with _progress() as progress:
             tally = execute(
                 samples,
@@ -190,14 +185,56 @@ def run(
                 engine=chosen,
                 workers=workers,
                 progress=progress,
+                watch=Watch(options.warn, procedure.prompt),
             )
-    _, table = read_run(out, SUMMARISED)
+    _show(read_run(out, (*SUMMARISED, "error"))[1], tally, out, as_json)
+
+
+def _show(table: pyarrow.Table, tally: Tally, out: Path, as_json: bool) -> None:
+    """Prints the summary of a run.
+
+    Raises:
+        WherelookError: nothing worked.
+    """
     summary = _summary(table)
     if as_json:
         options.print_json({"folder": str(out), "samples": tally.done, "samples_now": tally.now, "runs": summary})
     else:
         options.print_table(summary)
-        typer.echo(f"{tally.done} samples, {tally.now} of them now, in {out}")
+        typer.echo(f"{options.counted(tally.done, 'sample')} done ({tally.now} new), in {out}")
+    _report_failures(table, out)
+
+
+def _resume(folder: RunFolder, retry_errors: bool) -> None:
+    """Says what became of the folder's files, and what is done again."""
+    for note in folder.notes:
+        options.warn(note)
+    if retry_errors:
+        typer.echo(f"retry      {options.counted(folder.retry_errors(), 'failed sample')}", err=True)
+
+
+def _report_failures(table: pyarrow.Table, out: Path) -> None:
+    """The commonest error of every method that failed.
+
+    Raises:
+        WherelookError: nothing worked.
+    """
+    from wherelook.study.failures import commonest_error
+
+    rows = table.select(["run", "status", "error"]).to_pylist()
+    failed = [row for row in rows if row["status"] == "error"]
+    if rows and len(failed) == len(rows):
+        error, count = commonest_error(row["error"] for row in failed) or ("", 0)
+        raise WherelookError(
+            f"none of {options.counted(len(rows), 'row')} in {out} worked; the commonest error ({count} of them): "
+            f"{error} (the rows are kept; --retry-errors does them again)"
+        )
+    for run in dict.fromkeys(row["run"] for row in failed):
+        own = [row["error"] for row in failed if row["run"] == run]
+        error, count = commonest_error(own) or ("", 0)
+        options.warn(
+            f"{run} failed on {options.counted(len(own), 'sample')}; the commonest error ({count} of them): {error}"
+        )
 
 
 def _open_samples(dataset: str, limit: int | None, out: Path) -> Iterator[Sample]:
@@ -270,4 +307,4 @@ class _Lines:
         left = ""
         if tally.total is not None and rate > 0:
             left = f", {(tally.total - tally.done) / rate / 60:.0f} min left"
-        print(f"{tally.done}{of} samples, {rate:.2f}/s{left}, {tally.failed} failed", file=sys.stderr, flush=True)
+        print(f"{tally.done}{of} samples done, {rate:.2f}/s{left}, {tally.failed} failed", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from wherelook.cli import options
 
 
 def sanity(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Hub id or local folder; embedded for the built-in one.")
     ],
@@ -19,14 +20,16 @@ def sanity(
     ] = "igos+,random,center,edges",
     dataset: Annotated[str, typer.Option("--dataset", help="See `wherelook evaluate`.")] = "scenes",
     n: Annotated[int, typer.Option("--n", min=2, help="Answers to check on.")] = 10,
+    prompt: options.Prompt = "auto",
+    judge: options.Judge = "auto",
     wrong: Annotated[bool, typer.Option("--wrong", help="Check on wrong answers too.")] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where sanity.json goes; `wherelook evaluate` with the same folder shows its verdicts. Those on more "
-            "answers stay.",
+            help="Output directory for sanity.json, resumed if it exists; `wherelook evaluate` with the same one shows "
+            "its verdicts. Those on more answers stay.",
         ),
     ] = None,
     device: options.Device = None,
@@ -61,13 +64,15 @@ def sanity(
         to_rows,
         write_verdicts,
     )
+    from wherelook.study.judges import check_judging
     from wherelook.study.runs import parse_runs
 
     runs = parse_runs(methods)
     chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    check_judging(judge, prompt)
     samples = read_samples(dataset)
     if out is not None:
-        options.make_folder(out)
+        options.take_folder(context, out)
     loaded = options.load_model(
         model,
         device=device,
@@ -80,7 +85,16 @@ def sanity(
         prompt_template=prompt_template,
         **chat,
     )
-    about = conditions(loaded, model, dataset, wrong=wrong, prompt_template=prompt_template, seed=seed)
+    about = conditions(
+        loaded,
+        model,
+        dataset,
+        prompt=prompt,
+        judge=judge,
+        wrong=wrong,
+        prompt_template=prompt_template,
+        seed=seed,
+    )
     if out is not None:
         read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     with options.progress_bar() as progress:
@@ -89,7 +103,17 @@ def sanity(
             about,
             runs,
             lambda known: check_sanity(
-                loaded, samples, runs, count=n, only_right=not wrong, seed=seed, known=known, progress=progress
+                loaded,
+                samples,
+                runs,
+                count=n,
+                only_right=not wrong,
+                prompt=prompt,
+                judge=judge,
+                seed=seed,
+                known=known,
+                progress=progress,
+                warn=options.warn,
             ),
         )
     rows = to_rows(checks, runs, asked=n)
@@ -107,6 +131,8 @@ def sanity(
 
 
 def _cell(stage: dict[str, Any]) -> str:
+    if not stage.get("checked", True):
+        return "not checked"
     if stage["mean"] is None:
         return "no map"
     lost = f", {stage['no_map']} no map" if stage["no_map"] else ""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.errors import InputError
+from wherelook.errors import WherelookError
 
 
 def sweep(
@@ -23,6 +23,8 @@ def sweep(
     preset: Annotated[str, typer.Option("--preset", help="Where the other settings stay.")] = "best",
     dataset: Annotated[str, typer.Option("--dataset", help="See `wherelook evaluate`.")] = "scenes-tuning",
     n: Annotated[int, typer.Option("--n", min=1, help="Answers to explain.")] = 20,
+    prompt: options.Prompt = "auto",
+    judge: options.Judge = "auto",
     model: options.Model = "embedded",
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -43,8 +45,11 @@ def sweep(
     from wherelook.data.samples import read_samples
     from wherelook.evaluate import evaluate as evaluate_rows
     from wherelook.report import summary
+    from wherelook.study.failures import commonest_error
+    from wherelook.study.judges import check_judging
     from wherelook.study.runs import sweep_runs
 
+    check_judging(judge, prompt)
     runs = sweep_runs(method, preset, options.parse_settings(values))
     chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     samples = read_samples(dataset)
@@ -61,9 +66,23 @@ def sweep(
         **chat,
     )
     with options.progress_bar() as progress:
-        rows = list(evaluate_rows(loaded, samples, runs, count=n, seed=seed, progress=progress))
+        rows = list(
+            evaluate_rows(
+                loaded,
+                samples,
+                runs,
+                count=n,
+                prompt=prompt,
+                judge=judge,
+                seed=seed,
+                progress=progress,
+                warn=options.warn,
+            )
+        )
     if not any(row["status"] == "ok" for row in rows):
-        raise InputError(f"no answer of {dataset!r} got a map: take other data, or another model")
+        found = commonest_error(row["error"] for row in rows if row["status"] == "error")
+        why = f"; the commonest error ({found[1]} of {len(rows)} rows): {found[0]}" if found else ""
+        raise WherelookError(f"no answer of {dataset!r} got a map: take other data, or another model{why}")
     summaries = summary.summarize(rows, [run.name for run in runs])
     if as_json:
         options.print_json(summary.to_records(summaries))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_uppercase
@@ -144,6 +145,12 @@ BROKEN_ROW = "broken row"
 
 REPEATED_ID = "repeated id"
 """Another sample before has the same id in the dataset: a number was put behind it."""
+
+
+def same_text(first: str, second: str) -> bool:
+    """Whether two questions are the same words: case, white space and the way that letters are encoded aside."""
+    one, other = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in (first, second))
+    return one == other
 
 
 def prompt_style(sample: Sample, style: str = "auto") -> PromptStyle:

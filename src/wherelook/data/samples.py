@@ -44,6 +44,7 @@ from wherelook.data.sample import (
     Sample,
     prompt_style,
     prompt_text,
+    same_text,
 )
 from wherelook.data.scenes.files import QUESTIONS_FILE
 from wherelook.data.tables import TABLES
@@ -58,6 +59,7 @@ __all__ = [
     "prompt_style",
     "prompt_text",
     "read_samples",
+    "same_text",
 ]
 
 Columns = Mapping[str, str]

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from wherelook.data.samples import read_samples
 from wherelook.errors import WherelookError
+from wherelook.study.benchmarks import name_benchmarks
 from wherelook.study.comparison import Comparison
 from wherelook.study.folder import read_run
+from wherelook.study.records import storable
 from wherelook.study.rows import Row
-from wherelook.study.together import benchmark_name
 from wherelook.study.verdicts import JUDGED_BY, apply_verdicts, read_verdicts
 
 Answer = Literal["right", "wrong", "not judged"]
@@ -112,10 +113,11 @@ def _rows(
     names = None if wanted is None else pyarrow.array(sorted({key[1] for key in wanted}), pyarrow.string())
     found: dict[Key, dict[str, Row]] = {}
     models: dict[str, set[str]] = {}
+    benchmarks = name_benchmarks([folder for model in comparison.models for folder in model.runs])
     for model in comparison.models:
         for folder in model.runs:
-            about, table = read_run(Path(folder), columns)
-            benchmark = benchmark_name(str(about["configuration"].get("dataset", "")))
+            _, table = read_run(Path(folder), columns)
+            benchmark = benchmarks[folder]
             models.setdefault(benchmark, set()).add(model.name)
             table = table.filter(pyarrow.compute.equal(table["run"], comparison.method))
             if names is not None:
@@ -186,7 +188,7 @@ def _read_dataset(dataset: str, keys: Sequence[Key], end: int) -> tuple[dict[Key
     reasons = []
     try:
         for sample in itertools.islice(read_samples(dataset), end):
-            key = by_name.get(sample.id)
+            key = by_name.get(storable(sample.id))
             if key is None or sample.fingerprint != key[2]:
                 continue
             try:

@@ -20,9 +20,9 @@ from wherelook.report.gallery import BUDGET, items
 from wherelook.report.interval_plot import PERCENT, Entry, Plot, Scale
 from wherelook.report.table import without_repetition
 from wherelook.stats import Estimate
+from wherelook.study.benchmarks import name_benchmarks
 from wherelook.study.comparison import Comparison
 from wherelook.study.folder import read_run
-from wherelook.study.together import benchmark_name
 
 PACKAGE = "wherelook.report"  # where the templates are
 
@@ -122,7 +122,7 @@ def render(
             intervals_made=_interval_methods(comparison),
             runs=[_run(folder, about, files.get(folder)) for folder, about in runs.items()],
             settings=_settings(comparison.method, list(runs.values())),
-            commands=[_run_command(folder, about, comparison) for folder, about in runs.items()] + [command],
+            commands=[*_run_commands(runs, comparison), command],
         )
     )
 
@@ -255,11 +255,16 @@ def _settings(method: str, runs: Sequence[Mapping[str, Any]]) -> list[tuple[str,
     return [(name.replace("_", " "), " or ".join(dict.fromkeys(values))) for name, values in found.items()]
 
 
-def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison) -> str:
+def _run_commands(runs: Mapping[str, Mapping[str, Any]], comparison: Comparison) -> list[str]:
+    benchmarks = name_benchmarks(list(runs))
+    return [_run_command(folder, about, comparison, benchmarks[folder]) for folder, about in runs.items()]
+
+
+def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison, benchmark: str) -> str:
     configuration = about["configuration"]
     dataset = str(configuration.get("dataset", ""))
     owner = next(model.name for model in comparison.models if folder in model.runs)
-    place = benchmark_name(dataset), owner
+    place = benchmark, owner
     samples = next((line.samples for line in comparison.coverage if (line.benchmark, line.model) == place), None)
     quantization = about["model"].get("quantization")
     options: list[tuple[str, Any]] = [
@@ -269,6 +274,7 @@ def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison) 
         ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
         *(("--method", name) for name in configuration.get("runs", ())),
         ("--limit", samples),
+        ("--name", configuration.get("name")),
         ("--prompt", configuration.get("prompt")),
         ("--judge", configuration.get("judge")),
         ("--measures", configuration.get("measured")),

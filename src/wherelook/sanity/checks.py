@@ -8,8 +8,8 @@ are compared by Spearman's rank correlation over 28 x 28 cells.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
@@ -21,13 +21,18 @@ from torch import Tensor, nn
 from wherelook.attribution import METHODS
 from wherelook.case import Case, open_case
 from wherelook.data.images import load_image
-from wherelook.data.samples import Sample
+from wherelook.data.samples import Sample, prompt_text
 from wherelook.errors import InputError, WherelookError
 from wherelook.metrics import rank_correlation
 from wherelook.models import VisionLanguageModel
+from wherelook.sanity.partners import Partners
 from wherelook.stats import bootstrap_interval
-from wherelook.study.judges import check_search, exact, hardly_right
+from wherelook.study.failures import Watch, describe
+from wherelook.study.judges import AUTOMATIC, judge_answer
+from wherelook.study.records import storable
+from wherelook.study.rows import sample_row
 from wherelook.study.runs import Run
+from wherelook.study.search import Search
 from wherelook.types import Progress
 
 WEIGHT_STAGES = ("language, upper half", "language", "vision", "all weights")
@@ -37,6 +42,13 @@ CONTROL = "other seed"
 
 STAGES = (CONTROL, *WEIGHT_STAGES, *INPUT_STAGES)
 GRAY = 127
+
+WHY_NOT = {
+    "other image": "no other sample has another image",
+    "other question": "no other sample asks another question",
+    "blank image": "their image is blank",
+}
+"""Why a change cannot be made."""
 
 LIMIT = 0.3
 """A mean correlation above this after all weights were shuffled is a failure."""
@@ -48,10 +60,11 @@ class Check:
 
     Attributes:
         sample: id of the sample.
-        other: id of the sample that lends image and question.
+        other: id of the sample that lends its image or its question; empty where the change needs none.
         run: name of the method and preset.
         stage: what was changed: one of `WEIGHT_STAGES`, `INPUT_STAGES` or `CONTROL`.
         correlation: Spearman's, with the map before the change; None where no map is left (nothing to explain).
+        content: tells both samples from others of these ids.
     """
 
     sample: str
@@ -59,11 +72,12 @@ class Check:
     run: str
     stage: str
     correlation: float | None
+    content: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> tuple[str, ...]:
         """What it is a check of."""
-        return self.sample, self.other, self.run, self.stage
+        return self.sample, self.other, self.content, self.run, self.stage
 
 
 def check_sanity(
@@ -73,92 +87,165 @@ def check_sanity(
     *,
     count: int,
     only_right: bool = False,
+    prompt: str = "auto",
+    judge: str = AUTOMATIC,
     seed: int = 0,
     known: Sequence[Check] = (),
     progress: Progress | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Check]:
-    """Every run on `count` answers that rest on the image, after every change.
+    """Every run on `count` answers that rest on the image, after every change that can be made.
+
+    Another image is one whose pixels differ, another question one whose text does. A change that no sample can be lent
+    for is left out, and so is a blank image in the place of a blank one; `warn` says so.
 
     Args:
         model: who answered. Its weights are shuffled and put back.
-        samples: the questions; those whose answer does not rest on the image are left out.
+        samples: the questions; those whose answer does not rest on the image, or that fail, are left out.
         runs: methods with presets.
         count: how many answers.
         only_right: wrong answers to questions with a known one are left out too.
+        prompt: how questions are put, see `wherelook.data.samples.PROMPT_STYLES`.
+        judge: which rule says what is right, see `wherelook.study.judges.judge_for`.
         seed: of the methods and the shuffling.
         known: checks made earlier, which are taken as they are; see `read_checks`.
         progress: called after every change.
+        warn: takes a sentence about what a user should know before the end.
 
     Raises:
         WherelookError: fewer than two answers rest on the image.
-        HardlyRightError: `only_right`, and hardly any answer is.
+        HardlyRightError: hardly any sample has an answer to check on.
     """
-    cases: list[tuple[str, Case]] = []
-    asked, wrong, passed_over = 0, 0, ""
     with model.evaluation():
-        for sample in samples:
-            case = open_case(model, sample.image, sample.question, seed=seed)
-            asked += 1
-            if only_right and exact(case.judged, sample) is False:
-                wrong += 1
-                check_search(wrong, asked - wrong, case.relevance.answer, sample)
-                passed_over = "; " + hardly_right(wrong, asked, case.relevance.answer, sample)
-                continue
-            if case.relevance.status == "ok":
-                cases.append((sample.id, case))
-            if len(cases) == count:
-                break
+        source = iter(samples)
+        cases, passed_over = _find(model, source, count, only_right, prompt, judge, seed, warn)
         if len(cases) < 2:
-            raise WherelookError(f"fewer than two of the answers rest on the image: nothing to check on{passed_over}")
+            why = f"; {passed_over}" if passed_over else ""
+            raise WherelookError(f"fewer than two of the answers rest on the image: nothing to check on{why}")
+        partners = Partners([sample for sample, _ in cases], source, prompt)
+        asked = {id(sample): case for sample, case in cases}
         made = {check.key: check for check in known}
-        before: dict[tuple[str, str], Tensor | None] = {}
+        before: dict[tuple[int, str], Tensor | None] = {}
         for number, stage in enumerate(STAGES):
             # Weights are shuffled once for all answers: copying those of a large model takes longer than a map.
             shuffled = stage in WEIGHT_STAGES
-            wanted = [(index, run) for index in range(len(cases)) for run in runs]
-            keys = [(cases[index][0], cases[(index + 1) % len(cases)][0], run.name, stage) for index, run in wanted]
-            yield from (made[key] for key in keys if key in made)
-            missing = [pair for pair, key in zip(wanted, keys, strict=True) if key not in made]
-            for index, run in missing:  # with the model's own weights
-                name, case = cases[index]
-                if (name, run.name) not in before:
-                    before[name, run.name] = _map(case, case.selected, run, seed)
+            wanted = [
+                (index, change, Check(storable(sample.id), change.name, run.name, stage, None, change.content(sample)))
+                for index, (sample, case) in enumerate(cases)
+                if (change := _change_of(stage, index, case, partners)) is not None
+                for run in runs
+            ]
+            if left_out := len(cases) - len({index for index, _, _ in wanted}):
+                warn(f"{stage!r} is not checked on {left_out} of {len(cases)} answers: {WHY_NOT[stage]}")
+            yield from (made[check.key] for _, _, check in wanted if check.key in made)
+            missing = [entry for entry in wanted if entry[2].key not in made]
+            by_name = {run.name: run for run in runs}
+            for index, _, check in missing:  # with the model's own weights
+                if (index, check.run) not in before:
+                    case = cases[index][1]
+                    before[index, check.run] = _map(case, case.selected, by_name[check.run], seed)
             with shuffled_weights(model.model, stage, seed=seed) if shuffled and missing else contextlib.nullcontext():
                 for index, of_case in groupby(missing, key=itemgetter(0)):
-                    name, case = cases[index]
-                    # The next answer's sample lends its image and its question.
-                    lender, other = cases[(index + 1) % len(cases)]
-                    changed, selected = _change(stage, case, other)
-                    for _, run in of_case:
-                        after = _map(changed, selected, run, seed + (stage == CONTROL))
-                        original = before[name, run.name]
+                    entries = list(of_case)
+                    changed, selected = _changed(stage, cases[index][1], entries[0][1].lender, prompt, asked)
+                    for _, _, check in entries:
+                        after = _map(changed, selected, by_name[check.run], seed + (stage == CONTROL))
+                        original = before[index, check.run]
                         correlation = None if after is None or original is None else rank_correlation(original, after)
-                        yield Check(name, lender, run.name, stage, correlation)
+                        yield replace(check, correlation=correlation)
             if progress is not None:
                 progress("changes", number + 1, len(STAGES))
 
 
-def _change(stage: str, case: Case, other: Case) -> tuple[Case, list[int]]:
-    """The case after one change, and the positions of the tokens to explain."""
-    if stage == CONTROL:
-        return case, case.selected
+def _find(
+    model: VisionLanguageModel,
+    samples: Iterator[Sample],
+    count: int,
+    only_right: bool,
+    prompt: str,
+    judge: str,
+    seed: int,
+    warn: Callable[[str], None],
+) -> tuple[list[tuple[Sample, Case]], str]:
+    """The first answers to check on, and what was passed over."""
+    search, watch = Search(), Watch(warn, prompt)
+    cases: list[tuple[Sample, Case]] = []
+    while len(cases) < count and (sample := next(samples, None)) is not None:
+        row = sample_row(sample)
+        try:
+            case = open_case(model, sample.image, prompt_text(sample, prompt), seed=seed)
+        except Exception as error:
+            watch([row | {"status": "error", "error": describe(error)}])
+            search.pass_failed(describe(error))
+            continue
+        verdict = judge_answer(case.judged, sample, judge=judge, style=prompt)
+        watch([row | asdict(verdict) | {"status": "ok", "answer": case.relevance.answer}])
+        if only_right and verdict.correct is False:
+            search.pass_wrong(case.relevance.answer, sample, verdict.judge)
+        elif case.relevance.status != "ok":
+            search.pass_ungrounded()
+        else:
+            search.found += 1
+            cases.append((sample, case))
+    return cases, search.summary
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A change that can be made, and the sample that is lent for it, if one is."""
+
+    lender: Sample | None = None
+
+    @property
+    def name(self) -> str:
+        return "" if self.lender is None else storable(self.lender.id)
+
+    def content(self, sample: Sample) -> str:
+        return " ".join(one.fingerprint[:16] for one in (sample, self.lender) if one is not None)
+
+
+def _change_of(stage: str, index: int, case: Case, partners: Partners) -> _Change | None:
+    """None where the change cannot be made."""
+    if stage == "blank image":
+        return None if (case.image.pixels == GRAY).all() else _Change()
+    if stage in WHY_NOT:
+        lender = partners.other_image(index) if stage == "other image" else partners.other_question(index)
+        return None if lender is None else _Change(lender)
+    return _Change()
+
+
+def _changed(
+    stage: str, case: Case, lender: Sample | None, prompt: str, asked: dict[int, Case]
+) -> tuple[Case, list[int]]:
+    """The case after one change, and the positions of the tokens to explain.
+
+    Args:
+        asked: samples that were asked, by their identity; a lender is added.
+    """
     if stage == "other question":
-        asked = open_case(
+        assert lender is not None
+        question = prompt_text(lender, prompt)
+        if id(lender) not in asked:
+            asked[id(lender)] = open_case(case.model, lender.image, question, seed=case.seed)
+        changed = open_case(
             case.model,
             case.image,
-            other.question,
-            repeated=other.reply,
-            chat=other.chat,
+            question,
+            repeated=asked[id(lender)].reply,
+            chat=asked[id(lender)].chat,
             tokens="all",
             baseline=case.baseline,
         )
-        return asked, asked.selected
+        return changed, changed.selected
     pixels = case.image.pixels
     if stage == "other image":
+        assert lender is not None
         height, width = case.image.size
-        pixels = np.asarray(other.image.picture.resize((width, height)))
+        pixels = np.asarray(lender.image.picture.resize((width, height)))
     elif stage == "blank image":
         pixels = np.full_like(pixels, GRAY)
+    elif stage == CONTROL:
+        return case, case.selected
     changed = open_case(
         case.model,
         load_image(pixels),
@@ -182,7 +269,8 @@ def _map(case: Case, selected: Sequence[int], run: Run, seed: int) -> Tensor | N
 def summarize(
     checks: Sequence[Check], run: str
 ) -> tuple[Literal["passes", "fails", "no map"], dict[str, dict[str, Any]]]:
-    """The verdict on a run, and for each stage the mean correlation, its 95 % interval and the answers without a map.
+    """The verdict on a run, and for each stage the mean correlation, its 95 % interval, the answers without a map, and
+    all that were checked.
 
     It fails when the mean after all weights were shuffled is above `LIMIT`.
     """
@@ -196,6 +284,7 @@ def summarize(
             "low": low,
             "high": high,
             "no_map": len(found) - len(values),
+            "checked": len(found),
         }
     if stages[CONTROL]["mean"] is None:
         return "no map", stages

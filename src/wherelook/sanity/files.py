@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wherelook.errors import InputError
-from wherelook.lines import whole_lines
 from wherelook.models import AnyModel
 from wherelook.sanity.checks import Check
+from wherelook.storage import LineFile, read_text, write_whole
+from wherelook.study.judges import AUTOMATIC
 from wherelook.study.runs import Run
 
 VERDICTS_FILE = "sanity.json"
@@ -25,6 +25,8 @@ def conditions(
     name: str,
     dataset: str,
     *,
+    prompt: str = "auto",
+    judge: str = AUTOMATIC,
     wrong: bool = False,
     lend: bool = False,
     prompt_template: str | None = None,
@@ -35,7 +37,8 @@ def conditions(
     Args:
         model: who answered; its revision, the type of its weights, their quantisation and its chat options matter.
         name: of the model, as it was asked for.
-        dataset: name of the data set.
+        dataset: name of the dataset.
+        prompt, judge: how questions are put, and which rule says what is right.
         wrong, lend: whether wrong answers are explained too, and whether images are lent, see `wherelook.evaluate`.
         prompt_template: of the model, where one was given.
         seed: of everything random.
@@ -49,6 +52,8 @@ def conditions(
         "dtype": model.description["dtype"],
         "prompt_template": prompt_template,
         "dataset": dataset,
+        "prompt": prompt,
+        "judge": judge,
         "wrong": wrong,
         "lend": lend,
         "seed": seed,
@@ -56,13 +61,11 @@ def conditions(
     }
 
 
-def read_checks(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> list[Check]:
+def read_checks(lines: LineFile, about: Mapping[str, Any], runs: Sequence[Run]) -> list[Check]:
     """The checks that `make_checks` wrote to a file, of those runs whose settings are the same.
 
-    A last line that an interruption cut off is removed.
-
     Args:
-        path: of the file; there need be none.
+        lines: the file; there need be none.
         about: see `conditions`.
         runs: whose checks are wanted.
 
@@ -71,15 +74,14 @@ def read_checks(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> li
     """
     settings = {run.name: asdict(run.settings) for run in runs}
     checks = []
-    for line in whole_lines(path):
+    for record in lines.records:
         try:
-            record = json.loads(line)
             check, same = Check(**record["check"]), record["about"] == dict(about)
             wanted = settings.get(check.run) == record["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _broken(path) from error
+        except (KeyError, TypeError) as error:
+            raise _broken(lines.path) from error
         if not same:
-            raise _something_else(path)
+            raise _something_else(lines.path)
         if wanted:
             checks.append(check)
     return checks
@@ -104,16 +106,14 @@ def make_checks(
     """
     if path is None:
         return list(check(()))
-    known = read_checks(path, about, runs)
+    lines = LineFile(path)
+    known = read_checks(lines, about, runs)
     settings = {run.name: asdict(run.settings) for run in runs}
     checks = []
-    with path.open("a", encoding="utf-8") as lines:
-        for made in check(known):
-            checks.append(made)
-            if made not in known:
-                record = {"check": asdict(made), "settings": settings[made.run], "about": dict(about)}
-                lines.write(json.dumps(record) + "\n")
-                lines.flush()
+    for made in check(known):
+        checks.append(made)
+        if made not in known:
+            lines.add({"check": asdict(made), "settings": settings[made.run], "about": dict(about)})
     return checks
 
 
@@ -143,21 +143,20 @@ def write_verdicts(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[
         if before is None or before["settings"] != row["settings"] or before["asked"] <= row["asked"]:
             kept[row["method"]] = dict(row)
     text = json.dumps({"about": dict(about), "methods": list(kept.values())}, indent=2, allow_nan=False) + "\n"
-    whole = path.with_name(f"{path.name}.new")  # an interruption leaves the old file or the new one, never half of one
-    whole.write_text(text, encoding="utf-8")
-    os.replace(whole, path)
+    write_whole(path, text.encode())
 
 
 def _read_rows(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
+    text = read_text(path)
+    if text is None:
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(text)
         same = dict(record["about"]) == dict(about)
         rows = {row["method"]: row for row in record["methods"]} if same else {}
         if not all(row.keys() >= ROW_KEYS and isinstance(row["asked"], int) for row in rows.values()):
             raise KeyError
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _broken(path) from error
     if not same:
         raise _something_else(path)
@@ -165,7 +164,7 @@ def _read_rows(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, Any]
 
 
 def _broken(path: Path) -> InputError:
-    return InputError(f"{str(path)!r} is broken: remove it, and the checks are made again")
+    return InputError(f"{str(path)!r} is broken: move it away, and the checks are made again; or name a new folder")
 
 
 def _something_else(path: Path) -> InputError:

@@ -23,10 +23,20 @@ from wherelook.study.rows import Row
 
 @dataclass(frozen=True)
 class Task:
-    """A sample and its place in the data set, from 0."""
+    """What is to be done with a sample.
+
+    Attributes:
+        position: its place in the dataset, from 0.
+        sample: the sample.
+        runs: names of the methods that it needs rows of; empty: all.
+        answer: what the rows that it has already are about, see `wherelook.study.records.storable`; None where there
+            are none.
+    """
 
     position: int
     sample: Sample
+    runs: tuple[str, ...] = ()
+    answer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
-"""A run over a data set: what is missing is done, whatever has been done stays."""
+"""A run over a dataset: what is missing is done, whatever has been done stays."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wherelook.data.samples import Sample
 from wherelook.study.cluster import execute_ray
 from wherelook.study.engine import Engine, Task, Worker, execute_local
 from wherelook.study.folder import RunFolder
+from wherelook.study.rows import Row
 
 ENGINES: Mapping[str, Engine] = {"local": execute_local, "ray": execute_ray}
 
@@ -18,7 +19,7 @@ ENGINES: Mapping[str, Engine] = {"local": execute_local, "ray": execute_ray}
 class Tally:
     """How far a run is: samples with rows, how many of them this time, how many with an error, out of how many.
 
-    `total` is None where the data set does not tell its length.
+    `total` is None where the dataset does not tell its length.
     """
 
     done: int
@@ -36,27 +37,29 @@ def execute(
     engine: Engine = execute_local,
     workers: int = 1,
     progress: Callable[[Tally], None] | None = None,
+    watch: Callable[[Sequence[Row]], None] | None = None,
 ) -> Tally:
     """Gives every sample its rows. One that has them is not done again, and no model is made if all have.
 
     Args:
-        samples: the data set; read as far as workers need it, and never beyond `limit`.
+        samples: the dataset; read as far as workers need it, and never beyond `limit`.
         folder: from `open_run`.
         make_worker: () -> Worker; for several workers it can be pickled.
         limit: how many samples from the beginning; None for all.
         engine: one of `ENGINES`.
         workers: how many at once.
         progress: called at the start and after every sample.
+        watch: called with the rows of every sample that is finished, see `wherelook.study.failures.Watch`.
 
     Raises:
         InputError: a sample or the model is not the one that the folder's rows are of.
-        WherelookError: the data set is broken at some place, the disk is full, or a worker died.
+        WherelookError: the dataset is broken at some place, the disk is full, or a worker died.
     """
-    before = len(folder.done)
+    before = folder.done
 
     def tally() -> Tally:
-        done = len(folder.done)
-        return Tally(done, done - before, len(folder.failed), None if limit is None else max(limit, done))
+        done = folder.done
+        return Tally(done, done - before, folder.failed, None if limit is None else max(limit, done))
 
     def report() -> None:
         if progress is not None:
@@ -69,11 +72,13 @@ def execute(
         tasks = itertools.chain((first,), missing)
         for finished in engine(tasks, make_worker, workers=workers, accept=folder.accept):
             folder.add(finished.position, finished.rows)
+            if watch is not None:
+                watch(finished.rows)
             report()
     return tally()
 
 
 def _missing(samples: Iterable[Sample], folder: RunFolder) -> Iterator[Task]:
     for position, sample in enumerate(samples):
-        if not folder.holds(position, sample):
-            yield Task(position, sample)
+        if runs := folder.missing(position, sample):
+            yield Task(position, sample, runs, folder.answer(position))

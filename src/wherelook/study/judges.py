@@ -8,8 +8,8 @@ from string import ascii_uppercase
 from typing import Any
 
 from wherelook.data.sample import UNREAD_CHOICES
-from wherelook.data.samples import Sample, prompt_style
-from wherelook.errors import WherelookError, unknown_name
+from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_style
+from wherelook.errors import unknown_name
 from wherelook.study.consensus import soft_accuracy
 from wherelook.study.normalization import normal_form, same_answer
 from wherelook.study.options import chosen_option
@@ -37,36 +37,6 @@ class Verdict:
 
     judge: str
     correct: bool | None
-
-
-WRONG_LIMIT = 50
-"""Where only right answers are wanted the search for them ends after so many wrong ones for each right one."""
-
-
-class HardlyRightError(WherelookError):
-    """Right answers were asked for, and there are hardly any."""
-
-
-def check_search(wrong: int, right: int, answer: str, sample: Sample) -> None:
-    """Ends a search for right answers that finds hardly any.
-
-    Raises:
-        HardlyRightError: so many were wrong; the last of them is the example.
-    """
-    if wrong >= WRONG_LIMIT * max(right, 1):
-        raise HardlyRightError(hardly_right(wrong, wrong + right, answer, sample))
-
-
-def hardly_right(wrong: int, asked: int, answer: str = "", sample: Sample | None = None) -> str:
-    """What to tell where wrong answers were passed over; with one of them as an example."""
-    example = ""
-    if sample is not None:
-        expected = " or ".join(repr(reference[:80]) for reference in sample.references[:2])
-        example = f" (for example {answer.strip()[:80]!r}, expected {expected})"
-    return (
-        f"{wrong} of {asked} answers are not letter by letter what the data set expects{example} and were passed over: "
-        "--wrong explains such answers, too"
-    )
 
 
 def exact(answer: str, sample: Sample) -> bool | None:
@@ -177,6 +147,13 @@ def check_judge(name: str) -> None:
     """Raises InputError for a name that is none of `JUDGES` and not "auto"."""
     if name not in (AUTOMATIC, *JUDGES):
         raise unknown_name("judge", name, (AUTOMATIC, *JUDGES))
+
+
+def check_judging(judge: str, style: str) -> None:
+    """Raises InputError for an unknown judge, or a style that is none of `wherelook.data.samples.PROMPT_STYLES`."""
+    check_judge(judge)
+    if style not in PROMPT_STYLES:
+        raise unknown_name("prompt style", style, PROMPT_STYLES)
 
 
 def group_verdicts(rows: Iterable[Mapping[str, Any]], *, size: int = 2) -> dict[str, bool | None]:

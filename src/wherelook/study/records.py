@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
+import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from wherelook.errors import WherelookError
+from wherelook.errors import InputError, WherelookError
+from wherelook.storage import first_line, read_bytes, unreadable, write_whole
 from wherelook.study.rows import MEASURES, Row
 
 TOKEN = pyarrow.struct(
@@ -106,10 +108,18 @@ ADDED = frozenset(("reasoning", "human_people", "human_share", "human_center", "
 TIMES = ("seconds", "peak_bytes")
 """Columns that differ when the same thing is done again."""
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+ESCAPED = re.compile(r"\\(?=(?:u005c)*ud[89a-f][0-9a-f]{2})")
+"""A backslash that begins what an escaped surrogate looks like, or what such a text was escaped to."""
+
+
+class DamagedError(WherelookError):
+    """A file of records is damaged for certain: all its bytes could be read, and they are not Parquet."""
+
 
 def to_table(rows: Iterable[Row]) -> pyarrow.Table:
     """The rows with all columns of the schema, null where a row has none."""
-    encodable = [{name: _encodable(row.get(name)) for name in SCHEMA.names} for row in rows]
+    encodable = [{name: storable(row.get(name)) for name in SCHEMA.names} for row in rows]
     return pyarrow.Table.from_pylist(encodable, schema=SCHEMA)
 
 
@@ -121,7 +131,7 @@ def write_records(path: Path, rows: pyarrow.Table | Sequence[Row]) -> None:
     """
     table = rows if isinstance(rows, pyarrow.Table) else to_table(rows)
     buffer = io.BytesIO()
-    parquet.write_table(table, buffer, compression="zstd")
+    parquet.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     write_whole(path, buffer.getvalue())
 
 
@@ -129,51 +139,64 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Ta
     """The rows of one file; null where an earlier version knew no such column yet.
 
     Raises:
-        WherelookError: it cannot be read, or is not of this schema.
+        DamagedError: it is not Parquet, whenever it is read.
+        InputError: it is not a regular file.
+        WherelookError: it cannot be read at this moment, or is not of this schema.
     """
+    names = list(SCHEMA.names if columns is None else columns)
     try:
-        table = parquet.ParquetFile(path).read(columns=None if columns is None else list(columns))
-    except (OSError, pyarrow.ArrowException) as error:
-        raise WherelookError(f"{path} is not a readable file of records: {_first_line(error)}") from error
-    wanted = SCHEMA.names if columns is None else list(columns)
-    missing = set(wanted) - set(table.column_names)
-    if missing - ADDED:
-        raise WherelookError(f"{path} holds records of another version: it has no column {min(missing - ADDED)!r}")
-    for name in missing:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise InputError(f"{path} is not a regular file; move it away")
+        table = _parse(path, names)
+    except InputError:
+        raise
+    except Exception as error:  # Arrow raises many types on damaged files
+        table = _read_again(path, names, error)
+    for name in ADDED.intersection(names).difference(table.column_names):
         table = table.append_column(SCHEMA.field(name), pyarrow.nulls(len(table), SCHEMA.field(name).type))
-    return table.select(wanted) if missing else table
+    for name in names:
+        if name not in table.column_names or table.schema.field(name).type != SCHEMA.field(name).type:
+            raise WherelookError(
+                f"{path} holds records of another version: it has no column {name!r} of {SCHEMA.field(name).type}; "
+                "move it away, or name a new folder"
+            )
+    return table.select(names)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file under another name first, and gives it its own when it is safely there.
+def _parse(source: Path | pyarrow.BufferReader, names: list[str]) -> pyarrow.Table:
+    with parquet.ParquetFile(source, page_checksum_verification=True) as file:
+        return file.read(columns=[name for name in names if name in file.schema_arrow.names])
 
-    Raises:
-        WherelookError: the disk refuses.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")  # readers of a folder of Parquet pass over hidden files
+
+def _read_again(path: Path, names: list[str], error: Exception) -> pyarrow.Table:
+    """Tells a file that is damaged from one that cannot be read now: only its bytes, all of them, can say so."""
+    if _passing(error):
+        raise unreadable(path, error) from error
+    data = read_bytes(path)
+    if data is None:
+        raise unreadable(path, error) from error
     try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise WherelookError(
-            f"cannot write {path}: {error.strerror or error}; what is finished is kept, the same command goes on"
-        ) from error
+        return _parse(pyarrow.BufferReader(data), names)
+    except Exception as again:
+        if _passing(again):
+            raise unreadable(path, again) from again
+        raise DamagedError(f"{path} is damaged, not a readable file of records: {first_line(again)}") from again
 
 
-def _encodable(value: Any) -> Any:
-    """Text that is not Unicode (lone surrogates) is escaped: Parquet holds UTF-8."""
+def _passing(error: Exception) -> bool:
+    """Whether it may be the system's fault, not the file's: no memory, no right to read, a disk that fails."""
+    return isinstance(error, MemoryError | NotImplementedError) or getattr(error, "errno", None) is not None
+
+
+def storable(value: Any) -> Any:
+    """Text as Parquet holds it, in UTF-8: a lone surrogate is escaped, as in "\\ud800".
+
+    Different texts stay different: a text that has such an escape already gets another one for its backslash.
+    """
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", ESCAPED.sub(r"\\u005c", value))
     if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
+        return [storable(item) for item in value]
     if isinstance(value, dict):
-        return {name: _encodable(item) for name, item in value.items()}
+        return {name: storable(item) for name, item in value.items()}
     return value
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -14,8 +14,8 @@ import pyarrow
 from pyarrow import csv, parquet
 
 from wherelook.stats import Calibration, Estimate, Test
+from wherelook.storage import write_whole
 from wherelook.study.comparison import Comparison
-from wherelook.study.records import write_whole
 
 RESULT_FILE = "compare.json"
 SCHEMA_VERSION = 1

@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from wherelook.errors import InputError
+from wherelook.study.benchmarks import called_alike, name_benchmarks
 from wherelook.study.comparison import StudyModel
 from wherelook.study.folder import read_run
 from wherelook.study.rows import Row, mask_of
@@ -172,11 +173,12 @@ def put_together(
     models = _models([(run, about, known.get(_plain(run))) for run, about, _ in found])
     owner = {run: model.name for model in models for run in model.runs}
     rows: dict[str, dict[str, Keyed]] = {}
-    for run, about, table in found:
+    benchmark_of = name_benchmarks(names)
+    for run, _, table in found:
         chosen = table.filter(pyarrow.compute.equal(table["run"], method)).to_pylist()
         if _plain(run) in files:
             chosen = judge_run(chosen, files[_plain(run)], run)
-        name = benchmark_name(str(about["configuration"].get("dataset", "")))
+        name = benchmark_of[run]
         own = rows.setdefault(name, {}).setdefault(owner[run], {})
         for row in chosen:
             key = row["sample"], row["fingerprint"]
@@ -186,7 +188,7 @@ def put_together(
                     "compare one of them, or give them names with --label RUN=ARCHITECTURE:SCALE:NAME"
                 )
             own[key] = row | {"folder": run}
-    benchmarks, notes = [], []
+    benchmarks, notes = [], called_alike(benchmark_of, {run: about for run, about, _ in found})
     for name, of_models in rows.items():
         benchmark = _common_samples(name, of_models)
         if benchmark.samples:
@@ -195,16 +197,6 @@ def put_together(
     if not benchmarks:
         raise InputError("the runs have no sample in common: expected runs over the same data sets")
     return Together(method, models, tuple(benchmarks), tuple(notes))
-
-
-def benchmark_name(dataset: str) -> str:
-    """A data set's name without the place of its files: the benchmark's, but of a table or the hub its own."""
-    reader, colon, place = dataset.partition(":")
-    if colon and reader in ("table", "hub"):
-        dataset = place.partition(",")[0]
-    elif colon and len(reader) > 1:
-        return reader
-    return Path(dataset).name or dataset
 
 
 def read_maps(rows: Sequence[Row], method: str) -> list[Float[Tensor, "rows columns"]]:

@@ -15,7 +15,7 @@ from wherelook.data.files import Folder
 from wherelook.data.tables import TABLES, read_rows
 from wherelook.errors import InputError, WherelookError
 from wherelook.stats import Estimate, cohens_kappa
-from wherelook.study.records import write_whole
+from wherelook.storage import write_whole
 from wherelook.study.rows import Row
 
 PEOPLE = "human"

@@ -8,20 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
+import numpy as np
 
-from wherelook import keys
 from wherelook.address import is_address
 from wherelook.case import Case, baseline_picture, open_case
-from wherelook.data.samples import PROMPT_STYLES, Sample, prompt_text
-from wherelook.errors import (
-    EmptyAnswerError,
-    InputError,
-    UnavailableError,
-    UnfinishedThoughtError,
-    WherelookError,
-    unknown_name,
-)
+from wherelook.data.samples import Sample, prompt_text
+from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, WherelookError, unknown_name
 from wherelook.metrics.replay import STEPS
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.identity import identity
@@ -29,7 +21,9 @@ from wherelook.models.loading import quiet
 from wherelook.request import check_replay_steps
 from wherelook.study.consensus import soft_accuracy
 from wherelook.study.engine import Finished, Task
-from wherelook.study.judges import AUTOMATIC, check_judge, judge_answer
+from wherelook.study.failures import describe, row_or_error
+from wherelook.study.judges import AUTOMATIC, check_judging, judge_answer
+from wherelook.study.records import storable
 from wherelook.study.rows import (
     Row,
     case_of,
@@ -61,6 +55,8 @@ class Procedure:
     Attributes:
         dataset: its name, for the rows.
         runs: methods with presets.
+        name: what the benchmark is called where runs are compared; None: see
+            `wherelook.study.together.benchmark_name`.
         prompt: how the question is put, see `wherelook.data.samples.PROMPT_STYLES`.
         judge: one of `JUDGES`, or "auto": see `wherelook.study.judges.judge_for`.
         measured: one of `MEASURED`.
@@ -75,6 +71,7 @@ class Procedure:
 
     dataset: str
     runs: tuple[Run, ...]
+    name: str | None = None
     prompt: str = "auto"
     judge: str = AUTOMATIC
     measured: str = "replay"
@@ -86,11 +83,9 @@ class Procedure:
     def __post_init__(self) -> None:
         if not self.runs:
             raise InputError("a run needs at least one method")
-        if self.prompt not in PROMPT_STYLES:
-            raise unknown_name("prompt style", self.prompt, PROMPT_STYLES)
         if self.measured not in MEASURED:
             raise unknown_name("amount of measures", self.measured, tuple(MEASURED))
-        check_judge(self.judge)
+        check_judging(self.judge, self.prompt)
         check_replay_steps(self.replay_steps)
 
     @property
@@ -98,6 +93,18 @@ class Procedure:
         """As plain values, the settings of every method written out: defaults may change with the version."""
         names = [run.name for run in self.runs]
         return asdict(self) | {"runs": names, "settings": {run.name: asdict(run.settings) for run in self.runs}}
+
+
+def check_answer(task: Task, answer: str) -> None:
+    """All methods of a sample explain one answer, those that are added later too.
+
+    Raises:
+        WherelookError: the sample's rows are about another answer.
+    """
+    if task.answer is not None and storable(answer) != task.answer:
+        raise WherelookError(
+            f"the model now answers {answer[:80]!r}, and the rows of other methods are about {task.answer[:80]!r}"
+        )
 
 
 def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:
@@ -126,7 +133,7 @@ class ModelWorker:
         Raises:
             WherelookError: the device or the server failed: every sample after this one would.
         """
-        sample, procedure = task.sample, self.procedure
+        sample = task.sample
         shared = self._shared(task)
         with self.model.evaluation():
             if isinstance(self.model, VisionLanguageModel):
@@ -136,12 +143,13 @@ class ModelWorker:
                 shared |= image_row(sample)
                 shared |= evidence_row(sample)
                 case = self._ask(sample)
+                check_answer(task, case.relevance.answer)
                 shared |= case_row(case) | self._judged(case, sample)
             except Exception as error:
                 if isinstance(error, UnfinishedThoughtError):
                     shared |= {"reasoning": error.reasoning}
                 return self._failed(task, shared, describe(error))
-            return Finished(task.position, [shared | self._explained(case, run, sample) for run in procedure.runs])
+            return Finished(task.position, [shared | self._explained(case, run, sample) for run in self._runs(task)])
 
     def give_up(self, task: Task, error: str) -> Finished:
         """The rows of a task that cannot be done; the image is not read."""
@@ -154,7 +162,10 @@ class ModelWorker:
     def _failed(self, task: Task, shared: Row, error: str) -> Finished:
         failed = {"status": "error", "error": error}
         seed = self.procedure.seed
-        return Finished(task.position, [shared | run_row(run, seed) | failed for run in self.procedure.runs])
+        return Finished(task.position, [shared | run_row(run, seed) | failed for run in self._runs(task)])
+
+    def _runs(self, task: Task) -> list[Run]:
+        return [run for run in self.procedure.runs if not task.runs or run.name in task.runs]
 
     def _ask(self, sample: Sample) -> Case:
         return open_case(
@@ -170,43 +181,32 @@ class ModelWorker:
         row: Row = asdict(judge_answer(answer, sample, **options))
         row["soft_accuracy"] = soft_accuracy(answer, sample.references)
         if self.procedure.blind:
-            prompt = self.model.encode(baseline_picture(case.image, BLIND, self.procedure.seed), case.question)
-            with contextlib.suppress(EmptyAnswerError, UnfinishedThoughtError):  # there is nothing to judge
-                blind = self.model.reply(prompt, max_new_tokens=self.procedure.max_new_tokens)
-                row["blind_answer"] = blind.text
-                row["blind_correct"] = judge_answer(blind.judged, sample, **options).correct
+            row |= self._blind(case, sample, options)
         return row
+
+    def _blind(self, case: Case, sample: Sample, options: Mapping[str, str]) -> Row:
+        """What the model answers without the image. Nothing where the image is of one color: it is its own mean."""
+        blank = baseline_picture(case.image, BLIND, self.procedure.seed)
+        if np.array_equal(np.asarray(blank), case.image.pixels):
+            return {}
+        prompt = self.model.encode(blank, case.question)
+        with contextlib.suppress(EmptyAnswerError, UnfinishedThoughtError):  # there is nothing to judge
+            blind = self.model.reply(prompt, max_new_tokens=self.procedure.max_new_tokens)
+            correct = judge_answer(blind.judged, sample, **options).correct
+            return {"blind_answer": blind.text, "blind_correct": correct}
+        return {}
 
     def _explained(self, case: Case, run: Run, sample: Sample) -> Row:
         seed, measured = self.procedure.seed, self.procedure.measured
-        try:
-            row, _ = explain_run(
+        return row_or_error(
+            run,
+            seed,
+            lambda: explain_run(
                 case_of(run, case, seed=seed),
                 run,
                 sample,
                 replay_steps=0 if measured == "map" else self.procedure.replay_steps,
                 independent=measured == "all",
                 seed=seed,
-            )
-        except Exception as error:
-            return run_row(run, seed) | {"status": "error", "error": describe(error)}
-        return row
-
-
-def describe(error: Exception) -> str:
-    """One line for the row of what failed.
-
-    Raises:
-        WherelookError: the device or the server failed, and will go on failing.
-    """
-    if isinstance(error, UnavailableError):
-        raise error
-    if isinstance(error, torch.AcceleratorError):
-        raise WherelookError(
-            f"the device failed: {_line(error)}; what is finished is kept, the same command goes on"
-        ) from error
-    return keys.cut(str(error)) if isinstance(error, WherelookError) else f"{type(error).__name__}: {_line(error)}"
-
-
-def _line(error: Exception) -> str:
-    return keys.cut(" ".join(str(error).split()))[:300]
+            )[0],
+        )

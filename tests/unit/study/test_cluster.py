@@ -14,7 +14,7 @@ import pyarrow.compute
 import pytest
 
 import study_stub
-from study_stub import ABOUT, VERSIONS, StubWorker, make_samples
+from study_stub import ABOUT, CONFIGURATION, VERSIONS, StubWorker, make_samples
 from wherelook.errors import InputError, WherelookError
 from wherelook.study.cluster import ENVIRONMENT, _connected, execute_ray
 from wherelook.study.engine import Task, execute_local
@@ -40,7 +40,7 @@ def ray_here():
 
 
 def run(path: Path, *, engine=execute_ray, workers: int = 2, count: int = SAMPLES, **worker):
-    with open_run(path, {"seed": 0}, VERSIONS) as opened:
+    with open_run(path, CONFIGURATION, VERSIONS) as opened:
         return execute(make_samples(count), opened, partial(StubWorker, **worker), engine=engine, workers=workers)
 
 
@@ -68,8 +68,8 @@ def test_whatever_dies_or_hangs_the_rows_are_those_of_the_local_engine(tmp_path)
     assert set(done) == set(range(SAMPLES)) - {5}
     assert len(done) <= SAMPLES + 4  # what dead workers and the one that hangs held beside
 
-    with open_run(path, {"seed": 0}, VERSIONS) as opened:
-        opened.forget_errors()
+    with open_run(path, CONFIGURATION, VERSIONS) as opened:
+        opened.retry_errors()
     assert run(path, workers=1, log=log).now == 2
     assert same(path).equals(expected)
 
@@ -111,7 +111,7 @@ def dies():
 )
 def test_workers_that_cannot_be_made_end_the_run(make_worker, kind, message, tmp_path, monkeypatch):
     monkeypatch.setattr("wherelook.study.cluster.DEATHS_PER_WORKER", 1)
-    with open_run(tmp_path, {"seed": 0}, VERSIONS) as opened, pytest.raises(kind, match=message):
+    with open_run(tmp_path, CONFIGURATION, VERSIONS) as opened, pytest.raises(kind, match=message):
         execute(make_samples(3), opened, make_worker, engine=execute_ray)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from study_stub import ABOUT, VERSIONS, StubWorker, make_samples
+from study_stub import ABOUT, CONFIGURATION, VERSIONS, StubWorker, make_samples
 from wherelook.errors import InputError, WherelookError
 from wherelook.study.engine import execute_local, most_threads, threads_of_worker
 from wherelook.study.execute import execute
@@ -27,7 +27,7 @@ SAMPLES = 60
 
 
 def run(path: Path, *, count: int = SAMPLES, **worker) -> None:
-    with open_run(path, {"seed": 0}, VERSIONS) as opened:
+    with open_run(path, CONFIGURATION, VERSIONS) as opened:
         execute(make_samples(count), opened, partial(StubWorker, **worker), limit=count)
 
 
@@ -75,7 +75,7 @@ def spawned(monkeypatch):
 @pytest.mark.usefixtures("spawned")
 def test_two_processes_give_the_rows_of_one(tmp_path):
     run(tmp_path / "one", count=20)
-    with open_run(tmp_path / "two", {"seed": 0}, VERSIONS) as opened:
+    with open_run(tmp_path / "two", CONFIGURATION, VERSIONS) as opened:
         tallies = []
         execute(make_samples(20), opened, partial(StubWorker, pause=0.01), limit=20, workers=2, progress=tallies.append)
     assert same(tmp_path / "two").equals(same(tmp_path / "one"))
@@ -88,7 +88,7 @@ def test_two_processes_give_the_rows_of_one(tmp_path):
 def test_a_process_that_dies_is_one_clear_line_and_loses_its_sample_only(tmp_path):
     with (
         pytest.raises(WherelookError, match=r"a worker process ended with exit code 3 .*the same command goes on"),
-        open_run(tmp_path, {"seed": 0}, VERSIONS) as opened,
+        open_run(tmp_path, CONFIGURATION, VERSIONS) as opened,
     ):
         execute(make_samples(9), opened, partial(StubWorker, dies_at=5), workers=2)
     assert multiprocessing.active_children() == []
@@ -121,7 +121,7 @@ def test_an_engine_reads_no_more_than_it_needs_and_asks_for_the_model_first():
 def test_another_model_is_refused_before_its_first_row(tmp_path):
     run(tmp_path, count=1)
     with (
-        open_run(tmp_path, {"seed": 0}, VERSIONS) as opened,
+        open_run(tmp_path, CONFIGURATION, VERSIONS) as opened,
         pytest.raises(InputError, match=r'model.weights was "1" and is now "2"'),
     ):
         execute(make_samples(3), opened, partial(StubWorker, about=ABOUT | {"weights": "2"}, dies_at=1))
@@ -139,7 +139,7 @@ def test_a_large_data_set_starts_at_once_in_little_memory(tmp_path):
 
     tracemalloc.start()
     try:
-        with open_run(tmp_path, {"seed": 0}, VERSIONS) as opened:
+        with open_run(tmp_path, CONFIGURATION, VERSIONS) as opened:
             tally = execute(samples(), opened, StubWorker, limit=3)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

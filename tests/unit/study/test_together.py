@@ -9,9 +9,9 @@ import pytest
 
 from simulated_runs import METHOD, Simulated, simulate_run
 from wherelook.errors import InputError
+from wherelook.study.benchmarks import benchmark_name
 from wherelook.study.together import (
     Label,
-    benchmark_name,
     parse_label,
     parse_verdicts,
     put_together,
@@ -95,6 +95,67 @@ def test_runs_of_one_model_are_one_model(tmp_path):
 )
 def test_a_benchmark_has_no_place(dataset, name):
     assert benchmark_name(dataset) == name
+
+
+def tables(folder: Path, *runs: tuple[str, str, range, str | None]) -> dict[str, list[str]]:
+    """Samples of each benchmark, of runs with a model, a dataset, samples and perhaps a name."""
+    paths = []
+    for number, (model, dataset, samples, name) in enumerate(runs):
+        path = simulate_run(folder / str(number), Simulated(model), samples=samples, dataset=dataset)
+        about = json.loads((path / "run.json").read_text())
+        about["configuration"]["name"] = name
+        (path / "run.json").write_text(json.dumps(about))
+        paths.append(path)
+    found = put_together(paths, {})
+    told_apart = len(found.benchmarks) > 1 and not any(name for *_, name in runs)
+    assert any("tables of one name without a common sample" in note for note in found.notes) == told_apart
+    return {benchmark.name: list(benchmark.samples) for benchmark in found.benchmarks}
+
+
+SHARD = "test-00000-of-00001.parquet"
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        # two tables of one name, as most files of the hub are called
+        (
+            [("a", f"/d/one/{SHARD}", range(3), None), ("a", f"table:/d/two/{SHARD},image=i", range(3, 5), None)],
+            {f"one/{SHARD}": ["s0", "s1", "s2"], f"two/{SHARD}": ["s3", "s4"]},
+        ),
+        # one table that two models were asked at different places
+        (
+            [("a", f"/d/one/{SHARD}", range(3), None), ("b", f"/d/two/{SHARD}", range(1, 4), None)],
+            {SHARD: ["s1", "s2"]},
+        ),
+        # two that a third run joins
+        (
+            [("a", SHARD, range(2), None), ("a", SHARD, range(2, 4), None), ("b", SHARD, range(1, 3), None)],
+            {SHARD: ["s1", "s2"]},
+        ),
+        # at one place, with other content
+        (
+            [("a", SHARD, range(2), None), ("a", SHARD, range(2, 4), None)],
+            {SHARD: ["s0", "s1"], f"{SHARD} (2)": ["s2", "s3"]},
+        ),
+        # named
+        (
+            [("a", f"/d/one/{SHARD}", range(2), "mine"), ("a", f"/d/two/{SHARD}", range(2, 4), "mine")],
+            {"mine": ["s0", "s1", "s2", "s3"]},
+        ),
+        (
+            [("a", f"/d/one/{SHARD}", range(2), "one"), ("a", f"/d/one/{SHARD}", range(2), "two")],
+            {"one": ["s0", "s1"], "two": ["s0", "s1"]},
+        ),
+        # a benchmark in parts
+        (
+            [("a", "pope:/d/one", range(2), None), ("a", "pope:/d/two", range(2, 4), None)],
+            {"pope": ["s0", "s1", "s2", "s3"]},
+        ),
+    ],
+)
+def test_a_benchmark_is_its_content_or_its_name_not_a_files_name(tmp_path, runs, expected):
+    assert tables(tmp_path, *runs) == expected
 
 
 def test_a_changed_sample_is_another_one(tmp_path):

@@ -1,0 +1,289 @@
+"""Files that hold finished work. Nothing that may be good is ever deleted.
+
+A file is written whole or not at all; a folder has one writer; a file that cannot be read at this moment stops the
+command and is left as it is; a file that is damaged for certain is renamed, never removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from wherelook.errors import InputError, WherelookError
+
+LOCK_FILE = "lock"
+DAMAGED = "damaged"
+"""The folder, beside the files of a run, of those that were set aside."""
+
+UNFINISHED = ".unfinished"
+LONGEST_NAME = 255
+"""Bytes of a file's name that file systems take."""
+
+RESUME = "what is finished is kept, and the same command resumes"
+
+
+def unreadable(path: Path, error: Exception) -> WherelookError:
+    """The error for a file that cannot be read now, though it may be good."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return WherelookError(
+        f"cannot read {path} at the moment: {first_line(reason)}; nothing was changed: mend the cause, and the same "
+        "command resumes"
+    )
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The bytes of a file; None where there is none.
+
+    Raises:
+        InputError: it is not a regular file.
+        WherelookError: it cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path} is not a regular file; move it away, or name a new folder")
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a file in UTF-8; None where there is none.
+
+    Raises:
+        InputError: it is not a regular file, or not text.
+        WherelookError: it cannot be read.
+    """
+    data = read_bytes(path)
+    try:
+        return None if data is None else data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8; move it away, or name a new folder") from error
+
+
+def list_folder(folder: Path) -> list[str]:
+    """The names in a folder, sorted.
+
+    Raises:
+        WherelookError: it cannot be read. A search by pattern would find nothing instead, as if nothing were finished.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are missing.
+
+    Raises:
+        InputError: the name is taken, or the place cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(
+            f"{folder} is a file where a folder is expected; move it away, or name a new folder"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot make the folder {folder}: {reason}; choose another one") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file under a hidden name first, and gives it its own when it is safely there.
+
+    Raises:
+        WherelookError: the disk refuses. An earlier file of this name is as it was.
+    """
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")  # readers of a folder of Parquet pass over hidden files
+    if len(os.fsencode(unfinished.name)) > LONGEST_NAME:
+        unfinished = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{UNFINISHED}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError):
+            raise WherelookError(f"cannot write {path}: {error.strerror or error}; {RESUME}") from error
+        raise
+
+
+def remove(path: Path) -> None:
+    """Removes a file of ours whose content is safe elsewhere, or that was never finished.
+
+    Raises:
+        WherelookError: the disk refuses.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WherelookError(f"cannot remove {path}: {error.strerror or error}; {RESUME}") from error
+
+
+def set_aside(path: Path, folder: Path) -> Path:
+    """Moves a damaged file into `folder`/damaged, under a name that is free there. Returns its new path.
+
+    Raises:
+        WherelookError: the disk refuses.
+    """
+    aside = folder / DAMAGED
+    make_folder(aside)
+    number, new = 1, aside / path.name
+    while os.path.lexists(new):
+        number += 1
+        new = aside / f"{path.stem}-{number}{path.suffix}"
+    try:
+        path.rename(new)
+    except OSError as error:
+        raise WherelookError(f"cannot move {path} to {new}: {error.strerror or error}; {RESUME}") from error
+    return new
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A folder for this process alone. The system takes the lock away from a process that dies, however it does.
+
+    Raises:
+        InputError: another process has it, or `lock` in it is something else's.
+        WherelookError: the lock cannot be had.
+    """
+    file = folder / LOCK_FILE
+    try:
+        # Not through a link, and without waiting: it may be anything.
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _not_a_lock(file) from error
+        raise WherelookError(f"cannot write {file}: {error.strerror or error}") from error
+    try:
+        holder = os.pread(descriptor, 100, 0).strip() if stat.S_ISREG(os.fstat(descriptor).st_mode) else b"none"
+        if holder and not holder.isdigit():
+            raise _not_a_lock(file)
+        _take(descriptor, file, holder.decode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, file: Path, holder: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"another process ({holder or 'unknown'}) is writing to {file.parent}: wait for it, or name a new folder"
+        ) from error
+    except OSError as error:
+        raise WherelookError(
+            f"{file} cannot be locked: {error.strerror or error}; choose a folder on a file system that has locks"
+        ) from error
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise WherelookError(f"cannot write {file}: {error.strerror or error}; {RESUME}") from error
+
+
+def _not_a_lock(file: Path) -> InputError:
+    return InputError(f"{file} is not the lock of a run; move it away, or name a new folder")
+
+
+class LineFile:
+    """A file of one JSON object a line, to which finished work is added. Make one only where the folder is `locked`.
+
+    An interruption may have cut the last line off: it is moved to a file of its own, `NAME.cut`. A line that the disk
+    does not take whole is taken back.
+
+    Attributes:
+        path: of the file; there need be none.
+        records: of its whole lines, in order.
+
+    Raises:
+        InputError: a line is something else.
+        WherelookError: the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        text = read_text(path) or ""
+        whole, newline, rest = text.rpartition("\n")
+        self._ended = not rest
+        self.records: list[dict[str, Any]] = [
+            _record(path, number, line)
+            for number, line in enumerate(whole.split("\n") if newline else (), start=1)
+            if line
+        ]
+        if rest:
+            try:
+                self.records.append(_record(path, 0, rest))
+            except InputError:
+                self._cut(rest, len((whole + newline).encode()))
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Writes one line.
+
+        Raises:
+            WherelookError: the disk refuses; the file is as it was.
+        """
+        line = ("" if self._ended else "\n") + json.dumps(record) + "\n"
+        append(self.path, line.encode())
+        self._ended = True
+        self.records.append(dict(record))
+
+    def _cut(self, rest: str, size: int) -> None:
+        append(self.path.with_name(f"{self.path.name}.cut"), f"{rest}\n".encode())
+        try:
+            os.truncate(self.path, size)
+        except OSError as error:
+            raise WherelookError(f"cannot write {self.path}: {error.strerror or error}; {RESUME}") from error
+        self._ended = True
+
+
+def append(path: Path, data: bytes) -> None:
+    """Adds bytes to the end of a file: all of them or none.
+
+    Raises:
+        WherelookError: the disk refuses; the file is as it was.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
+            except BaseException:
+                file.truncate(size)
+                raise
+    except OSError as error:
+        raise WherelookError(f"cannot write {path}: {error.strerror or error}; {RESUME}") from error
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict):
+            raise TypeError
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}, line {number}: expected a JSON object, as this command writes them; name a new folder"
+        ) from error
+    return record
+
+
+def first_line(text: object) -> str:
+    """What an error says, without its details."""
+    return (str(text).splitlines() or [type(text).__name__])[0]
