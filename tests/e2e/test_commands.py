@@ -414,11 +414,14 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
     code, output, errors = command(*options, "--limit", 2, "--json")
     assert (code, errors) == (0, "")
     assert json.loads(output)["samples_now"] == 2
-    code, output, errors = command(*options, "--method", "random", "--json")
+    code, output, errors = command(*options, "--seed", 1, "--json")
     assert (code, errors.count("\n")) == (2, 1)
-    assert 'holds a run with other settings: configuration.runs was ["center:best"] and is now' in errors
+    assert "holds a run with other settings: configuration.seed was 0 and is now 1" in errors
     code, output, errors = command(*options, "--json")
-    assert (code, errors) == (0, "")
+    assert (code, errors.count("\n")) == (0, 1)
+    assert errors.startswith("warning    1 sample failed, the commonest error (1 of them): ")
+    assert "broken.png" in errors
+    assert errors.endswith(" (center:best; --retry-errors tries again)\n")
     result = json.loads(output)
     assert (result["samples"], result["samples_now"]) == (4, 2)
     (line,) = result["runs"]
@@ -426,10 +429,34 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
     table = pyarrow.parquet.read_table(tmp_path / "out" / "records")
     assert table["status"].to_pylist() == ["not_visual", "ok", "ok", "error"]
     assert "broken.png" in table["error"][3].as_py()
-    assert None not in table["blind_answer"].to_pylist()[:3]
+    assert [answer is None for answer in table["blind_answer"].to_pylist()] == [True, False, False, True]  # all gray
+    code, output, errors = command(*options, "--method", "random", "--retry-errors")
+    assert code == 0
+    assert errors.startswith("retry      1 failed sample\n")
+    assert "1 sample failed" in errors
+    assert "(center:best, random:best; --retry-errors tries again)" in errors
+    assert output.endswith(f"4 samples done (4 new), in {tmp_path / 'out'}\n")
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "records")
+    assert table["run"].to_pylist() == ["center:best", "random:best"] * 4
     code, output, errors = command(*options)
-    assert (code, errors) == (0, "")
-    assert output.endswith(f"4 samples, 0 of them now, in {tmp_path / 'out'}\n")
+    assert (code, errors.count("\n")) == (0, 1)
+    assert output.endswith(f"4 samples done (0 new), in {tmp_path / 'out'}\n")
+
+
+def test_a_run_of_which_nothing_works_says_why_and_fails(command, tmp_path):
+    rows = [{"image": f"missing-{number}.png", "question": "What?", "answer": "a"} for number in range(7)]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = ("run", tmp_path / "data.jsonl", "--out", tmp_path / "out", "--method", "center")
+    for lines in (2, 1):
+        code, output, errors = command(*options)
+        assert (code, errors.count("\n")) == (1, lines)
+        assert "7 samples done" in output
+        assert f"wherelook: none of 7 rows in {tmp_path / 'out'} worked; the commonest error (7 of them): " in errors
+        assert "'missing-0.png'" in errors
+    code, _, errors = command(*options, "--retry-errors")
+    assert code == 1
+    assert errors.startswith("retry      7 failed samples\nwarning    5 samples in a row failed, the last one with: ")
+    assert pyarrow.parquet.read_table(tmp_path / "out" / "records")["status"].to_pylist() == ["error"] * 7
 
 
 def test_compare_reads_what_run_writes(command, lines, tmp_path):

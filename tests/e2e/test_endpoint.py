@@ -108,7 +108,7 @@ def test_a_run_asks_an_endpoint_and_goes_on_where_it_was(command, images, tmp_pa
         code, output, errors = command("run", questions, *options, "--limit", 2)
         assert code == 0, errors
         assert re.search(r"model small, no key: at most \d+ requests for each sample like the first, and more", errors)
-        assert "2 samples, 2 of them now" in output
+        assert "2 samples done (2 new)" in output
         asked = len(log.bodies)
         code, output, errors = command("run", questions, *options, "--json")
         summary = json.loads(output)

@@ -27,6 +27,7 @@ from wherelook.cli import (
     terminal,
 )
 from wherelook.cli.judge import judge
+from wherelook.cli.options import release_folders
 from wherelook.cli.run import run as run_command
 from wherelook.errors import WherelookError
 
@@ -118,6 +119,8 @@ def _run(arguments: Sequence[str]) -> int:
         text, code = _describe(error)
         _complain(text)
         return code
+    finally:
+        release_folders()
     if code in (INTERRUPTED, TERMINATED):
         _complain("terminated" if code == TERMINATED else "interrupted")
     return code if isinstance(code, int) else 0

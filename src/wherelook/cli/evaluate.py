@@ -34,7 +34,6 @@ DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-w
 
 
 def evaluate(
-    context: typer.Context,
     dataset: Annotated[
         str,
         typer.Option(
@@ -143,7 +142,7 @@ def evaluate(
     }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
-    loaded, name = _open(model, there, local, chat, runs, context, out, batch_size=batch_size, check=sanity > 0)
+    loaded, name = _open(model, there, local, chat, runs, out, batch_size=batch_size, check=sanity > 0)
     about = conditions(
         loaded,
         name,
@@ -256,7 +255,6 @@ def _open(
     local: Mapping[str, Any],
     chat: Mapping[str, Any],
     runs: Sequence[Run],
-    context: typer.Context,
     out: Path,
     *,
     batch_size: int,
@@ -272,12 +270,12 @@ def _open(
     from wherelook.study.rows import called
 
     if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
-        options.take_folder(context, out)
+        options.take_folder(out)
         return options.load_model(model, batch_size=batch_size, **local, **chat), model
     if check:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
     made_with = options.endpoint_options(**there, **local)
-    options.take_folder(context, out)
+    options.take_folder(out)
     endpoint = EndpointModel(model, **made_with, **chat)
     return endpoint, called(endpoint.description)
 

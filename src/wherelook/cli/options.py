@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -316,8 +316,12 @@ def make_folder(folder: Path, *, empty: bool = False) -> Path:
     return folder
 
 
-def take_folder(context: typer.Context, folder: Path) -> None:
-    """Makes the folder for results, and keeps other processes from writing to it until the command ends.
+_TAKEN = ExitStack()
+"""Folders that this command alone may write to."""
+
+
+def take_folder(folder: Path) -> None:
+    """Makes the folder for results, and keeps other processes from writing to it until `release_folders`.
 
     Raises:
         InputError: see `make_folder`; another process writes to it.
@@ -325,7 +329,12 @@ def take_folder(context: typer.Context, folder: Path) -> None:
     from wherelook.storage import locked
 
     make_folder(folder)
-    context.with_resource(locked(folder))
+    _TAKEN.enter_context(locked(folder))
+
+
+def release_folders() -> None:
+    """Lets others write to the folders that were taken: the command has ended."""
+    _TAKEN.close()
 
 
 def parse_settings(pairs: Sequence[str], *, option: str = "--set", example: str = "iterations=8") -> dict[str, str]:

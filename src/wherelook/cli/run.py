@@ -229,12 +229,14 @@ def _report_failures(table: pyarrow.Table, out: Path) -> None:
             f"none of {options.counted(len(rows), 'row')} in {out} worked; the commonest error ({count} of them): "
             f"{error} (the rows are kept; --retry-errors does them again)"
         )
+    reasons: dict[str, list[str]] = {}
     for run in dict.fromkeys(row["run"] for row in failed):
         own = [row["error"] for row in failed if row["run"] == run]
         error, count = commonest_error(own) or ("", 0)
-        options.warn(
-            f"{run} failed on {options.counted(len(own), 'sample')}; the commonest error ({count} of them): {error}"
-        )
+        text = f"{options.counted(len(own), 'sample')} failed, the commonest error ({count} of them): {error}"
+        reasons.setdefault(text, []).append(run)
+    for text, runs in reasons.items():
+        options.warn(f"{text} ({', '.join(runs)}; --retry-errors tries again)")
 
 
 def _open_samples(dataset: str, limit: int | None, out: Path) -> Iterator[Sample]:

@@ -11,7 +11,6 @@ from wherelook.cli import options
 
 
 def sanity(
-    context: typer.Context,
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Hub id or local folder; embedded for the built-in one.")
     ],
@@ -72,7 +71,7 @@ def sanity(
     check_judging(judge, prompt)
     samples = read_samples(dataset)
     if out is not None:
-        options.take_folder(context, out)
+        options.take_folder(out)
     loaded = options.load_model(
         model,
         device=device,
