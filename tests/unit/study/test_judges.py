@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wherelook.data.images import load_image
 from wherelook.data.sample import UNREAD_CHOICES
@@ -140,6 +142,23 @@ def test_a_judge_that_does_not_exist():
     check_judge("auto")
     with pytest.raises(InputError, match=r"unknown judge 'jury'; valid: auto, exact, .*, yes-no, consensus, none"):
         check_judge("jury")
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(
+    st.text(st.characters(), max_size=30)
+    | st.text("ABI .()[]{}\\boxed<answer>yesno't\n*-+5,%\u7b54\u6848\u0301", max_size=60),
+    st.lists(st.text(st.characters(), min_size=1, max_size=8), min_size=1, max_size=4),
+)
+def test_any_text_can_be_judged(answer, texts):
+    for references, choices in ((texts[:1], ()), (texts[:1], tuple(texts)), (("yes",), ()), (texts[:1] * 10, ())):
+        asked = sample(*references, choices=choices)
+        for judge in JUDGES.values():
+            assert judge(answer, asked) in (True, False, None)
+        # A reference is an answer to itself, whatever it is written with.
+        assert JUDGES["normalised"](references[0], asked) is True
+        if len(references) == 10:
+            assert JUDGES["consensus"](references[0], asked) is True
 
 
 def pair(group, *verdicts, status="ok"):
