@@ -1,4 +1,4 @@
-"""The judges against the benchmarks' own rules, on 250 answers as models give them.
+"""The judges against the benchmarks' own rules, on 320 answers as models give them.
 
 The rules are written here from their published descriptions, apart from the judges. Where the two say something
 else the answer stands in a table with the reason; every other answer must be read alike.
