@@ -175,6 +175,8 @@ def datasets(as_json: options.Json = False) -> None:
             "what": dataset.summary,
             "files": dataset.files,
             "evidence": dataset.evidence,
+            "prompt": dataset.prompt or "auto",
+            "judge": dataset.judge or "auto",
             "license": dataset.license,
             "source": dataset.source,
         }
@@ -189,7 +191,8 @@ def datasets(as_json: options.Json = False) -> None:
                 row["name"],
                 row["what"],
                 f"files: {row['files']}",
-                f"evidence: {row['evidence']}; license: {row['license']}",
+                f"evidence: {row['evidence']}; prompt: {row['prompt']}; judge: {row['judge']}",
+                f"license: {row['license']}",
                 row["source"],
             ]
             for row in rows
