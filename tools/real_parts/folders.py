@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 import transformers
-
 from tools.real_parts.tokenizers import load_tokenizer
+
 from wherelook.models.families.parts import Pair, make_processor, spread_weights, square
 
 WIDTH = 32
@@ -47,7 +47,9 @@ MISTRAL_SMALL = (
 def chat_ml(image: str, *, system: str = "", end: str = "\n", opened: str = "", video: str = "") -> str:
     """The turns of ChatML, with a system message by default as Qwen's have, and a thought that is opened."""
     first = (
-        "{% if loop.first and messages[0]['role'] != 'system' %}<|im_start|>system\n" + system + "<|im_end|>\n{% endif %}"
+        "{% if loop.first and messages[0]['role'] != 'system' %}<|im_start|>system\n"
+        + system
+        + "<|im_end|>\n{% endif %}"
         if system
         else ""
     )
@@ -56,7 +58,8 @@ def chat_ml(image: str, *, system: str = "", end: str = "\n", opened: str = "", 
         "{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}{% else %}"
         "{% for content in message['content'] %}"
         "{% if content['type'] == 'image' or 'image' in content or 'image_url' in content %}"
-        "{% set image_count.value = image_count.value + 1 %}" + image + "{% elif content['type'] == 'video' %}" + video +
+        "{% set image_count.value = image_count.value + 1 %}" + image +
+        "{% elif content['type'] == 'video' %}" + video +
         "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>" + end +
         "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n" + opened + "{% endif %}"
     )  # fmt: skip
@@ -70,7 +73,8 @@ def user_turns(image: str, *, begin: str, turn: str, end: str, answer: str, trim
         begin + "{% for message in messages %}" + turn.replace("ROLE", role) +
         "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for content in message['content'] %}"
         "{% if content['type'] == 'image' %}" + image + "{% elif content['type'] == 'text' %}" + text +
-        "{% endif %}{% endfor %}{% endif %}" + end + "{% endfor %}{% if add_generation_prompt %}" + answer + "{% endif %}"
+        "{% endif %}{% endfor %}{% endif %}" + end +
+        "{% endfor %}{% if add_generation_prompt %}" + answer + "{% endif %}"
     )  # fmt: skip
 
 
@@ -446,6 +450,9 @@ FOLDERS: dict[str, Callable[[Path], Pair]] = {
     "paligemma": paligemma,
 }
 """Folders by name."""
+
+QUICK = ("llava-1.5", "llava-next", "qwen2-vl", "qwen3-vl-thinking", "mistral-small")
+"""Those that the tests look at: each takes a few seconds."""
 
 OLDER = ("llava-1.5", "qwen2-vl", "smolvlm")
 """Their chat template stands in tokenizer_config.json alone, as in folders of an older form."""

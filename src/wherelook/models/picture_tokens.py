@@ -34,8 +34,10 @@ def picture_token_ids(config: Any, processor: Any, written: Iterable[int] = ()) 
         The ids; no end token and no padding is among them, nor an ordinary word that only a marker's name points to.
     """
     tokenizer = getattr(processor, "tokenizer", processor)
-    added = set(getattr(tokenizer, "added_tokens_decoder", ()))
-    found: set[int] = added.intersection(written)
+    known = getattr(tokenizer, "added_tokens_decoder", {})
+    added = set(known)
+    # Processors write line ends around an image, too: added tokens of some tokenizers, but words of any answer.
+    found = {index for index in written if index in known and known[index].special}
     for owner in (*_configurations(config), processor, tokenizer):
         for name in dir(owner):
             kind = PICTURED.fullmatch(name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
+from tokenizers import AddedToken
 
 from wherelook import Explainer
 from wherelook.errors import InputError, WherelookError
@@ -15,12 +17,14 @@ from wherelook.models.families import build
 from wherelook.models.picture_tokens import picture_token_ids
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
-WORDS = ["<s>", "</s>", "<pad>", "a", "b", "<image>", "<video>", "<im_start>", "<row>", "<think>"]
+WORDS = ["<s>", "</s>", "<pad>", "a", "b", "<image>", "<video>", "<im_start>", "<row>", "<think>", "\n\n"]
+LINE_ENDS = 10
+ADDED = {index: AddedToken(WORDS[index], special=index != LINE_ENDS) for index in (0, 1, 2, 5, 6, 7, 8, 9, LINE_ENDS)}
 
 
 class Tokenizer:
     bos_token_id, eos_token_id, pad_token_id, unk_token_id = 0, 1, 2, None
-    added_tokens_decoder = dict.fromkeys((0, 1, 2, 5, 6, 7, 8, 9))
+    added_tokens_decoder: ClassVar = ADDED
 
     def __init__(self, **named) -> None:
         vars(self).update(named)
@@ -54,7 +58,7 @@ class Tokenizer:
             (),
             {5, 6, 7},
         ),
-        ({}, {}, {}, (8, 3, 1), {8}),  # what the processor wrote: added tokens alone, and no end
+        ({}, {}, {}, (8, 3, 1, LINE_ENDS), {8}),  # what the processor wrote: special tokens alone, and no end
     ],
 )
 def test_every_source_is_asked(config, processor, tokenizer, written, expected):
