@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from wherelook.errors import unknown_name
+from wherelook.types import Size
 
 Pixels = NDArray[np.uint8]
 
@@ -33,27 +34,36 @@ def blur_kernel(height: int, width: int) -> int:
     return 101
 
 
-def blur(image: Pixels, seed: int = 0) -> Pixels:
-    """Gaussian blur of width `blur_kernel` (reflected at the borders). The paper's default baseline."""
-    return _blur(image, blur_kernel(*image.shape[:2]))
+def blur(image: Pixels, seed: int = 0, size: Size | None = None) -> Pixels:
+    """Gaussian blur of width `blur_kernel` (reflected at the borders). The paper's default baseline.
+
+    With `size` the blur is that of an image of this (height, width), of which `image` is a smaller copy.
+    """
+    return _blur(image, 1, size or _size(image))
 
 
-def strong_blur(image: Pixels, seed: int = 0) -> Pixels:
+def strong_blur(image: Pixels, seed: int = 0, size: Size | None = None) -> Pixels:
     """A blur three times as wide: what is left are the colours of the image's large parts."""
-    return _blur(image, 3 * blur_kernel(*image.shape[:2]))
+    return _blur(image, 3, size or _size(image))
 
 
-def _blur(image: Pixels, kernel: int) -> Pixels:
+def _size(image: Pixels) -> Size:
+    return image.shape[0], image.shape[1]
+
+
+def _blur(image: Pixels, times: int, size: Size) -> Pixels:
+    kernel = times * blur_kernel(*size)
     height, width = image.shape[:2]
     scale = min(1.0, BLUR_WORKING_SIZE / max(height, width))
     working = image
     if scale < 1:
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         working = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BOX))
-    radius = max(1, round((kernel - 1) / 2 * scale))
+    shrunk = scale * max(height, width) / max(size)
+    radius = max(1, round((kernel - 1) / 2 * shrunk))
     blurred = working.astype(np.float32)
     for axis in (0, 1):
-        blurred = gaussian_filter1d(blurred, sigma=(kernel - 1) * scale, axis=axis, radius=radius, mode="reflect")
+        blurred = gaussian_filter1d(blurred, sigma=(kernel - 1) * shrunk, axis=axis, radius=radius, mode="reflect")
     result = np.rint(blurred).clip(0, 255).astype(np.uint8)
     if scale < 1:
         result = np.asarray(Image.fromarray(result).resize((width, height), Image.Resampling.BILINEAR))
@@ -84,6 +94,9 @@ BASELINES: Mapping[str, Callable[[Pixels, int], Pixels]] = {
     "noise": noise,
 }
 
+BLURS: Mapping[str, Callable[[Pixels, int, Size], Pixels]] = {"blur": blur, "strong-blur": strong_blur}
+"""Baselines whose look depends on how large the image is."""
+
 OTHER_IMAGE = "image"
 """Name of the baseline that no function makes: another image, which is given."""
 
@@ -100,12 +113,20 @@ UNSEEN: Mapping[str, str] = {
 """The baseline that replays a map made with the key, so that a map cannot win by fitting its own baseline."""
 
 
-def make_baseline(name: str, image: Pixels, *, seed: int = 0) -> Pixels:
+def make_baseline(name: str, image: Pixels, *, seed: int = 0, size: Size | None = None) -> Pixels:
     """The baseline called `name` for an RGB uint8 image (height, width, 3).
+
+    Args:
+        name: one of `BASELINES`.
+        image: the pixels.
+        seed: of noise.
+        size: (height, width) of the image of which `image` is a smaller copy, if it is one.
 
     Raises:
         InputError: there is no baseline of that name.
     """
     if name not in BASELINES:
         raise unknown_name("baseline", name, list(BASELINES))
+    if size is not None and name in BLURS:
+        return BLURS[name](image, seed, size)
     return BASELINES[name](image, seed)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -25,7 +26,7 @@ from wherelook.models.reply import Prompt, Reply
 from wherelook.models.turns import in_turn
 from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
-from wherelook.types import Status, Token
+from wherelook.types import Size, Status, Token
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Case:
         reply: the answer with the prompt that it follows.
         chat: the chat around the question.
         reasoning_given: the thought that the user gave; None for none.
+        working: in the place of each image what everything but the model's own look at it is made of: the image, or a
+            smaller copy where it is far larger than the model's input.
     """
 
     model: AnyModel
@@ -88,6 +91,7 @@ class Case:
     chat: ChatOptions
     reasoning_given: str | None = None
     baseline_image: LoadedImage | None = None
+    working: tuple[LoadedImage, ...] = ()
 
     @property
     def reasoning(self) -> str | None:
@@ -116,8 +120,10 @@ class Case:
 
     @property
     def guide(self) -> Float[Tensor, "3 height width"]:
-        """The image, or the sheet of several, RGB in [0, 1]."""
-        return torch.from_numpy(self.image.pixels).permute(2, 0, 1).to(torch.float32) / 255
+        """The image, or the sheet of several, RGB in [0, 1]; smaller where the image is far larger than the model's
+        input.
+        """
+        return torch.from_numpy(side_by_side(self.working).pixels).permute(2, 0, 1).to(torch.float32) / 255
 
     def selected_score(self) -> AnyScore:
         """The score of the tokens to explain."""
@@ -126,7 +132,7 @@ class Case:
     @in_turn
     def against(self, score: AnyScore, baseline: str) -> AnyScore:
         """`score` with another baseline, by name."""
-        pictures = _baseline_pictures(self.images, baseline, self.seed, self.baseline_image)
+        pictures = _baseline_pictures(self.working, baseline, self.seed, self.baseline_image, self.prompt.sizes)
         return score.with_baseline(self.model.pixels(self.prompt, pictures))
 
     @in_turn
@@ -139,7 +145,7 @@ class Case:
         check_text("question", question)
         prompt = self.model.encode([image.picture for image in self.images], question, self.chat)
         reply = self.model.repeat(prompt, self.reply)
-        pictures = _baseline_pictures(self.images, self.baseline, self.seed, self.baseline_image)
+        pictures = _baseline_pictures(self.working, self.baseline, self.seed, self.baseline_image, self.prompt.sizes)
         return self.model.score(reply.prompt, pictures, reply.ids).select(self.selected)
 
     @in_turn
@@ -188,13 +194,20 @@ def open_case(
     other = None if baseline_image is None else load_image(baseline_image)
     meter = Meter(model)
     chat = model.chat if chat is None else chat
-    prompt = model.encode([one.picture for one in images], question, chat)
+    pictures = [one.picture for one in images]
+    prompt = model.encode(pictures, question, chat)
+    smaller = model.stand_ins(prompt, pictures)
+    working = tuple(
+        one if small is picture else replace(one, pixels=np.array(small))
+        for one, picture, small in zip(images, pictures, smaller, strict=True)
+    )
     if repeated is not None:
         reply = model.repeat(prompt, repeated)
     else:
         reply = _replied(model, prompt, answer, reasoning, max_new_tokens, chat.max_thinking_tokens)
     prompt, ids = reply.prompt, reply.ids
-    notes = _image_notes(images) + _geometry_notes(model, images, seed) + prompt.notes
+    notes = _image_notes(images) + model.size_notes(prompt) + _geometry_notes(model, working, prompt.sizes, seed)
+    notes += prompt.notes
     if reply.cut:
         notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
 
@@ -205,7 +218,7 @@ def open_case(
     for name in names:
         if name == OTHER_IMAGE and any(pair[0].reliance.relevant_words for pair in found):
             break
-        replaced = _baseline_pictures(images, name, seed, other)
+        replaced = _baseline_pictures(working, name, seed, other, prompt.sizes)
         if not found:
             score = model.score(prompt, replaced, ids)
         else:
@@ -236,22 +249,29 @@ def open_case(
         chat,
         reasoning,
         other if relevance.reliance.baseline == OTHER_IMAGE else None,
+        working,
     )
 
 
-def baseline_picture(loaded: LoadedImage, name: str, seed: int, other: LoadedImage | None = None) -> Image.Image:
-    """The baseline called `name` of an image; `other`, at its size, where the name says so."""
+def baseline_picture(
+    loaded: LoadedImage, name: str, seed: int, other: LoadedImage | None = None, size: Size | None = None
+) -> Image.Image:
+    """The baseline called `name` of an image; `other`, at its size, where the name says so.
+
+    `size` is that of the image of which `loaded` is a smaller copy, if it is one.
+    """
     if name == OTHER_IMAGE and other is not None:
         height, width = loaded.size
         return other.picture.resize((width, height))
-    return Image.fromarray(make_baseline(name, loaded.pixels, seed=seed))
+    return Image.fromarray(make_baseline(name, loaded.pixels, seed=seed, size=size))
 
 
 def _baseline_pictures(
-    images: Sequence[LoadedImage], name: str, seed: int, other: LoadedImage | None = None
+    images: Sequence[LoadedImage], name: str, seed: int, other: LoadedImage | None, sizes: Sequence[Size]
 ) -> list[Image.Image]:
-    """`baseline_picture` of each image of a prompt."""
-    return [baseline_picture(image, name, seed, other) for image in images]
+    """`baseline_picture` of each image of a prompt, or of smaller copies of images of these sizes."""
+    known = sizes or [image.size for image in images]
+    return [baseline_picture(image, name, seed, other, size) for image, size in zip(images, known, strict=True)]
 
 
 class Meter:
@@ -324,9 +344,12 @@ def _image_notes(images: Sequence[LoadedImage]) -> tuple[str, ...]:
     return tuple(f"image {index}: {note}" for index, image in enumerate(images, start=1) for note in image.notes)
 
 
-def _geometry_notes(model: AnyModel, images: Sequence[LoadedImage], seed: int) -> tuple[str, ...]:
+def _geometry_notes(
+    model: AnyModel, images: Sequence[LoadedImage], sizes: Sequence[Size], seed: int
+) -> tuple[str, ...]:
     """Refuses a processor through which a mask cannot be mapped; notes one where it is only roughly so."""
-    error = model.check_blend([image.picture for image in images], _baseline_pictures(images, "blur", seed))
+    blurred = _baseline_pictures(images, "blur", seed, None, sizes)
+    error = model.check_blend([image.picture for image in images], blurred)
     if error.verdict == "wrong":
         raise WherelookError(
             f"the processor of {model.identifier!r} treats images by their content (cropping or normalising): "

@@ -17,7 +17,7 @@ from wherelook.baselines import OTHER_IMAGE
 from wherelook.data.images import ImageSource
 from wherelook.errors import InputError
 from wherelook.models.chat_options import ChatOptions
-from wherelook.request import REASONING_LIMIT, check_request, check_text
+from wherelook.request import PER_TOKEN_WORDS, REASONING_LIMIT, check_request, check_text
 from wherelook.tokens import ALPHA
 from wherelook.types import Progress
 
@@ -49,6 +49,7 @@ class ExplainConfig:
     baseline_image: ImageSource | None = None
     alpha: float = ALPHA
     per_token: bool = False
+    per_token_words: int = PER_TOKEN_WORDS
     truth: NDArray[np.bool_] | torch.Tensor | None = None
     settings: Mapping[str, str | float] | None = None
     replay_steps: int | None = None
@@ -81,6 +82,9 @@ class ExplainConfig:
             self._set("baseline", OTHER_IMAGE)
         self._set("alpha", number("alpha", self.alpha))
         self._set("per_token", truth_value("per_token", self.per_token))
+        self._set("per_token_words", whole("per_token_words", self.per_token_words))
+        if self.per_token_words < 0:
+            raise InputError(f"per_token_words is 0 (all) or more; got {self.per_token_words}")
         self._set("max_new_tokens", whole("max_new_tokens", self.max_new_tokens))
         self._set("seed", whole("seed", self.seed))
         if self.replay_steps is not None:

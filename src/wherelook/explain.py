@@ -6,6 +6,7 @@ map and scores it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import inspect
 import platform
@@ -36,11 +37,15 @@ from wherelook.models.given import take_model
 from wherelook.models.load_options import known_options, model_name
 from wherelook.models.remembering import ScoreMemory
 from wherelook.models.turns import in_turn
+from wherelook.request import PER_TOKEN_WORDS
 from wherelook.scores import doubts, localize, replay_both
 from wherelook.several import focus_of, image_parts
 from wherelook.sheet import widths_of
 from wherelook.tokens import ALPHA, FLIP_FLOOR
-from wherelook.types import Attribution, Progress
+from wherelook.types import Attribution, Cost, Progress
+
+MAP_STAGE, WORDS_STAGE, REPLAY_STAGE = "map", "maps of words", "replay"
+"""What `progress` is told about."""
 
 FALLBACK, FALLBACK_AREA = "occlusion", 0.125
 """What makes a map where the score gap is too small, and the share of the area whose loss must tell."""
@@ -106,6 +111,7 @@ class Explainer:
         baseline_image: ImageSource | None = None,
         alpha: float = ALPHA,
         per_token: bool = False,
+        per_token_words: int = PER_TOKEN_WORDS,
         truth: NDArray[np.bool_] | Tensor | None = None,
         settings: Mapping[str, str | float] | None = None,
         replay_steps: int | None = None,
@@ -138,6 +144,7 @@ class Explainer:
             alpha: nats of likelihood that a word must lose with the baseline to count as visually relevant.
             per_token: also a map for every selected token that loses at least 0.2 nats itself. Occlusion, strips and
                 RISE make them from what the whole-answer map took; other methods spend more, see docs/metrics.md.
+            per_token_words: of how many words at most, those that lose most; 0 for all. A note says what it took.
             truth: (height, width) boolean mask of the region that holds the evidence, for the localisation metrics;
                 with one image only.
             settings: constants of the method to change, by name.
@@ -145,7 +152,7 @@ class Explainer:
                 different numbers do not compare. None takes 50; 0 skips the replay.
             max_new_tokens: longest answer to generate.
             seed: of everything random.
-            progress: called as progress(stage, done, total).
+            progress: called as progress(stage, done, total) with passes of the model, after each batch of them.
             reasoning: for a model that thinks before it answers: the thought after which the answer comes, "" for an
                 empty one. With its closing mark in it, it is taken to the letter. None lets the model think.
             think: "on" or "off" for models that have a switch; None leaves it to the model's chat template.
@@ -173,6 +180,7 @@ class Explainer:
             baseline_image=baseline_image,
             alpha=alpha,
             per_token=per_token,
+            per_token_words=per_token_words,
             truth=truth,
             settings=settings,
             replay_steps=replay_steps,
@@ -197,6 +205,7 @@ class Explainer:
                 settings=config.chosen_settings,
                 overrides=config.settings,
                 per_token=config.per_token,
+                per_token_words=config.per_token_words,
                 truth=config.mask,
                 replay_steps=config.replay_steps,
                 seed=config.seed,
@@ -256,6 +265,7 @@ def explain_case(
     settings: Any = None,
     overrides: Mapping[str, str | float] | None = None,
     per_token: bool = False,
+    per_token_words: int = PER_TOKEN_WORDS,
     truth: NDArray[np.bool_] | None = None,
     replay_steps: int | None = None,
     seed: int = 0,
@@ -266,7 +276,8 @@ def explain_case(
     Args:
         case: from `open_case`; several methods can share it.
         settings: of the method; None makes them from `preset` and `overrides`.
-        method, preset, overrides, per_token, truth, replay_steps, seed, progress: as in `Explainer.explain`.
+        method, preset, overrides, per_token, per_token_words, truth, replay_steps, seed, progress: as in
+            `Explainer.explain`.
     """
     chosen = make_settings(method, preset, overrides) if settings is None else settings
     _check_method(case.model, method)
@@ -282,12 +293,20 @@ def explain_case(
     metrics: dict[str, float | None] = {}
     hidden: tuple[str, ...] = ()
     map_cost = meter.read()
+    words_note: tuple[str, ...] = ()
 
     if relevance.status == "ok":
         score = case.selected_score()
-        mapped = _mapped_tokens(case) if per_token else []
+        mapped, left = _mapped_tokens(case, per_token_words) if per_token else ([], 0)
         memory = ScoreMemory(score, together=mapped if attributing.fixed_masks else ())
-        attribution = run(memory.select(case.selected) if mapped else score, case.guide, progress=progress)
+        announced = attributing.passes(chosen, case.image.size).forward
+        told = partial(_telling, case.model.cost, progress)
+        with told(MAP_STAGE, announced):
+            attribution = run(
+                memory.select(case.selected) if mapped else score,
+                case.guide,
+                progress=progress if announced == 0 else None,  # a function of the user's announces nothing
+            )
         map_cost = meter.read()
         saliency = attribution.saliency
         if saliency.any():
@@ -295,9 +314,14 @@ def explain_case(
             shares = image_shares(score, seed=seed)
             if per_token and len(case.selected) == 1:  # its map is the whole answer's
                 token_maps = (TokenMap(case.selected[0], _array(saliency)),)
-            token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
+            # Methods whose masks are fixed or need no gradient were told of single tokens with the whole answer.
+            each = 0 if attributing.fixed_masks or attributing.forward_only else announced
+            with told(WORDS_STAGE, each * len(mapped)):
+                token_maps += tuple(_token_maps(memory, mapped, partial(run, image=case.guide)))
+            words_note = _words_note(mapped, left, int(meter.read()["forward"] - map_cost["forward"]))
             if steps:
-                curves, metrics, hidden = replay_both(case, score, saliency, steps)
+                with told(REPLAY_STAGE, 4 * (steps - 1) + 1):
+                    curves, metrics, hidden = replay_both(case, score, saliency, steps)
             if truth is not None:
                 metrics |= localize(saliency, truth)
         else:
@@ -339,6 +363,7 @@ def explain_case(
             "baseline": case.baseline,
             "baseline_image": _named_image(case.baseline_image),
             "replay_steps": steps,
+            "per_token_words": per_token_words if per_token else None,
             "seed": seed,
             "objective": [] if attribution is None else list(attribution.trace),
             "cost": {name: map_cost[name] for name in ("forward", "backward", "seconds")},
@@ -351,7 +376,11 @@ def explain_case(
         pixels=case.image.pixels,
         curves=curves,
         token_maps=token_maps,
-        notes=case.notes + (() if attribution is None else attribution.notes) + hidden + doubts(metrics, preset),
+        notes=case.notes
+        + words_note
+        + (() if attribution is None else attribution.notes)
+        + hidden
+        + doubts(metrics, preset),
         images=image_parts(case.images, saliency, shares),
         prompt=case.prompt.text,
         reasoning=case.reasoning,
@@ -400,11 +429,45 @@ def _check_method(model: AnyModel, method: MethodLike) -> None:
         check_forward_only(method)
 
 
-def _mapped_tokens(case: Case) -> list[int]:
-    """Of several selected tokens those that rest on the image themselves; one that was asked for by name may not."""
+def _mapped_tokens(case: Case, most_words: int) -> tuple[list[int], int]:
+    """Of several selected tokens those that rest on the image themselves, and of how many words more there would be.
+
+    One that was asked for by name may not rest on it. Of more than `most_words` words (0: all) those that lose most.
+    """
     if len(case.selected) == 1:
-        return []
-    return [position for position in case.selected if case.relevance.tokens[position].llr >= FLIP_FLOOR]
+        return [], 0
+    tokens = case.relevance.tokens
+    words: dict[object, list[int]] = {}
+    for position in case.selected:
+        if tokens[position].llr >= FLIP_FLOOR:
+            word = tokens[position].word
+            words.setdefault(("alone", position) if word is None else word, []).append(position)
+    strongest = sorted(words.values(), key=lambda word: -sum(tokens[position].llr for position in word))
+    kept = strongest[: most_words or None]
+    return sorted(position for word in kept for position in word), len(strongest) - len(kept)
+
+
+def _words_note(mapped: Sequence[int], left: int, passes: int) -> tuple[str, ...]:
+    """What the maps of single tokens took, and that there could be more."""
+    if not left:
+        return ()
+    return (
+        f"maps of {len(mapped)} single tokens took {passes} forward passes more; {left} words that lose less have none:"
+        " ask for more with --per-token-words (0: all)",
+    )
+
+
+@contextlib.contextmanager
+def _telling(cost: Cost, progress: Progress | None, stage: str, passes: int) -> Iterator[None]:
+    """Inside, `progress` is told of every pass, of `passes` at most."""
+    if progress is None or passes == 0:
+        yield
+        return
+    before = cost.of_this_thread().forward
+    progress(stage, 0, passes)
+    with cost.watched(lambda: progress(stage, min(cost.of_this_thread().forward - before, passes), passes)):
+        yield
+    progress(stage, passes, passes)
 
 
 def _token_maps(memory: ScoreMemory, positions: Sequence[int], run: Callable[..., Attribution]) -> Iterator[TokenMap]:

@@ -87,6 +87,14 @@ class Geometry:
     def to(self, device: torch.device | str) -> Geometry:
         return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
 
+    def of(self, sizes: Sequence[Size]) -> Geometry:
+        """The same places in images of other sizes (height, width), of which the measured ones were smaller copies."""
+        widths = sheet_widths(sizes) if len(sizes) > 1 else ()
+        if (sheet_size(sizes), widths) == (self.size, self.widths):
+            return self
+        tensors = {name: replace(tensor, widths=widths) for name, tensor in self.tensors.items()}
+        return Geometry(sheet_size(sizes), tensors, widths)
+
 
 @dataclass(frozen=True)
 class BlendError:

@@ -13,9 +13,13 @@ AUTO_BASELINES = ("blur", "mean", "strong-blur")
 one with the largest score gap; another image, if one is given, where none of these shows a relevant word either. Noise
 is not among them: a model shown noise leaves what it was trained on, and any word may then change."""
 
+PER_TOKEN_WORDS = 8
+"""Of a long answer, words that get maps of their own unless more are asked for."""
+
 REASONING_LIMIT = 1_000_000
 """Characters of a given thought: thinking models write long ones."""
 
+TEXT_LIMIT = 8000
 STEPS_LIMIT = 500
 
 

@@ -5,8 +5,9 @@ Nothing here knows a model, a method or a file format.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -51,6 +52,19 @@ class Cost:
         self._own.spent = Spent(
             spent.forward + forward, spent.backward + backward, spent.generated_tokens + generated_tokens
         )
+        report = getattr(self._own, "report", None)
+        if report is not None:
+            report()
+
+    @contextlib.contextmanager
+    def watched(self, report: Callable[[], None]) -> Iterator[None]:
+        """Inside, `report` is called whenever the calling thread has spent something."""
+        before = getattr(self._own, "report", None)
+        self._own.report = report
+        try:
+            yield
+        finally:
+            self._own.report = before
 
     def of_this_thread(self) -> Spent:
         """What the calling thread has spent so far."""

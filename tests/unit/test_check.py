@@ -210,3 +210,41 @@ def test_numbers_that_are_not_finite_are_findings_not_crashes(model):
     found = failed(model)
     assert {"teacher forcing", "score"} <= set(found)
     assert "logits are not finite" in found["score"]
+
+
+# ---- slopes near the rounding ----
+
+WEIGHTS = torch.rand(6, 8, generator=torch.Generator().manual_seed(3)) - 0.5
+
+
+def curved(scale: float, offset: float):
+    """log-probabilities in float32, as a model gives them: far from zero, with a small slope and some curvature."""
+
+    def function(masks):
+        sums = (masks * WEIGHTS).sum(dim=(1, 2))
+        return (offset + scale * (sums + 0.3 * sums.square())).float().double()
+
+    return function
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, -3.0), (0.006, -20.0), (0.002, -60.0), (0.0005, -90.0)])
+@pytest.mark.parametrize(("factor", "right"), [(1.0, True), (1.5, False), (0.5, False), (-1.0, False)])
+def test_a_right_gradient_passes_however_small_and_a_wrong_one_does_not(scale, offset, factor, right):
+    start = 0.25 + 0.5 * torch.rand(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    sums = float((start * WEIGHTS).sum())
+    gradient = scale * (1 + 0.6 * sums) * WEIGHTS[None]
+    slope = float(gradient.norm())
+    found = check.slope_along(curved(scale, offset), start, gradient / slope, check.GRADIENT_STEPS)
+    planted = factor * slope
+    assert (abs(planted - found.slope) <= check.GRADIENT_TOLERANCE[True] * abs(planted) + found.doubt) is right
+    assert found.doubt < 0.25 * slope
+
+
+def test_one_short_step_would_have_called_the_right_gradient_wrong():
+    """Where the slope is .001 and the value 90, a step of a thousandth is lost in the rounding of float32."""
+    start = torch.full((1, 6, 8), 0.5)
+    gradient = 0.0005 * (1 + 0.6 * float((start * WEIGHTS).sum())) * WEIGHTS[None]
+    slope = float(gradient.norm())
+    short = check.slope_along(curved(0.0005, -90.0), start, gradient / slope, (1e-3,))
+    assert abs(short.slope - slope) > check.GRADIENT_TOLERANCE[True] * slope
+    assert short.doubt > abs(short.slope - slope) / 2

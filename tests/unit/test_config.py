@@ -194,8 +194,8 @@ JUNK = [
 ]  # fmt: skip
 ARGUMENTS = [
     "image", "question", "answer", "method", "preset", "tokens", "baseline", "baseline_image", "alpha", "per_token",
-    "truth", "settings", "replay_steps", "max_new_tokens", "seed", "progress", "reasoning", "think", "system",
-    "chat_template_kwargs", "max_thinking_tokens",
+    "per_token_words", "truth", "settings", "replay_steps", "max_new_tokens", "seed", "progress", "reasoning", "think",
+    "system", "chat_template_kwargs", "max_thinking_tokens",
 ]  # fmt: skip
 
 

@@ -131,14 +131,14 @@ def test_a_curve_tells_what_a_perfect_map_has_in_as_many_steps():
 
 
 def test_cost_is_counted_per_explanation(explainer):
-    """The method's announced passes; one tells the given answer's first space, two are the ends, one is the unseen
+    """The method's announced passes; three tell the given answer's first space, two are the ends, one is the unseen
     baseline, two replays take 2 * 3. Twice the same: what was counted before does not count."""
     unchecked = {**QUICK, "settings": {"verify": 0}}  # how many peaks there are to check depends on the map
     announced = METHODS["igos+"].passes(make_settings("igos+", "fast", {"verify": 0}), (60, 100))
     for _ in range(2):
         result = explainer.explain(PICTURE, QUESTION, **unchecked)
         assert result.cost["backward"] == announced.backward
-        assert result.cost["forward"] == announced.forward + 1 + 2 + 1 + 2 * 6
+        assert result.cost["forward"] == announced.forward + 3 + 2 + 1 + 2 * 6
         assert result.method["cost"]["forward"] == announced.forward
         assert result.cost["seconds"] > result.method["cost"]["seconds"] > 0
         assert result.cost["peak_bytes"] > 0
@@ -314,10 +314,55 @@ def test_nothing_of_the_users_is_changed(explainer):
     assert settings == {"steps": 2}
 
 
-def test_progress_is_told(explainer):
-    calls = []
-    explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0}, progress=lambda *state: calls.append(state))
-    assert calls == [("optimise", 1, 1)]
+@pytest.mark.parametrize("method", ["igos+", "rise"])
+def test_progress_is_told_of_every_batch_of_passes(explainer, method):
+    """Also `fast`, whose optimiser has a single iteration, has many steps of progress; replays have theirs."""
+    calls: list[tuple[str, int, int]] = []
+    settings = {"masks": 40} if method == "rise" else {"verify": 0}
+    made = explainer.explain(
+        PICTURE, QUESTION, **QUICK, method=method, settings=settings, progress=lambda *state: calls.append(state)
+    )
+    passes = METHODS[method].passes(make_settings(method, "fast", settings), PICTURE.size[::-1]).forward
+    for stage, total in (("map", passes), ("replay", 4 * 3 + 1)):
+        done = [call[1] for call in calls if call[0] == stage]
+        assert {call[2] for call in calls if call[0] == stage} == {total}
+        assert done == sorted(done)
+        assert done[0] == 0
+        assert done[-1] == total
+        assert len(set(done)) > 3
+    assert made.method["cost"]["forward"] == passes
+    before = len(calls)
+    explainer.relevance(PICTURE, QUESTION, answer=ANSWER)
+    assert len(calls) == before
+
+
+def test_a_long_answer_has_maps_of_its_strongest_words_unless_all_are_asked_for(explainer):
+    options = {**QUICK, "replay_steps": 0, "method": "gradient-x-input", "tokens": "all", "per_token": True}
+    every = explainer.explain(PICTURE, QUESTION, **options, per_token_words=0)
+    few = explainer.explain(PICTURE, QUESTION, **options, per_token_words=1)
+    lost: dict[object, float] = {}
+    for token_map in every.token_maps:
+        token = every.tokens[token_map.position]
+        lost[token.word] = lost.get(token.word, 0.0) + token.llr
+    assert len(lost) > 2
+    strongest = max(lost, key=lambda word: lost[word])
+    assert {few.tokens[token_map.position].word for token_map in few.token_maps} == {strongest}
+    assert not any("--per-token-words" in note for note in every.notes)
+    (note,) = [note for note in few.notes if "--per-token-words" in note]
+    assert f"; {len(lost) - 1} words that lose less have none" in note
+    assert " --per-token-words 1 " in " ".join(command_line.words(few))
+    assert few.method["per_token_words"] == 1
+
+
+def test_what_maps_of_words_cost_is_told_before_they_are_made(explainer):
+    calls: list[tuple[str, int, int]] = []
+    options = {**QUICK, "replay_steps": 0, "tokens": "all", "per_token": True, "per_token_words": 2}
+    settings = {"start_steps": 2, "steps": 1, "verify": 0, "rest": 0}
+    made = explainer.explain(PICTURE, QUESTION, **options, settings=settings, progress=lambda *c: calls.append(c))
+    passes = METHODS["igos+"].passes(make_settings("igos+", "fast", settings), (60, 100)).forward
+    first = next(call for call in calls if call[0] == "maps of words")
+    assert first[1:] == (0, passes * len(made.token_maps))
+    assert calls.index(first) > calls.index(("map", passes, passes))
 
 
 # ---- when there is nothing to explain ----

@@ -343,7 +343,8 @@ class _Objective:
         """What is given to the score, which reads cells as cells: masks themselves, or as fine as a model's input."""
         if self.settings.upsampling == "cells":
             return masks
-        return resize(masks, self.fine, self.widths, mode="bilinear", align_corners=True)
+        # What is removed is upsampled: of nothing it is nothing, to the last bit.
+        return 1 - resize(1 - masks, self.fine, self.widths, mode="bilinear", align_corners=True)
 
     def _path_gradients(self, deleted: Tensor, inserted: Tensor) -> tuple[_Path, _Path]:
         """Integrated gradients of F(Phi(M)) and of F(Phi(1-M)) at each of the masks."""

@@ -36,7 +36,7 @@ def edge_weighted_variation(
     With `corners` the middles of the mask's outer cells lie on the image's border, else half a cell within it.
     """
     size = (edges[0].shape[0] + 1, edges[0].shape[1])
-    upsampled = resize(mask, size, widths, mode="bilinear", align_corners=corners)
+    upsampled = resize(1 - mask, size, widths, mode="bilinear", align_corners=corners)
     return sum(
         (
             (steps.abs().pow(power) * weights).mean()

@@ -98,6 +98,7 @@ def evaluate(
     system: options.System = None,
     template_option: options.TemplateOption = None,
     max_thinking_tokens: options.MaxThinkingTokens = None,
+    max_pixels: options.MaxPixels = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     model_name: options.ModelName = None,
@@ -139,6 +140,7 @@ def evaluate(
         "checkpointing": checkpointing,
         "compile": compiling,
         "prompt_template": prompt_template,
+        "max_pixels": max_pixels,
     }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
@@ -155,7 +157,10 @@ def evaluate(
         seed=seed,
     )
     replay_steps = STEPS if replay_steps is None else replay_steps
-    _keep_apart(out / CONFIGURATION_FILE, {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps})
+    _keep_apart(
+        out / CONFIGURATION_FILE,
+        {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps, "max_pixels": max_pixels},
+    )
     rows = read_rows(lines := LineFile(out / ROWS_FILE))
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
     make = partial(
@@ -208,6 +213,7 @@ def evaluate(
                 "--trust-remote-code": trust_remote_code,
                 "--prompt-template": prompt_template,
                 **chat_words(chat),
+                "--max-pixels": max_pixels,
                 "--dataset": dataset,
                 "--methods": methods,
                 "--n": n,

@@ -14,6 +14,7 @@ from wherelook.errors import InputError
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
     from wherelook.explanation import Explanation, ImagePart
+    from wherelook.types import Progress
 
 
 THOUGHT_SHOWN = 200
@@ -77,6 +78,9 @@ def explain(
     per_token: Annotated[
         bool, typer.Option("--per-token", help="Also a map for every selected token that loses 0.2 nats itself.")
     ] = False,
+    per_token_words: Annotated[
+        int, typer.Option("--per-token-words", min=0, help="Of how many words, those that lose most; 0: all.")
+    ] = 8,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a constant of the method. Repeatable."),
@@ -107,6 +111,7 @@ def explain(
     system: options.System = None,
     template_option: options.TemplateOption = None,
     max_thinking_tokens: options.MaxThinkingTokens = None,
+    max_pixels: options.MaxPixels = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     model_name: options.ModelName = None,
@@ -158,6 +163,7 @@ def explain(
         "checkpointing": checkpointing,
         "compile": compiling,
         "prompt_template": prompt_template,
+        "max_pixels": max_pixels,
     }
     if elsewhere:
         there = options.endpoint_options(
@@ -191,11 +197,12 @@ def explain(
             baseline_image=baseline_image,
             alpha=alpha,
             per_token=per_token,
+            per_token_words=per_token_words,
             settings=changes,
             replay_steps=replay_steps,
             max_new_tokens=max_new_tokens,
             seed=seed,
-            progress=progress,
+            progress=_announcing(progress),
         )
     folder = explanation.save(out)
     if as_json:
@@ -210,6 +217,19 @@ def _frames(image: str, count: int, others: list[str] | None) -> tuple[LoadedIma
     if others:
         raise InputError("--frames takes the images of the prompt from one file: leave --image out")
     return load_frames(image, count)
+
+
+def _announcing(progress: Progress | None) -> Progress:
+    """Progress that says on standard error, before they are made, what maps of single words cost at most."""
+    from wherelook.explain import WORDS_STAGE
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage == WORDS_STAGE and done == 0:
+            typer.echo(f"words      maps of single words: at most {total} forward passes more", err=True)
+        if progress is not None:
+            progress(stage, done, total)
+
+    return report
 
 
 def _field(name: str, text: str) -> str:

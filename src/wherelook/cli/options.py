@@ -105,6 +105,14 @@ PromptTemplate = Annotated[
     str | None,
     typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=3136,
+        help="Most pixels of an image: fewer image tokens, where a processor makes more of a larger one.",
+    ),
+]
 Think = Annotated[
     str | None,
     typer.Option("--think", metavar="on|off", help="For models that can think before they answer. [default: theirs]"),

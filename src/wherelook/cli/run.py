@@ -99,6 +99,7 @@ def run(
     system: options.System = None,
     template_option: options.TemplateOption = None,
     max_thinking_tokens: options.MaxThinkingTokens = None,
+    max_pixels: options.MaxPixels = None,
     batch_size: options.BatchSize = 16,
     memory_limit: options.MemoryLimit = None,
     model_name: options.ModelName = None,
@@ -156,6 +157,7 @@ def run(
         "quantize": quantize,
         "memory_limit": memory_limit,
         "prompt_template": prompt_template,
+        "max_pixels": max_pixels,
     }
     chat = options.chat_options(think, system, template_option, max_thinking_tokens)
     if elsewhere:

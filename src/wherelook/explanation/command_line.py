@@ -24,6 +24,7 @@ def words(explanation: Explanation) -> list[str]:
         ("--model-name", model.get("name")),
         ("--revision", model.get("revision")),
         ("--dtype", model.get("dtype")),
+        ("--max-pixels", model.get("max_pixels")),
         ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
         ("--device", ran.get("device")),
         ("--batch-size", ran.get("batch_size")),
@@ -50,6 +51,8 @@ def words(explanation: Explanation) -> list[str]:
     plain += ["--per-token"] if explanation.token_maps else []
     flags = ("checkpointing", "compile", "trust_remote_code")
     plain += [f"--{name.replace('_', '-')}" for name in flags if ran.get(name)]
+    words = method.get("per_token_words")
+    plain += ["--per-token-words", str(words)] if explanation.token_maps and words is not None else []
     first, *others = explanation.images or (None,)
     if first is not None and first.frame is not None:
         plain += ["--frames", str(len(explanation.images))]

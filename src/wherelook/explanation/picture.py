@@ -197,17 +197,21 @@ def _outline(pixels: NDArray[np.uint8], strip: _Strip, longest_side: int, level:
 def _no_focus(pixels: NDArray[np.uint8]) -> Image.Image:
     """The image in faded gray under diagonal lines, with a label if there is room for one."""
     height, width = pixels.shape[:2]
-    result = np.empty((height, width, 3), np.uint8)
     period = max(6, max(height, width) // 28)
+    faded = 0.45 * np.arange(256) + 75
+    plain, lined = (np.rint(levels).astype(np.uint8) for levels in (faded, 0.4 * faded + 0.6 * 235))
+    # The lines repeat after a period in either direction.
+    line = np.arange(width + period) % period < max(1, period // 5)
+    result = np.empty((height, width), np.uint8)
     step = max(1, STRIP_PIXELS // width)
     for top in range(0, height, step):
         rows = slice(top, min(top + step, height))
-        gray = pixels[rows] @ np.array([0.299, 0.587, 0.114], np.float32)
-        faded = 0.45 * gray + 75
-        diagonal = np.add.outer(np.arange(rows.start, rows.stop), np.arange(width)) % period
-        lined = np.where(diagonal < max(1, period // 5), 0.4 * faded + 0.6 * 235, faded)
-        result[rows] = np.rint(lined).astype(np.uint8)[..., None]
-    picture = Image.fromarray(result)
+        gray = np.asarray(Image.fromarray(np.ascontiguousarray(pixels[rows])).convert("L"))
+        result[rows] = plain[gray]
+        for row, levels in enumerate(gray, start=top):
+            on = line[row % period : row % period + width]
+            result[row][on] = lined[levels[on]]
+    picture = Image.fromarray(result).convert("RGB")
     _label(picture)
     return picture
 

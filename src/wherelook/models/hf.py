@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -22,10 +23,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin, StoppingCriteriaList
 
 from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError
-from wherelook.geometry import BlendError, Geometry, Pictures, blend_error, probe
+from wherelook.geometry import WARN_ERROR, BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.chat_options import ChatOptions
 from wherelook.models.compilation import compile_layers
-from wherelook.models.conversation import Conversation, extended
+from wherelook.models.conversation import Conversation, extended, teacher_forced_inputs
 from wherelook.models.generation import (
     WINDOW,
     Until,
@@ -52,6 +53,15 @@ from wherelook.types import Cost, Size
 
 GEOMETRIES_KEPT = 8
 
+LIKELY_START = 0.01
+"""Probability of an answer's first token from which on it tells by itself whether the answer begins with a space."""
+
+MANY_TOKENS = 4000
+"""Tokens of a prompt above which a note says how to have fewer."""
+
+STAND_IN_PIXELS = 1_000_000
+"""Pixels that a smaller image in the place of a large one has at least."""
+
 
 class VisionLanguageModel:
     """A model and its processor behind the few operations that an explanation needs.
@@ -73,6 +83,8 @@ class VisionLanguageModel:
             input; None takes them as images.
         think, system, chat_template_kwargs, max_thinking_tokens: the chat around every question that has no options of
             its own; see `wherelook.models.chat_options.ChatOptions`.
+        max_pixels: of an image, at most: fewer pixels are fewer image tokens where the processor makes more of a larger
+            image. Told to the processor where it has such a limit; else the image is made smaller before.
     """
 
     def __init__(
@@ -93,6 +105,7 @@ class VisionLanguageModel:
         system: str | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         max_thinking_tokens: int | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         model = take_model(model)
         check_processor(processor)
@@ -104,6 +117,7 @@ class VisionLanguageModel:
             compile=compile,
             most_images=most_images,
             frames_per_second=frames_per_second,
+            max_pixels=max_pixels,
         )
         self.model: PreTrainedModel = model
         self.processor: ProcessorMixin = processor
@@ -136,6 +150,7 @@ class VisionLanguageModel:
                 chat_template_kwargs=chat_template_kwargs,
                 max_thinking_tokens=max_thinking_tokens,
             ),
+            max_pixels,
         )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None
@@ -175,10 +190,10 @@ class VisionLanguageModel:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What a result says about the model; how fast a video is taken to be, where several images are one; the
-        prompt template and the options of the chat, where they are not the model's own.
+        """What a result says about the model; how fast a video is taken to be, where several images are one, and how
+        large an image; the prompt template and the options of the chat, where they are not the model's own.
         """
-        rate, template = self.prompting.frames_per_second, self.prompting.template
+        rate, template, most = self.prompting.frames_per_second, self.prompting.template, self.prompting.max_pixels
         return {
             "id": self.identifier,
             "revision": self.revision,
@@ -187,6 +202,7 @@ class VisionLanguageModel:
             "attention": getattr(self.model.config, "_attn_implementation", None),
             "quantization": quantization_of(self.model),
             **({} if rate is None else {"frames_per_second": rate}),
+            **({} if most is None else {"max_pixels": most}),
             **({} if template is None else {"prompt_template": template}),
             **self.chat.record,
         }
@@ -241,7 +257,15 @@ class VisionLanguageModel:
             check_vocabulary(inputs["input_ids"], self.model, self.tokenizer, self.prompting.picture_ids)
         known = None if asked.closed else asked.known
         reasoning = "" if asked.closed else None
-        return Prompt(asked.text, inputs, opened=asked.opened, known=known, reasoning=reasoning, notes=asked.notes)
+        return Prompt(
+            asked.text,
+            inputs,
+            opened=asked.opened,
+            known=known,
+            reasoning=reasoning,
+            notes=asked.notes,
+            sizes=_sizes(images),
+        )
 
     def with_thought(self, prompt: Prompt, thought: str) -> Prompt:
         """The prompt with a thought after it; one that holds a closing mark is taken to the letter, marks included.
@@ -378,6 +402,49 @@ class VisionLanguageModel:
             )
         return generated, ids, parts
 
+    def size_notes(self, prompt: Prompt) -> tuple[str, ...]:
+        """What to know about the size of a prompt's images: that they were made smaller, or make for a long prompt."""
+        notes: tuple[str, ...] = ()
+        most = self.prompting.max_pixels
+        if most is not None and self.prompting.pixel_range is None:
+            large = [f"{width} x {height}" for height, width in prompt.sizes if width * height > most]
+            if large:
+                notes += (
+                    f"made smaller to at most {most} pixels (max_pixels) before the processor, which has no such limit "
+                    f"itself: {', '.join(large)}",
+                )
+        length = prompt.inputs["input_ids"].shape[1]
+        if length > MANY_TOKENS:
+            notes += (
+                f"the prompt has {length} tokens, nearly all of them the image's, and every pass reads them: with fewer"
+                " pixels (--max-pixels, for example 1000000) it is faster and takes less memory",
+            )
+        return notes
+
+    @in_turn
+    def stand_ins(self, prompt: Prompt, image: Pictures) -> list[Image.Image]:
+        """Smaller images in the place of a prompt's large ones, for everything but the model's own look at them.
+
+        They have a few times as many pixels as the model is given, and the processor makes of them what it makes of the
+        large ones: tensors of the same shapes, and the same values up to `geometry.WARN_ERROR`. Where it does not, and
+        where the images are not large, they are returned as they are.
+        """
+        images = _listed(image)
+        given = max((value.numel() for value in prompt.inputs.values() if value.is_floating_point()), default=0) // 3
+        most = max(STAND_IN_PIXELS, 2 * given)
+        if max(one.width * one.height for one in images) < 2 * most:
+            return images
+        smaller = [_shrunk(one, most) for one in images]
+        processed = self.prompting.process(smaller, prompt.text)
+        for name, place in self.geometry(*_sizes(smaller)).tensors.items():
+            found, whole = processed[name], prompt.inputs[name]
+            if found.shape != whole.shape:
+                return images
+            difference = (found.float() - whole.float()).abs() * (255 / place.value_range)
+            if not difference[place.pixel.expand_as(difference)].mean() <= WARN_ERROR:
+                return images
+        return smaller
+
     def generate(self, prompt: Prompt, *, max_new_tokens: int = 64) -> tuple[int, ...]:
         """Token ids of what follows the prompt greedily, a thought too, without the end token; see `reply`.
 
@@ -450,16 +517,35 @@ class VisionLanguageModel:
             InputError: the answer has no visible character.
         """
         answer = self.check_answer(answer)
-        # Some models begin an answer with a space, some do not: the likelier first token tells.
+        # Some models begin an answer with a space, some do not: the likelier first token tells, if it is likely.
         before = prompt.text + prompt.before
         tight, spaced = (self._continue(before, text) for text in (answer, " " + answer))
         if tight == spaced or prompt.reasoning is not None:  # nothing parts an answer from a thought
             return tight
+        first = self._next_log_probabilities(prompt, ())[-1]
+        ways = [(float(first[ids[0]]), ids) for ids in (tight, spaced)]
+        if max(likely for likely, _ in ways) < math.log(LIKELY_START):
+            # Two tokens that the model would never begin with: their order says little. Both answers are read in full.
+            ways = [(self._log_probability(prompt, ids), ids) for ids in (tight, spaced)]
+        return max(ways, key=lambda way: way[0])[1]
+
+    def _log_probability(self, prompt: Prompt, ids: Sequence[int]) -> float:
+        """Of a whole answer, nats."""
+        targets = torch.tensor(ids, device=self.device)
+        found = self._next_log_probabilities(prompt, ids)[-len(ids) :]
+        return float(found.gather(1, targets.to(found.device)[:, None]).sum())
+
+    def _next_log_probabilities(self, prompt: Prompt, ids: Sequence[int]) -> Float[Tensor, "places vocabulary"]:
+        """What the model expects after the prompt and after each token of an answer but the last; one pass."""
+        if ids:
+            statics = Conversation(dict(prompt.inputs), tuple(ids))
+            read = teacher_forced_inputs(statics, range(len(ids)))
+        else:
+            read = dict(prompt.inputs)
         with torch.no_grad(), first_pass(self.model):
-            inputs = {name: self._cast(value) for name, value in prompt.inputs.items()}
-            logits = self.model(**inputs).logits[0, -1]
+            logits = self.model(**{name: self._cast(value) for name, value in read.items()}).logits[0]
         self.cost.add(forward=1)
-        return spaced if logits[spaced[0]] > logits[tight[0]] else tight
+        return torch.log_softmax(logits[-max(1, len(ids)) :].float(), dim=-1)
 
     def check_answer(self, answer: str) -> str:
         """A given answer without white space around it.
@@ -556,12 +642,14 @@ class VisionLanguageModel:
     def score(self, prompt: Prompt, baseline: Pictures, answer: Sequence[int]) -> HuggingFaceScore:
         """The score function of all tokens of `answer`; a baseline for each image of the prompt, of its size.
 
+        A baseline may also have the size of what `stand_ins` gave for the image.
+
         Raises:
             InputError: the answer holds a token that stands for an image, and goes on after it.
         """
         if pictured := [token for token in answer[:-1] if token in self.prompting.picture_ids]:
             raise InputError(f"the answer contains {self._read(pictured[:1])!r}, which stands for the image: remove it")
-        geometry = self.geometry(*_sizes(baseline))
+        geometry = self.geometry(*_sizes(baseline)).of(prompt.sizes or _sizes(baseline))
         if self._takes_batches is None:
             self._takes_batches = self.prompting.makes_plain_batches(_listed(baseline), prompt.text)
         if not self._takes_batches:
@@ -584,7 +672,7 @@ class VisionLanguageModel:
             plan=self.plan,
             cost=self.cost,
             # Another question changes the text alone, which is the same with any image of this size.
-            ask=lambda question: conversation(self.encode(baseline, question).inputs, ()),
+            ask=lambda question: conversation(self.encode(_blank(prompt.sizes) or baseline, question).inputs, ()),
             layers=self._layers,
         )
 
@@ -610,6 +698,17 @@ class VisionLanguageModel:
 
 def _listed(image: Pictures) -> list[Image.Image]:
     return [image] if isinstance(image, Image.Image) else list(image)
+
+
+def _blank(sizes: Sequence[Size]) -> list[Image.Image]:
+    return [Image.new("RGB", (width, height)) for height, width in sizes]
+
+
+def _shrunk(image: Image.Image, most: int) -> Image.Image:
+    """The image with at most about so many pixels; each is the mean of those it stands for."""
+    scale = min(1.0, (most / (image.width * image.height)) ** 0.5)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.convert("RGB").resize(size, Image.Resampling.BOX)
 
 
 def _sizes(image: Pictures) -> tuple[Size, ...]:

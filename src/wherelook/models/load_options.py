@@ -25,6 +25,9 @@ DTYPES: dict[str, torch.dtype | str] = {
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 """Implementations of attention that Transformers has itself; others are code from a hub."""
 
+LEAST_PIXELS = 56 * 56
+"""Of an image: no processor of a tested family gives a model fewer."""
+
 QUANTIZATION_NAMES = ("int8", "int4")
 
 OTHER_NAMES = {"torch_dtype": "dtype", "device_map": "device"}
@@ -39,7 +42,6 @@ ELSEWHERE = {
     "local_files_only": "set the environment variable HF_HUB_OFFLINE=1",
     "use_safetensors": "leave it out: nothing but safetensors is read",
     "low_cpu_mem_usage": "leave it out: weights are read one after another anyway",
-    "max_pixels": "load the processor with it, and use Explainer(model, processor)",
     "min_pixels": "load the processor with it, and use Explainer(model, processor)",
 }
 """Options of Transformers that are no options here, and what to do instead."""
@@ -118,15 +120,18 @@ def check_use(
     compile: Any = False,
     most_images: Any = None,
     frames_per_second: Any = None,
+    max_pixels: Any = None,
 ) -> None:
     """Raises InputError for the first argument of `VisionLanguageModel` that is of another type or out of range."""
     if prompt_template is not None:
         check_prompt_template(text("prompt_template", prompt_template))
     if whole("batch_size", batch_size) < 1:
         raise InputError(f"batch size {batch_size} is not positive")
-    for name, value in (("memory_limit", memory_limit), ("most_images", most_images)):
+    for name, value in (("memory_limit", memory_limit), ("most_images", most_images), ("max_pixels", max_pixels)):
         if value is not None and whole(name, value) < 1:
             raise InputError(f"{name} is a whole number from 1 up; got {value}")
+    if max_pixels is not None and max_pixels < LEAST_PIXELS:
+        raise InputError(f"max_pixels is at least {LEAST_PIXELS}; got {max_pixels}")
     truth_value("checkpointing", checkpointing)
     truth_value("compile", compile)
     if frames_per_second is not None and not 0 < number("frames_per_second", frames_per_second) < math.inf:

@@ -61,6 +61,7 @@ class Prompting:
             video, and go through the processor's video part.
         config: the model's configuration, which may name tokens that its processor does not.
         chat: the chat around a question, where a request has no options of its own.
+        max_pixels: of an image, at most; None for what the processor takes.
     """
 
     processor: ProcessorMixin
@@ -71,6 +72,7 @@ class Prompting:
     frames_per_second: float | None = None
     config: PreTrainedConfig | None = None
     chat: ChatOptions = field(default_factory=ChatOptions)
+    max_pixels: int | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -288,6 +290,12 @@ class Prompting:
         # Rotary positions in several axes need to be told which tokens are the image's; some processors tell if asked.
         if "mm_token_type_ids" in self.accepted and hasattr(self.processor, "return_mm_token_type_ids"):
             options["return_mm_token_type_ids"] = True
+        if self.max_pixels is not None:
+            size = self.pixel_range
+            if size is None or self.is_video(len(images)):
+                images = [at_most(one, self.max_pixels) for one in images]
+            else:
+                options["images_kwargs"] = {"size": {name: min(self.max_pixels, value) for name, value in size.items()}}
         shown, *otherwise = self._shown(images, copies)
         try:
             try:
@@ -306,6 +314,17 @@ class Prompting:
             for name, value in output.items()
             if isinstance(value, Tensor) and name in self.accepted and name != "labels"
         }
+
+    @property
+    def pixel_range(self) -> dict[str, int] | None:
+        """The processor's own limits of an image's pixels, if it has such: those of Qwen's kind call them edges."""
+        processor: Any = getattr(self.processor, "image_processor", None)
+        known = getattr(getattr(processor, "valid_kwargs", None), "__annotations__", {})
+        size = getattr(processor, "size", None)
+        found = {name: getattr(size, name, None) for name in ("shortest_edge", "longest_edge")}
+        if "max_pixels" not in known or not all(found.values()):
+            return None
+        return {name: int(value or 0) for name, value in found.items()}
 
     def _shown(self, images: Sequence[Image.Image], copies: int) -> list[dict[str, Any]]:
         """How the processor may want the images, the likelier form first."""
@@ -348,3 +367,11 @@ def check_prompt_template(template: str) -> None:
         complete = False
     if not complete:
         raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")
+
+
+def at_most(image: Image.Image, pixels: int) -> Image.Image:
+    """The image itself, or made smaller to have at most so many pixels."""
+    if image.width * image.height <= pixels:
+        return image
+    scale = (pixels / (image.width * image.height)) ** 0.5
+    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BICUBIC)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wherelook.models.chat_options import ChatOptions
 from wherelook.models.thinking import Marks
+from wherelook.types import Size
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Prompt:
         reasoning: the thought in `before`, without marks; None where there is none.
         notes: what a reader should know of how the prompt was made.
         chat: the chat around the question, for a model that writes the prompt elsewhere.
+        sizes: (height, width) of each image; empty where nobody asks.
     """
 
     text: str
@@ -36,6 +38,7 @@ class Prompt:
     reasoning: str | None = None
     notes: tuple[str, ...] = ()
     chat: ChatOptions = field(default_factory=ChatOptions)
+    sizes: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True)

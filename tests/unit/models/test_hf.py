@@ -141,11 +141,41 @@ def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
     before = model.tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
     ways = [model.tokenizer(prompt.text + gap + text, add_special_tokens=False)["input_ids"] for gap in ("", " ")]
     starts = [way[len(before)] for way in ways]
-    likelier = ways[int(next_token[starts[1]] > next_token[starts[0]])]  # with or without a space before it
+    likely = torch.softmax(next_token.float(), dim=-1)[starts]
+    if likely.max() < 0.01:  # neither is a start that the model would choose: the answers as a whole tell
+        black = Image.new("RGB", PICTURE.size)
+        likely = torch.stack([model.score(prompt, black, way[len(before) :]).original.sum() for way in ways])
+    likelier = ways[int(likely[1] > likely[0])]  # with or without a space before it
     assert [*before, *ids] == likelier
     assert model.decode(ids).strip() == text
     assert "".join(model.pieces(ids)) == model.decode(ids)
     assert not set(ids) & set(model.tokenizer.all_special_ids)
+
+
+def test_where_neither_start_is_likely_the_whole_answer_tells_whether_it_begins_with_a_space(model, monkeypatch):
+    """A first token of the tail may be the likelier one by chance, and the rest speak against it."""
+    prompt = model.encode(PICTURE, "Why?")
+    tight, spaced = (model._continue(prompt.text, text) for text in ("red circle", " red circle"))
+    assert tight[0] != spaced[0]
+    whole = model._next_log_probabilities
+
+    def tell(first: dict[int, float], rest: dict[tuple[int, ...], float]):
+        def next_log_probabilities(prompt, ids):
+            found = torch.full_like(whole(prompt, ids), -20.0)
+            if not ids:
+                for token, value in first.items():
+                    found[-1, token] = value
+            for place, token in enumerate(ids):
+                found[place, token] = rest[tuple(ids)]
+            return found
+
+        monkeypatch.setattr(model, "_next_log_probabilities", next_log_probabilities)
+        return model.tokenize_answer(prompt, "red circle")
+
+    for better, worse in ((tight, spaced), (spaced, tight)):
+        rest = {better: -1.0, worse: -9.0}
+        assert tell({better[0]: -8.0, worse[0]: -7.0}, rest) == better
+        assert tell({better[0]: -8.0, worse[0]: -1.0}, rest) == worse  # a likely start tells by itself
 
 
 def test_a_generated_answer_given_back_has_the_same_tokens(model):

@@ -204,6 +204,14 @@ class EndpointModel:
 
     # ---- score ----
 
+    def size_notes(self, prompt: Prompt) -> tuple[str, ...]:
+        """None: what a server makes of an image cannot be seen."""
+        return ()
+
+    def stand_ins(self, prompt: Prompt, image: Pictures) -> list[Image.Image]:
+        """The images themselves: blends of them are sent."""
+        return [image] if isinstance(image, Image.Image) else list(image)
+
     def check_blend(self, image: Pictures, baseline: Pictures) -> BlendError:
         """No error: images are blended pixel by pixel, before the server's processor."""
         return BlendError(0.0, 0.0)
