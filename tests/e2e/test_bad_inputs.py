@@ -58,9 +58,9 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("answer-empty", (*EXPLAIN, "--answer", ""), 2, "the answer is empty"),
     ("answer-blank", (*EXPLAIN, "--answer", "  "), 2, "the answer is empty"),
     ("answer-no-text", (*EXPLAIN, "--answer", "\udcff"), 2, "is not text in UTF-8"),
-    ("tokens-unknown", (*SHORT, "--answer", "red circle", "--tokens", "zebra"), 2, "or words of the answer: red circle"),
+    ("tokens-unknown", (*SHORT, "--answer", "red circle", "--tokens", "zebra"), 2, "words of the answer: red circle"),
     ("answer-of-special-tokens", (*SHORT, "--answer", "</s>"), 2, "a special token that no reader sees: remove it"),
-    ("tokens-empty", (*SHORT, "--answer", "red circle", "--tokens", ""), 2, "or words of the answer: red circle"),
+    ("tokens-empty", (*SHORT, "--answer", "red circle", "--tokens", ""), 2, "words of the answer: red circle"),
     # ---- a run ----
     ("compare-nothing", ("compare",), 2, "Missing argument 'RUN...'"),
     ("compare-no-run", ("compare", "nowhere"), 2, "nowhere holds no run"),
