@@ -39,8 +39,10 @@ def ray_here():
             yield
 
 
-def run(path: Path, *, engine=execute_ray, workers: int = 2, count: int = SAMPLES, **worker):
+def run(path: Path, *, engine=execute_ray, workers: int = 2, count: int = SAMPLES, retry: bool = False, **worker):
     with open_run(path, CONFIGURATION, VERSIONS) as opened:
+        if retry:
+            opened.retry_errors()
         return execute(make_samples(count), opened, partial(StubWorker, **worker), engine=engine, workers=workers)
 
 
@@ -68,9 +70,7 @@ def test_whatever_dies_or_hangs_the_rows_are_those_of_the_local_engine(tmp_path)
     assert set(done) == set(range(SAMPLES)) - {5}
     assert len(done) <= SAMPLES + 4  # what dead workers and the one that hangs held beside
 
-    with open_run(path, CONFIGURATION, VERSIONS) as opened:
-        opened.retry_errors()
-    assert run(path, workers=1, log=log).now == 2
+    assert run(path, workers=1, retry=True, log=log).now == 2
     assert same(path).equals(expected)
 
 
