@@ -247,10 +247,10 @@ class Prompting:
     @functools.cached_property
     def picture_ids(self) -> frozenset[int]:
         """Tokens that stand for an image or mark one: no question and no answer holds them."""
-        text = self._render("?", "image", self.image_token, 1)
         try:
+            text = self._render("?", "image", self.image_token, 1)
             inputs = self.process([Image.new("RGB", (64, 64))], text)
-        except InputError:  # this processor wants another picture, or more than one
+        except InputError:  # this processor wants another picture or more than one, its template writes videos alone
             written: Counter[int] = Counter()
         else:
             written = Counter(inputs["input_ids"].flatten().tolist()) - Counter(self.tokenizer(text)["input_ids"])

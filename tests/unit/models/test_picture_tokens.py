@@ -115,3 +115,13 @@ def test_a_prompt_template_writes_the_image_where_it_says_so_alone(where):
 )
 def test_a_prompt_template_gets_the_markers_that_it_does_not_write(template, expected):
     assert VisionLanguageModel(*build("qwen2_vl"), prompt_template=template).render("Why?") == expected
+
+
+def test_a_template_that_writes_videos_alone_does_not_stand_in_the_way_of_one():
+    model = VisionLanguageModel(*build("qwen2_vl"), frames_per_second=2)
+    if model.processor.video_processor is None:
+        pytest.skip("videos need torchvision")
+    template = model.processor.chat_template.replace("<|image_pad|>", "").replace("<|vision_start|><|vision_end|>", "")
+    model.processor.chat_template = template.replace("{{ message['content'] }}", "")
+    assert "<|video_pad|>" in model.render("Why?", 2)
+    assert model.model.config.image_token_id in model.prompting.picture_ids
