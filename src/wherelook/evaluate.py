@@ -149,10 +149,10 @@ def _rows_of(
         shared |= model_row(model.description) | image_row(sample)
         shared |= evidence_row(sample)
         lent = None if lenders is None else lenders.other_image(sample.image)
-        if lenders is not None and lent is None:
-            warn(f"sample {sample.id!r}: none of the next {LEND_AHEAD} samples has another image to lend")
         question = prompt_text(sample, choices.prompt)
         case = open_case(model, sample.image, question, baseline_image=lent, seed=seed)
+        if lenders is not None and lent is None and not case.relevance.reliance.relevant_words:
+            warn(f"sample {sample.id!r}: none of the next {LEND_AHEAD} samples has another image to lend")
         shared |= case_row(case)
         shared |= asdict(judge_answer(case.judged, sample, judge=choices.judge, style=choices.prompt))
     except Exception as error:

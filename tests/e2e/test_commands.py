@@ -274,7 +274,7 @@ def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp
     (tmp_path / "sanity.json").write_text("{}")
     code, _, errors = command(*options, "--methods", "center")
     assert (code, errors.count("\n")) == (2, 1)
-    assert "sanity.json' is broken: remove it" in errors
+    assert "sanity.json' is broken: move it away" in errors
 
 
 @pytest.fixture
