@@ -109,4 +109,7 @@ if __name__ == "__main__":
     name, port = (*sys.argv[1:], *("embedded", "8000")[len(sys.argv) - 1 :])[:2]
     server = make_server(Endpoint(VisionLanguageModel.from_pretrained(name), name), int(port))
     print(f"serving {name} on http://127.0.0.1:{server.server_port}/v1")
-    server.serve_forever()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print("interrupted")

@@ -1,7 +1,8 @@
-"""Errors that a user sees. Nothing is imported here: the command line starts with it."""
+"""Errors that a user sees. Nothing heavy is imported here: the command line starts with it."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 
@@ -47,3 +48,22 @@ class UnusableError(InputError, UnavailableError):
 def unknown_name(kind: str, name: str, valid: Sequence[str]) -> InputError:
     """The error for a name that does not exist: it lists the names that do."""
     return InputError(f"unknown {kind} {name!r}; valid: {', '.join(valid)}")
+
+
+def machine_failure(error: BaseException) -> str | None:
+    """What to tell about an error of the machine, which is no defect of ours: memory, disk, permissions.
+
+    Returns:
+        One line; None for any other error.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the second is torch's
+        return (
+            "out of memory: use a smaller image or model, --dtype bfloat16, a smaller --batch-size, or a device with "
+            "more memory"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full ({place}{error.strerror}); what is finished is kept: make room and run it again"
+        return f"a file cannot be used ({place}{error.strerror})"
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 
 # Tokenizers warn about forks, Transformers about optional packages: not the user's concern here.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -15,7 +16,13 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 def main() -> None:
     """Entry point of the `wherelook` command. Exits with 0 (done), 1 (failed), 2 (bad input), 130 or 143 (ended)."""
-    from wherelook.cli.app import run, terminate
+    from wherelook.cli.app import INTERRUPTED, TERMINATED, run, terminate
 
     signal.signal(signal.SIGTERM, terminate)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    waiting = [
+        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    if code in (INTERRUPTED, TERMINATED) and waiting:  # requests under way would be waited for: minutes
+        os._exit(code)
+    sys.exit(code)

@@ -29,7 +29,7 @@ from wherelook.cli import (
 from wherelook.cli.judge import judge
 from wherelook.cli.options import release_folders
 from wherelook.cli.run import run as run_command
-from wherelook.errors import WherelookError
+from wherelook.errors import WherelookError, machine_failure
 
 app = typer.Typer(
     name="wherelook",
@@ -112,7 +112,7 @@ def _run(arguments: Sequence[str]) -> int:
                 warnings.simplefilter("ignore")
             code = typer.main.get_command(app).main(args=arguments, prog_name="wherelook", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt) as error:  # Typer turns the second into the first
-        code = TERMINATED if isinstance(error.__cause__ or error, Terminated) else INTERRUPTED
+        code = TERMINATED if isinstance(_first(error), Terminated) else INTERRUPTED
     except Exception as error:
         if debug:
             print(keys.cut(traceback.format_exc()), end="", file=sys.stderr)
@@ -126,6 +126,13 @@ def _run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _first(error: BaseException) -> BaseException:
+    """The error that it began with."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
+
+
 def _describe(error: Exception) -> tuple[str, int]:
     """What to tell the user about an error, and the exit code."""
     if isinstance(error, WherelookError):
@@ -134,6 +141,8 @@ def _describe(error: Exception) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "wherelook"
         return f"{error.format_message().rstrip('.')}; try '{command} --help'", BAD_USAGE
+    if (told := machine_failure(error)) is not None:
+        return told, FAILED
     # A defect of ours, or of a library: still one line.
     text = keys.cut(" ".join(str(error).split()))[:300]
     return f"{type(error).__name__}: {text} (run again with --debug for the traceback)", FAILED

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from wherelook import keys
-from wherelook.errors import UnavailableError, WherelookError
+from wherelook.errors import UnavailableError, WherelookError, machine_failure
 from wherelook.storage import RESUME
 from wherelook.study.rows import Row, run_row
 from wherelook.study.runs import Run
@@ -37,7 +37,9 @@ def describe(error: Exception) -> str:
         raise error
     if isinstance(error, torch.AcceleratorError):
         raise WherelookError(f"the device failed: {_line(error)}; {RESUME}") from error
-    return keys.cut(str(error)) if isinstance(error, WherelookError) else f"{type(error).__name__}: {_line(error)}"
+    if isinstance(error, WherelookError):
+        return keys.cut(str(error))
+    return machine_failure(error) or f"{type(error).__name__}: {_line(error)}"
 
 
 def commonest_error(errors: Iterable[str]) -> tuple[str, int] | None:

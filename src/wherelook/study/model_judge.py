@@ -12,12 +12,11 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from wherelook.errors import InputError, WherelookError
-from wherelook.models.endpoint.client import Client, RefusedError
+from wherelook.models.endpoint.client import Client, RefusedError, requests_at_once
 from wherelook.models.endpoint.protocols import choice
 from wherelook.study.rows import Row
 from wherelook.study.verdicts import Verdict
@@ -86,7 +85,7 @@ class ModelJudge:
             WherelookError: it fails, or the cache cannot be written. Replies until then are kept.
         """
         verdicts: list[Verdict] = []
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        with requests_at_once(self.concurrency) as pool:
             for start in range(0, len(questions), BLOCK):
                 verdicts += pool.map(self._verdict, questions[start : start + BLOCK])
                 if progress is not None:

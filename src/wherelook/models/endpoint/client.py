@@ -5,6 +5,7 @@ Nothing that a server says leaves this module before `keys.cut` and `_as_text` h
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -13,7 +14,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -213,6 +215,18 @@ class Client:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *arguments: Any, **options: Any) -> None:
         return None
+
+
+@contextlib.contextmanager
+def requests_at_once(most: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for requests. An error or an interruption waits for none that is under way."""
+    pool = ThreadPoolExecutor(most)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @dataclass(frozen=True)

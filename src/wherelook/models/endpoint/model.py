@@ -10,7 +10,6 @@ import base64
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,7 @@ from torch import Tensor
 from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, UnusableError, WherelookError
 from wherelook.geometry import BlendError, Pictures
 from wherelook.models.chat_options import ChatOptions
-from wherelook.models.endpoint.client import Client, RefusedError, shorten
+from wherelook.models.endpoint.client import Client, RefusedError, requests_at_once, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
 from wherelook.models.reply import Prompt, Reply
@@ -253,7 +252,7 @@ class EndpointModel:
     def _read(self, prompt: Prompt, ids: tuple[int, ...], pictures: list[Tensor]) -> list[tuple[ScoredToken, ...]]:
         """The tokens of an answer with each of these images; `concurrency` of them are asked about at once."""
         answer = self.decode(ids)
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        with requests_at_once(self.concurrency) as pool:
             found = list(pool.map(partial(self._ask, prompt, answer, ids), pictures))
         self.cost.add(forward=len(found))
         for tokens in found:
