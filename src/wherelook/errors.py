@@ -67,3 +67,12 @@ def machine_failure(error: BaseException) -> str | None:
             return f"the disk is full ({place}{error.strerror}); what is finished is kept: make room and run it again"
         return f"a file cannot be used ({place}{error.strerror})"
     return None
+
+
+EXTRAS = {"hub": "datasets>=4.4", "quantized": "bitsandbytes>=0.49", "ray": "ray>=2.50"}
+"""What the extras of pyproject.toml stand for."""
+
+
+def how_to_install(extra: str) -> str:
+    """The commands that bring what an extra stands for, whether or not wherelook came from a package index."""
+    return f"pip install '{EXTRAS[extra]}', or in a checkout of wherelook: pip install -e '.[{extra}]'"

@@ -25,7 +25,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import cached_file, find_adapter_config_file
 
 from wherelook.address import is_address
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError, how_to_install
 from wherelook.models import cambrian, minigemini
 from wherelook.models.load_options import DTYPES, LoadOptions, check_device, model_name
 from wherelook.models.model_folder import adapter_error, check_configuration, check_file, check_folder
@@ -320,7 +320,7 @@ REASONS = (
     ),
     (
         "bitsandbytes",
-        "model {name} is quantised with bitsandbytes, which is missing or too old: pip install 'wherelook[quantized]'",
+        "model {name} is quantised with bitsandbytes, which is missing or too old: " + how_to_install("quantized"),
     ),
     (
         "does not recognize this architecture",

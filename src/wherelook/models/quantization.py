@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
-from wherelook.errors import InputError, unknown_name
+from wherelook.errors import InputError, how_to_install, unknown_name
 
 DEVICES = ("cpu", "cuda", "auto")
 """What `quantize` is offered for. bitsandbytes has kernels for more, which nobody has tried here."""
@@ -71,7 +71,7 @@ def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dty
     if device.split(":", maxsplit=1)[0] not in DEVICES:
         raise InputError(f"--quantize needs cpu or cuda, not {device}: use --dtype bfloat16 instead")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError("--quantize needs bitsandbytes: pip install 'wherelook[quantized]'")
+        raise InputError(f"--quantize needs bitsandbytes: {how_to_install('quantized')}")
     # It says for every layer and call that float32 is cast, which is how the format works.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     # It names an optional package of faster kernels.

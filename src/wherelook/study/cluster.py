@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import InputError, WherelookError, how_to_install
 from wherelook.explain import versions
 from wherelook.study.engine import Finished, Task, Worker, most_threads, threads_of_worker
 
@@ -82,7 +82,7 @@ def execute_ray(
 @contextlib.contextmanager
 def _connected(address: str | None, workers: int) -> Iterator[None]:
     if importlib.util.find_spec("ray") is None:
-        raise InputError("--engine ray needs Ray: pip install 'wherelook[ray]'")
+        raise InputError(f"--engine ray needs Ray: {how_to_install('ray')}")
     if address is not None:
         _check_address(address)
     with _environment(ENVIRONMENT):

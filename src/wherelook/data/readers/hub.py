@@ -10,7 +10,7 @@ from wherelook.data.files import Folder, Location
 from wherelook.data.readers.table import FIELDS, SETTINGS, check_fields, read_all
 from wherelook.data.rows import Row
 from wherelook.data.sample import Sample
-from wherelook.errors import InputError, WherelookError, unknown_name
+from wherelook.errors import InputError, WherelookError, how_to_install, unknown_name
 
 OPTIONS = ("split", "config", "revision")
 
@@ -32,7 +32,7 @@ def read(where: Location | str, columns: Mapping[str, str]) -> Iterator[Sample]:
     try:
         import datasets
     except ImportError as error:
-        raise InputError("data sets of the hub need the package datasets: pip install 'wherelook[hub]'") from error
+        raise InputError(f"data sets of the hub need the package datasets: {how_to_install('hub')}") from error
     fields = {field: column for field, column in columns.items() if field in FIELDS + SETTINGS}
     yield from read_all(_rows(datasets, name, columns), files, fields, name)
 
