@@ -83,11 +83,18 @@ app.command("power")(power.power)
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM): all that can be kept is kept, as where the user interrupts it."""
+    """The process was asked to end (SIGTERM): all that can be kept is kept, as where the user interrupts it.
+
+    Attributes:
+        asked: whether that has happened. Typer makes exit code 130 of every interruption.
+    """
+
+    asked = False
 
 
 def terminate(*_: object) -> None:
     """Handler of SIGTERM."""
+    Terminated.asked = True
     raise Terminated
 
 
@@ -111,8 +118,8 @@ def _run(arguments: Sequence[str]) -> int:
             if not debug:  # what libraries warn their programmers about
                 warnings.simplefilter("ignore")
             code = typer.main.get_command(app).main(args=arguments, prog_name="wherelook", standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt) as error:  # Typer turns the second into the first
-        code = TERMINATED if isinstance(_first(error), Terminated) else INTERRUPTED
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
     except Exception as error:
         if debug:
             print(keys.cut(traceback.format_exc()), end="", file=sys.stderr)
@@ -121,16 +128,10 @@ def _run(arguments: Sequence[str]) -> int:
         return code
     finally:
         release_folders()
-    if code in (INTERRUPTED, TERMINATED):
-        _complain("terminated" if code == TERMINATED else "interrupted")
+    if code == INTERRUPTED:
+        code = TERMINATED if Terminated.asked else INTERRUPTED
+        _complain("terminated" if Terminated.asked else "interrupted")
     return code if isinstance(code, int) else 0
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error that it began with."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
-    return error
 
 
 def _describe(error: Exception) -> tuple[str, int]:
