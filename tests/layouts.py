@@ -323,10 +323,10 @@ def hallusionbench_json(build: Builder) -> list[Expected]:
         ],
     )  # fmt: skip
     build.image("hallusion_bench/VS/chart/0_1.png", GREEN)
-    kinds = {"group": "VS-chart-0-0", "kind": "VS chart"}
+    text = f"Is China first?{YES_NO}"
     return [
-        Expected("VS-chart-0-0-0", f"Is China first?{YES_NO}", ("no",), None, "yes-no", **kinds),
-        Expected("VS-chart-0-1-0", f"Is China first?{YES_NO}", ("yes",), GREEN, "yes-no", **kinds),
+        Expected("VS-chart-0-0-0", text, ("no",), None, "yes-no", kind="VS chart"),
+        Expected("VS-chart-0-1-0", text, ("yes",), GREEN, "yes-no", "VS-chart-0-0", "VS chart"),
     ]
 
 
@@ -338,8 +338,8 @@ def hallusionbench_parquet(build: Builder) -> list[Expected]:
     build.parquet("data/non_image-00000-of-00001.parquet", [row | {"visual_input": "0", "set_id": "1", "image": None}])
     text = f"Are they equal?{YES_NO}"
     return [
-        Expected(f"VD-illusion-{number}-0-1", text, ("yes",), color, "yes-no", f"VD-illusion-{number}-1", "VD illusion")
-        for number, color in ((0, RED), (1, None))
+        Expected(f"VD-illusion-{number}-0-1", text, ("yes",), color, "yes-no", group, "VD illusion")
+        for number, color, group in ((0, RED, "VD-illusion-0-1"), (1, None, None))
     ]
 
 

@@ -53,21 +53,37 @@ def box_mask(boxes: Sequence[Numbers], form: str, size: Size) -> Bool[np.ndarray
     height, width = size
     mask = np.zeros(size, dtype=bool)
     for box in boxes:
-        x0, y0, x1, y1 = corners(box, form, size)
-        left, top = max(x0, 0.0), max(y0, 0.0)
-        right, bottom = min(x1, float(width)), min(y1, float(height))
-        area = (x1 - x0) * (y1 - y0)
-        inside = max(right - left, 0.0) * max(bottom - top, 0.0)
-        tiny = area < 1 and not form.endswith("-relative")
-        if not (x0 < x1 and y0 < y1) or tiny or inside < (1 - MOST_OUTSIDE) * area or inside == 0:
+        found = _visible(box, form, size)
+        if found is None:
             raise WherelookError(
                 f"box {tuple(box)} does not lie on the image of {height} x {width} pixels (height x width) as {form}: "
                 "expected x0 < x1 and y0 < y1, at least a pixel, and half of it inside; of your own table say the form "
                 "with box_format=xyxy, xywh or cxcywh, or the same with -relative"
             )
-        left, top, right, bottom = left + EXACT, top + EXACT, right - EXACT, bottom - EXACT
-        mask[math.floor(top) : math.ceil(bottom), math.floor(left) : math.ceil(right)] = True
+        left, top, right, bottom = found
+        mask[
+            math.floor(top + EXACT) : math.ceil(bottom - EXACT), math.floor(left + EXACT) : math.ceil(right - EXACT)
+        ] = True
     return mask
+
+
+def lies_on(box: Numbers, form: str, size: Size) -> bool:
+    """Whether `box_mask` takes it: at least a pixel, and half of it inside an image of (height, width)."""
+    return _visible(box, form, size) is not None
+
+
+def _visible(box: Numbers, form: str, size: Size) -> Numbers | None:
+    """The corners, in pixels, of the part of a box that is inside the image; None where it does not lie on it."""
+    height, width = size
+    x0, y0, x1, y1 = corners(box, form, size)
+    left, top = max(x0, 0.0), max(y0, 0.0)
+    right, bottom = min(x1, float(width)), min(y1, float(height))
+    area = (x1 - x0) * (y1 - y0)
+    inside = max(right - left, 0.0) * max(bottom - top, 0.0)
+    tiny = area < 1 and not form.endswith("-relative")
+    if not (x0 < x1 and y0 < y1) or tiny or inside < (1 - MOST_OUTSIDE) * area or inside == 0:
+        return None
+    return left, top, right, bottom
 
 
 def corners(box: Numbers, form: str, size: Size = (1, 1)) -> Numbers:

@@ -170,9 +170,10 @@ class Archive:
             return self._zip.read(member)
 
     def fingerprint(self, name: str) -> str:
-        """The check sum and size that the archive's directory has of a member."""
+        """A member's own name, and the size and check sum that the archive's directory has of it."""
         member = self._zip.NameToInfo.get(self.prefix + name)
-        return f"{name} missing" if member is None else f"{name} {member.file_size} {member.CRC:08x}"
+        own = PurePosixPath(name).name
+        return f"{own} missing" if member is None else f"{own} {member.file_size} {member.CRC:08x}"
 
     @property
     def _zip(self) -> zipfile.ZipFile:
@@ -212,22 +213,52 @@ class WithImages:
 
     def image(self, name: str) -> ImageSource:
         """The image of this name, or of the end of it that is there: of val2014/1.jpg it may be 1.jpg."""
+        return self.images.image(self.name_of(name))
+
+    def name_of(self, name: str) -> str:
+        """What the image of this name is called where the images lie.
+
+        Raises:
+            WherelookError: the name leads out of the folder.
+        """
+        ends = ends_of(self.relative(name))
+        return next((end for end in ends if self.images.holds(end)), ends[-1])
+
+    def relative(self, name: str) -> str:
+        """A name below the place of the images, without that place. Raises as `name_of`."""
         top = self.images.describe("")
         name = name.removeprefix(top).lstrip("/") if name.startswith(top) else name.lstrip("/")
         check_name(name, top)
-        ends = ends_of(name)
-        return self.images.image(next((end for end in ends if self.images.holds(end)), ends[-1]))
+        return name
 
     def inside(self, name: str) -> WithImages:
-        return WithImages(self.own.inside(name), self.images)
+        return type(self)(self.own.inside(name), self.images)
 
     def describe(self, name: str) -> str:
         return self.own.describe(name)
 
 
 @dataclass(frozen=True)
+class FullNames(WithImages):
+    """The same for masks and maps of where people looked: they are often called as their photograph is, in a folder of
+    their own, so their whole name counts; the dataset's own files come first."""
+
+    def name_of(self, name: str) -> str:
+        return self.relative(name)
+
+    def image(self, name: str) -> ImageSource:
+        full = self.name_of(name)
+        return self.own.image(full) if self.own.holds(full) else self.images.image(full)
+
+
+def with_full_names(files: Files) -> Files:
+    """The files as masks and human maps are found in them; see `FullNames`."""
+    return FullNames(files.own, files.images) if isinstance(files, WithImages) else files
+
+
+@dataclass(frozen=True)
 class ArchiveImage:
-    """An image in a zip archive. Its fingerprint is its name, size and check sum."""
+    """An image in a zip archive. Its fingerprint is its own name, its size and check sum."""
 
     archive: Archive
     name: str

@@ -17,8 +17,11 @@ from wherelook.data.files import Files
 from wherelook.data.sources import DATA_ADDRESS, ImageBytes, ImageSource, ImageText, NoImage
 from wherelook.errors import WherelookError
 
+LONGEST_ROW = 16_000_000
+"""Bytes of a row of a table of text; an image in base64 fits, and a list of several."""
+
 LONGEST_LIST = 1_000_000
-"""Characters of a list that is written as text."""
+"""Characters of a list that is written as text; one of images may be as long as a row."""
 
 SHORTEST_BASE64 = 65
 """Characters of an image in base64: what is shorter names a file or another row, as in VLMEvalKit's tables."""
@@ -125,16 +128,21 @@ class Row:
             raise WherelookError(f"{self.place}: {name} must be text or a list of texts, not {shown(value)}")
         return tuple(self._utf8(name, str(item)) for item in items)
 
-    def listed(self, name: str) -> Any:
+    def listed(self, name: str, longest: int = LONGEST_LIST) -> Any:
         """The value, and where it is a text that writes a list, as JSON or as Python does, that list.
+
+        Args:
+            name: of the column.
+            longest: characters; what is longer stays a text.
 
         Raises:
             WherelookError: it begins like a list and is none.
         """
         value = self.value(name)
-        if not isinstance(value, str) or not value.lstrip().startswith("[") or len(value) > LONGEST_LIST:
+        if not isinstance(value, str) or len(value) > longest or not value.lstrip().startswith("["):
             return value
-        for read in (json.loads, ast.literal_eval):
+        # Python's own reader takes a hundred times the memory; base64 has no quotes.
+        for read in (json.loads, ast.literal_eval if len(value) <= LONGEST_LIST else _simple_list):
             try:
                 return read(value.strip())
             except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -218,6 +226,11 @@ def row(place: str, value: Any, number: int = 1) -> Row:
     if not isinstance(value, dict):
         return Row(place, Unreadable(f"{place}: expected an object, not {shown(value)}"), number)
     return Row(place, value, number)
+
+
+def _simple_list(text: str) -> Any:
+    """A list of texts that hold no quotes, as Python writes it. Raises ValueError where it is something else."""
+    return json.loads(text.replace("'", '"'))
 
 
 def is_base64(text: str) -> bool:

@@ -50,7 +50,7 @@ class Sample:
         evidence: the region that the answer should come from, where known.
         attention: maps of where people looked, one for each person.
         flags: what is known to be wrong with the sample: `WRONG_LABEL`, `UNREAD_CHOICES`, `REPEATED_CHOICE`,
-            `NOT_AN_OPTION`, `NO_IMAGE`, `BROKEN_ROW`, `REPEATED_ID`.
+            `NOT_AN_OPTION`, `NO_IMAGE`, `BROKEN_ROW`, `REPEATED_ID`, `BAD_EVIDENCE`.
         paraphrase: the same question in other words, where there are any.
         prompt: how the dataset's authors put the question, one of `PROMPT_STYLES`; None for its options where it has
             any, else the question alone.
@@ -108,7 +108,7 @@ class Sample:
     def fingerprint(self) -> str:
         """Changes when the question, the options, the answers, the image or the evidence do; reads no image file.
 
-        Of an image file in a folder its name and size count, of one in an archive its check sum too.
+        Of an image file in a folder its own name and size count, of one in an archive its check sum too; no place does.
         """
         parts = (
             self.question,
@@ -145,6 +145,9 @@ BROKEN_ROW = "broken row"
 
 REPEATED_ID = "repeated id"
 """Another sample before has the same id in the dataset: a number was put behind it."""
+
+BAD_EVIDENCE = "bad evidence"
+"""None of the published boxes of what the question is about lies on the image: the sample has no evidence."""
 
 
 def same_text(first: str, second: str) -> bool:

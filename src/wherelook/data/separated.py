@@ -14,11 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase
 
-from wherelook.data.rows import Row, Unreadable, shown
+from wherelook.data.rows import LONGEST_ROW, Row, Unreadable, shown
 from wherelook.errors import WherelookError
-
-LONGEST_ROW = 16_000_000
-"""Bytes of a row; an image in base64 fits."""
 
 LONGEST_DOUBT = 1_000_000
 """Bytes in which a quote must be closed that may be no more than a mark."""
@@ -202,7 +199,10 @@ def _row(text: _Text, line: _Found, count: int, *, strict: bool) -> _Found:
 
 
 def _header(text: _Text, place: str) -> tuple[list[str], bool]:
-    """The names of the columns, and whether they are in quotes: then all cells are."""
+    """The names of the columns, and whether they are in quotes: then all cells are.
+
+    Columns after the first without a name, as spreadsheets export them, are called as pandas does.
+    """
     while len(text.text) < 3 and text.more():
         pass
     if text.text.startswith(codecs.BOM_UTF8):
@@ -221,6 +221,8 @@ def _header(text: _Text, place: str) -> tuple[list[str], bool]:
         raise WherelookError(
             f"{place}: the first row, with the names of the columns, is not UTF-8; save the table as UTF-8"
         ) from error
-    if names == [""] or len(set(names)) < len(names):
+    first = names.index("") if "" in names else -1
+    columns = [name or ("" if number == first else f"Unnamed: {number}") for number, name in enumerate(names)]
+    if not any(names) or len(set(columns)) < len(columns):
         raise WherelookError(f"{place}: the first row must name the columns, each another; it is {shown(names)}")
-    return names, strict
+    return columns, strict

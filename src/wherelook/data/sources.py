@@ -61,13 +61,19 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class NoImage:
-    """In the place of an image: why there is none."""
+    """In the place of an image: why there is none.
+
+    Attributes:
+        reason: what loading it says, with the place in the table.
+        cause: the same without any place: its fingerprint, which is the same wherever the dataset lies.
+    """
 
     reason: str
+    cause: str = "no image"
 
     @property
     def fingerprint(self) -> str:
-        return self.reason
+        return self.cause
 
     def load(self) -> LoadedImage:
         raise WherelookError(self.reason)
@@ -78,17 +84,21 @@ class NoImage:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file in a folder; a link in it leads where its owner wants. Its fingerprint is its name and size."""
+    """An image file in a folder; a link in it leads where its owner wants.
+
+    Its fingerprint is its own name, without folders, and its size: it is the same where images=DIR names a folder.
+    """
 
     folder: Path
     name: str
 
     @property
     def fingerprint(self) -> str:
+        own = PurePosixPath(self.name).name
         try:
-            return f"{self.name} {(self.folder / self.name).stat().st_size}"
+            return f"{own} {(self.folder / self.name).stat().st_size}"
         except (OSError, ValueError):
-            return f"{self.name} missing"
+            return f"{own} missing"
 
     def load(self) -> LoadedImage:
         self._check()

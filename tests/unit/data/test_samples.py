@@ -224,6 +224,39 @@ def test_the_images_may_lie_elsewhere(build, lines, tmp_path):
         _ = next(read_samples(lines({"image": "b.png", "question": "?"}))).image
 
 
+def test_masks_are_not_the_photographs_of_the_same_name(build, lines, tmp_path):
+    """With images=DIR: the table's own mask, else that of the whole name."""
+    other = type(build)(tmp_path / "coco")
+    for name in ("1.png", "2.png", "3.png"):
+        other.image(name, (9, 9, 9))
+    left, right = np.zeros((2, 6, 8), dtype=np.uint8)
+    left[:, :2], right[:, 5:] = 255, 255
+    build.gray("masks/1.png", left)
+    other.gray("masks/2.png", right)
+    names = [f"masks/{number}.png" for number in (1, 2, 3)]
+    rows = [{"image": name[6:], "question": "?", "mask": name, "human": name} for name in names]
+    for place in (other.root, other.zip()):
+        own, there, missing = read_samples(f"table:{lines(*rows)},images={place}")
+        for sample, expected in ((own, left), (there, right)):
+            np.testing.assert_array_equal(sample.truth, expected > 0)
+            np.testing.assert_array_equal(sample.human, expected / 255)
+        with pytest.raises(WherelookError, match=r"masks/3\.png"):
+            _ = missing.truth
+
+
+def test_fingerprints_do_not_hold_the_place(build, lines, tmp_path):
+    """A run is gone on with when the folder has moved, or its images are named."""
+    build.image("val2014/b.png")
+    there = [{"image": name, "question": "?"} for name in ("val2014/b.png", None)]
+    path = lines(*there, "{", {"image": "../x.png", "question": "?"}, {"image": "a.png", "question": ""})
+    (tmp_path / "moved").symlink_to(build.root)
+    places = [path, str(tmp_path / "moved" / "data.jsonl"), f"table:{path},images={build.root / 'val2014'}"]
+    found = [[sample.fingerprint for sample in read_samples(place)] for place in places]
+    assert found[0] == found[1]
+    assert found[0][:3] == found[2][:3]
+    assert len(set(found[0])) == 5
+
+
 def test_a_mask_of_another_size(build, lines):
     build.gray("small.png", np.full((5, 5), 255))
     (sample,) = read_samples(lines({"image": "a.png", "question": "?", "mask": "small.png"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -184,6 +185,25 @@ def test_a_header_is_never_cut(build):
     names = ",".join(f"column{number}" for number in range(20_000))
     build.text("t.csv", f"image,question,{names}\n" + "x," * 20_001 + "x\n")
     with pytest.raises(WherelookError, match=r"the first row, with the names of the columns, has more than 100 kB"):
+        read_samples(f"table:{build.root / 't.csv'}")
+
+
+@pytest.mark.parametrize("header", ["question,,,image", ",question,,image", "question,image,,"])
+def test_columns_without_a_name_may_be_several(build, header):
+    """As spreadsheets export them; the second row's image is that of the first."""
+    columns = ["index", *header.split(",")]
+    image = base64.b64encode(build.picture((1, 2, 3))).decode()
+    known = {"": "x", "question": "?"}
+    rows = [[number, *(known.get(name, shown) for name in columns[1:])] for number, shown in (("1", image), ("2", "1"))]
+    build.text("t.csv", "\n".join(map(",".join, [columns, *rows])))
+    found = list(read_samples(f"table:{build.root / 't.csv'}"))
+    assert [sample.image.pixels[0, 0].tolist() for sample in found] == [[1, 2, 3]] * 2
+
+
+@pytest.mark.parametrize("header", ["question,image,image", ",,"])
+def test_a_header_that_does_not_tell_columns_apart(build, header):
+    build.text("t.csv", f"{header}\n1,2,3\n")
+    with pytest.raises(WherelookError, match="the first row must name the columns, each another"):
         read_samples(f"table:{build.root / 't.csv'}")
 
 

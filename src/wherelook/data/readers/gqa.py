@@ -1,7 +1,7 @@
 """GQA (Hudson and Manning 2019, arXiv 1902.09506): questions made from scene graphs, whose objects have boxes.
 
 val_balanced_questions.json     {id: {question, imageId, answer, annotations, types, ...}}
-val_sceneGraphs.json            {image: {objects: {id: {x, y, w, h, name, ...}}}}; without it there is no evidence
+val_sceneGraphs.json            {image: {width, height, objects: {id: {x, y, w, h, name}}}}; without it no evidence
 images/IMAGE.jpg
 Or GQA_TestDev_Balanced.tsv (VLMEvalKit: index, image, question, answer), without boxes.
 """
@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wherelook.data.boxes import PIXEL_CORNERS, lies_on
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
 from wherelook.data.readers.layout import Layout, read_layout
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, row
-from wherelook.data.sample import Sample
+from wherelook.data.rows import Row, is_number, row
+from wherelook.data.sample import BAD_EVIDENCE, Sample
 from wherelook.data.sources import Box, Boxes
+from wherelook.types import Size
 
 TABLES = (
     "val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json", "*_questions.json",
@@ -26,12 +28,17 @@ TABLES = (
 GRAPHS = ("*sceneGraphs.json", "sceneGraphs/*sceneGraphs.json")
 NAMED_BY = ("answer", "question", "fullAnswer")
 
+NO_LIMIT = 10**9
+"""Pixels that no image has."""
+
 
 def read(where: Location | str) -> Iterator[Sample]:
     """The samples of GQA, of the balanced validation split where it is there; `kind` is the structural type.
 
-    The evidence are the boxes of the objects that the answer names, or else of those that the question names. The boxes
-    of all scene graphs are read first and kept in memory, four numbers an object; the questions are not.
+    The evidence are the boxes of the objects that the answer names, or else of those that the question names, without
+    those that have no pixel or lie for the most part outside the image: where none is left there is no evidence, and
+    the sample is flagged `bad evidence`. The boxes of all scene graphs are read first and kept in memory, four numbers
+    an object; the questions are not.
 
     Raises:
         InputError: the files are not there.
@@ -58,9 +65,10 @@ def _keyed(place: str, value: Any, key: str) -> Row:
     return row(place, value | {"id": key} if isinstance(value, dict) else value)
 
 
-def _entry(record: Row, files: Files, objects: Mapping[str, Mapping[str, Box]]) -> Sample:
+def _entry(record: Row, files: Files, objects: Mapping[str, Mapping[str, Box | None]]) -> Sample:
     image = record.required_name("imageId")
-    boxes = _named(record, objects.get(image, {}))
+    named = _named(record, objects.get(image, {}))
+    boxes = tuple(box for box in named if box is not None)
     types = record.values.get("types")
     answer = record.name("answer")
     return Sample(
@@ -70,27 +78,37 @@ def _entry(record: Row, files: Files, objects: Mapping[str, Mapping[str, Box]]) 
         references=() if answer is None else (answer,),
         kind=str(types.get("structural") or "") if isinstance(types, dict) else "",
         evidence=Boxes(boxes) if boxes else None,
+        flags=(BAD_EVIDENCE,) if named and not boxes else (),
     )
 
 
-def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box]]:
-    """Boxes by image and object."""
-    found: dict[str, dict[str, Box]] = {}
+def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box | None]]:
+    """Boxes by image and object; None for one that does not lie on the image."""
+    found: dict[str, dict[str, Box | None]] = {}
     for name in names:
         with files.open(name) as stream:
             for image, graph, place in entries(stream, files.describe(name)):
-                objects = row(place, row(place, graph).values.get("objects") or {}).values
-                found[image] = {number: _box(row(place, objects[number])) for number in objects}
+                scene = row(place, graph)
+                size = _side(scene, "height"), _side(scene, "width")
+                objects = row(place, scene.values.get("objects") or {}).values
+                found[image] = {number: _box(row(place, objects[number]), size) for number in objects}
     return found
 
 
-def _box(record: Row) -> Box:
+def _side(scene: Row, name: str) -> int:
+    """Pixels of a side of the image; where the graph does not tell no box is too far out."""
+    value = scene.value(name)
+    return int(value) if is_number(value) and value >= 1 else NO_LIMIT
+
+
+def _box(record: Row, size: Size) -> Box | None:
     corner = {"box": [record.values.get(side) for side in ("x", "y", "w", "h")]}
     ((x, y, width, height),) = Row(record.place, corner).boxes("box")
-    return x, y, x + width, y + height
+    box = x, y, x + width, y + height
+    return box if lies_on(box, PIXEL_CORNERS, size) else None
 
 
-def _named(record: Row, objects: Mapping[str, Box]) -> tuple[Box, ...]:
+def _named(record: Row, objects: Mapping[str, Box | None]) -> tuple[Box | None, ...]:
     annotations: Any = record.values.get("annotations")
     for part in NAMED_BY:
         words = annotations.get(part) if isinstance(annotations, dict) else None

@@ -26,14 +26,17 @@ def _adjust(row: Row, sample: Sample) -> Sample:
     parts = [row.name(column) if column in row.values else None for column in KEY]
     without = row.name("visual_input") == "0" if "visual_input" in row.values else False
     named = all(part is not None for part in parts[2:])
+    source = NoImage(f"{row.place}: no image (visual_input is 0)") if without else sample.source
+    # A row without an image is never answered: in a group it would make the whole group wrong.
+    grouped = named and not isinstance(source, NoImage)
     return replace(
         sample,
-        source=NoImage(f"{row.place}: no image (visual_input is 0)") if without else sample.source,
+        source=source,
         id="-".join(part for part in parts if part) if named else sample.id,
         references=() if answer is None else (answer,),
         kind=" ".join(part for part in parts[:2] if part) or sample.kind,
         # The same question about the figure and its altered versions.
-        group="-".join(part for part in (*parts[:3], parts[4]) if part) if named else None,
+        group="-".join(part for part in (*parts[:3], parts[4]) if part) if grouped else None,
     )
 
 

@@ -13,7 +13,7 @@ from wherelook.data.readers.options import choice_flags
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
 from wherelook.data.readers.table import lettered_columns
-from wherelook.data.rows import NOTHING, Row
+from wherelook.data.rows import LONGEST_ROW, NOTHING, Row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import ImageSheet, ImageSource, NoImage
 from wherelook.data.tables import read_rows
@@ -142,9 +142,10 @@ def references_of(row: Row, layout: Layout, options: dict[str, str]) -> tuple[st
         WherelookError: an answer names no option.
     """
     column = pick(row, layout.answer)
-    answers = [text for text in answer_texts(row, column) if text.strip().lower() not in UNKNOWN]
-    if not options:
-        return tuple(answers)
+    given = answer_texts(row, column)
+    answers = tuple(text for text in given if text.strip().lower() not in UNKNOWN)
+    if not options:  # of several people one may say "n/a", and counts; where all say so the answers are kept secret
+        return given if answers else ()
     form: AnswerFormat = layout.listed if row.value(pick(row, layout.choices)) not in (None, "") else "letter"
     return tuple(named_option(answer, options, form, row.place) for answer in answers)
 
@@ -176,7 +177,7 @@ def image_of(row: Row, files: Files, layout: Layout, shared: SharedImages | None
 
 
 def _image(row: Row, files: Files, layout: Layout, shared: SharedImages | None, column: str) -> ImageSource:
-    value = row.listed(column)
+    value = row.listed(column, LONGEST_ROW)
     if isinstance(value, list):  # several images of a question, as VLMEvalKit writes them
         return ImageSheet(tuple(Row(row.place, {column: item}).image(column, files) for item in value))
     if isinstance(value, str) and _is_name(value):

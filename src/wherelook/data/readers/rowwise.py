@@ -48,4 +48,6 @@ def broken(row: Row, error: WherelookError, prefix: str = "") -> Sample:
     for column in ID_COLUMNS:
         with suppress(WherelookError):
             name = name or row.name(column)
-    return Sample(id=name or f"{prefix}{row.number}", source=NoImage(str(error)), question="", flags=(BROKEN_ROW,))
+    reason, place = str(error), f"{row.place}: "
+    source = NoImage(reason, reason.removeprefix(place) if reason.startswith(place) else BROKEN_ROW)
+    return Sample(id=name or f"{prefix}{row.number}", source=source, question="", flags=(BROKEN_ROW,))

@@ -9,7 +9,7 @@ from functools import partial
 from string import ascii_uppercase
 
 from wherelook.data.boxes import BoxFormat, Numbers, check_format, has_area, infer_format
-from wherelook.data.files import Files, Location, locate
+from wherelook.data.files import Files, Location, locate, with_full_names
 from wherelook.data.readers.answers import (
     AnswerFormat,
     Options,
@@ -145,7 +145,7 @@ def sample(
         group=row.name(column["group"]),
         evidence=_evidence(row, files, column, forms),
         attention=tuple(
-            Row(row.place, {column["human"]: path}).image(column["human"], files)
+            Row(row.place, {column["human"]: path}).image(column["human"], with_full_names(files))
             for path in _several(row.value(column["human"]))
         ),
         flags=flags,
@@ -203,7 +203,7 @@ def _evidence(row: Row, files: Files, column: Mapping[str, str], forms: Forms) -
         raise WherelookError(f"{row.place}: expected {column['mask']} or {column['box']}, not both")
     if boxes:
         return Boxes(boxes, forms.box or infer_format(boxes, row.place))
-    return MaskImage(row.image(column["mask"], files)) if has_mask else None
+    return MaskImage(row.image(column["mask"], with_full_names(files))) if has_mask else None
 
 
 def _several(value: object) -> list[object]:

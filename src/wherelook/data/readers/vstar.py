@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from wherelook.data.files import Files, Location, locate, reading
+from wherelook.data.files import Files, Location, WithImages, locate, reading
 from wherelook.data.readers.answers import by_letter, named_option
 from wherelook.data.readers.layout import Layout, read_layout
 from wherelook.data.readers.options import choice_flags, split_lines
-from wherelook.data.rows import Row, row
+from wherelook.data.rows import Row, is_base64, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes
 from wherelook.errors import WherelookError
@@ -52,8 +52,13 @@ def read(where: Location | str) -> Iterator[Sample]:
 
 def _boxes(files: Files, image: str) -> Boxes | None:
     """The boxes that lie beside an image; None where there are none."""
-    name = str(PurePosixPath(image).with_suffix(".json"))
     try:
+        if is_base64(image) or not PurePosixPath(image).name:
+            return None
+        if isinstance(files, WithImages):
+            beside = _record_of(files.name_of(image))
+            files, image = (files.images, beside) if files.images.holds(beside) else (files.own, files.relative(image))
+        name = _record_of(image)
         if not files.holds(name):
             return None
     except WherelookError:  # a name that leads out: told of the image
@@ -66,3 +71,7 @@ def _boxes(files: Files, image: str) -> Boxes | None:
             raise WherelookError(f"{place}: too deeply nested") from error
     boxes = record.boxes("bbox")
     return Boxes(boxes, "xywh") if boxes else None
+
+
+def _record_of(image: str) -> str:
+    return str(PurePosixPath(image).with_suffix(".json"))

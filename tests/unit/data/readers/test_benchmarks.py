@@ -276,6 +276,20 @@ def test_gqa(build):
     assert nothing.truth is None
 
 
+def test_boxes_of_gqa_that_do_not_lie_on_the_image_are_left_out(build):
+    """200 has no pixel, 300 lies for the most part outside."""
+    named = {"both": {"0": "100", "1": "200"}, "far": {"0": "300"}}
+    entries = {key: gqa_entry("Where?", "there", answer=answer, question={"0": "100"}) for key, answer in named.items()}
+    build.json("val_balanced_questions.json", entries)
+    graph = gqa_graph(_100=("chair", 1, 2, 3, 2), _200=("lamp", 5, 0, 0, 1), _300=("cup", 7, 5, 9, 9))
+    build.json("val_sceneGraphs.json", {"2405722": graph})
+    build.image("images/2405722.jpg")
+    both, far = read_samples(f"gqa:{build.root}")
+    assert box_of(both.truth) == (1, 2, 4, 4)
+    assert (both.flags, far.flags) == ((), ("bad evidence",))
+    assert far.truth is None
+
+
 def test_refcoco(build):
     build.json("refs(unc).json", [REFCOCO_ENTRY])
     build.json(

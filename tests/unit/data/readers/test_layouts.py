@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from layouts import LAYOUTS, tsv
+from wherelook.data.rows import LONGEST_LIST
 from wherelook.data.samples import DATASETS, prompt_text, read_samples
 from wherelook.errors import WherelookError
+from wherelook.study.consensus import soft_accuracy
 from wherelook.study.judges import JUDGES
 
 
@@ -46,6 +52,50 @@ def test_the_boxes_of_v_star(build):
     expected = np.zeros((6, 8), dtype=bool)
     expected[2:4, 1:4] = True  # x, y, width, height
     np.testing.assert_array_equal(sample.truth, expected)
+
+
+def test_the_boxes_of_v_star_may_lie_with_images_elsewhere(build, tmp_path):
+    other = type(build)(tmp_path / "images")
+    row = {"question_id": "0", "text": "What is it?\n(A) a cat\n(B) a dog", "label": "A"}
+    build.lines("test_questions.jsonl", row | {"image": "direct/1.jpg"}, row | {"image": "all/direct/2.jpg"},
+                row | {"image": ""})  # fmt: skip
+    for name, left in (("1", 1), ("2", 4)):
+        other.image(f"direct/{name}.jpg")
+        other.json(f"direct/{name}.json", {"bbox": [[left, 2, 3, 2]]})
+    for place in (other.root, other.zip()):
+        first, second, _ = read_samples(f"vstar:{build.root},images={place}")
+        assert [np.argwhere(sample.truth)[0].tolist() for sample in (first, second)] == [[2, 1], [2, 4]]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["n/a", "?", "", *["cat"] * 7], ["cat"] * 7 + ["n/a", "?", ""]),
+        ([""] * 10, []),
+        (["?"], []),
+        (["cat"], ["cat"]),
+    ],
+)
+def test_of_several_people_one_may_say_that_it_is_unknown(build, given, kept):
+    row = {"question_id": 1, "question": "what?", "image": {"bytes": build.picture(), "path": None}, "answers": given}
+    build.parquet("data/validation-00000-of-00001.parquet", [row])
+    (sample,) = read_samples(f"textvqa:{build.root}")
+    assert sorted(sample.references) == sorted(kept)
+    assert soft_accuracy("cat", sample.references) == (1.0 if len(given) == 10 and kept else None)
+
+
+@pytest.mark.parametrize("write", [str, json.dumps], ids=["python", "json"])
+def test_large_images_in_a_list(build, write):
+    """Three images of half a million characters in base64 each."""
+    image = io.BytesIO()
+    Image.frombytes("RGB", (360, 360), np.random.default_rng(1).bytes(360 * 360 * 3)).save(image, "PNG")
+    text = base64.b64encode(image.getvalue()).decode()
+    assert len(text) * 3 > LONGEST_LIST
+    row = {"index": 1, "image": write([text] * 3), "question": "Which?", "A": "one", "B": "two", "answer": "B"}
+    tsv(build, "MMMU_DEV_VAL.tsv", [row])
+    (sample,) = read_samples(f"mmmu:{build.root}")
+    assert (sample.flags, sample.reference) == ((), "two")
+    assert [one.size for one in sample.images] == [(360, 360)] * 3
 
 
 @pytest.mark.parametrize(
