@@ -6,6 +6,7 @@ or only a string. Which it is can be seen in what it writes: it is the right for
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from functools import partial
 from typing import Any
 
 from wherelook.errors import InputError
-from wherelook.models import bounded
+from wherelook.models import bounded, template_trial
+from wherelook.models.bounded import ExcessError, FailureError
 
 ANOTHER_TEMPLATE = "give the prompt yourself: --prompt-template '{image}... {question} ...' (prompt_template in Python)"
 """What helps against a chat template that does not work."""
@@ -38,14 +40,6 @@ class Picture:
     kind: str
     token: str
     count: int
-
-
-class FailureError(Exception):
-    """A chat template that raised instead of writing; the text says what."""
-
-
-class ExcessError(Exception):
-    """A chat template that takes too much time or memory; the text says what."""
 
 
 def chat_templates(processor: Any) -> list[Any]:
@@ -95,11 +89,11 @@ def write_chat(
                     f"the chat template of {identifier!r} is refused: {error}; {ANOTHER_TEMPLATE}"
                 ) from error
             wrote = True
-            if not _asks(text, question):
+            if not _asks(text, question, system):
                 continue
             takes_lists = takes_lists or form is _parts
             bare = partial(_render, owner, content(replace(picture, count=0)), options)
-            if _shows(text, question, picture, bare=bare):
+            if _shows(text, _around(text, question, system), picture, bare=bare):
                 silent = system is not None and system.strip() not in text
                 if not silent:
                     return text
@@ -120,20 +114,28 @@ def write_chat(
     )
 
 
-def _asks(text: str, question: str) -> bool:
+def _asks(text: str, question: str, system: str | None) -> bool:
     """Whether a prompt holds its question, and not as a Python or JSON object."""
-    return question.strip() in text and not LISTED.search(text.replace(question, ""))
+    return question.strip() in text and not LISTED.search(_around(text, question, system))
 
 
-def _shows(text: str, question: str, picture: Picture, *, bare: Callable[[], str]) -> bool:
+def _around(text: str, question: str, system: str | None) -> str:
+    """What a template writes around the question and the system message, which it may strip."""
+    for given in (question, question.strip(), system or "", (system or "").strip()):
+        text = text.replace(given, "") if given else text
+    return text
+
+
+def _shows(text: str, around: str, picture: Picture, *, bare: Callable[[], str]) -> bool:
     """Whether a prompt holds its images.
 
     Args:
         text: the prompt.
-        question, picture: what should be in it.
+        around: what of it is not given.
+        picture: what should be in it.
         bare: the same prompt without images.
     """
-    if picture.token in text.replace(question, ""):
+    if picture.token in around:
         return True
     if picture.kind == "video":
         return False
@@ -180,14 +182,30 @@ def _render(owner: Any, messages: list[dict[str, Any]], options: Mapping[str, An
     template = _source(owner)
     if template is not None:
         tokens = getattr(getattr(owner, "tokenizer", owner), "special_tokens_map", {})
-        variables = {**tokens, **options, "messages": messages, "add_generation_prompt": True}
-        excess = bounded.excess(template, variables)
-        if excess is not None:
-            raise ExcessError(excess)
+        given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
+        usual = _renders_as_usual(owner, options)
+        try:
+            text = bounded.render(template, {**tokens, **options, **given})
+        except FailureError:  # a method of its own may give the template other messages, which suit it
+            if usual:
+                raise
+        else:
+            if usual and text is not None:
+                return text
     try:
         return str(owner.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options))
     except Exception as error:  # a template is a program that came with the model: it can raise anything
-        raise FailureError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+        raise FailureError(template_trial.describe(error)) from error
+
+
+def _renders_as_usual(owner: Any, options: Mapping[str, Any]) -> bool:
+    """Whether its method gives the template what every other one does, and all options."""
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+    method = getattr(owner.apply_chat_template, "__func__", None)
+    if method not in (ProcessorMixin.apply_chat_template, PreTrainedTokenizerBase.apply_chat_template):
+        return False
+    return not options.keys() & inspect.signature(method).parameters.keys()
 
 
 def _source(owner: Any) -> str | None:

@@ -159,6 +159,8 @@ EXCESSIVE = {
     "format": ("{{ '%10000000000d' % 1 }}", "memory"),
     "method": ("{{ 'x'.ljust(10000000000) }}", "memory"),
     "loop": ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "3 seconds"),
+    "tools": ("{% if tools is defined %}{{ 'x' * 10 ** 10 }}{% endif %}", "memory"),
+    "documents": ("{% if documents is none %}{{ 'x' * 10 ** 10 }}{% endif %}", "memory"),
     "text": ("{% for a in range(99999) %}{{ 'x' * 100 }}{% endfor %}", "1,000,000 characters"),
 }
 """Templates that would take hours or all memory, by what is refused."""
@@ -174,3 +176,85 @@ def test_a_template_that_takes_too_much_is_refused(template, reason):
     assert time.monotonic() - started < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
     assert with_template(build("llava"), processor=None, tokenizer=STRING).render("Why?")  # the next one is fine
+
+
+ORDINARY = {
+    "variables": "{{ tools is none }} {{ documents is none }} {{ add_generation_prompt }}",
+    "tokens": "{{ eos_token }}{{ bos_token }}{{ pad_token }}",
+    "json": "{{ {'b': '<é>', 'a': [1, none, true]} | tojson(indent=2) }}",
+    "generation": "{% for i in range(3) %}{% generation %}{% set x = i %}{{ x }}{% endgeneration %}{% endfor %}{{ x }}",
+    "loop": "{% for i in range(9) %}{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+    "namespace": "{% set n = namespace(self=1, found=false) %}{% set n.found = true %}{{ n.found }}{{ n.self }}",
+    "dict": "{{ dict(a=1) }}{{ dict.fromkeys('ab', 2) }}",
+    "blocks": "  {% if true %}\n  text\n  {% endif %}\n  {{- ' end ' -}}  \n",
+    "products": "{{ '-' * 20 }}{{ 2 ** 10 }}{{ [0] * 3 }}{{ 0.5 * 4 }}",
+    "characters": "\u00e9\u2028\U0001f600 {{ messages[0].content | string | upper }}",
+    "absent": "{{ thinking_budget }}{{ messages[-1].reasoning_content }}",
+}
+"""What templates use, by kind."""
+
+
+@pytest.mark.parametrize("template", ORDINARY.values(), ids=ORDINARY)
+@pytest.mark.parametrize("place", ["processor", "tokenizer"])
+def test_a_template_writes_what_transformers_writes(place, template):
+    text = STRING + "{{ enable_thinking }}" + template
+    model = with_template(
+        build("llava"),
+        **{"processor": None, "tokenizer": None} | {place: text},
+        chat_template_kwargs={"enable_thinking": 1},
+    )
+    messages = [{"role": "user", "content": f"<image>\n{QUESTION}"}]
+    theirs = getattr(model, place).apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=False, enable_thinking=1
+    )
+    assert model.render(QUESTION) == theirs
+
+
+@pytest.mark.parametrize("template", ["{{ none * 2 }}", "{{ nothing * 2 }}", "{{ 'a' * 'b' }}", "{{ 'a' ** 2 }}"])
+def test_an_operator_raises_what_it_raises_in_transformers(template):
+    model = with_template(build("llava"), processor=None, tokenizer=template)
+    with pytest.raises(Exception, match=r".") as theirs:
+        model.tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False)
+    with pytest.raises(InputError) as ours:
+        model.render("Why?")
+    assert f"fails: {type(theirs.value).__name__}: {theirs.value};" in str(ours.value)
+
+
+def test_a_namespace_takes_no_private_names():
+    model = with_template(build("llava"), processor=None, tokenizer="{% set n = namespace(__class__=1) %}")
+    with pytest.raises(InputError, match="fails: SecurityError: "):
+        model.render("Why?")
+
+
+def test_a_template_is_not_rendered_a_second_time_here(monkeypatch):
+    model = with_template(build("llava"), processor=None, tokenizer=STRING)
+    monkeypatch.setattr("transformers.utils.chat_template_utils._compile_jinja_template", None)
+    assert model.render("Why?") == "user: <image>\nWhy?\nassistant:"
+
+
+def test_a_method_of_the_processors_own_is_kept(monkeypatch):
+    model = with_template(build("llava"), processor=INSISTS, tokenizer=None)
+
+    def own(self, messages, **options):
+        return "own: " + "".join(part.get("text", "<image>") for part in messages[0]["content"])
+
+    monkeypatch.setattr(type(model.processor), "apply_chat_template", own)
+    assert model.render("Why?") == "own: <image>Why?"
+    model.processor.chat_template = "{{ 'x' * 10 ** 10 }}"
+    with pytest.raises(InputError, match="is refused"):
+        model.render("Why?")
+
+
+JSON = 'Answer as {"type": "box", "at": [0, 1]}.'
+
+
+@pytest.mark.parametrize("template", [STRING, STRIPPED], ids=["verbatim", "stripped"])
+@pytest.mark.parametrize(
+    ("question", "system"),
+    [(JSON, None), (f" {JSON}\n", None), ("Why?", JSON), ("Why?", f"{JSON}\n"), (f"{JSON} ", f" {JSON} Always.")],
+)
+def test_json_in_what_is_asked_is_no_list_of_parts(template, question, system):
+    model = with_template(build("llava"), processor=None, tokenizer=template, system=system)
+    text = model.render(question)
+    assert question.strip() in text
+    assert "'text'" not in text
