@@ -13,7 +13,7 @@ from wherelook.errors import InputError, WherelookError
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match=r"need the package datasets: pip install 'wherelook\[hub\]'"):
+    with pytest.raises(InputError, match=r"need the package datasets: pip install 'datasets"):
         read_samples("hub:owner/name")
 
 
