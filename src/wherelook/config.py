@@ -29,7 +29,7 @@ MethodLike = str | Method | Callable[..., Any]
 class ExplainConfig:
     """What to explain and how; the fields are the arguments of `Explainer.explain`.
 
-    Numbers of numpy become Python's. A list of tokens becomes the words that it holds. A baseline that is an image
+    Numbers of numpy become Python's. A list of tokens becomes the words and phrases in it. A baseline that is an image
     becomes the baseline image.
 
     Raises:
@@ -146,9 +146,12 @@ class ExplainConfig:
 
 
 def _words(value: Any) -> str:
-    """Words to explain, as text: a list holds one word or several in each item."""
+    """Words to explain, as text: each item of a list is a word, or a phrase, which then stands in quotes."""
     if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
-        value = " ".join(value)
+        named = [*value] in (["auto"], ["all"])  # a word of the answer, and not the rule of this name
+        value = " ".join(
+            f'"{word}"' if '"' not in word and (named or len(word.split()) > 1) else word for word in value
+        )
     if not isinstance(value, str):
         raise expected("tokens", "'auto', 'all', or words of the answer as text or as a list", value)
     return str(value)

@@ -14,6 +14,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.config import ExplainConfig
 from wherelook.errors import InputError
 from wherelook.models.families import build
+from wherelook.tokens import select
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"
@@ -50,6 +51,28 @@ def test_a_list_of_words_is_these_words(explainer):
     named = explainer.explain(PICTURE, QUESTION, method="center", tokens="purple ring", **GIVEN)
     assert listed.tokens == named.tokens
     assert listed.method["tokens"] == "purple ring"
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        (["red car", "dog"], ["red", "car", "dog"]),
+        (["dog", "red car#2"], ["dog", "red", "car"]),
+        (["red car"], ["red", "car"]),
+        (['"red car"', "dog"], ["red", "car", "dog"]),
+        (["red"], ["red", "red", "red"]),
+        (["all"], ["all"]),
+    ],
+)
+def test_an_item_of_a_list_is_a_word_or_a_phrase(items, words):
+    """Not every other red, and not every word for the one that is written "all"."""
+    pieces = ["a", " red", " car", " a", " red", " dog", " a", " car", " red", " all"]
+    if items[-1] == "red car#2":
+        pieces += [" red", " car"]
+    numbers = [0.0] * len(pieces)
+    wanted = ExplainConfig("q", tokens=items).tokens
+    tokens = select(pieces, range(len(pieces)), numbers, numbers, [False] * len(pieces), wanted=wanted)
+    assert sorted(token.text.strip() for token in tokens if token.selected) == sorted(words)
 
 
 def test_an_image_as_baseline_is_the_baseline_image(explainer):
