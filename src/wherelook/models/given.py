@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import FeatureExtractionMixin, ImageProcessingMixin, PreTrainedTokenizerBase, ProcessorMixin
 
 from wherelook.errors import InputError, WherelookError
+from wherelook.models.memory import is_out_of_memory
 
 WHOLE = "expected AutoProcessor.from_pretrained(NAME), with the same NAME as the model"
 
@@ -107,9 +107,11 @@ def first_pass(model: nn.Module) -> Iterator[None]:
     """
     try:
         yield
-    except (WherelookError, torch.OutOfMemoryError):
+    except WherelookError:
         raise
     except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise WherelookError(
             f"{type(model).__name__} cannot read this prompt ({type(error).__name__}: {reason}): do model and "

@@ -14,7 +14,7 @@ from wherelook import Explainer
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError, WherelookError
 from wherelook.models import families
-from wherelook.models.given import take_model
+from wherelook.models.given import first_pass, take_model
 from wherelook.models.load_options import ATTENTION, ELSEWHERE, LoadOptions, known_options
 from wherelook.models.loading import load
 
@@ -215,3 +215,19 @@ def test_the_implementation_of_attention_is_used_and_recorded(name):
     assert name in ATTENTION
     assert explainer.model.description["attention"] == name
     assert load("embedded", device="cpu", attn_implementation=name)[0].config._attn_implementation == name
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_is_not_taken_for_a_wrong_processor(error):
+    with pytest.raises(RuntimeError) as raised, first_pass(nn.Identity()):
+        raise error
+    assert raised.value is error
+    with pytest.raises(WherelookError, match="do model and processor belong together"), first_pass(nn.Identity()):
+        raise RuntimeError("shapes do not fit")
