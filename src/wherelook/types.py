@@ -42,6 +42,19 @@ class Cost:
         self._lock = threading.Lock()
         self._own = threading.local()
 
+    def __getstate__(self) -> dict[str, int]:
+        """The totals: a copy, in this process or another, counts on from there, and its threads from nothing."""
+        with self._lock:
+            return {
+                "forward": self.forward,
+                "backward": self.backward,
+                "generated_tokens": self.generated_tokens,
+            }
+
+    def __setstate__(self, totals: dict[str, int]) -> None:
+        self.__init__()  # type: ignore[misc]
+        self.__dict__.update(totals)
+
     def add(self, *, forward: int = 0, backward: int = 0, generated_tokens: int = 0) -> None:
         """Counts work of the calling thread."""
         spent = self.of_this_thread()

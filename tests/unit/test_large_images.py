@@ -89,6 +89,21 @@ def test_a_processor_that_does_something_else_with_a_smaller_image_gets_the_larg
     assert model.stand_ins(model.encode(picture, QUESTION), picture) == [picture]
 
 
+def test_no_geometry_is_measured_for_a_smaller_image_of_other_shapes(model, picture, monkeypatch):
+    prompt = model.encode(picture, QUESTION)
+    whole = model.prompting.process
+    cut = {name for name, value in prompt.inputs.items() if value.is_floating_point()}
+
+    def other_shapes(images, text, **options):
+        return {
+            name: value[..., 1:] if name in cut else value for name, value in whole(images, text, **options).items()
+        }
+
+    monkeypatch.setattr(model.prompting, "process", other_shapes)
+    monkeypatch.setattr(model, "geometry", lambda *_, **__: pytest.fail("was measured"))
+    assert model.stand_ins(prompt, picture) == [picture]
+
+
 def test_the_blur_of_a_smaller_copy_is_that_of_the_large_image():
     pixels = np.asarray(make_picture((1200, 1600)))
     small = np.asarray(Image.fromarray(pixels).resize((800, 600), Image.Resampling.BOX))

@@ -149,6 +149,37 @@ def test_a_run_judges_the_answer_alone(form, monkeypatch):
     assert "correct" not in rows[0]
 
 
+def test_the_answer_asked_for_again_has_no_closing_mark(form, monkeypatch):
+    """Whether the baseline alone gives the same answer is seen by its text."""
+    model = VisionLanguageModel(*make(form))
+    script(monkeypatch, form.thought, ANSWER + form.after)
+    reply = model.reply(model.encode(PICTURE, QUESTION, model.chat.changed(**form.options)))
+    assert model.answer_text(reply.prompt) == reply.text == ANSWER
+
+
+def test_another_question_is_asked_in_the_same_chat_and_after_the_same_thought(monkeypatch):
+    form = FORMS["qwen3.5, switchable"]
+    model = VisionLanguageModel(*make(form))
+    script(monkeypatch, form.thought, ANSWER)
+    for options, before in (({"think": "on"}, "<think>\n" + form.thought), ({"think": "off"}, form.off)):
+        prompt = model.encode(PICTURE, QUESTION, model.chat.changed(system="Be brief.", **options))
+        reply = model.reply(prompt)
+        score = model.score(reply.prompt, PICTURE, reply.ids)
+        text = model.tokenizer.decode(score._asked("Describe it.").conversation.inputs["input_ids"][0])
+        first = model.tokenizer.decode(reply.prompt.inputs["input_ids"][0])
+        assert text == first.replace(QUESTION, "Describe it.")
+        assert text.endswith(before)
+        assert "Be brief." in text
+
+
+def test_a_thought_has_the_budget_of_its_prompts_chat(monkeypatch):
+    form = FORMS["qwen3-vl-thinking"]
+    model = VisionLanguageModel(*make(form))
+    script(monkeypatch, "so " * 300, "", ends=False)
+    with pytest.raises(UnfinishedThoughtError, match="within 70 tokens"):
+        model.reply(model.encode(PICTURE, QUESTION, model.chat.changed(max_thinking_tokens=70)))
+
+
 # ---- models that do not think, and options that do not fit ----
 
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from os import PathLike
 from typing import Any
@@ -46,7 +46,16 @@ from wherelook.models.prompting import Prompting
 from wherelook.models.quantization import quantization_of
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.scoring import HuggingFaceScore
-from wherelook.models.thinking import THOUGHTS, Parts, Watch, hide, marks_in, take_apart, without_marks
+from wherelook.models.thinking import (
+    THOUGHTS,
+    Parts,
+    Watch,
+    hide,
+    marks_in,
+    take_apart,
+    without_marks,
+    wrappers_before,
+)
 from wherelook.models.turns import in_turn, turn
 from wherelook.models.zoo import BUNDLED, PREFIX
 from wherelook.types import Cost, Size
@@ -241,6 +250,7 @@ class VisionLanguageModel:
                 one of them; the frames of a video have different sizes.
         """
         images = _listed(image)
+        chat = self.chat if chat is None else chat
         if self.most_images is not None and len(images) > self.most_images:
             raise InputError(
                 f"{self.identifier!r} was trained on prompts of {self.most_images} image(s), not {len(images)}: "
@@ -264,6 +274,7 @@ class VisionLanguageModel:
             known=known,
             reasoning=reasoning,
             notes=asked.notes,
+            chat=chat,
             sizes=_sizes(images),
         )
 
@@ -280,8 +291,9 @@ class VisionLanguageModel:
             )
         if prompt.reasoning is not None:
             raise InputError("the prompt has an empty thought already (think is off): give no other one")
-        written = marks_in(thought)
-        marks = prompt.opened or prompt.known or written
+        own = prompt.opened or prompt.known
+        written = own if own is not None and own.closing in thought else marks_in(thought)
+        marks = own or written
         if marks is None:
             raise InputError(
                 f"neither the chat template nor the vocabulary of {self.identifier!r} tells how it writes a thought: "
@@ -292,7 +304,7 @@ class VisionLanguageModel:
         else:
             before = marks.closed(thought) if prompt.opened else marks.whole(thought)
         ids = self._continue(prompt.text, before)
-        reasoning = without_marks(thought)
+        reasoning = without_marks(thought, written)
         note = "the answer follows a given thought" if reasoning else "the answer follows an empty thought"
         return self._after(prompt, ids, before, reasoning, note)
 
@@ -316,7 +328,7 @@ class VisionLanguageModel:
         Args:
             prompt: from `encode`.
             max_new_tokens: longest answer.
-            max_thinking_tokens: longest thought; None for the model's own option.
+            max_thinking_tokens: longest thought; None for what the prompt's chat allows.
 
         Raises:
             UnfinishedThoughtError: the thought does not come to its end within its budget.
@@ -385,14 +397,14 @@ class VisionLanguageModel:
         self, prompt: Prompt, answer: int, thought: int | None
     ) -> tuple[tuple[int, ...], tuple[int, ...], Parts]:
         """A reply's tokens as generated, those before what ended it (all, where a budget did), and its parts."""
-        thought = self.chat.max_thinking_tokens if thought is None else thought
+        thought = prompt.chat.max_thinking_tokens if thought is None else thought
         stops = stop_strings(self.model)
         marks = {"opened": prompt.opened, "known": prompt.known}
         watch = Watch(self._read, **marks, answer=answer, thought=thought, stops=stops)
         output = self._generate(prompt, max_new_tokens=thought + answer + 2 * WINDOW, done=watch)
         generated = tuple(output.sequences[0].tolist())
         ids = self._without_end(generated)
-        parts = take_apart(self._read, ids, **marks)
+        parts = take_apart(self._read, ids, **marks, wrapped=wrappers_before(prompt.before))
         if not parts.finished:
             ended = f"within {thought} tokens" if len(ids) == len(generated) else "before the model ended its reply"
             raise UnfinishedThoughtError(
@@ -436,6 +448,9 @@ class VisionLanguageModel:
             return images
         smaller = [_shrunk(one, most) for one in images]
         processed = self.prompting.process(smaller, prompt.text)
+        numbers = [name for name, value in processed.items() if value.is_floating_point()]
+        if any(processed[name].shape != prompt.inputs[name].shape for name in numbers):
+            return images  # before the geometry is measured, which takes many calls of the processor
         for name, place in self.geometry(*_sizes(smaller)).tensors.items():
             found, whole = processed[name], prompt.inputs[name]
             if found.shape != whole.shape:
@@ -654,27 +669,36 @@ class VisionLanguageModel:
             self._takes_batches = self.prompting.makes_plain_batches(_listed(baseline), prompt.text)
         if not self._takes_batches:
             self.plan.largest = 1
-        names = geometry.tensors.keys()
+        names = tuple(geometry.tensors)
         shapes = tuple(tuple(prompt.inputs[name].shape) for name in names)
         self.plan.begin((prompt.inputs["input_ids"].shape[1] + len(answer), shapes))
-
-        def conversation(inputs: Mapping[str, Tensor], answer: tuple[int, ...]) -> Conversation:
-            statics = {name: self._cast(value) for name, value in inputs.items() if name not in names}
-            return Conversation(statics, answer)
-
         return HuggingFaceScore(
             self.model,
-            conversation(prompt.inputs, tuple(answer)),
+            self._conversation(prompt.inputs, names, tuple(answer)),
             {name: self._cast(prompt.inputs[name]) for name in names},
             self.pixels(prompt, baseline),
             geometry,
             selected=range(len(answer)),
             plan=self.plan,
             cost=self.cost,
-            # Another question changes the text alone, which is the same with any image of this size.
-            ask=lambda question: conversation(self.encode(_blank(prompt.sizes) or baseline, question).inputs, ()),
+            ask=functools.partial(self._asked, prompt, _sizes(baseline), names),
             layers=self._layers,
         )
+
+    def _asked(self, prompt: Prompt, sizes: Sequence[Size], pixels: Collection[str], question: str) -> Conversation:
+        """Another question in the place of a prompt's, in the same chat and before the same thought.
+
+        It changes the text alone, which is the same with any image of this size.
+        """
+        other = self.encode(_blank(prompt.sizes or sizes), question, prompt.chat)
+        after = self._after(other, prompt.thought_ids, prompt.before, prompt.reasoning)
+        return self._conversation(after.inputs, pixels, ())
+
+    def _conversation(
+        self, inputs: Mapping[str, Tensor], pixels: Collection[str], answer: tuple[int, ...]
+    ) -> Conversation:
+        """Everything but the tensors of pixels, by name."""
+        return Conversation({name: self._cast(value) for name, value in inputs.items() if name not in pixels}, answer)
 
     @in_turn
     def pixels(self, prompt: Prompt, image: Pictures) -> dict[str, Tensor]:

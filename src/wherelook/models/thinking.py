@@ -25,6 +25,7 @@ class Marks:
     Attributes:
         opening, closing: what stands before and after it.
         lead, tail, gap: white space after the opening, before the closing and after it, where one is placed.
+        own: whether the closing ends nothing but thoughts, so that it tells of them without an opening.
     """
 
     opening: str
@@ -32,6 +33,7 @@ class Marks:
     lead: str = ""
     tail: str = ""
     gap: str = ""
+    own: bool = True
 
     def closed(self, thought: str) -> str:
         """What follows an opening: the thought, closed."""
@@ -46,7 +48,7 @@ THOUGHTS = (
     Marks("<think>", "</think>", "\n", "\n", "\n\n"),
     Marks("◁think▷", "◁/think▷"),
     Marks("<|channel>thought", "<channel|>", "\n"),
-    Marks("<|channel|>analysis<|message|>", "<|end|>"),
+    Marks("<|channel|>analysis<|message|>", "<|end|>", own=False),  # Phi-3 and Phi-4 end every turn with it
     Marks("[THINK]", "[/THINK]"),
     Marks("<mm:think>", "</mm:think>", "\n", "\n", "\n\n"),
     Marks("<seed:think>", "</seed:think>"),
@@ -95,17 +97,26 @@ def ends_of(prompt_end: str) -> tuple[Marks | None, bool]:
 
 
 def marks_in(text: str) -> Marks | None:
-    """The first known marks of which one is in a text, such as the source of a chat template."""
-    return next((marks for marks in THOUGHTS if marks.opening in text or marks.closing in text), None)
+    """The first known marks whose opening is in a text, such as the source of a chat template; else the first whose
+    closing is, if it ends nothing but thoughts.
+    """
+    opening = next((marks for marks in THOUGHTS if marks.opening in text), None)
+    return opening or next((marks for marks in THOUGHTS if marks.own and marks.closing in text), None)
 
 
-def without_marks(text: str) -> str:
-    """A thought that is written with its marks, alone."""
-    for marks in THOUGHTS:
-        head, closing, _ = text.partition(marks.closing)
-        if closing:
-            return head.partition(marks.opening)[2].strip() if marks.opening in head else head.strip()
-    return text.strip()
+def without_marks(text: str, marks: Marks | None) -> str:
+    """A thought without the marks with which it may be written."""
+    head, closing, _ = text.partition(marks.closing) if marks is not None else (text, "", "")
+    if marks is None or not closing:
+        return text.strip()
+    return head.partition(marks.opening)[2].strip() if marks.opening in head else head.strip()
+
+
+def wrappers_before(before: str) -> tuple[Wrapper, ...]:
+    """The wrappers whose openings end what stands before an answer, from the outer to the inner one."""
+    end = before.rstrip()
+    wrapper = next((one for one in WRAPPERS if end.endswith(one.opening)), None)
+    return () if wrapper is None else (*wrappers_before(end.removesuffix(wrapper.opening)), wrapper)
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,8 @@ class Parts:
         finished: whether the thought has come to its end.
         before: how many tokens come before the answer: the thought, white space, the opening of a wrapper.
         end: how many tokens come before what follows the answer.
-        lead, rest: characters of the first token before the answer, and of the last one after it.
+        lead, rest: characters of the first token before the answer, and of the last one after it, where the tokens
+            from `before` on are read alone: many tokenizers drop the space with which such a text begins.
         final: what the model marked inside its answer as the final result; None where there is none.
     """
 
@@ -130,7 +142,14 @@ class Parts:
     final: str | None = None
 
 
-def take_apart(read: Reader, ids: Sequence[int], *, opened: Marks | None = None, known: Marks | None = None) -> Parts:
+def take_apart(
+    read: Reader,
+    ids: Sequence[int],
+    *,
+    opened: Marks | None = None,
+    known: Marks | None = None,
+    wrapped: Sequence[Wrapper] = (),
+) -> Parts:
     """Thought and answer of a reply.
 
     Args:
@@ -138,6 +157,7 @@ def take_apart(read: Reader, ids: Sequence[int], *, opened: Marks | None = None,
         ids: of the reply, without what ended it.
         opened: marks of the thought that the prompt has opened.
         known: marks that the model's template or vocabulary knows: a thought by these may begin without an opening.
+        wrapped: wrappers that the prompt has opened, from the outer to the inner one.
     """
     text = read(ids)
     marks, start, here = opened, 0, 0
@@ -154,9 +174,8 @@ def take_apart(read: Reader, ids: Sequence[int], *, opened: Marks | None = None,
         if place < 0:
             return Parts(text[start:].strip(), False, len(ids), len(ids))
         reasoning, here = text[start:place].strip(), place + len(marks.closing)
-    wrapped = []
     while (wrapper := _wrapper_at(text, _visible(text, here))) is not None:
-        wrapped.append(wrapper)
+        wrapped = [*wrapped, wrapper]
         here = _visible(text, here) + len(wrapper.opening)
     end = len(text)
     if marks is not None or wrapped:
@@ -167,7 +186,9 @@ def take_apart(read: Reader, ids: Sequence[int], *, opened: Marks | None = None,
     lead = 0
     if len(read(ids[:before])) > here:  # a token that is partly the mark and partly the answer belongs to the answer
         before -= 1
-        lead = here - len(read(ids[:before]))
+        start = len(read(ids[:before]))
+        dropped = len(text) - start - len(read(ids[before:]))
+        lead = max(0, here - start - dropped)
     return Parts(reasoning, True, before, stop, lead, len(read(ids[:stop])) - end, found[-1] if found else None)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
 
 import numpy as np
@@ -239,6 +241,42 @@ def test_word_start_marks_become_spaces(model, monkeypatch):
     monkeypatch.setattr(model.processor, "tokenizer", word_start_tokenizer())
     assert model.pieces([2, 3, 4, 5, 6, 1]) == ["The", " red", " car", "s", ".", ""]
     assert model.decode([2, 3, 4, 5, 6, 1]) == "The red cars."
+
+
+def test_an_answer_between_marks_keeps_its_first_letter_where_decoding_drops_a_space(pair, model, monkeypatch):
+    prompt = model.encode(PICTURE, "Why?")
+    tokenizer = word_start_tokenizer()
+    tokenizer.add_tokens(["<answer>", "</answer>"])
+    monkeypatch.setattr(model.processor, "tokenizer", tokenizer)
+    opening, closing = tokenizer.convert_tokens_to_ids(["<answer>", "</answer>"])
+    Scripted(pair, [opening, 3, 4, closing, 1], monkeypatch)
+    reply = model.reply(prompt)
+    assert (reply.text, reply.pieces, reply.ids) == ("red car", ("red", " car"), (3, 4))
+
+
+# ---- copies ----
+
+
+def test_models_and_scores_can_be_copied(model):
+    prompt = model.encode(PICTURE, "Why?")
+    score = model.score(prompt, PICTURE, model.tokenize_answer(prompt, "red"))
+    passes = (score.original.tolist(), model.cost.forward)
+    other, its_score = copy.deepcopy((model, score))
+    assert other.cost is its_score.cost, "what is shared stays shared"
+    assert (its_score.original.tolist(), other.cost.forward) == passes
+    its_score(torch.ones(1, 8, 8))
+    assert (other.cost.forward, model.cost.forward) == (passes[1] + 1, passes[1])
+    assert other.cost.of_this_thread().forward == 1
+
+
+def test_what_stands_around_a_model_can_be_sent_to_another_process(model):
+    """The model itself is up to Transformers, which puts hooks on it that only some ways of sending can take."""
+    model.cost.add(forward=3, backward=2, generated_tokens=1)
+    cost, prompting, _ = pickle.loads(pickle.dumps((model.cost, model.prompting, model.plan)))
+    assert (cost.forward, cost.backward, cost.generated_tokens) == (3, 2, 1)
+    cost.add(forward=1)
+    assert (cost.forward, cost.of_this_thread().forward, model.cost.forward) == (4, 1, 3)
+    assert prompting.render("Why?") == model.render("Why?")
 
 
 # ---- batches ----

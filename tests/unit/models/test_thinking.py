@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherelook.models.thinking import THOUGHTS, Parts, Watch, ends_of, hide, take_apart, without_marks
+from wherelook.models.thinking import (
+    THOUGHTS,
+    WRAPPERS,
+    Parts,
+    Watch,
+    ends_of,
+    hide,
+    marks_in,
+    take_apart,
+    without_marks,
+    wrappers_before,
+)
 
-QWEN, KIMI, GEMMA = THOUGHTS[:3]
+QWEN, KIMI, GEMMA, CHANNELS = THOUGHTS[:4]
+ANSWER, BOX, FINAL = WRAPPERS
 
 
 class Cut:
@@ -153,4 +166,95 @@ def test_a_prompt_without_one(end):
 
 @pytest.mark.parametrize("text", ["so red", " so red\n", "<think>\nso red\n</think>\n\n", "so red</think><answer>"])
 def test_a_thought_without_its_marks(text):
-    assert without_marks(text) == "so red"
+    assert without_marks(text, marks_in(text)) == "so red"
+
+
+# ---- marks that also mean something else ----
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("<|user|>\n{{ message.content }}<|end|>\n<|assistant|>\n", None),
+        ("{{ '<think>' }}{{ message.content }}<|end|>", QWEN),
+        ("{{ content.split('</think>')[-1] }}", QWEN),
+        ("<|channel|>analysis<|message|>{{ thought }}<|end|>", CHANNELS),
+        ("{{ text.split('<channel|>') }}", GEMMA),
+        ("◁/think▷ and <think>", QWEN),
+        ("", None),
+    ],
+)
+def test_a_template_knows_thoughts_by_their_opening_or_by_a_closing_of_nothing_else(text, marks):
+    assert marks_in(text) is marks
+
+
+# ---- tokenizers that drop the space at the front of a text ----
+
+
+class SpaceDropped(Cut):
+    """As the decoders of Llama and its like."""
+
+    def read(self, ids: Sequence[int]) -> str:
+        return super().read(ids).removeprefix(" ")
+
+    def shown(self, parts: Parts) -> list[str]:
+        ids = self.ids[parts.before : parts.end]
+        texts = [self.read(ids[:count]) for count in range(len(ids) + 1)]
+        pieces = [after[len(before) :] for before, after in itertools.pairwise(texts)]
+        return hide(pieces, parts.lead, parts.rest)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shown"),
+    [
+        (["<answer>", " red", " car", "</answer>"], ["red", " car"]),
+        (["<answer>", "red", " car", "</answer>"], ["red", " car"]),
+        (["<answer>", "  red", " car", "</answer>"], ["red", " car"]),
+        (["<", "answer", ">\n red", " car"], ["red", " car"]),
+        (["<think>", "so", "</think>", " red", " car"], ["red", " car"]),
+        ([" red", " car"], ["red", " car"]),
+    ],
+)
+def test_an_answer_keeps_its_first_letter(tokens, shown):
+    reply = SpaceDropped(tokens)
+    assert reply.shown(reply.parts()) == shown
+
+
+@given(st.data(), WORDS, WORDS, st.sampled_from(THOUGHTS), st.booleans())
+def test_a_dropped_space_changes_nothing_of_the_answer(data, thought, answer, marks, opens):
+    text = (marks.closed(thought) if opens else marks.whole(thought)) + answer
+    reply = SpaceDropped(data.draw(cut(text)))
+    parts = reply.parts(opened=marks if opens else None)
+    assert (parts.reasoning, "".join(reply.shown(parts)).strip()) == (thought.strip(), answer.strip())
+
+
+# ---- wrappers that the prompt has opened ----
+
+
+@pytest.mark.parametrize(
+    ("before", "wrappers"),
+    [
+        ("", ()),
+        ("<think>so</think>", ()),
+        ("<think>so</think><answer>", (ANSWER,)),
+        ("<answer>\n<|begin_of_box|>", (ANSWER, BOX)),
+        ("so<|end|><|start|>assistant<|channel|>final<|message|>", (FINAL,)),
+        ("<answer>red</answer>", ()),
+    ],
+)
+def test_wrappers_that_end_what_stands_before_an_answer(before, wrappers):
+    assert wrappers_before(before) == wrappers
+
+
+@pytest.mark.parametrize(
+    ("text", "wrapped", "answer"),
+    [
+        ("red</answer>", (ANSWER,), "red"),
+        (" red<|end_of_box|>\n</answer>", (ANSWER, BOX), "red"),
+        ("red", (ANSWER,), "red"),
+        ("red", (FINAL,), "red"),
+        ("red</answer>", (), "red</answer>"),
+    ],
+)
+def test_closings_of_such_wrappers_are_no_word_of_the_answer(text, wrapped, answer):
+    assert parts_of(text, wrapped=wrapped) == (None, answer)
