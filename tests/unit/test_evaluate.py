@@ -16,7 +16,7 @@ from wherelook.case import open_case
 from wherelook.data.images import load_image
 from wherelook.data.samples import read_samples
 from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
-from wherelook.errors import InputError
+from wherelook.errors import InputError, WherelookError
 from wherelook.evaluate import LEND_AHEAD, NO_RUN, read_rows
 from wherelook.evaluate import evaluate as evaluate_rows
 from wherelook.models import VisionLanguageModel
@@ -246,3 +246,16 @@ def test_any_of_several_right_answers_is_right(model, samples):
     several = replace(samples[0], references=("Something else.", *samples[0].references))
     (row,) = evaluate(model, [several], parse_runs("center"), count=1)
     assert (row["correct"], row["reference"]) == (True, "Something else.")
+
+
+def test_an_evaluation_in_which_every_method_failed_is_a_failure(tmp_path):
+    """Its files are written all the same, and the commonest error is told."""
+    from wherelook.cli.evaluate import _finish
+    from wherelook.report.summary import summarize
+
+    rows = [
+        {"sample": str(index), "run": "rise:best", "status": "error", "error": "out of memory"} for index in range(3)
+    ]
+    with pytest.raises(WherelookError, match=r"no method made a map in .*\(3 of 3 rows\): out of memory"):
+        _finish(tmp_path, "page", rows, summarize(rows, ["rise:best"]), False)
+    assert (tmp_path / "rows.parquet").is_file()

@@ -240,9 +240,14 @@ def evaluate(
 
 
 def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummary], as_json: bool) -> None:
-    """Writes page, table and rows, and prints the table."""
+    """Writes page, table and rows, and prints the table.
+
+    Raises:
+        WherelookError: every method failed on every answer.
+    """
     from wherelook.report import summary
     from wherelook.storage import write_whole
+    from wherelook.study.failures import commonest_error
     from wherelook.study.records import write_records
 
     for file, text in (("report.html", page), ("table.md", summary.to_markdown(summaries))):
@@ -253,6 +258,11 @@ def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummar
     else:
         typer.echo(summary.to_markdown(summaries))
         typer.echo(f"report     {out / 'report.html'}")
+    tried = [row for row in rows if row["run"] in {line.run for line in summaries}]
+    if tried and all(row["status"] == "error" for row in tried):
+        error, count = commonest_error(row["error"] for row in tried) or ("", 0)
+        rows_tried = options.counted(len(tried), "row")
+        raise WherelookError(f"no method made a map in {out}; the commonest error ({count} of {rows_tried}): {error}")
 
 
 def _open(

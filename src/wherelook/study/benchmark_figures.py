@@ -41,13 +41,14 @@ def own_figures(benchmark: Benchmark, models: Sequence[StudyModel], level: float
 
 
 def _is_yes_no(rows: Sequence[Row]) -> bool:
-    references = [(row["reference"] or "").strip(" .").casefold() for row in rows]
+    """Whether every known reference is yes or no; a row that could not be read, or a description, has none."""
+    references = [row["reference"].strip(" .").casefold() for row in rows if row["reference"] is not None]
     return bool(references) and all(reference in YES_NO for reference in references)
 
 
 def _yes_no_figures(benchmark: str, task: str | None, model: str, rows: Rows, level: float) -> list[OwnFigure]:
     """POPE's figures (Li et al. 2023, arXiv 2305.10355)."""
-    answered = rows.those("answer")
+    answered = rows.those("answer", "reference")
     if not answered.rows:
         return []
     expected = np.array([(row["reference"] or "").strip(" .").casefold() == "yes" for row in answered.rows])
@@ -88,11 +89,18 @@ def _f1(expected: np.ndarray, said: np.ndarray, clusters: Sequence[int] | None, 
 
 
 def _group_figures(benchmark: str, model: str, rows: Sequence[Row], level: float) -> list[OwnFigure]:
-    grouped = [row for row in rows if row["group"] is not None]
-    verdicts = [verdict for verdict in group_verdicts(grouped).values() if verdict is not None]
+    # An answer that the rule cannot read is not right, as in the figures of yes and no.
+    grouped = [
+        row | {"correct": False} if row["correct"] is None and row["answer"] is not None and row["reference"] else row
+        for row in rows
+        if row["group"] is not None
+    ]
+    circular = bool(grouped) and all(is_rotation(row["sample"]) for row in grouped)
+    sizes = {row["group"]: len(row["choices"] or ()) for row in grouped} if circular else None
+    verdicts = [verdict for verdict in group_verdicts(grouped, sizes=sizes).values() if verdict is not None]
     if not verdicts:
         return []
-    name = "CircularEval" if all(is_rotation(row["sample"]) for row in grouped) else "group accuracy"
+    name = "CircularEval" if circular else "group accuracy"
     return [OwnFigure(benchmark, None, model, name, len(verdicts), share_interval(verdicts, level=level))]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from wherelook.data.samples import DATASETS
+from wherelook.data.samples import CIRCULAR, DRAWN
 from wherelook.study.folder import read_run
 
 Key = tuple[str, str]
@@ -19,9 +19,10 @@ OWN = ("table", "hub")
 def name_benchmarks(runs: Sequence[str]) -> dict[str, str]:
     """The benchmark of every run, by the run's folder.
 
-    It is the name that the run was given (`wherelook run --name`); else that of its reader, as in pope:FOLDER; else
-    that of its table. Tables of one name are one benchmark as far as they have samples in common, directly or over a
-    third run; else each is called by as much of its path as tells them apart.
+    It is the name that the run was given (`wherelook run --name`); else that of its reader, as in pope:FOLDER, with
+    "circular" where its options are rotated; else that of its table. Data of one name are one benchmark as far as they
+    have samples in common, directly or over a third run; else each is called by as much of its path as tells them
+    apart.
 
     Args:
         runs: folders of runs.
@@ -34,8 +35,8 @@ def name_benchmarks(runs: Sequence[str]) -> dict[str, str]:
     for run in runs:
         about, _ = read_run(Path(run), ())
         name, dataset = about["configuration"].get("name"), str(about["configuration"].get("dataset", ""))
-        if name or not _is_own(dataset):
-            found[run] = str(name or benchmark_name(dataset))
+        if name or dataset in DRAWN:
+            found[run] = str(name or dataset)
         else:
             by_table.setdefault(benchmark_name(dataset), []).append((run, dataset))
     for name, tables in by_table.items():
@@ -48,35 +49,31 @@ def name_benchmarks(runs: Sequence[str]) -> dict[str, str]:
 def benchmark_name(dataset: str) -> str:
     """A dataset's name without the place of its files: the benchmark's, but of a table or the hub its own."""
     reader, colon, _ = dataset.partition(":")
+    circular = f" {CIRCULAR}" if dataset.endswith(f",{CIRCULAR}=true") or f",{CIRCULAR}=true," in dataset else ""
     if colon and reader not in OWN and len(reader) > 1:
-        return reader
+        return f"{reader}{circular}"
     place = _place(dataset)
-    return PurePath(place).name or place
+    return f"{PurePath(place).name or place}{circular}"
 
 
 def called_alike(names: Mapping[str, str], abouts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Benchmarks that are told apart though their tables have one name, as sentences."""
+    """Benchmarks that are told apart though their data have one name, as sentences."""
     apart: dict[str, set[str]] = {}
     for run, name in names.items():
         configuration = abouts[run]["configuration"]
-        if not configuration.get("name") and _is_own(dataset := str(configuration.get("dataset", ""))):
+        if not configuration.get("name") and (dataset := str(configuration.get("dataset", ""))) not in DRAWN:
             apart.setdefault(benchmark_name(dataset), set()).add(name)
     return [
-        f"{', '.join(sorted(found))}: tables of one name without a common sample are benchmarks of their own; "
+        f"{', '.join(sorted(found))}: data of one name without a common sample are benchmarks of their own; "
         "`wherelook run --name` puts them together."
         for found in apart.values()
         if len(found) > 1
     ]
 
 
-def _is_own(dataset: str) -> bool:
-    reader, colon, _ = dataset.partition(":")
-    return reader in OWN if colon and len(reader) > 1 else dataset not in DATASETS
-
-
 def _place(dataset: str) -> str:
     reader, colon, place = dataset.partition(":")
-    return (place if colon and reader in OWN else dataset).partition(",")[0]
+    return (place if colon and len(reader) > 1 else dataset).partition(",")[0]
 
 
 def _keys(run: str) -> set[Key]:
@@ -102,8 +99,10 @@ def _apart(datasets: Sequence[str], taken: Iterable[str]) -> list[str]:
         (size for size in range(2, 1 + max(map(len, paths))) if len({path[-size:] for path in paths}) == len(paths)), 1
     )
     used, names = set(taken), []
-    for path in paths:
-        name = plain = "/".join(path[-length:]).replace("//", "/")
+    for dataset, path in zip(datasets, paths, strict=True):
+        reader, colon, _ = dataset.partition(":")
+        kind = f"{reader}:" if colon and reader not in OWN and len(reader) > 1 else ""
+        name = plain = kind + "/".join(path[-length:]).replace("//", "/")
         number = 1
         while name in used:
             number += 1

@@ -156,7 +156,9 @@ def check_judging(judge: str, style: str) -> None:
         raise unknown_name("prompt style", style, PROMPT_STYLES)
 
 
-def group_verdicts(rows: Iterable[Mapping[str, Any]], *, size: int = 2) -> dict[str, bool | None]:
+def group_verdicts(
+    rows: Iterable[Mapping[str, Any]], *, size: int = 2, sizes: Mapping[str, int] | None = None
+) -> dict[str, bool | None]:
     """Whether all answers of a group are right, by the group's name: MMVP's rule for its pairs.
 
     False where one is not right: wrong, or not given because of an error. None where no answer is wrong, but some
@@ -164,7 +166,8 @@ def group_verdicts(rows: Iterable[Mapping[str, Any]], *, size: int = 2) -> dict[
 
     Args:
         rows: with sample, group, correct and status, of one model; several methods' rows of an answer count once.
-        size: samples in a group.
+        size: samples in a group, at least.
+        sizes: the same by group, where groups differ.
     """
     groups: dict[str, dict[str, bool | None]] = {}
     for row in rows:
@@ -177,5 +180,6 @@ def group_verdicts(rows: Iterable[Mapping[str, Any]], *, size: int = 2) -> dict[
         if False in values:
             found[name] = False
         else:
-            found[name] = None if None in values or len(values) < size else True
+            least = size if sizes is None else sizes.get(name, size)
+            found[name] = None if None in values or len(values) < least else True
     return found

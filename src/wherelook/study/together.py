@@ -29,7 +29,7 @@ COLUMNS = (
     *("position", "sample", "dataset", "kind", "group", "fingerprint", "image_sha256", "evidence_share", "run"),
     *("status", "reason", "error", "correct", "blind_correct", "reliance", "words", "relevant_words"),
     *("tokens_words", "tokens_selected", "pointing", "energy"),
-    *("answer", "reference", "soft_accuracy"),
+    *("answer", "reference", "choices", "soft_accuracy"),
     *("compactness", "effective_area", "centre_mass", "border_mass"),
     *("human_correlation", "human_energy", "human_pointing", "human_share", "human_center", "human_ceiling"),
 )

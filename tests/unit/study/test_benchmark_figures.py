@@ -57,25 +57,42 @@ def test_questions_with_other_answers_have_no_figures_of_yes_and_no(tmp_path):
     assert compared(tmp_path, {0: yes_no("red", True)}, 12).own == ()
 
 
+def test_a_broken_row_and_a_description_do_not_hide_the_figures(tmp_path):
+    rows = [yes_no("yes", True)] * 6 + [yes_no("no", True)] * 6
+    rows += [
+        {"reference": None, "answer": None, "correct": None, "status": "error", "error": "broken"},
+        {"reference": None, "answer": "A dog on a sofa.", "correct": None},
+    ]
+    found = {line.figure: (line.items, line.value.value) for line in compared(tmp_path, dict(enumerate(rows)), 14).own}
+    assert found["accuracy"] == (12, 1)
+    assert found["yes ratio"] == (12, 0.5)
+
+
 def test_pairs_count_where_both_are_right(tmp_path):
-    """Of four pairs two are right; one with an answer that failed is not; one that nobody judged does not count."""
+    """Of five pairs two are right; one with an answer that failed is not, nor one with an answer that says nothing."""
     right = [(True, True), (True, False), (True, True), (None, True), (None, True)]
     changes = {}
     for pair, verdicts in enumerate(right):
         for side, verdict in enumerate(verdicts):
-            changes[2 * pair + side] = {"group": f"pair {pair}", "correct": verdict}
+            changes[2 * pair + side] = {
+                "group": f"pair {pair}", "correct": verdict, "reference": "a", "answer": "text",
+            }  # fmt: skip
     changes[6] |= {"status": "error", "error": "no memory"}
     (line,) = compared(tmp_path, changes, 10).own
-    assert (line.figure, line.items, line.value.value) == ("group accuracy", 4, pytest.approx(0.5))
+    assert (line.figure, line.items, line.value.value) == ("group accuracy", 5, pytest.approx(0.4))
 
 
 def test_rotated_options_are_circular_eval(tmp_path):
+    """Of three questions with three options one is right throughout, one is not, and one lacks its last rotation."""
     changes = {
-        3 * question + shift: {"sample": f"q{question}#rotated-{shift}", "group": f"q{question}", "correct": right}
-        for question, verdicts in enumerate([(True, True, True), (True, True, False)])
+        3 * question + shift: {
+            "sample": f"q{question}#rotated-{shift}", "group": f"q{question}", "correct": right,
+            "choices": ["a", "b", "c"], "reference": "a", "answer": "A",
+        }
+        for question, verdicts in enumerate([(True, True, True), (True, True, False), (True, True)])
         for shift, right in enumerate(verdicts)
-    }
-    (line,) = compared(tmp_path, changes, 6).own
+    }  # fmt: skip
+    (line,) = compared(tmp_path, changes, 8).own
     assert (line.figure, line.items, line.value.value) == ("CircularEval", 2, pytest.approx(0.5))
 
 
