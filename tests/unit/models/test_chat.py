@@ -81,7 +81,8 @@ def test_the_template_that_writes_the_image_is_taken_of_two():
     assert model.render("Why?") == "user: <image>\nWhy?\nASSISTANT:"
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if missing_package(name) is None])
+# pi0 writes no text: it is refused before it is asked.
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "pi0" and missing_package(name) is None])
 def test_a_template_says_the_same_beside_the_processor_and_in_the_tokenizer(name):
     model = VisionLanguageModel(*build(name), identifier=name)
     template = model.processor.chat_template
