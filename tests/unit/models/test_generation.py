@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from transformers import GenerationConfig, WatermarkingConfig
 
+from wherelook.errors import WherelookError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 from wherelook.models.hf import Prompt
@@ -105,7 +106,7 @@ def test_the_users_settings_are_put_back_after_an_error(model, prompt, monkeypat
         raise RuntimeError("no")
 
     monkeypatch.setattr(model.model, "generate", fails)
-    with pytest.raises(RuntimeError, match="no"):
+    with pytest.raises(WherelookError, match="RuntimeError: no"):
         model.generate(prompt)
     assert model.model.generation_config is before
 
