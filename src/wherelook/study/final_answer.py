@@ -9,9 +9,13 @@ _GLM_BOX = re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.DOTAL
 _TEX_BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
 _BRACKETS = re.compile(r"\[\[([^\[\]]+)\]\]")
+LIKELY = r"(?:(?:(?:most |very |quite )?likely|(?:most )?probably) )"
+"""Words that weaken an answer, with the space behind them; the answer counts all the same."""
+
 _ANNOUNCED = re.compile(
     r"(?<![</\w])(?:answer|solution)\b(?: (?:to|for) (?:this|the|your) question)?\W{0,2}?"
-    r"(?:\b(?:is|would be|should be|must be|will be)\b|:|\uff1a|=|\n)[\s:*_\"'\u201c]*(?P<text>[^\n.!?\u3002]+)",
+    rf"(?:\b(?:is|(?:would|should|must|will) {LIKELY}?be)\b(?: {LIKELY}(?:to be\b)?)?|:|\uff1a|=|\n)"
+    r"[\s:*_\"'\u201c]*(?P<text>[^\n.!?\u3002]+)",
     re.IGNORECASE,
 )
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-from wherelook.study.final_answer import announced_answers, marked_answer
+from wherelook.study.final_answer import LIKELY, announced_answers, marked_answer
 from wherelook.study.normalization import normal_form
 from wherelook.study.yes_no import read_yes_or_no
 
@@ -52,21 +52,23 @@ _CHOSEN = re.compile(
     re.IGNORECASE,
 )
 _LAST = re.compile(
-    rf"(?:\b(?:so|thus|therefore|hence|it is|it's)|[:,;])\s+(?:{_NAME} )?{_OPEN}{_LETTER}{_CLOSE}\W*$", re.IGNORECASE
+    rf"(?:\b(?:so|thus|therefore|hence|it is|it's|likely|probably)|[:,;])\s+{LIKELY}?"
+    rf"(?:{_NAME} )?{_OPEN}{_LETTER}{_CLOSE}\W*$",
+    re.IGNORECASE,
 )
 _CONFIRMED = re.compile(
-    rf"(?<![\w']){_OPEN}{_LETTER}{_CLOSE} is (?:the )?(?:most |best )?"
+    rf"(?<![\w']){_OPEN}{_LETTER}{_CLOSE} is {LIKELY}?(?:the )?(?:{LIKELY}|most |best )?"
     r"(?:correct|right|best|answer|appropriate|accurate)\b"
 )
 _OPTION = re.compile(
-    rf"\b{_NAME}\s*(?:is|:|\uff1a)?\s*{_OPEN}{_LETTER}{_CLOSE}{_WORD_END}"
+    rf"\b{_NAME}\s*(?:is|:|\uff1a)?\s*{LIKELY}?{_OPEN}{_LETTER}{_CLOSE}{_WORD_END}"
     r"(?! (?:is|are|was) (?:not|wrong|incorrect|false|unlikely)|n't)",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
     r"(?:\bnot|n['\u2019]t|\bnor|\bneither|\bnever|\bthan|\u4e0d)\s*(?:the |to |be )?$", re.IGNORECASE
 )
-_BEFORE_WORD = re.compile(r"\W*(?P<letter>[B-HJ-Z]) (?!(?:is|are|was) (?:not|wrong|incorrect|false)|isn)")
+_BEFORE_WORD = re.compile(r"\W*(?P<letter>[B-HJ-Z]) (?!(?:is|are|was) (?:not|wrong|incorrect|false|unlikely)|isn)")
 _BRACKETED = re.compile(r"[(\[\uff08\u3010]\s*(?P<letter>[A-Z])\s*[)\]\uff09\u3011]")
 _SEVERAL = re.compile(
     rf"(?<![\w']){_OPEN}[A-Z]{_CLOSE}\s*(?:[,/&+\u3001\u548c\u6216]|and|or)"
