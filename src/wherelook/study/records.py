@@ -154,8 +154,9 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Ta
         table = _read_again(path, names, error)
     for name in ADDED.intersection(names).difference(table.column_names):
         table = table.append_column(SCHEMA.field(name), pyarrow.nulls(len(table), SCHEMA.field(name).type))
+    types = {field.name: field.type for field in table.schema}
     for name in names:
-        if name not in table.column_names or table.schema.field(name).type != SCHEMA.field(name).type:
+        if types.get(name) != SCHEMA.field(name).type:
             raise WherelookError(
                 f"{path} holds records of another version: it has no column {name!r} of {SCHEMA.field(name).type}; "
                 "move it away, or name a new folder"
@@ -165,7 +166,8 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Ta
 
 def _parse(source: Path | pyarrow.BufferReader, names: list[str]) -> pyarrow.Table:
     with parquet.ParquetFile(source, page_checksum_verification=True) as file:
-        return file.read(columns=[name for name in names if name in file.schema_arrow.names])
+        there = set(file.schema_arrow.names)  # made anew at every access
+        return file.read(columns=[name for name in names if name in there])
 
 
 def _read_again(path: Path, names: list[str], error: Exception) -> pyarrow.Table:
