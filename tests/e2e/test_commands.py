@@ -46,7 +46,7 @@ def explain(command, images, model_folder, tmp_path):
             "explain", images / image, "What color is it?", "--model", model_folder, "--max-new-tokens", 4,
             "--preset", "fast", "--replay-steps", 5, "--out", tmp_path / out, *arguments,
         )  # fmt: skip
-        assert errors == ""
+        assert all(line.startswith("words      maps of single words: at most") for line in errors.splitlines())
         assert code == 0
         return tmp_path / out
 

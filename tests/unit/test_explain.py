@@ -148,7 +148,8 @@ def test_without_replay_there_are_no_curves_and_no_passes_for_them(explainer):
     result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0, "settings": {"verify": 0}})
     assert result.curves == ()
     assert result.metrics == {}
-    assert result.cost["forward"] == result.cost["backward"] + 1 + 2  # the answer's space, both ends
+    # Whether the answer begins with a space: its first token, then both whole answers; and both ends.
+    assert result.cost["forward"] == result.cost["backward"] + 3 + 2
     assert result.focus is not None
 
 
@@ -416,16 +417,16 @@ def test_the_mean_colour_is_tried_where_blur_shows_nothing(explainer, monkeypatc
     """An alpha between the strongest word's ratio with blur and with the mean colour, which here takes more."""
     # A flipped word needs less than alpha: here this is about alpha alone.
     monkeypatch.setattr("wherelook.tokens.FLIP_FLOOR", 100.0)
-    ratios = {}
+    answer, ratios = "blue", {}
     for name in ("blur", "mean"):
-        relevance = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, baseline=name, alpha=0.0)
+        relevance = explainer.relevance(PICTURE, QUESTION, answer=answer, baseline=name, alpha=0.0)
         ratios[name] = -np.log1p(-relevance.reliance.score)
     assert ratios["mean"] > ratios["blur"] + 0.1
     between = (ratios["mean"] + ratios["blur"]) / 2
-    options = {"answer": ANSWER, "alpha": between}
+    options = {"answer": answer, "alpha": between}
     assert explainer.relevance(PICTURE, QUESTION, **options, baseline="blur").status == "not_visual"
     assert explainer.relevance(PICTURE, QUESTION, **options).reliance.baseline == "mean"
-    nothing = explainer.relevance(PICTURE, QUESTION, answer=ANSWER, alpha=50.0)
+    nothing = explainer.relevance(PICTURE, QUESTION, answer=answer, alpha=50.0)
     assert (nothing.status, nothing.reliance.baseline) == ("not_visual", "blur")
 
 

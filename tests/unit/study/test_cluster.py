@@ -147,7 +147,7 @@ def test_a_cluster_that_does_not_answer_is_one_line_at_once():
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs Ray: pip install 'wherelook\[ray\]'"):
+    with pytest.raises(InputError, match=r"needs Ray: pip install 'ray>=2.50', or in a checkout of wherelook: "):
         next(execute_ray(iter(()), StubWorker, accept=print))
 
 
