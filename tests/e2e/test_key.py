@@ -75,7 +75,7 @@ def answering(text: str) -> Callable[[int, object], Answer]:
         if body is None:
             return 200, {}, {"data": [{"id": "small"}]}
         if "prompt_logprobs" not in body:
-            message = {"content": text, "reasoning_content": KEY, "reasoning": KEY}
+            message = {"content": text, "refusal": KEY, KEY: KEY}
             return 200, {}, {"choices": [{"message": message, "finish_reason": KEY}], "id": KEY, "system": [KEY]}
         words = re.findall(r"\s*\S+", body["messages"][-1]["content"])
         value = -10.0 * 0.9998 ** len(json.dumps(body))
@@ -118,6 +118,11 @@ ERRORS: dict[str, Callable[[int, object], Answer]] = {
     "a-list": always(200, {}, [KEY]),
     "names": always(200, {}, {"data": [{"id": KEY}, {"id": HEADER}, {"id": FORMS["backwards"]}]}),
     "one-name": always(200, {}, {"data": [{"id": KEY}]}),
+    "thought": lambda _, body: (
+        (200, {}, {"choices": [{"message": {"content": "A cat", "reasoning_content": KEY, "reasoning": HEADER}}]})
+        if body
+        else (200, {}, {"data": [{"id": "small"}]})
+    ),
     "content-of-parts": lambda _, body: (
         (200, {}, {"choices": [{"message": {"content": [{"type": "text", "text": KEY}]}}]})
         if body
