@@ -161,7 +161,11 @@ def test_a_signal_ends_a_run_with_one_line_and_keeps_its_rows(images, tmp_path, 
             "--method", "strips:fast", "--measures", "map", "--out", str(tmp_path / "run"),
         ]  # fmt: skip
         try:
-            with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+            listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+            with subprocess.Popen(
+                line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **listening
+            ) as process:
                 assert hanging.wait(120)
                 process.send_signal(signaled)
                 output, errors = process.communicate(timeout=20)
