@@ -84,7 +84,7 @@ def test_the_whole_model_equals_an_independent_computation(model):
         heads=2,
     )
     found = network(input_ids=ids[None], pixel_values=pixels[None], high_res_pixel_values=high[None]).logits[0]
-    assert found.std() > 0.5
+    assert found.std() > 0.1  # what the tolerance is small against
     torch.testing.assert_close(found, logits, atol=1e-6, rtol=0)
 
 
