@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 from wherelook.errors import InputError
@@ -135,7 +136,8 @@ def test_files_beside_the_weights_that_do_not_matter(folder, tmp_path):
     files = dict.fromkeys(["pytorch_model.bin", "model.gguf", "onnx/model.onnx", "training_args.bin", "tf_model.h5"])
     place = make(Path(shutil.copytree(folder, tmp_path / "model")), files)
     (place / "pytorch_model.bin.index.json").write_text("{broken")
-    load(str(place), device="cpu")
+    model, _ = load(str(place), device="cpu")
+    assert isinstance(model, transformers.LlavaForConditionalGeneration)
 
 
 @pytest.mark.parametrize(

@@ -84,16 +84,21 @@ def test_final_answers(answer, marked, announced):
     assert announced_answers(answer) == announced
 
 
-def test_long_answers_take_no_long_time():
-    for text in (
-        "yes " * 20_000,
-        "(" * 20_000,
-        "the answer is " * 5_000,
-        " " * 50_000,
-        "\\boxed{" * 3_000,
-        "in so " * 10_000,
-        "in the image, " * 5_000,
-        "so, " * 20_000,
-        ", no" * 20_000,
-    ):
-        read_yes_or_no(text)
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("yes " * 20_000, "yes"),
+        ("(" * 20_000, None),
+        ("the answer is " * 5_000, None),
+        (" " * 50_000, None),
+        ("\\boxed{" * 3_000, None),
+        ("in so " * 10_000, None),
+        ("in the image, " * 5_000, None),
+        ("so, " * 20_000, None),
+        (", no" * 20_000, "no"),
+    ],
+    ids=lambda value: repr(value)[:12],
+)
+def test_long_answers(text, verdict):
+    """A pattern that backtracks would take hours."""
+    assert read_yes_or_no(text) == verdict
