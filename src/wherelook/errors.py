@@ -50,6 +50,10 @@ def unknown_name(kind: str, name: str, valid: Sequence[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}; valid: {', '.join(valid)}")
 
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors of a disk that has no room."""
+
+
 def machine_failure(error: BaseException) -> str | None:
     """What to tell about an error of the machine, which is no defect of ours: memory, disk, permissions.
 
@@ -63,7 +67,7 @@ def machine_failure(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             return f"the disk is full ({place}{error.strerror}); what is finished is kept: make room and run it again"
         return f"a file cannot be used ({place}{error.strerror})"
     return None

@@ -11,11 +11,13 @@ import base64
 import hashlib
 from functools import cache, partial
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from wherelook.errors import WherelookError
 from wherelook.hidden import HIDDEN
 
 _INVISIBLE = {code: f"⟨U+{code:04X}⟩" for code in HIDDEN}
@@ -47,6 +49,24 @@ def environment(package: str) -> jinja2.Environment:
 def asset(package: str, name: str) -> Markup:
     """A file beside the modules of `package`: a template, a style or a script."""
     return Markup(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+GENERATOR = '<meta name="generator" content="wherelook">'
+"""Stands in the head of every page, before its style."""
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of ours, or empty.
+
+    Raises:
+        WherelookError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise WherelookError(f"cannot read {path}: {error.strerror or error}; name another file") from error
+    return not head or GENERATOR.encode() in head
 
 
 def policy_hash(text: str) -> Markup:

@@ -64,8 +64,8 @@ def hidden_word(result: Replay, saliency: Float[Tensor, "rows columns"], tokens:
     text = "".join(token.text for token in tokens if token.word == strongest).strip()
     return (
         f"the outlined region does not explain {text!r}, the word with the largest drop: without the region it "
-        f"loses {max(lost[strongest], 0):.2f} of its {total[strongest]:.2f} nats; --per-token, or --tokens with this word, "
-        "shows where it comes from",
+        f"loses {max(lost[strongest], 0):.2f} of its {total[strongest]:.2f} nats; --per-token, or --tokens with this "
+        "word, shows where it comes from",
     )
 
 

@@ -12,12 +12,15 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import DISK_FULL, InputError, WherelookError
 
 LOCK_FILE = "lock"
 DAMAGED = "damaged"
@@ -27,7 +30,7 @@ UNFINISHED = ".unfinished"
 LONGEST_NAME = 255
 """Bytes of a file's name that file systems take."""
 
-RESUME = "what is finished is kept, and the same command resumes"
+RESUME = "what is finished is kept: mend the cause, and run the same command again"
 
 
 def unreadable(path: Path, error: Exception) -> WherelookError:
@@ -96,30 +99,153 @@ def make_folder(folder: Path) -> None:
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
+        if getattr(error, "errno", None) in DISK_FULL:
+            raise WherelookError(f"cannot make the folder {folder}: {reason}; {RESUME}") from error
         raise InputError(f"cannot make the folder {folder}: {reason}; choose another one") from error
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Writes a file under a hidden name first, and gives it its own when it is safely there.
+
+    Args:
+        path: of the file.
+        data: its bytes, at once or part by part.
 
     Raises:
         WherelookError: the disk refuses. An earlier file of this name is as it was.
     """
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}")  # readers of a folder of Parquet pass over hidden files
-    if len(os.fsencode(unfinished.name)) > LONGEST_NAME:
-        unfinished = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{UNFINISHED}")
+    unfinished = unfinished_path(path)
     try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException as error:
+        _write(unfinished, path, (data,) if isinstance(data, bytes) else data)
+        with _refusals(path):
+            unfinished.replace(path)
+    except BaseException:
         with suppress(OSError):
             unfinished.unlink()
-        if isinstance(error, OSError):
-            raise WherelookError(f"cannot write {path}: {error.strerror or error}; {RESUME}") from error
         raise
+
+
+def write_together(
+    folder: Path, files: Iterable[tuple[str, bytes]], *, last: str, ours: Callable[[str], bool] = lambda name: False
+) -> None:
+    """Writes files that belong together, so that no interruption leaves a folder with files of two sets.
+
+    All are written under hidden names. When the last one is there, the earlier set is removed, `last` first, and the
+    new one gets its names, `last` last: where that file is, all of its set are. A process that is killed in this
+    moment leaves the rest of the new set under hidden names, and the earlier `last` under that of `earlier_path`.
+
+    Args:
+        folder: that is there.
+        files: names and contents, one at a time in memory; `last` is among them.
+        last: the file that says that the others are complete.
+        ours: which other names are those of an earlier set, and go.
+
+    Raises:
+        WherelookError: the disk refuses; the earlier set is as it was.
+    """
+    hidden: dict[str, Path] = {}
+    try:
+        with _waiting(folder):
+            for name, data in files:
+                hidden[name] = unfinished_path(folder / name)
+                _write(hidden[name], folder / name, (data,))
+            _swap(folder, hidden, last, ours)
+    except BaseException:
+        for path in hidden.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _swap(folder: Path, hidden: Mapping[str, Path], last: str, ours: Callable[[str], bool]) -> None:
+    there = list_folder(folder)
+    earlier = [name for name in there if name in hidden or ours(name)]
+    hidden_now = {path.name for path in hidden.values()}
+    abandoned = [name for name in there if name.endswith(UNFINISHED) and name not in hidden_now]
+    abandoned = [name for name in abandoned if name.startswith(".") and ours(name[1 : -len(UNFINISHED)])]
+    for name in earlier:
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            raise InputError(f"{folder / name} is a folder where a file is to be written; move it away")
+    kept = earlier_path(folder / last)
+    steps: deque[Callable[[], object]] = deque()
+    if last in earlier:
+        steps.append(partial((folder / last).replace, kept))
+    steps += [(folder / name).unlink for name in (*earlier, *abandoned) if name != last]
+    steps += [partial(path.replace, folder / name) for name, path in hidden.items() if name != last]
+    steps.append(partial(hidden[last].replace, folder / last))
+    steps.append(kept.unlink)
+    try:
+        _take_steps(steps, folder)
+    except KeyboardInterrupt:  # what is left takes no time, and is done
+        _take_steps(steps, folder)
+        raise
+
+
+def _take_steps(steps: deque[Callable[[], object]], folder: Path) -> None:
+    with _refusals(folder):
+        while steps:
+            with suppress(FileNotFoundError):  # a step that was done when it was interrupted
+                steps[0]()
+            steps.popleft()
+
+
+@contextmanager
+def _waiting(folder: Path) -> Iterator[None]:
+    """Waits until no other process writes together into the folder; where a file system has no locks, without."""
+    descriptor = None
+    try:
+        with suppress(OSError):  # NFS, for example
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def unfinished_path(path: Path) -> Path:
+    """The hidden name of a file until it is whole. Readers of a folder of Parquet pass over hidden files."""
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    if len(os.fsencode(unfinished.name)) > LONGEST_NAME:
+        return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}{UNFINISHED}")
+    return unfinished
+
+
+def earlier_path(path: Path) -> Path:
+    """The hidden name of the file that says what an earlier set is, while another takes its place."""
+    return path.with_name(f".{path.name}.earlier")
+
+
+def _write(unfinished: Path, path: Path, parts: Iterable[bytes]) -> None:
+    """Writes all parts to the disk; what is refused is told of `path`."""
+    with _refusals(path):
+        file = unfinished.open("wb", buffering=0)
+    with closing(file):
+        for part in parts:  # whatever makes them may fail in its own way
+            with _refusals(path):
+                _put_all(file, part)
+        with _refusals(path):
+            os.fsync(file.fileno())
+
+
+def _put_all(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[put(file, left) :]
+
+
+def put(file: FileIO, data: memoryview) -> int:
+    """Writes some bytes and returns how many: every byte of a result passes here."""
+    return file.write(data)
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """What the disk refuses is told in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise WherelookError(f"cannot write {path}: {error.strerror or error}; {RESUME}") from error
 
 
 def remove(path: Path) -> None:
@@ -190,11 +316,9 @@ def _take(descriptor: int, file: Path, holder: str) -> None:
         raise WherelookError(
             f"{file} cannot be locked: {error.strerror or error}; choose a folder on a file system that has locks"
         ) from error
-    try:
+    with _refusals(file):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:
-        raise WherelookError(f"cannot write {file}: {error.strerror or error}; {RESUME}") from error
 
 
 def _not_a_lock(file: Path) -> InputError:
@@ -245,10 +369,8 @@ class LineFile:
 
     def _cut(self, rest: str, size: int) -> None:
         append(self.path.with_name(f"{self.path.name}.cut"), f"{rest}\n".encode())
-        try:
+        with _refusals(self.path):
             os.truncate(self.path, size)
-        except OSError as error:
-            raise WherelookError(f"cannot write {self.path}: {error.strerror or error}; {RESUME}") from error
         self._ended = True
 
 
@@ -258,18 +380,13 @@ def append(path: Path, data: bytes) -> None:
     Raises:
         WherelookError: the disk refuses; the file is as it was.
     """
-    try:
-        with path.open("ab", buffering=0) as file:
-            size = file.seek(0, os.SEEK_END)
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[file.write(left) :]
-            except BaseException:
-                file.truncate(size)
-                raise
-    except OSError as error:
-        raise WherelookError(f"cannot write {path}: {error.strerror or error}; {RESUME}") from error
+    with _refusals(path), path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            _put_all(file, data)
+        except BaseException:
+            file.truncate(size)
+            raise
 
 
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -283,11 +283,12 @@ def test_a_defect_of_ours_is_one_line_too(command, monkeypatch):
     assert code == 1
 
 
-def test_a_disk_that_refuses_is_a_failure(command, fill, tmp_path):
-    (tmp_path / "out" / "mask.npy").mkdir(parents=True)
+def test_a_folder_in_the_place_of_a_file_is_found_before_the_work(command, fill, tmp_path):
+    place = tmp_path / "out" / "mask.npy"
+    place.mkdir(parents=True)
     code, _, errors = command(*fill(SHORT), "--out", tmp_path / "out")
-    assert errors == f"wherelook: cannot write to {tmp_path / 'out'}: Is a directory\n"
-    assert code == 1
+    assert errors == f"wherelook: {place} is a folder where a file is to be written; name another folder\n"
+    assert code == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), EOFError()])

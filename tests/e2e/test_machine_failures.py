@@ -14,8 +14,12 @@ import pytest
 import torch
 
 from scripted_server import serving
+from simulated_runs import Simulated, simulate_run
+from wherelook import storage
 from wherelook.case import open_case
+from wherelook.cli.app import Terminated, terminate
 from wherelook.errors import machine_failure
+from wherelook.models.scoring import HuggingFaceScore
 from wherelook.study.folder import read_run
 from wherelook.study.records import write_whole
 
@@ -70,32 +74,165 @@ def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("place", ["pathlib.Path.write_bytes", "pathlib.Path.write_text", "PIL.Image.Image.save"])
-def test_a_full_disk_under_an_explanation(command, images, tmp_path, monkeypatch, place):
-    with serving(reply) as log:
-        from wherelook.explanation import Explanation
+EXPLAIN = ("explain", "{images}/good.png", "What?", "--answer", "a red circle", "--method", "center")
 
-        save = Explanation.save
+OUT = ("--out", "out")
+WRITERS = {
+    "explain": ((*EXPLAIN, "--replay-steps", 0, *OUT), (0, 2), (0, -1)),
+    "demo": (("demo", *OUT), (0,), None),
+    "scenes": (("scenes", "--n", 1, "--size", "64x64", *OUT), (0, 3, 12), None),
+    "evaluate": (("evaluate", "--n", 1, "--methods", "center", "--replay-steps", 2, *OUT), (0, 1, 1, 2), (2,)),
+    "sanity": (("sanity", "embedded", "--methods", "center", "--n", 2, *OUT), (0,), (0,)),
+    "compare": (("compare", "{runs}/a", "{runs}/b", *OUT), (0, 5), (0, -1)),
+    "report": (
+        ("report", "{runs}/a", "{runs}/b", "--gallery", 0, "--out", "out/page.html", "--tables", "out/tables"),
+        (0, 1),
+        (0, -1),
+    ),
+    "judge": (
+        ("judge", "{runs}/a", "--model", "{server}", "--model-name", "strict", "--out", "out.jsonl"),
+        (0, 1),
+        (0,),
+    ),
+}
+"""Commands that write; at which of the pieces that they write the disk refuses; and where when the command was done
+before: -1 is the last piece, None where it is not repeated."""
 
-        def save_on_a_full_disk(self, folder):
-            with monkeypatch.context() as patched:
-                patched.setattr(place, full)
-                return save(self, folder)
 
-        monkeypatch.setattr(Explanation, "save", save_on_a_full_disk)
-        code, output, errors = command("explain", images / "good.png", "?", "--model", log.address, *OPTIONS)
-    assert (code, output) == (1, "")
-    assert errors.splitlines()[-1].startswith("wherelook: ")
-    assert "No space left on device" in errors.splitlines()[-1]
-    assert "Error" not in errors
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("a", "b"):
+        asked = {
+            number: {"question": "What?", "answer": f"{number}", "references": ["1"], "choices": []}
+            for number in range(6)
+        }
+        simulate_run(folder / name, Simulated(name), samples=range(6), changes=asked)
+    return folder
 
 
-def test_a_full_disk_under_scenes(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("PIL.Image.Image.save", full)
-    code, output, errors = command("scenes", "--n", 1, "--out", tmp_path / "scenes")
-    assert (code, output) == (1, "")
-    assert errors.count("\n") == 1
-    assert "No space left on device" in errors
+def contents(folder):
+    """All files by name; of those to which lines are added, the lines that were there must stay."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+class Disk:
+    """Refuses one of the pieces that are written to it: now for want of room, now for want of permission."""
+
+    def __init__(self, monkeypatch):
+        self.pieces = 0
+        self.refused = None
+        self.error = None
+        self.put = storage.put
+        monkeypatch.setattr(storage, "put", self)
+
+    def __call__(self, file, data):
+        self.pieces += 1
+        if self.pieces - 1 == self.refused:
+            raise self.error
+        return self.put(file, data)
+
+    def refuse(self, piece):
+        full, locked = (errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission denied")
+        self.pieces, self.refused, self.error = 0, piece, OSError(*(locked if piece is None or piece % 2 else full))
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_disk_that_refuses_loses_nothing_that_is_finished(command, images, runs, tmp_path, monkeypatch, writer):
+    """Every command says so in one line, leaves earlier files as they were and can be repeated."""
+    disk = Disk(monkeypatch)
+    line, first, again = WRITERS[writer]
+    with serving(judgment) as log:
+        line = [str(word).format(images=images, runs=runs, server=log.address) for word in line]
+
+        def refused(piece):
+            before = contents(tmp_path) | contents(runs)
+            disk.refuse(piece)
+            code, output, errors = command(*line)
+            told = errors.splitlines()[-1]
+            assert (code, output) == (1, "")
+            assert told.startswith("wherelook: cannot write ")
+            assert f": {disk.error.strerror}; what is finished is kept: mend the cause, and run" in told
+            assert "Traceback" not in errors
+            after = contents(tmp_path) | contents(runs)
+            for path, data in before.items():
+                assert after[path].startswith(data) if path.suffix == ".jsonl" else after[path] == data
+            assert not [path for path in after if path.name.startswith(".")]
+
+        for piece in first:
+            refused(piece)
+        if again is None:
+            return
+        disk.refuse(None)
+        assert command(*line)[0] == 0
+        last = disk.pieces - 1
+        for piece in again:
+            refused(last if piece == -1 else piece)
+        disk.refuse(None)
+        assert command(*line)[0] == 0
+
+
+def judgment(_, body):
+    return 200, {}, {"choices": [{"message": {"content": "correct"}}]}
+
+
+FOREIGN = {
+    "explain": (EXPLAIN, "report.html", "report.html is there and belongs to no explanation"),
+    "explain-record": (EXPLAIN, "explanation.json", "explanation.json is no explanation of wherelook"),
+    "demo": (("demo",), "relation/overlay.png", "overlay.png is there and belongs to no explanation"),
+    "evaluate": (("evaluate", "--n", 1), "table.md", "table.md is there and belongs to no evaluation"),
+    "compare": (("compare", "{runs}/a", "{runs}/b"), "pairs.csv", "pairs.csv was not written by a comparison"),
+    "report": (("report", "{runs}/a"), "page.html", "page.html' is there and is no page of wherelook"),
+    "report-tables": (
+        ("report", "{runs}/a", "--out", "page.html", "--tables", "out"),
+        "compare.json",
+        "compare.json was not written by a comparison",
+    ),
+    "judge": (("judge", "{runs}/a", "--model", "http://127.0.0.1:9/v1", "--model-name", "m"), "mine.txt",
+              "mine.txt is there and holds no verdicts"),
+    "judge-people": (("judge", "{runs}/a", "--model", "http://127.0.0.1:9/v1", "--model-name", "m"), "mine.jsonl",
+                     "mine.jsonl holds verdicts by 'human'"),
+}  # fmt: skip
+"""Commands, a file of the user's in their way, and what is said of it: before any work."""
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_file_of_the_users_is_not_written_over(command, images, runs, tmp_path, case):
+    line, name, message = FOREIGN[case]
+    line = [str(word).format(images=images, runs=runs) for word in line]
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"sample": "1", "verdict": "yes"}\n')
+    if "--out" not in line:
+        line += ["--out", mine if mine.suffix in (".txt", ".jsonl") or case == "report" else tmp_path / "out"]
+    code, output, errors = command(*line)
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert message in errors
+    assert contents(tmp_path) == {mine: b'{"sample": "1", "verdict": "yes"}\n'}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        (*EXPLAIN, "--out", "file/x"),
+        ("demo", "--out", "file/x"),
+        ("scenes", "--out", "file/x"),
+        ("evaluate", "--out", "file/x"),
+        ("sanity", "embedded", "--out", "file/x"),
+        ("run", "scenes", "--out", "file/x"),
+        ("compare", "{runs}/a", "--out", "file/x"),
+        ("report", "{runs}/a", "--out", "file/x.html"),
+        ("report", "{runs}/a", "--tables", "file/x"),
+        ("judge", "{runs}/a", "--model", "http://127.0.0.1:9/v1", "--model-name", "m", "--out", "file/x.jsonl"),
+    ],
+    ids=lambda line: line[0],
+)
+def test_a_place_below_a_file_is_named_before_the_work(command, images, runs, tmp_path, line):
+    (tmp_path / "file").write_text("mine")
+    code, output, errors = command(*(str(word).format(images=images, runs=runs) for word in line))
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert "file" in errors
+    assert contents(tmp_path) == {tmp_path / "file": b"mine"}
 
 
 RUN = ("run", "scenes-tuning", "--method", "center", "--measures", "map", "--limit", 3)
@@ -139,7 +276,113 @@ def test_a_run_goes_on_when_one_sample_does_not_fit(command, tmp_path, monkeypat
     assert rows[1]["error"].startswith("out of memory: use a smaller image or model, --dtype bfloat16")
 
 
-@pytest.mark.parametrize("signaled", [signal.SIGINT, signal.SIGTERM])
+ENDED = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
+
+
+@pytest.mark.parametrize(
+    ("line", "signaled"),
+    [
+        ((*EXPLAIN, "--replay-steps", 4, *OUT), signal.SIGINT),
+        ((*EXPLAIN, "--replay-steps", 4, *OUT), signal.SIGTERM),
+        (("run", "scenes-tuning", "--method", "center", "--limit", 2, "--replay-steps", 2, *OUT), signal.SIGTERM),
+        (("evaluate", "--methods", "center", "--n", 2, "--replay-steps", 2, *OUT), signal.SIGINT),
+    ],
+)
+def test_an_interruption_in_a_pass_is_one_line_and_leaves_nothing_half_written(
+    command, images, tmp_path, monkeypatch, line, signaled
+):
+    """The fourth time that the model is asked; what ends a process raises where it is."""
+    ended, asked = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: terminate}[signaled], []
+    evaluate = HuggingFaceScore._evaluate
+
+    def pressed(self, masks):
+        asked.append(masks)
+        if len(asked) == 4:
+            raise ended()
+        return evaluate(self, masks)
+
+    monkeypatch.setattr(HuggingFaceScore, "_evaluate", pressed)
+    monkeypatch.setattr(Terminated, "asked", False)
+    word, expected = ENDED[signaled]
+    code, output, errors = command(*(str(part).format(images=images) for part in line))
+    assert (code, output) == (expected, "")
+    assert [text for text in errors.splitlines() if text][-1] == f"wherelook: {word}"
+    assert "Traceback" not in errors
+    left = {path.name for path in contents(tmp_path)}
+    assert left <= {"run.json", "evaluation.json", "rows.jsonl", "sample-00000000.parquet", "part-00000000.parquet"}
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert command(*(str(part).format(images=images) for part in line))[0] == 0
+
+
+KILLED = """
+import os, signal, sys
+from wherelook import storage
+from wherelook.cli import main
+
+put, pieces = storage.put, []
+
+def half(file, data):
+    pieces.append(data)
+    if len(pieces) == 4:  # run.json and two samples are there
+        put(file, data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return put(file, data)
+
+storage.put = half
+main()
+"""
+
+
+def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_whole_one(
+    command, tmp_path, monkeypatch
+):
+    line = (
+        "run",
+        "scenes-tuning",
+        "--method",
+        "center",
+        "--method",
+        "random",
+        "--measures",
+        "map",
+        "--limit",
+        "5",
+        *OUT,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *line], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")
+    assert "Traceback" not in done.stderr
+    before = contents(tmp_path / "out" / "records")
+    whole = {path: data for path, data in before.items() if not path.name.startswith(".")}
+    (cut,) = before.keys() - whole.keys()
+    assert sorted(path.name for path in whole) == ["sample-00000000.parquet", "sample-00000001.parquet"]
+    assert cut.name == ".sample-00000002.parquet.unfinished"
+    rows = read_run(tmp_path / "out")[1].to_pylist()
+    asked = []
+
+    def opened(*arguments, **options):
+        asked.append(arguments)
+        return open_case(*arguments, **options)
+
+    monkeypatch.setattr("wherelook.study.worker.open_case", opened)
+    code, output, _ = command(*line)
+    assert code == 0
+    assert "5 samples done (3 new)" in output
+    assert len(asked) == 3
+    after = read_run(tmp_path / "out")[1].to_pylist()
+    assert [(row["position"], row["run"]) for row in after] == [
+        (place, run) for place in range(5) for run in ("center:best", "random:best")
+    ]
+    assert len({row["sample"] for row in after}) == 5
+    assert after[:4] == rows
+    assert all(row["status"] == "ok" for row in after)
+    assert sorted(path.name for path in contents(tmp_path / "out" / "records")) == ["part-00000000.parquet"]
+
+
+@pytest.mark.parametrize("signaled", ENDED)
 def test_a_signal_ends_a_run_with_one_line_and_keeps_its_rows(images, tmp_path, signaled):
     """While requests are under way that nobody will answer."""
     from shutil import copy
@@ -171,7 +414,7 @@ def test_a_signal_ends_a_run_with_one_line_and_keeps_its_rows(images, tmp_path, 
                 output, errors = process.communicate(timeout=20)
         finally:
             over.set()
-    word, code = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}[signaled]
+    word, code = ENDED[signaled]
     assert (process.returncode, output) == (code, "")
     assert [text for text in errors.splitlines() if text][-1] == f"wherelook: {word}"
     assert "Traceback" not in errors

@@ -16,10 +16,14 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 def main() -> None:
     """Entry point of the `wherelook` command. Exits with 0 (done), 1 (failed), 2 (bad input), 130 or 143 (ended)."""
-    from wherelook.cli.app import INTERRUPTED, TERMINATED, run, terminate
+    try:
+        from wherelook.cli.app import INTERRUPTED, TERMINATED, run, terminate
 
-    signal.signal(signal.SIGTERM, terminate)
-    code = run(sys.argv[1:])
+        signal.signal(signal.SIGTERM, terminate)
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command begins, or once more when it is about to end
+        print("wherelook: interrupted", file=sys.stderr)
+        os._exit(130)
     waiting = [
         thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
     ]

@@ -31,10 +31,10 @@ def compare(
     Only samples that all models have rows for are compared.
     """
     from wherelook.report.comparison_text import to_text
-    from wherelook.study.tables import to_record, write_tables
+    from wherelook.study.tables import check_tables, to_record, write_tables
 
     if out is not None:
-        options.make_folder(out)
+        check_tables(options.make_folder(out))
     found = comparing.compare_labelled(
         runs,
         label=label,

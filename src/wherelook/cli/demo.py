@@ -18,13 +18,17 @@ def demo(
     as_json: options.Json = False,
 ) -> None:
     """Explains questions about a bundled scene with a bundled model; no network, a few seconds."""
-    from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene
+    from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene, png
     from wherelook.explain import Explainer
+    from wherelook.explanation import check_folder
     from wherelook.models.zoo import THINGS
+    from wherelook.storage import write_whole
 
     scene = make_scene(DEMO_SEED, size=DEMO_SIZE, world=THINGS)
     image = options.make_folder(out) / "scene.png"
-    scene.image.save(image)
+    for name in DEMO_QUESTIONS:
+        check_folder(out / name)
+    write_whole(image, png(scene.image))
     model = options.load_model(THINGS, device="cpu", dtype=None, memory_limit=None, prompt_template=None)
     explainer = Explainer(model)
     results = {}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROWS_FILE = "rows.jsonl"
 CONFIGURATION_FILE = "evaluation.json"
+PAGE_FILE, TABLE_FILE, RECORDS_FILE = "report.html", "table.md", "rows.parquet"
 GALLERY = 12
 SCHEMA_VERSION = 3
 """Of the rows: a folder with older ones is not gone on with."""
@@ -250,14 +251,14 @@ def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummar
     from wherelook.study.failures import commonest_error
     from wherelook.study.records import write_records
 
-    for file, text in (("report.html", page), ("table.md", summary.to_markdown(summaries))):
+    for file, text in ((PAGE_FILE, page), (TABLE_FILE, summary.to_markdown(summaries))):
         write_whole(out / file, text.encode("utf-8", "backslashreplace"))
-    write_records(out / "rows.parquet", rows)
+    write_records(out / RECORDS_FILE, rows)
     if as_json:
         options.print_json(summary.to_records(summaries))
     else:
         typer.echo(summary.to_markdown(summaries))
-        typer.echo(f"report     {out / 'report.html'}")
+        typer.echo(f"report     {out / PAGE_FILE}")
     tried = [row for row in rows if row["run"] in {line.run for line in summaries}]
     if tried and all(row["status"] == "error" for row in tried):
         error, count = commonest_error(row["error"] for row in tried) or ("", 0)
@@ -380,4 +381,7 @@ def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
         for change in differences(before, dict(configuration)):
             raise InputError(f"{path.parent} holds an evaluation with other settings: {change}; name a new folder")
         return
+    for name in (PAGE_FILE, TABLE_FILE, RECORDS_FILE):
+        if (path.parent / name).exists():
+            raise InputError(f"{path.parent / name} is there and belongs to no evaluation: name another folder")
     write_whole(path, (json.dumps(configuration, indent=2) + "\n").encode())

@@ -124,6 +124,7 @@ def explain(
     """Explains one answer: which words rest on the image, and which region they came from."""
     from wherelook.attribution import make_settings
     from wherelook.data.images import frame_rate, load_image, load_images
+    from wherelook.explanation import check_folder
     from wherelook.request import REASONING_LIMIT, check_request, check_text
 
     # Everything that can be wrong with the input is found before a model is loaded.
@@ -147,7 +148,7 @@ def explain(
     if baseline_image is not None:
         load_image(baseline_image)
     elsewhere = options.is_elsewhere(model, model_name, [method], use_proxy=use_proxy)
-    options.make_folder(out)
+    check_folder(options.make_folder(out))
 
     from wherelook.budget import most_requests
     from wherelook.explain import Explainer

@@ -58,7 +58,7 @@ def judge(
     """
     from wherelook.models.endpoint.client import Client
     from wherelook.study.folder import read_run
-    from wherelook.study.verdicts import apply_verdicts, read_verdicts, write_verdicts
+    from wherelook.study.verdicts import apply_verdicts, check_place, read_verdicts, write_verdicts
 
     if (verdicts is None) == (model is None):
         raise InputError("expected either --model with the address of an endpoint, or --verdicts with a file")
@@ -73,6 +73,7 @@ def judge(
                 "--model is the address of an endpoint, such as http://localhost:8000/v1, and needs --model-name"
             )
         path = out or folder / VERDICTS_FILE
+        check_place(path, model_name)
         client = Client(model, timeout=timeout, use_proxy=use_proxy)
         found = _ask(rows, client, model_name, folder / REPLIES_FILE, concurrency=concurrency)
         write_verdicts(path, found)

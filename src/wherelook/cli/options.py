@@ -21,7 +21,7 @@ from rich.text import Text
 
 from wherelook.address import is_address
 from wherelook.cli import terminal
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import DISK_FULL, InputError, WherelookError
 
 if TYPE_CHECKING:
     from wherelook.data.samples import Sample
@@ -303,25 +303,39 @@ def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[
         yield sample
 
 
-def make_folder(folder: Path, *, empty: bool = False) -> Path:
+def make_folder(folder: Path, *, empty: bool = False, option: str = "--out") -> Path:
     """Makes the folder for results, before the work that would be lost if it could not be made.
 
     Raises:
         InputError: the name is taken by a file, the place cannot be written to, or `empty` is asked for and it is not.
+        WherelookError: the disk is full.
     """
     shown = repr(str(folder))
     try:
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"--out {shown} is a file; expected a folder, or a new name")
+            raise InputError(f"{option} {shown} is a file; expected a folder, or a new name")
         folder.mkdir(parents=True, exist_ok=True)
         if empty and any(folder.iterdir()):
-            raise InputError(f"--out {shown} is not empty; expected a new or an empty folder")
+            raise InputError(f"{option} {shown} is not empty; expected a new or an empty folder")
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--out {shown[:200]} cannot be made: {reason}; choose another folder") from error
+        kind = WherelookError if getattr(error, "errno", None) in DISK_FULL else InputError
+        raise kind(f"{option} {shown[:200]} cannot be made: {reason}; choose another folder") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"--out {shown} cannot be written to; choose another folder")
+        raise InputError(f"{option} {shown} cannot be written to; choose another folder")
     return folder
+
+
+def check_page(path: Path) -> None:
+    """Refuses to write a page over a file that is no page of ours, before the work.
+
+    Raises:
+        InputError: it is something else.
+    """
+    from wherelook.html import is_page
+
+    if path.exists() and not is_page(path):
+        raise InputError(f"{str(path)!r} is there and is no page of wherelook: move it away, or name another file")
 
 
 _TAKEN = ExitStack()

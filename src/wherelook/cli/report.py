@@ -51,13 +51,14 @@ def report(
     from wherelook.report.exhibits import choose_exhibits
     from wherelook.report.study_page import read_runs, render
     from wherelook.storage import write_whole
-    from wherelook.study.tables import write_tables
+    from wherelook.study.tables import check_tables, write_tables
 
     if out.is_dir():
         raise InputError(f"--out {str(out)!r} is a folder; expected the name of a file, such as report.html")
     options.make_folder(out.parent)
+    options.check_page(out)
     if tables is not None:
-        options.make_folder(tables)
+        check_tables(options.make_folder(tables, option="--tables"))
     comparison = comparing.compare_labelled(
         runs,
         label=label,
@@ -87,13 +88,12 @@ def report(
         ),
     )  # fmt: skip
     write_whole(out, page.encode("utf-8", "backslashreplace"))
-    if tables is not None:
-        write_tables(comparison, tables)
+    written = [] if tables is None else write_tables(comparison, tables)
     address = None
     if push_to_hub is not None:
         from wherelook.report.hub import push
 
-        address = push(push_to_hub, out, tables)
+        address = push(push_to_hub, out, written)
     if as_json:
         shown = len(exhibition.exhibits)
         result = {"page": str(out), "samples": exhibition.samples, "shown": shown, "notes": list(exhibition.notes)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,15 +14,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
-from wherelook.errors import InputError, WherelookError
-from wherelook.explanation import page, picture
+from wherelook.explanation import files, page, picture
 from wherelook.sheet import resize, sheet_widths
 from wherelook.types import Status, Token
 
 SCHEMA_VERSION = 1
-
-COMPRESSION = 1
-"""Of PNG files, from 0 to 9: a photograph of 12 million pixels is then written in a fraction of the time."""
 
 DRAWN_SCALE = 8
 """How much finer than its cells the map of several images is drawn: colours run over a border by less than a cell."""
@@ -242,44 +237,16 @@ class Explanation:
         tokens, rows, columns) if there are token maps. Of several images mask.npy and the pictures show the sheet, and
         there are mask-1.npy, heatmap-1.png, overlay-1.png and so on for each. Returns the folder.
 
+        They are all there or none is: `explanation.json` is written last, and an earlier explanation in the folder is
+        replaced when the new one is whole.
+
         Raises:
-            InputError: the folder's name is taken by a file.
-            WherelookError: the disk refuses.
+            InputError: the folder cannot be made, or holds files of these names that are no explanation's.
+            WherelookError: the disk refuses; an earlier explanation is as it was.
         """
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"cannot write to {folder}: it is a file; expected a folder")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            # A file name that is not UTF-8 holds lone surrogates: escaped as JSON does.
-            (folder / "explanation.json").write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
-            np.save(folder / "mask.npy", self.heatmap.astype(np.float32), allow_pickle=False)
-            (folder / "token_masks.npy").unlink(missing_ok=True)  # of an earlier explanation
-            if self.token_maps:
-                stack = np.stack([token_map.heatmap for token_map in self.token_maps]).astype(np.float32)
-                np.save(folder / "token_masks.npy", stack, allow_pickle=False)
-            self.heatmap_image().save(folder / "heatmap.png", compress_level=COMPRESSION)
-            self.overlay().save(folder / "overlay.png", compress_level=COMPRESSION)
-            self._save_images(folder)
-            (folder / "report.html").write_text(self.to_html(), encoding="utf-8")
-        except OSError as error:
-            raise WherelookError(f"cannot write to {folder}: {error.strerror or error}") from error
+        files.save(self, folder)
         return folder
-
-    def _save_images(self, folder: Path) -> None:
-        for index, image in enumerate(self.images, start=1):
-            size = (image.pixels.shape[0], image.pixels.shape[1])
-            np.save(folder / f"mask-{index}.npy", image.heatmap, allow_pickle=False)
-            colors = picture.heatmap(image.heatmap, size, meaningful=self.meaningful)
-            colors.save(folder / f"heatmap-{index}.png", compress_level=COMPRESSION)
-            shown = picture.overlay(image.pixels, image.heatmap, meaningful=self.meaningful)
-            shown.save(folder / f"overlay-{index}.png", compress_level=COMPRESSION)
-        index = len(self.images) + 1
-        while (folder / f"mask-{index}.npy").exists():  # of an earlier explanation
-            for name in (f"mask-{index}.npy", f"heatmap-{index}.png", f"overlay-{index}.png"):
-                (folder / name).unlink(missing_ok=True)
-            index += 1
 
     def to_html(self) -> str:
         """The self-contained page of this explanation."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,8 +14,33 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wherelook.errors import InputError
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.weight_index import PICKLED_INDEX, SAFE_INDEX, check_files, read_index, read_json
+
+INTERRUPTED = 130
+"""Exit code of a conversion that is interrupted, as of every command."""
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write a converted checkpoint to: it gets its name when the block ends; else nothing is left of it.
+
+    Raises:
+        InputError: there is something of this name.
+        WherelookError: the disk refuses.
+    """
+    if out.exists():
+        raise InputError(f"{str(out)!r} exists already: name a folder to make")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+            made = Path(folder) / "model"
+            made.mkdir()
+            yield made
+            made.rename(out)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise WherelookError(f"cannot write {out}: {reason}; mend the cause, and convert again") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -10,13 +11,13 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 from wherelook.errors import InputError, WherelookError
 
 
-def push(repository: str, page: Path, tables: Path | None = None) -> str:
+def push(repository: str, page: Path, tables: Sequence[Path] = ()) -> str:
     """Uploads the page as report.html and the files of the tables; makes a private data set if there is none.
 
     Args:
         repository: OWNER/NAME of a data set on the hub.
         page: the HTML file.
-        tables: the folder of the tables.
+        tables: the files of the tables.
 
     Returns:
         Where it is.
@@ -27,9 +28,7 @@ def push(repository: str, page: Path, tables: Path | None = None) -> str:
     """
     hub = huggingface_hub.HfApi()
     operations = [huggingface_hub.CommitOperationAdd("report.html", page)]
-    if tables is not None:
-        files = sorted(file for file in tables.iterdir() if file.suffix in (".csv", ".parquet", ".json"))
-        operations += [huggingface_hub.CommitOperationAdd(f"tables/{file.name}", file) for file in files]
+    operations += [huggingface_hub.CommitOperationAdd(f"tables/{file.name}", file) for file in sorted(tables)]
     try:
         # One that exists keeps its visibility.
         hub.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)

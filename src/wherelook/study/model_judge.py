@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import InputError
 from wherelook.models.endpoint.client import Client, RefusedError, requests_at_once
 from wherelook.models.endpoint.protocols import choice
+from wherelook.storage import append
 from wherelook.study.rows import Row
 from wherelook.study.verdicts import Verdict
 
@@ -148,11 +149,7 @@ class ReplyCache:
         with self._lock:
             self._replies[key] = reply
             line = json.dumps({"key": key, "reply": reply}) + "\n"
-            try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(line if self._whole else "\n" + line)
-            except OSError as error:
-                raise WherelookError(f"cannot write {self.path}: {error.strerror}; earlier replies are kept") from error
+            append(self.path, (line if self._whole else "\n" + line).encode())
             self._whole = True
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,21 @@ from typing import Any
 import pyarrow
 from pyarrow import csv, parquet
 
+from wherelook.errors import InputError
 from wherelook.stats import Calibration, Estimate, Test
-from wherelook.storage import write_whole
+from wherelook.storage import earlier_path, read_bytes, unfinished_path, write_together
 from wherelook.study.comparison import Comparison
 
 RESULT_FILE = "compare.json"
 SCHEMA_VERSION = 1
+FILES = "files"
+"""In the result file: the other files that were written with it, each with the SHA-256 of its content."""
+
+TABLES = (
+    *("models", "coverage", "judges", "skipped", "own", "reliance", "focus", "human", "relations", "pairs", "merges"),
+    *("evidence", "cells", "calibrations", "bins", "findings"),
+)
+"""Names of all tables that `to_tables` makes."""
 
 Line = dict[str, Any]
 
@@ -64,28 +74,78 @@ def to_record(comparison: Comparison) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **_plain(comparison)}
 
 
-def write_tables(comparison: Comparison, folder: Path) -> None:
-    """Writes `compare.json` and, for every table that has lines, a CSV and a Parquet file. The folder must be there.
+def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
+    """Writes `compare.json` and, for every table that has lines, a CSV and a Parquet file, in place of an earlier
+    comparison's. The folder must be there.
+
+    Returns:
+        The files.
 
     Raises:
-        WherelookError: the disk refuses.
+        InputError: see `check_tables`.
+        WherelookError: the disk refuses; an earlier comparison is as it was.
     """
-    for name, lines in to_tables(comparison).items():
-        if not lines:  # of an earlier comparison
-            for suffix in ("csv", "parquet"):
-                (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    check_tables(folder)
+    earlier = _written(folder)
+    files = dict(_files(comparison))
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    record = to_record(comparison) | {FILES: hashes}
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    files[RESULT_FILE] = text.encode("utf-8", "backslashreplace")
+    write_together(folder, files.items(), last=RESULT_FILE, ours=earlier.__contains__)
+    return [folder / name for name in files]
+
+
+def check_tables(folder: Path) -> None:
+    """Refuses a folder in which tables would take the place of files that no comparison wrote: before the work.
+
+    `compare.json` knows the files that were written with it by their content, so that one that was changed since is
+    nobody's but the user's.
+
+    Raises:
+        InputError: there is such a file.
+        WherelookError: a file cannot be read.
+    """
+    hashes = _written(folder)
+    for name in (RESULT_FILE, *(f"{table}.{suffix}" for table in TABLES for suffix in ("csv", "parquet"))):
+        data = read_bytes(folder / name)
+        if data is None or (name == RESULT_FILE and RESULT_FILE in hashes):
             continue
-        table = pyarrow.Table.from_pylist(lines)
+        if hashlib.sha256(data).hexdigest() not in hashes.get(name, ()):
+            raise InputError(
+                f"{folder / name} was not written by a comparison, or was changed since: move it away, or name another "
+                "folder"
+            )
+
+
+def _written(folder: Path) -> dict[str, set[str]]:
+    """The files that comparisons wrote into a folder, with the hashes of their content; `compare.json` without any."""
+    found: dict[str, set[str]] = {}
+    result = folder / RESULT_FILE
+    for path in (result, unfinished_path(result), earlier_path(result)):  # the others of one that was killed
+        try:
+            record = json.loads(read_bytes(path) or b"")
+            if path == result and record["schema_version"] == SCHEMA_VERSION and "coverage" in record:
+                found.setdefault(RESULT_FILE, set())
+            for name, value in record.get(FILES, {}).items():
+                found.setdefault(name, set()).add(value)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # something else's, or cut off
+            continue
+    return found
+
+
+def _files(comparison: Comparison) -> Iterator[tuple[str, bytes]]:
+    for name, lines in to_tables(comparison).items():
+        if not lines:
+            continue
         buffer = io.BytesIO()
-        parquet.write_table(table, buffer)
-        write_whole(folder / f"{name}.parquet", buffer.getvalue())
+        parquet.write_table(pyarrow.Table.from_pylist(lines), buffer)
+        yield f"{name}.parquet", buffer.getvalue()
         joined = [{key: "; ".join(value) if isinstance(value, tuple) else value for key, value in line.items()}
                   for line in lines]  # fmt: skip
         buffer = io.BytesIO()
         csv.write_csv(pyarrow.Table.from_pylist(joined), buffer)
-        write_whole(folder / f"{name}.csv", buffer.getvalue())
-    text = json.dumps(to_record(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder / RESULT_FILE, text.encode("utf-8", "backslashreplace"))
+        yield f"{name}.csv", buffer.getvalue()
 
 
 def _lines(lines: Iterable[Any], without: str | None = None) -> list[Line]:

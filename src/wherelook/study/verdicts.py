@@ -7,6 +7,7 @@ answer alone, so that one file can serve the runs of several models) and judge (
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,24 @@ def write_verdicts(path: Path, verdicts: Verdicts) -> None:
         for (sample, answer), verdict in verdicts.items()
     ]
     write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def check_place(path: Path, judge: str) -> None:
+    """Refuses a file that holds something else than verdicts of this judge, such as people's: before the work.
+
+    Raises:
+        InputError: it does, or there is no folder for it.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {str(path.parent)!r} for the verdicts; expected one that is there")
+    if not os.path.lexists(path):
+        return
+    try:
+        others = {verdict.judge for verdict in read_verdicts(path).values()} - {judge}
+    except WherelookError as error:
+        raise InputError(f"{path} is there and holds no verdicts: name another file with --out") from error
+    if others:
+        raise InputError(f"{path} holds verdicts by {sorted(others)[0]!r}: name another file with --out")
 
 
 def apply_verdicts(rows: Iterable[Row], verdicts: Verdicts) -> list[Row]:

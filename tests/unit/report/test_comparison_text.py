@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 
@@ -9,9 +10,11 @@ import pandas
 import pytest
 
 from simulated_runs import Simulated, simulate_run
+from wherelook.errors import InputError
 from wherelook.report.comparison_text import WIDTH, to_text
+from wherelook.storage import earlier_path
 from wherelook.study.compare import compare_runs
-from wherelook.study.tables import to_record, to_tables, write_tables
+from wherelook.study.tables import TABLES, to_record, to_tables, write_tables
 
 LONG = "llava-onevision-qwen2-72b-ov-chat-hf"
 BROKEN = {
@@ -90,9 +93,53 @@ def test_tables_of_an_earlier_comparison_do_not_stay(comparison, tmp_path):
     assert not (tmp_path / "pairs.parquet").exists()
 
 
+@pytest.mark.parametrize("name", ["models.csv", "human.csv", "pairs.parquet", "compare.json"])
+def test_tables_take_the_place_of_no_file_of_the_user(comparison, tmp_path, name):
+    """`human.csv` would not be written, since that table is empty; of the next comparison it would."""
+    (tmp_path / name).write_text('{"my": "own"}')
+    with pytest.raises(InputError, match=f"{name} was not written by a comparison, or was changed since: move it away"):
+        write_tables(comparison, tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, '{"my": "own"}')]
+
+
+def test_a_table_that_was_changed_since_is_the_users(comparison, tmp_path):
+    written = write_tables(comparison, tmp_path)
+    assert sorted(written) == sorted(tmp_path.iterdir())
+    assert write_tables(comparison, tmp_path) == written
+    with (tmp_path / "models.csv").open("a") as file:
+        file.write("a line of mine\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=r"models.csv was not written by a comparison, or was changed since"):
+        write_tables(comparison, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_tables_that_a_process_left_when_it_was_killed_are_known(comparison, tmp_path):
+    """Between the earlier tables and the new ones; see `wherelook.storage.write_together`."""
+    single = compare_runs([simulate_run(tmp_path / "run", Simulated("a"), samples=range(12))])
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for found in (comparison, single):
+        write_tables(found, folder)
+        (folder / "compare.json").rename(earlier_path(folder / "compare.json"))
+        (folder / "models.csv").unlink()
+        write_tables(single, folder)
+        assert {path.name for path in folder.iterdir()} == {path.name for path in write_tables(single, folder)}
+
+
+def test_the_names_of_all_tables_are_known(comparison):
+    assert tuple(to_tables(comparison)) == TABLES
+
+
 def test_json_holds_everything_and_no_infinity(comparison, tmp_path):
     write_tables(comparison, tmp_path)
     record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    files = record.pop("files")
+    assert files == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in tmp_path.iterdir()
+        if path.suffix in (".csv", ".parquet")
+    }
     assert record == json.loads(json.dumps(to_record(comparison), allow_nan=False))
     assert set(record) >= {"schema_version", "models", "coverage", "skipped", "findings", "trees", "notes"}
     assert record["evidence"][0]["cells"][0]["samples"] == list(comparison.evidence[0].cells[0].samples)

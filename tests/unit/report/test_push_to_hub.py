@@ -15,7 +15,7 @@ from wherelook.report import hub
 def files(tmp_path):
     (tmp_path / "page.html").write_text("<p>page")
     (tmp_path / "tables").mkdir()
-    for name in ("pairs.csv", "pairs.parquet", "compare.json", "notes.txt"):
+    for name in ("pairs.csv", "pairs.parquet", "compare.json"):
         (tmp_path / "tables" / name).write_text(name)
     return tmp_path
 
@@ -37,7 +37,7 @@ def calls(monkeypatch) -> list:
 
 
 def test_page_and_tables_go_to_a_private_data_set(files, calls):
-    assert hub.push("me/study", files / "page.html", files / "tables") == "the address"
+    assert hub.push("me/study", files / "page.html", sorted((files / "tables").iterdir())) == "the address"
     assert calls == [
         ("me/study", {"repo_type": "dataset", "private": True, "exist_ok": True}),
         ("me/study", ["report.html", "tables/compare.json", "tables/pairs.csv", "tables/pairs.parquet"], "dataset"),

@@ -1,7 +1,7 @@
 """Scenes: images whose content is known exactly, with questions whose evidence is known exactly."""
 
 from wherelook.data.scenes.facts import facts
-from wherelook.data.scenes.files import SceneRecord, load_mask, read_scenes, write_scenes
+from wherelook.data.scenes.files import SceneRecord, load_mask, png, read_scenes, write_scenes
 from wherelook.data.scenes.questions import DEFAULT_BUDGET, KINDS
 from wherelook.data.scenes.scene import (
     DEMO_QUESTIONS,
@@ -39,6 +39,7 @@ __all__ = [
     "facts",
     "load_mask",
     "make_scene",
+    "png",
     "read_scenes",
     "write_scenes",
 ]

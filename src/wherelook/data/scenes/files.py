@@ -8,7 +8,9 @@ README.md                   what the folder holds and how it was made
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -27,6 +29,7 @@ from wherelook.data.scenes.scene import (
 )
 from wherelook.data.sources import check_inside
 from wherelook.errors import InputError, WherelookError, unknown_name
+from wherelook.storage import make_folder, write_whole
 from wherelook.types import Progress
 
 QUESTIONS_FILE = "questions.jsonl"
@@ -93,6 +96,7 @@ def write_scenes(
 
     Raises:
         InputError: A number is out of range, or `out` exists and is not an empty folder.
+        WherelookError: The disk refuses. The folder is as empty then as it was, and after an interruption too.
     """
     if n < 1:
         raise InputError(f"the number of scenes must be at least 1, not {n}")
@@ -104,21 +108,37 @@ def write_scenes(
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; name a new folder for the scenes")
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "masks").mkdir(exist_ok=True)
     records: list[SceneRecord] = []
-    with (folder / QUESTIONS_FILE).open("w", encoding="utf-8") as lines:
+
+    def lines() -> Iterator[bytes]:
         for index in range(n):
             scene = make_scene(seed + index, size=size, world=world)
-            scene.image.save(folder / _image_path(index))
+            write_whole(folder / _image_path(index), png(scene.image))
             for number, question in enumerate(scene.questions):
                 record = _write_question(folder, index, number, scene, question)
-                lines.write(json.dumps(asdict(record)) + "\n")
                 records.append(record)
+                yield (json.dumps(asdict(record)) + "\n").encode()
             if progress:
                 progress("scenes", index + 1, n)
-    (folder / "README.md").write_text(_card(records, n, seed, size, world), encoding="utf-8")
+        write_whole(folder / "README.md", _card(records, n, seed, size, world).encode())
+
+    try:
+        for part in ("images", "masks"):
+            make_folder(folder / part)
+        write_whole(folder / QUESTIONS_FILE, lines())  # it has its name when everything is there
+    except BaseException:
+        for part in ("images", "masks"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / "README.md").unlink(missing_ok=True)
+        raise
     return records
+
+
+def png(image: Image.Image) -> bytes:
+    """The image as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def read_scenes(folder: str | Path) -> Iterator[SceneRecord]:
@@ -153,7 +173,7 @@ def _image_path(index: int) -> str:
 def _write_question(folder: Path, index: int, number: int, scene: Scene, question: Question) -> SceneRecord:
     evidence = f"masks/{index:06d}-{number}.png" if question.evidence_objects else None
     if evidence:
-        Image.fromarray(question.evidence).save(folder / evidence)  # bool becomes a 1-bit PNG
+        write_whole(folder / evidence, png(Image.fromarray(question.evidence)))  # bool becomes a 1-bit PNG
     return SceneRecord(
         id=f"{index:06d}-{number}",
         image=_image_path(index),

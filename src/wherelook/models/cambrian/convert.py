@@ -33,7 +33,7 @@ from wherelook.errors import InputError, WherelookError
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
-from wherelook.models.checkpoint import read_config, read_weights, weight_files
+from wherelook.models.checkpoint import INTERRUPTED, new_folder, read_config, read_weights, weight_files
 from wherelook.models.loading import explain_failure
 
 KEYS = {
@@ -178,7 +178,6 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
     fill(model, weights, getattr(torch, str(published.get("torch_dtype") or "bfloat16")))
     stops = stop_tokens(checkpoint) | {tokenizer.eos_token_id}
     model.generation_config = GenerationConfig(eos_token_id=sorted(stops), pad_token_id=tokenizer.pad_token_id)
-    model.save_pretrained(out)
     settings: Any = {"image_grid": config.image_grid}
     processor = CambrianProcessor(
         CambrianImageProcessor(**settings),
@@ -186,7 +185,9 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
         chat_template=tokenizer.chat_template or VICUNA_TEMPLATE,
         image_token=IMAGE,
     )
-    processor.save_pretrained(out)
+    with new_folder(out) as made:
+        model.save_pretrained(made)
+        processor.save_pretrained(made)
 
 
 def make_config(
@@ -336,7 +337,10 @@ def main() -> None:
         convert(arguments.checkpoint, arguments.out, {tower: getattr(arguments, tower) for tower in TOWERS})
     except WherelookError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

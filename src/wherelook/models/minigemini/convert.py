@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from transformers import CONFIG_MAPPING, AddedToken, AutoTokenizer, GenerationConfig, PreTrainedConfig
 
 from wherelook.errors import InputError, WherelookError
+from wherelook.models.checkpoint import INTERRUPTED, new_folder
 from wherelook.models.minigemini.configuration import CLIP_LARGE, CONVNEXT_LARGE, MiniGeminiConfig
 from wherelook.models.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
@@ -93,16 +93,12 @@ def convert(
         chat_template=chat_template(style),
     )
     towers = {"vision_tower": vision_tower, "high_resolution_tower": high_resolution_tower}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        made = Path(folder) / "model"
-        made.mkdir()
+    with new_folder(out) as made:
         write_weights(checkpoint, towers, config, made)
         config.architectures = [MiniGeminiForConditionalGeneration.__name__]
         config.save_pretrained(made)
         processor.save_pretrained(made)
         _generation_config(config, tokenizer, style.stop).save_pretrained(made)
-        made.rename(out)
 
 
 def read_published_config(checkpoint: Path) -> dict[str, Any]:
@@ -217,7 +213,10 @@ def main() -> None:
         convert(**vars(arguments))
     except WherelookError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     print(f"written to {arguments.out}; try: wherelook check {arguments.out}")
 
 
