@@ -210,6 +210,11 @@ def open_case(
     notes += prompt.notes
     if reply.cut:
         notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
+    if reply.pictured:
+        notes += (
+            f"the answer ends where the model began to write an image ({reply.pictured!r}): only the words before it "
+            "are explained",
+        )
 
     names: tuple[str, ...] = AUTO_BASELINES if baseline == "auto" else (baseline,)
     if baseline == "auto" and other is not None:

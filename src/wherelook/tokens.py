@@ -23,6 +23,9 @@ ALPHA = 1.0
 FLIP_FLOOR = 0.2
 """Nats. A word that the baseline turns into another one is relevant from here on: see `select`."""
 
+SHOWN = 0.005
+"""Nats. A smaller drop or rise is told as 0.00."""
+
 
 @dataclass(frozen=True)
 class Reliance:
@@ -32,7 +35,7 @@ class Reliance:
         score: in [0, 1]: 1 - exp(-r), r being the largest ratio of a word (0 if negative): the share of its
             likelihood that the answer's most visual word owes to the image. 0.63 is one nat.
         largest: that ratio, nats; 0 for an answer without words.
-        gap: nats that the selected tokens lose together with the baseline image.
+        gap: nats that the selected tokens lose together with the baseline image; negative where they get likelier.
         words: words in the answer.
         relevant_words: those among them that pass the rule, whatever was selected.
         strongest_word: the word with the largest ratio; None for an answer without words.
@@ -185,14 +188,19 @@ def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Sta
     if not any(token.selected for token in tokens):
         return "not_visual", (
             f"no word passes the {reliance.alpha:g}-nat threshold with the {reliance.baseline} baseline "
-            f"(largest drop: {reliance.strongest_word!r}, {max(reliance.largest, 0):.2f} nats)"
-            f"{_contradicted(tokens, reliance.alpha)}"
+            f"({_largest(reliance)}){_contradicted(tokens, reliance.alpha)}"
         )
     number = len({token.word for token in tokens if token.selected})
     lose = "the selected word loses" if number == 1 else f"the {number:,} selected words lose"
+    if reliance.gap < -SHOWN:
+        get = "the selected word gets" if number == 1 else f"the {number:,} selected words together get"
+        return "weak_gap", (
+            f"{get} likelier without the image, by {-reliance.gap:.2f} nats of log-likelihood with the "
+            f"{reliance.baseline} baseline: there is no drop for mask optimization{_larger(reliance)}"
+        )
     if reliance.gap < FLIP_FLOOR:
         return "weak_gap", (
-            f"{lose} only {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} baseline: "
+            f"{lose} only {max(reliance.gap, 0):.2f} nats of log-likelihood with the {reliance.baseline} baseline: "
             f"below {FLIP_FLOOR:g} nats the drop is too small for mask optimization{_larger(reliance)}"
         )
     if wanted != "auto":
@@ -203,6 +211,14 @@ def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Sta
         f"{number:,} of {all_words} {grounded} {reliance.gap:.2f} nats of log-likelihood with the {reliance.baseline} "
         "baseline"
     )
+
+
+def _largest(reliance: Reliance) -> str:
+    """The word that loses most; where every word gains instead, that."""
+    if reliance.largest < -SHOWN:
+        least = f"{reliance.strongest_word!r} least, by {-reliance.largest:.2f} nats"
+        return f"every word gets likelier without the image, {least}"
+    return f"largest drop: {reliance.strongest_word!r}, {max(reliance.largest, 0):.2f} nats"
 
 
 def _larger(reliance: Reliance) -> str:

@@ -396,7 +396,7 @@ def test_a_named_word_that_loses_too_little(explainer):
     """No optimiser has anything to hold on to; occlusion tells where the word is lost all the same."""
     result = explainer.explain(PICTURE, QUESTION, answer=ANSWER, tokens="of")
     assert result.status == "weak_gap"
-    assert "the selected word loses only -0." in result.reason
+    assert "the selected word gets likelier without the image, by 0." in result.reason
     assert "the map is made by occlusion instead: without the 12.5% of the area" in result.reason
     assert result.method["fallback"] == "occlusion"
     assert result.meaningful
@@ -441,9 +441,30 @@ def test_the_mean_colour_is_tried_where_blur_shows_nothing(explainer, monkeypatc
             "not_visual",
             "no word passes the 1-nat threshold with the blur baseline (largest drop: 'red', 0.90",
         ),
-        ([-0.5, -0.9, -0.5], {}, "not_visual", "(largest drop: 'A', 0.00 nats)"),
+        (
+            [-0.5, -0.9, -0.6],
+            {},
+            "not_visual",
+            "baseline (every word gets likelier without the image, 'A' least, by 0.50 nats)",
+        ),
+        ([-0.004, -0.9, -0.6], {}, "not_visual", "baseline (largest drop: 'A', 0.00 nats)"),
+        ([0.0, -0.9, -0.6], {}, "not_visual", "baseline (largest drop: 'A', 0.00 nats)"),
         ([0.5, 0.5, 0.19], {"wanted": "car"}, "weak_gap", "the selected word loses only 0.19 nats"),
-        ([0.5, 2.0, -3.0], {"wanted": "car"}, "weak_gap", "loses only -3.00 nats"),
+        (
+            [0.5, 2.0, -3.0],
+            {"wanted": "car"},
+            "weak_gap",
+            "the selected word gets likelier without the image, by 3.00 nats of log-likelihood with the blur baseline: "
+            "there is no drop for mask optimization; the largest drop",
+        ),
+        (
+            [0.5, -2.1, 0.0],
+            {"wanted": "all"},
+            "weak_gap",
+            "the 3 selected words together get likelier without the image, by 1.60 nats",
+        ),
+        ([0.5, 0.5, -0.004], {"wanted": "car"}, "weak_gap", "the selected word loses only 0.00 nats"),
+        ([0.5, 0.5, -0.006], {"wanted": "car"}, "weak_gap", "likelier without the image, by 0.01 nats"),
         (
             [0.5, 2.0, -3.0],
             {"wanted": "car"},

@@ -25,10 +25,10 @@ BOUNDS = (0.181, 0.632, 0.95)
 def headline(explanation: Explanation) -> str:
     """The banner's first line: is there a heatmap, and of what."""
     gap = _gap(explanation)
+    likelier = "the selected words get likelier without the image" if _rises(gap) else None
     if explanation.method.get("fallback"):
-        return "Heatmap by occlusion: " + (
-            "the method found no region" if gap >= FLOOR else "the selected words depend too little on the whole image"
-        )
+        weak = likelier or "the selected words depend too little on the whole image"
+        return f"Heatmap by occlusion: {'the method found no region' if gap >= FLOOR else weak}"
     if explanation.status == "not_visual":
         if explanation.reliance.get("words") == 0:
             return "No focus region: the answer has no words"
@@ -36,7 +36,7 @@ def headline(explanation: Explanation) -> str:
     if explanation.status == "weak_gap":
         if gap >= FLOOR:
             return "No focus region: the method found no region that the answer depends on"
-        return "No focus region: the selected words depend too little on the image"
+        return f"No focus region: {likelier or 'the selected words depend too little on the image'}"
     if explanation.method.get("tokens", "auto") != "auto":
         return "The selected words depend on the image"
     return "The answer is visually grounded"
@@ -68,7 +68,7 @@ def reliance(explanation: Explanation) -> dict[str, Any]:
         "figures": [
             ("Score", f"{score:.3f} (0: no word depends on the image, 1: one does entirely)"),
             ("Grounded words", f"{grounded} of {words}"),
-            ("Drop", f"{_nats(_gap(explanation))} without the image, the selected words together"),
+            _drop(_gap(explanation)),
             (
                 "Threshold",
                 f"a grounded word loses more than {alpha:g} nat{'' if alpha == 1 else 's'}, "
@@ -90,8 +90,21 @@ def _beside(explanation: Explanation, score: float) -> str:
             totals[token.word] = totals.get(token.word, 0.0) + token.llr
     largest = max(totals, key=lambda word: totals[word], default=None)
     if any(token.selected for token in explanation.tokens if token.word == largest):
-        return f" The image makes other selected words less likely: together they lose {_nats(gap)}."
-    return f" It is not among the selected words, which lose {_nats(gap)}."
+        together = f"get likelier without it, by {_nats(-gap)}" if _rises(gap) else f"lose {_nats(gap)}"
+        return f" The image makes other selected words less likely: together they {together}."
+    which = f"get likelier without the image, by {_nats(-gap)}" if _rises(gap) else f"lose {_nats(gap)}"
+    return f" It is not among the selected words, which {which}."
+
+
+def _drop(gap: float) -> tuple[str, str]:
+    """What the selected words lose without the image, or gain."""
+    name, value = ("Rise", -gap) if _rises(gap) else ("Drop", gap)
+    return name, f"{_nats(value)} without the image, the selected words together"
+
+
+def _rises(gap: float) -> bool:
+    """Whether words get likelier without the image, by as much as is shown."""
+    return round(gap, 2) < 0
 
 
 def _gap(explanation: Explanation) -> float:

@@ -342,9 +342,11 @@ class VisionLanguageModel:
         shown = hide(pieces, parts.lead, parts.rest)
         hidden = [bool(piece) and not left for piece, left in zip(pieces, shown, strict=True)]
         special = tuple(one or two for one, two in zip(hidden, self.special(answer), strict=True))
-        reply = Reply(after, answer, tuple(shown), special, parts.final, cut=len(ids) == len(generated))
+        pictured = self._pictured(end := generated[len(ids) : len(ids) + 1])
+        cut = len(ids) == len(generated)
+        reply = Reply(after, answer, tuple(shown), special, parts.final, cut=cut, pictured=pictured)
         if not reply.text:
-            raise self._empty(generated[len(ids) : len(ids) + 1], "after its thought " if parts.reasoning else "")
+            raise self._empty(end, "after its thought " if parts.reasoning else "")
         return reply
 
     @in_turn
@@ -372,7 +374,7 @@ class VisionLanguageModel:
         """Thought and answer of another reply, token for token, after this prompt."""
         before = reply.prompt.thought_ids
         after = self._after(prompt, before, reply.prompt.before, reply.prompt.reasoning)
-        return replace(reply, prompt=after, cut=False)
+        return replace(reply, prompt=after, cut=False, pictured="")
 
     def answer_text(self, prompt: Prompt, *, max_new_tokens: int = 64) -> str:
         """What the model answers; "" where that is nothing, or a thought without an end."""
@@ -381,10 +383,13 @@ class VisionLanguageModel:
         except (EmptyAnswerError, UnfinishedThoughtError):
             return ""
 
+    def _pictured(self, end: Sequence[int]) -> str:
+        """The token that ended an answer, where it stands for an image; else ""."""
+        return self._read(end) if end and end[0] in self.prompting.picture_ids else ""
+
     def _empty(self, end: Sequence[int], where: str = "") -> EmptyAnswerError:
         """The error for an answer without a visible character, by the token that ended it."""
-        if end and end[0] in self.prompting.picture_ids:
-            token = self._read(end)
+        if token := self._pictured(end):
             return EmptyAnswerError(
                 f"the model's answer begins with {token!r}, which stands for an image: rephrase the question, or give "
                 "the answer to explain"

@@ -52,6 +52,7 @@ class Reply:
         special: which tokens are special ones or marks, that no reader sees.
         final: what the model itself marked as its final result inside the answer; None where it marked nothing.
         cut: whether the answer was cut when its budget was spent.
+        pictured: the token for an image that the model began to write, where that ended the answer; else "".
     """
 
     prompt: Prompt
@@ -60,6 +61,7 @@ class Reply:
     special: tuple[bool, ...]
     final: str | None = None
     cut: bool = False
+    pictured: str = ""
 
     @property
     def judged(self) -> str:

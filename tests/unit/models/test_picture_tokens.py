@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -97,6 +98,31 @@ def test_an_answer_that_begins_with_an_image_is_an_error_with_advice(model):
             Explainer(model).explain(PICTURE, "Why?", method="center")
     finally:
         handle.remove()
+
+
+def test_an_answer_that_goes_on_with_an_image_has_a_note(model, tmp_path):
+    handle = prefer(model, model.model.config.image_token_id, 3)
+    try:
+        explanation = Explainer(model).explain(PICTURE, "Why?", method="center", replay_steps=0)
+    finally:
+        handle.remove()
+    assert len(explanation.tokens) == 3
+    note = "the answer ends where the model began to write an image ('<|image_pad|>'): only the words before it are"
+    (found,) = [text for text in explanation.notes if "image (" in text]
+    assert found == f"{note} explained"
+    assert "<|image_pad|>" not in explanation.answer
+    explanation.save(tmp_path)
+    assert found in json.loads((tmp_path / "explanation.json").read_text())["notes"]
+    assert "the answer ends where the model began to write an image" in (tmp_path / "report.html").read_text()
+
+
+def test_other_ends_of_an_answer_have_no_such_note(model):
+    for token, notes in ((model.tokenizer.eos_token_id, 0), (None, 1)):
+        handle = prefer(model, token, 3) if token is not None else None
+        reply = model.reply(model.encode(PICTURE, "Why?"), max_new_tokens=4)
+        assert (reply.pictured, reply.cut) == ("", bool(notes))
+        if handle is not None:
+            handle.remove()
 
 
 @pytest.mark.parametrize("where", ["{image}<|image_pad|>{question}", "<|image_pad|> {image} {question}"])
