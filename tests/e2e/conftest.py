@@ -21,6 +21,11 @@ from wherelook.models import families
 WEIGHTS = "model.safetensors"
 
 
+@pytest.fixture(autouse=True)
+def _commands_run_as_for_users(_as_users_run_it) -> None:
+    """Types are checked in the unit tests of what the commands call; here that would take longer than all the rest."""
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory) -> Path:
     """A tiny LLaVA with random weights, as save_pretrained writes it."""
