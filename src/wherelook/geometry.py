@@ -1,14 +1,13 @@
 """Where each number of a processor's output comes from in the image, measured by structured light.
 
 A low-resolution mask must reach every pixel tensor that a processor emits: crops, padding, tiles with a thumbnail,
-flattened patches, several encoders. Instead of code per model family, the processor is shown known pictures. Per axis:
-three gray sinusoids (phases 0, 120 and 240 degrees) at a coarse frequency, whose phase is unambiguous over the image,
-and three at a fine one, whose phase is precise; then the constant images 0 and 255. The phase of each tensor element
-is its source coordinate, and any affine normalisation of the pixel values cancels. An element whose value does not
-follow the light (padding, or a tensor that is not pixels) has no amplitude.
+flattened patches, several encoders. Instead of code per model family, the processor is shown known pictures (see
+`wherelook.structured_light`). An element that no light changes (padding, or a tensor that is not pixels) has no source,
+and neither has one that does not follow the light.
 
-Fourteen processor calls per (processor, image size); nothing here knows a model. Several images of one prompt are lit
-together, each in its own coordinates, and one more call for each tells which elements are its.
+Eight processor calls per (processor, image size); nothing here knows a model. Several images of one prompt are lit
+together, each in its own coordinates, and a few more calls, one for each binary digit of an image's number, tell which
+elements are its. What a call gives is read and let go before the next.
 """
 
 from __future__ import annotations
@@ -26,6 +25,20 @@ from torch.nn import functional
 
 from wherelook.errors import InputError
 from wherelook.sheet import columns, sheet_size, sheet_widths, split
+from wherelook.structured_light import (
+    BRIGHT,
+    DARK,
+    LIGHTS,
+    LitTensor,
+    collapse,
+    compact,
+    constant,
+    fold,
+    gradient,
+    part_of,
+    parts,
+    periods_of,
+)
 from wherelook.types import Size
 
 Process = Callable[..., Mapping[str, Tensor]]
@@ -34,14 +47,7 @@ Process = Callable[..., Mapping[str, Tensor]]
 Pictures = Image.Image | Sequence[Image.Image]
 """The image of a prompt, or several in their order."""
 
-COARSE_PERIODS = 0.4
-FINE_PERIODS = 16.0
-FINEST_WAVELENGTH = 10.0  # source pixels; shorter waves do not survive resampling
-LIGHT_LEVEL, LIGHT_SWING = 127.5, 120.0
-PHASES = (0.0, 2 * math.pi / 3, 4 * math.pi / 3)
-AMPLITUDE_FLOOR = 0.05  # of the tensor's strongest response: weaker is padding
 MIXED_SHARE = 0.1  # of an element's range from black to white: an image that moves it more is one of its sources
-SAME_COORDINATE = 2e-4  # of the side: closer than any two neighbouring pixels need to be told apart
 SMALLEST_TILE = 32  # pixels: what is smaller is a patch (of 28 at most) and no picture by itself
 WARN_ERROR, REFUSE_ERROR = 1.5, 4.0  # of 255, mean over pixels
 
@@ -52,18 +58,23 @@ class TensorGeometry:
 
     Attributes:
         grid: (*shape, 2) float32: x and y in [-1, 1] as `grid_sample` wants them (-1 is the image's left or top edge).
-            A dimension along which the source does not change, such as the channels, has length 1.
+            A dimension along which the source does not change, such as the channels, has length 1; the last one is
+            shorter where `repeats` says so.
         pixel: (*shape,) bool: False where the element does not depend on the image (padding).
         value_range: the processed value of white minus that of black, in units of the tensor.
-        image: (*shape,) which of several images each element comes from, from 0; None where there is one image.
+        image: which of several images each element comes from, from 0; length 1 along dimensions where it is the same.
+            None where there is one image.
         widths: widths of the images on their sheet (see `wherelook.sheet`); empty for one image.
+        repeats: how often the sources along the last dimension come in a row, all of them and each of them: a patch of
+            flattened channels and frames has those of its pixels.
     """
 
     grid: Float[Tensor, "*shape 2"]
     pixel: Tensor
     value_range: float
-    image: Int[Tensor, "*shape"] | None = None
+    image: Int[Tensor, "..."] | None = None
     widths: tuple[int, ...] = ()
+    repeats: tuple[int, int] = (1, 1)
 
     def to(self, device: torch.device | str) -> TensorGeometry:
         image = None if self.image is None else self.image.to(device)
@@ -115,86 +126,95 @@ def probe(process: Process, *sizes: Size) -> Geometry:
     """Measures the geometry of `process` for images of these sizes.
 
     Args:
-        process: the model's preprocessing; called 14 times, and once more for each of several images.
+        process: the model's preprocessing; called 8 times, and for several images once more for each binary digit of
+            their number.
         sizes: (height, width) in pixels of each image of the prompt.
 
     Raises:
         InputError: no output tensor follows the image, or one of several images is not read.
     """
-    black = _floating(process(*(_constant(0, size) for size in sizes)))
-    white = _floating(process(*(_constant(255, size) for size in sizes)))
-    range_of = {name: white[name] - black[name] for name in black if white[name].shape == black[name].shape}
-    pixel_names = [name for name, difference in range_of.items() if difference.abs().max() > 0]
-    if not pixel_names and black:
-        raise InputError(
-            "a black and a white image give the model the same pixels: its processor normalises each image by itself "
-            "or ignores it, so that a mask cannot be followed through it"
-        )
-    if not pixel_names:
-        raise InputError("no pixels reach the model: is this its processor, and does it read images?")
-
-    coordinates: dict[str, list[Tensor]] = {name: [] for name in pixel_names}
-    lit = {name: torch.ones_like(range_of[name], dtype=torch.bool) for name in pixel_names}
+    tensors = _respond(process, sizes)
     for axis in (1, 0):
-        coarse = _phase(process, sizes, axis, COARSE_PERIODS, range_of, pixel_names)
-        side = min(size[axis] for size in sizes)
-        fine_periods = max(COARSE_PERIODS, min(FINE_PERIODS, side / FINEST_WAVELENGTH))
-        fine = _phase(process, sizes, axis, fine_periods, range_of, pixel_names)
-        for name in pixel_names:
-            # The image spans phases 0 to 0.8 pi; rounding can push the left edge just below zero.
-            coarse_phase = torch.where(
-                coarse[name].phase > 1.4 * math.pi, coarse[name].phase - 2 * math.pi, coarse[name].phase
-            )
-            coarse_position = coarse_phase / (2 * math.pi * COARSE_PERIODS)
-            # The coarse phase tells in which fine period the element lies.
-            period = torch.round(coarse_position * fine_periods - fine[name].phase / (2 * math.pi))
-            position = (period + fine[name].phase / (2 * math.pi)) / fine_periods
-            trusted = fine[name].amplitude > AMPLITUDE_FLOOR * fine[name].amplitude.max()
-            coordinates[name].append(torch.where(trusted, position, coarse_position).clamp(0, 1))
-            lit[name] &= coarse[name].amplitude > AMPLITUDE_FLOOR * coarse[name].amplitude.max()
+        periods = periods_of(min(size[axis] for size in sizes))
+        for light, read in LIGHTS:
+            shown = _process(process, [gradient(size, axis, light, periods) for size in sizes], tensors)
+            for name, tensor in tensors.items():
+                read(tensor, shown.pop(name), 1 - axis, periods)
 
     several = len(sizes) > 1
-    images = _images_of(process, sizes, black, range_of, lit) if several else {}
+    if several:
+        _tell_images_apart(process, sizes, tensors)
     widths = sheet_widths(sizes) if several else ()
-    tensors = {}
-    for name in pixel_names:
-        grid = torch.stack(coordinates[name], dim=-1) * 2 - 1
-        grid = torch.where(lit[name][..., None], grid, torch.zeros_like(grid))
-        grid, pixel, image = _collapse(grid, lit[name], images.get(name))
-        value_range = float(range_of[name][lit[name]].abs().median()) if lit[name].any() else 0.0
-        if value_range > 0:
-            tensors[name] = TensorGeometry(grid.float().contiguous(), pixel.contiguous(), value_range, image, widths)
-    return Geometry(sheet_size(sizes), tensors, widths)
+    measured = {}
+    for name in list(tensors):
+        tensor = tensors.pop(name)
+        if not tensor.lit.any():
+            continue
+        if not tensor.lit.all():
+            tensor.grid.masked_fill_(~tensor.lit[..., None], 0)
+        image = compact(tensor.image) if several else None
+        grid, pixel = collapse(tensor.grid, tensor.lit, image)
+        repeats = (1, 1)
+        if image is None or image.shape[-1] == 1:
+            grid, repeats = fold(grid, pixel)
+        measured[name] = TensorGeometry(
+            grid.contiguous(), pixel.contiguous(), tensor.value_range, image, widths, repeats
+        )
+    if not measured:
+        raise InputError(
+            "what the processor gives the model changes with the image, but not by its brightness from place to place: "
+            "a mask cannot be followed through it"
+        )
+    return Geometry(sheet_size(sizes), measured, widths)
 
 
-def _images_of(
-    process: Process,
-    sizes: Sequence[Size],
-    black: Mapping[str, Tensor],
-    range_of: Mapping[str, Tensor],
-    lit: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """For each pixel tensor which image each element comes from: the one that makes it white alone.
+def _respond(process: Process, sizes: Sequence[Size]) -> dict[str, LitTensor]:
+    """What light does to every tensor that it changes.
+
+    Raises:
+        InputError: there is none.
+    """
+    dark, bright = (_floating(process(*(constant(level, size) for size in sizes))) for level in (DARK, BRIGHT))
+    numbers, tensors = len(dark), {}
+    for name in list(dark):
+        values, others = dark.pop(name), bright.pop(name, None)
+        if others is not None and others.shape == values.shape and (gain := others - values).abs().max() > 0:
+            tensors[name] = LitTensor(compact(values), compact(gain), gain.shape)
+    if not tensors and numbers:
+        raise InputError(
+            "a dark and a bright image give the model the same pixels: its processor normalises each image by itself "
+            "or ignores it, so that a mask cannot be followed through it"
+        )
+    if not tensors:
+        raise InputError("no pixels reach the model: is this its processor, and does it read images?")
+    return tensors
+
+
+def _tell_images_apart(process: Process, sizes: Sequence[Size], tensors: Mapping[str, LitTensor]) -> None:
+    """Notes which image each element comes from: they are dark or bright, by the binary digits of their numbers.
 
     Raises:
         InputError: an image that nothing comes from, or an element of several images.
     """
-    brightness: dict[str, list[Tensor]] = {name: [] for name in lit}
+    for tensor in tensors.values():
+        tensor.image = torch.zeros(tensor.shape, dtype=torch.int32)
+    for digit in range((len(sizes) - 1).bit_length()):
+        pictures = [constant(BRIGHT if index >> digit & 1 else DARK, size) for index, size in enumerate(sizes)]
+        shown = _process(process, pictures, tensors)
+        for name, tensor in tensors.items():
+            for part, light in tensor.light(shown.pop(name)):
+                bright, lit = light > 0, tensor.lit[part]
+                if not ((light.abs() - 1).abs() <= 2 * MIXED_SHARE)[lit].all():
+                    raise InputError(
+                        f"the processor's tensor {name!r} mixes images: a mask cannot be mapped through it"
+                    )
+                tensor.image[part] |= (bright & lit).int() << digit
+    seen = {index for tensor in tensors.values() for index in tensor.image[tensor.lit].unique().tolist()}
     for index in range(len(sizes)):
-        shown = _floating(process(*(_constant(255 * (index == other), size) for other, size in enumerate(sizes))))
-        for name, values in brightness.items():
-            values.append((shown[name] - black[name]) / torch.where(range_of[name] == 0, 1, range_of[name]))
-        if not any(bool((values[-1][lit[name]] > 0.5).any()) for name, values in brightness.items()):
+        if index not in seen:
             raise InputError(
                 f"the processor drops image {index + 1} of {len(sizes)}: this model takes fewer images in a prompt"
             )
-    images = {}
-    for name, values in brightness.items():
-        shares = torch.stack(values)
-        if not ((shares.abs() > MIXED_SHARE).sum(dim=0) == 1)[lit[name]].all():
-            raise InputError(f"the processor's tensor {name!r} mixes images: a mask cannot be mapped through it")
-        images[name] = torch.where(lit[name], shares.argmax(dim=0), 0)
-    return images
 
 
 def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, "masks *shape"]:
@@ -204,14 +224,18 @@ def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry)
     from. Of several images each is read in its own columns, without a look at its neighbours'; a mask of one column
     holds for all of them. Differentiable in `masks`.
     """
-    shape = geometry.grid.shape[:-1]
     places = geometry.grid if geometry.image is None or masks.shape[2] == 1 else _on_sheet(geometry, masks.shape[2])
-    grid = places.reshape(1, 1, -1, 2).to(masks.dtype)
     if masks.is_cuda and masks.requires_grad:
-        return _gather(masks, places.reshape(-1, 2)).reshape(masks.shape[0], *shape)
-    # All masks go in as channels of one image, so that the grid is not repeated per mask.
-    values = functional.grid_sample(masks[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return values.reshape(masks.shape[0], *shape)
+        values = _gather(masks, places.reshape(-1, 2))
+    else:
+        # All masks go in as channels of one image, so that the grid is not repeated per mask.
+        grid = places.reshape(1, 1, -1, 2).to(masks.dtype)
+        values = functional.grid_sample(masks[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    values = values.reshape(masks.shape[0], *places.shape[:-1])
+    if geometry.repeats == (1, 1):
+        return values
+    whole, each = geometry.repeats
+    return values[..., None, :, None].expand(*values.shape[:-1], whole, -1, each).flatten(-3)
 
 
 def _gather(
@@ -284,80 +308,50 @@ def blend_error(process: Process, geometry: Geometry, image: Pictures, baseline:
     expected, of_image, of_baseline = (_floating(process(*shown)) for shown in (composites, images, baselines))
     total, count, worst = 0.0, 0, 0.0
     for name, tensor in geometry.tensors.items():
-        shapes = {expected[name].shape, of_image[name].shape, of_baseline[name].shape}
-        if len(shapes) > 1:
+        processed = [values.pop(name) for values in (expected, of_image, of_baseline)]
+        if len({values.shape for values in processed}) > 1:
             return BlendError(math.inf, math.inf)
         kept = sample(mask, tensor)[0]
-        blend = of_image[name] * kept + of_baseline[name] * (1 - kept)
-        difference = (blend - expected[name]).abs() * (255 / tensor.value_range)
-        pixel = tensor.pixel.expand_as(difference)
-        total += float(difference[pixel].sum())
-        count += int(pixel.sum())
-        worst = max(worst, float(difference[pixel].max()))
+        for part in parts(processed[0].shape):
+            composite, image_part, baseline_part = (values[part] for values in processed)
+            blend = torch.lerp(baseline_part, image_part, part_of(kept, part).expand_as(composite))
+            difference = (blend - composite).abs_()[part_of(tensor.pixel, part).expand_as(composite)]
+            if difference.numel():
+                total += float(difference.sum(dtype=torch.float64)) * 255 / tensor.value_range
+                worst = max(worst, float(difference.max()) * 255 / tensor.value_range)
+                count += difference.numel()
     return BlendError(total / max(count, 1), worst)
 
 
 def _blended(image: Image.Image, baseline: Image.Image, mask: Tensor) -> Image.Image:
-    full = functional.interpolate(mask[None], size=_size(image), mode="bilinear", align_corners=False)[0, 0]
-    weight = full.numpy()[..., None].astype(np.float32)
-    mixed = np.asarray(image, np.float32) * weight + np.asarray(baseline, np.float32) * (1 - weight)
-    return Image.fromarray(np.rint(mixed).clip(0, 255).astype(np.uint8))
+    weights = functional.interpolate(mask[None], size=_size(image), mode="bilinear", align_corners=False)[0, 0].numpy()
+    ends = np.asarray(image), np.asarray(baseline)
+    mixed = np.empty_like(ends[0])
+    for (rows,) in parts(torch.Size(mixed.shape), 0):
+        weight = weights[rows, :, None].astype(np.float32)
+        blend = ends[0][rows] * weight + ends[1][rows] * (1 - weight)
+        mixed[rows] = np.rint(blend).clip(0, 255)
+    return Image.fromarray(mixed)
 
 
 def _size(image: Image.Image) -> Size:
     return image.height, image.width
 
 
-@dataclass(frozen=True)
-class _Wave:
-    phase: Tensor  # radians in [0, 2 pi)
-    amplitude: Tensor  # fraction of the light's swing that reached the element
+def _process(process: Process, pictures: Sequence[Image.Image], tensors: Mapping[str, LitTensor]) -> dict[str, Tensor]:
+    """What the processor makes of the pictures: those of its tensors that are measured.
 
-
-def _phase(
-    process: Process,
-    sizes: Sequence[Size],
-    axis: int,
-    periods: float,
-    range_of: Mapping[str, Tensor],
-    names: list[str],
-) -> dict[str, _Wave]:
-    """Phase and amplitude of each element under three shifted sinusoids along one axis (0: y, 1: x).
-
-    With I_k = a + b cos(theta + 2 pi k / 3): sum_k I_k cos(2 pi k / 3) = 1.5 b cos(theta), and
-    sum_k I_k sin(2 pi k / 3) = -1.5 b sin(theta), so the level a and the gain cancel in theta.
+    Raises:
+        InputError: one has another shape than before.
     """
-    cosine: dict[str, Tensor] = {}
-    sine: dict[str, Tensor] = {}
-    for shift in PHASES:
-        output = _floating(process(*(_wave_image(size, axis, periods, shift) for size in sizes)))
-        for name in names:
-            if output[name].shape != range_of[name].shape:
-                raise InputError(
-                    f"the processor's tensor {name!r} changes its shape with the image's content: "
-                    "a mask cannot be mapped through it"
-                )
-            cosine[name] = cosine.get(name, 0) + output[name] * math.cos(shift)
-            sine[name] = sine.get(name, 0) - output[name] * math.sin(shift)
-    waves = {}
-    for name in names:
-        # A negative gain (inverted pixels, or an overshoot of the resampling kernel) turns the phase by half a period.
-        sign = torch.where(range_of[name] < 0, -1.0, 1.0)
-        phase = torch.atan2(sine[name] * sign, cosine[name] * sign) % (2 * math.pi)
-        amplitude = torch.hypot(sine[name], cosine[name]) * (255 / (1.5 * LIGHT_SWING))
-        waves[name] = _Wave(phase, amplitude)
-    return waves
-
-
-def _wave_image(size: Size, axis: int, periods: float, shift: float) -> Image.Image:
-    positions = (np.arange(size[axis]) + 0.5) / size[axis]
-    values = np.rint(LIGHT_LEVEL + LIGHT_SWING * np.cos(2 * math.pi * periods * positions + shift))
-    gray = np.broadcast_to(values[:, None] if axis == 0 else values[None, :], size).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(gray)).convert("RGB")
-
-
-def _constant(value: int, size: Size) -> Image.Image:
-    return Image.new("RGB", (size[1], size[0]), (value, value, value))
+    output = _floating(process(*pictures))
+    for name, tensor in tensors.items():
+        if name not in output or output[name].shape != tensor.shape:
+            raise InputError(
+                f"the processor's tensor {name!r} changes its shape with the image's content: "
+                "a mask cannot be mapped through it"
+            )
+    return {name: output[name] for name in tensors}
 
 
 def _floating(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -366,17 +360,3 @@ def _floating(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if isinstance(value, Tensor) and value.is_floating_point()
     }
-
-
-def _collapse(grid: Tensor, pixel: Tensor, image: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Cuts dimensions along which the source does not change (channels, repeated frames) to length 1."""
-    for dimension in range(1, pixel.dim()):
-        if pixel.shape[dimension] == 1:
-            continue
-        first_grid, first_pixel = grid.narrow(dimension, 0, 1), pixel.narrow(dimension, 0, 1)
-        same_source = (grid - first_grid).abs().max() <= 2 * SAME_COORDINATE
-        first_image = None if image is None else image.narrow(dimension, 0, 1)
-        same_image = image is None or first_image is None or bool(torch.all(image == first_image))
-        if same_source and same_image and bool((pixel == first_pixel).all()):
-            grid, pixel, image = grid.mean(dimension, keepdim=True), first_pixel, first_image
-    return grid, pixel, None if image is None else image.contiguous()

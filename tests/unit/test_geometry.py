@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook import structured_light
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
@@ -165,7 +167,74 @@ def test_flattened_patches_in_merged_order():
     assert list(measured) == ["pixel_values"]
     truth = plane(centers(24), centers(16))
     expected = torch.stack([flatten(truth[..., axis].expand(3, 16, 24)) for axis in (0, 1)], dim=-1)
-    assert distance(measured["pixel_values"].grid, expected, (80, 120)) < 0.6
+    place = measured["pixel_values"]
+    assert place.repeats == (6, 1)  # three channels of two frames
+    assert place.grid.shape == (24, patch * patch, 2)
+    assert place.pixel.shape == (24, 6 * patch * patch)
+    assert distance(place.grid.repeat(1, 6, 1), expected, (80, 120)) < 0.6
+
+
+def flat_patches(image: Image.Image) -> Tensor:
+    """(4 x 6 patches, 5 x 5 pixels of three channels): the channels of a pixel beside each other."""
+    planes = to_tensor(image.resize((30, 20)))
+    return planes.reshape(3, 4, 5, 6, 5).permute(1, 3, 2, 4, 0).reshape(24, -1)
+
+
+def test_channels_beside_each_other_in_a_patch_are_read_once():
+    place = probe(lambda image: {"pixel_values": flat_patches(image)}, (60, 90)).tensors["pixel_values"]
+    assert place.repeats == (1, 3)
+    assert place.grid.shape == (24, 25, 2)
+    mask = torch.rand(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    seen = sample(mask, place)
+    assert seen.shape == (2, 24, 75)
+    whole = sample(mask, probe(stretch((20, 30)), (60, 90)).tensors["pixel_values"]).expand(2, 1, 3, 20, 30)
+    patches = whole.reshape(2, 3, 4, 5, 6, 5).permute(0, 2, 4, 3, 5, 1).reshape(2, 24, 75)
+    torch.testing.assert_close(seen, patches, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("count", "calls"), [(1, 8), (2, 9), (3, 10), (4, 10), (5, 11)])
+def test_few_calls_of_the_processor_and_none_of_its_tensors_is_kept(count, calls):
+    """A dark image's is needed until the bright one's is there; every other one is read before the next is made."""
+    given: list[weakref.ref[np.ndarray]] = []
+    alive: list[int] = []
+
+    def process(*images: Image.Image) -> dict[str, Tensor]:
+        alive.append(sum(one() is not None for one in given))
+        outputs = {
+            "padded": torch.stack([functional.pad(to_tensor(one.resize((30, 20))), (0, 5)) for one in images]).numpy(),
+            "flat": torch.stack([flat_patches(one) for one in images]).numpy(),
+        }
+        given.extend(weakref.ref(one) for one in outputs.values())
+        return {name: torch.from_numpy(value) for name, value in outputs.items()}
+
+    geometry = probe(process, *[(60, 90)] * count)
+    assert alive == [0, 2, *[0] * (calls - 2)]
+    assert sum(one() is not None for one in given) == 0
+    for place in geometry.tensors.values():
+        assert place.image is None or place.image.flatten(1)[:, 0].tolist() == list(range(count))
+
+
+@pytest.mark.parametrize("size", [7, 1000])
+def test_tensors_are_read_part_by_part_as_they_would_be_whole(size, monkeypatch):
+    """Tiles of unlike places, a border, patches, and the self-check."""
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        tiles = torch.stack([to_tensor(image.resize((20, 20))), to_tensor(image.crop((0, 0, 40, 30)).resize((20, 20)))])
+        return {"tiles": functional.pad(tiles, (3, 0, 0, 2)), "flat": flat_patches(image)}
+
+    picture = make_picture((60, 90))
+    baseline = Image.fromarray(make_baseline("mean", np.asarray(picture)))
+    whole = probe(process, (60, 90))
+    error = blend_error(process, whole, picture, baseline)
+    monkeypatch.setattr(structured_light, "PART", size)
+    parts = probe(process, (60, 90))
+    for name, place in whole.tensors.items():
+        other = parts.tensors[name]
+        assert torch.equal(place.grid, other.grid)
+        assert torch.equal(place.pixel, other.pixel)
+        assert (place.value_range, place.repeats) == (other.value_range, other.repeats)
+    again = blend_error(process, whole, picture, baseline)
+    assert (again.mean, again.maximum) == (pytest.approx(error.mean), pytest.approx(error.maximum))
 
 
 def test_several_tensors_each_with_its_own_geometry_and_others_left_out():
@@ -280,12 +349,22 @@ def test_an_output_whose_shape_follows_the_content_is_refused():
         (lambda image: {"input_ids": torch.tensor([1])}, "no pixels reach the model: is this its processor"),
         (
             lambda image: {"pixel_values": torch.ones(1, 3, 8, 8)},
-            "a black and a white image give the model the same pixels: its processor normalises each image by itself",
+            "a dark and a bright image give the model the same pixels: its processor normalises each image by itself",
         ),
     ],
 )
 def test_a_processor_that_ignores_the_image_or_how_bright_it_is_is_refused(process, reason):
     with pytest.raises(InputError, match=reason):
+        probe(process, (40, 40))
+
+
+def test_a_processor_of_two_levels_is_refused():
+    """Every number is of the dark image or of the bright one, whatever lies between."""
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        return {"pixel_values": to_tensor(image.convert("L").point(lambda level: 255 * (level > 99)))[None]}
+
+    with pytest.raises(InputError, match="not by its brightness from place to place"):
         probe(process, (40, 40))
 
 

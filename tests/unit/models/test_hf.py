@@ -306,7 +306,7 @@ def test_geometry_is_measured_once_per_size_and_forgotten_in_turn(model, monkeyp
         model.prompting, "process", lambda images, text: calls.append(images[0].size) or process(images, text)
     )
     model.geometry((20, 30))
-    assert calls == [(30, 20)] * 14
+    assert calls == [(30, 20)] * 8
     model.geometry((20, 30))
     assert len(calls) == 14
     for height in range(1, 9):
