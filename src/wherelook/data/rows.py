@@ -149,6 +149,19 @@ class Row:
                 continue
         raise WherelookError(f"{self.place}: {name} is not a list in JSON or Python: {shown(value)}")
 
+    def structured(self, name: str) -> Any:
+        """The value, and where it is a text that writes a list or an object, as JSON or as Python does, that."""
+        value = self.value(name)
+        text = value.strip() if isinstance(value, str) else ""
+        if (text[:1], text[-1:]) not in (("[", "]"), ("{", "}")):
+            return value
+        for read in (json.loads, ast.literal_eval) if len(text) <= LONGEST_LIST else (json.loads,):
+            try:
+                return read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+        return value
+
     def choices(self, name: str) -> tuple[str, ...]:
         """The texts of options: a list, also written as text, or texts by letter or under "text".
 

@@ -10,10 +10,13 @@ import pyarrow
 import pytest
 import torch
 
+from layouts import BLUE, GREEN, RED, struct, text64, tsv
+from published import Builder
+from wherelook.data.images import decode_image
 from wherelook.data.samples import read_samples
 from wherelook.data.sources import ImageFile
 from wherelook.errors import InputError, WherelookError
-from wherelook.models import VisionLanguageModel
+from wherelook.models import VisionLanguageModel, families
 from wherelook.models.identity import identity
 from wherelook.report.summary import GROUPS
 from wherelook.study.engine import Task
@@ -173,3 +176,54 @@ def test_other_weights_are_another_model():
     asked = VisionLanguageModel.from_pretrained("embedded", device="cpu", prompt_template="{image} Q: {question}")
     assert "Q: {question}" in identity(asked)["prompt"]
     assert identity(asked)["weights"] == identity(first)["weights"]
+
+
+QUESTION = "<image 1> comes before <image 2>: which is larger?"
+
+
+def write_mmmu_of_the_hub(build, colors):
+    """Columns image_1 to image_7, null where there is no image."""
+    row = {
+        "id": "validation_Art_7", "question": QUESTION, "options": "['the first', '<image 2>']", "explanation": "",
+        **{f"image_{number}": None for number in range(1, 8)},
+        **{f"image_{number}": struct(build, color) for number, color in enumerate(colors, start=1)},
+        "img_type": "['Paintings']", "answer": "A", "topic_difficulty": "Easy", "question_type": "multiple-choice",
+        "subfield": "Drawing",
+    }  # fmt: skip
+    build.parquet("Art/validation-00000-of-00001.parquet", [row])
+
+
+def write_mmmu_of_vlmevalkit(build, colors):
+    """All images in one cell, as Python writes a list."""
+    images = str([text64(build, color) for color in colors])
+    row = {"index": 1, "id": "validation_Art_7", "question": QUESTION, "A": "the first", "B": "<image 2>",
+           "answer": "A", "category": "Art", "split": "validation", "image": images}  # fmt: skip
+    tsv(build, "MMMU_DEV_VAL.tsv", [row])
+
+
+@pytest.mark.parametrize("write", [write_mmmu_of_the_hub, write_mmmu_of_vlmevalkit])
+@pytest.mark.parametrize("colors", [(RED, BLUE), (BLUE, RED), (GREEN, RED, BLUE)])
+def test_all_images_of_a_question_of_mmmu_reach_the_prompt_in_their_order(tmp_path, monkeypatch, write, colors):
+    build = Builder(tmp_path / "mmmu")
+    write(build, colors)
+    (sample,) = read_samples(f"mmmu:{build.root}")
+    model = VisionLanguageModel(*families.build("qwen2_vl"))
+    prompts = []
+
+    def answering(self, prompt, **options):
+        prompts.append(prompt)
+        return reply(self, prompt, **options)
+
+    reply = VisionLanguageModel.reply
+    monkeypatch.setattr(VisionLanguageModel, "reply", answering)
+    procedure = Procedure("mmmu", tuple(parse_runs("center")), measured="map", max_new_tokens=2)
+    (done,) = ModelWorker(procedure, model)(Task(0, sample)).rows
+    assert done["status"] != "error"
+    placeholder, images = "<|vision_start|><|image_pad|><|vision_end|>", len(colors)
+    text = prompts[0].text
+    assert text.count(placeholder) == images
+    assert text.rindex(placeholder) < text.index(f"{QUESTION}\nA. the first\nB. <image 2>")
+    shown = prompts[0].inputs["pixel_values"].chunk(images)
+    for found, color in zip(shown, colors, strict=True):
+        picture = decode_image(build.picture(color), "x").picture
+        torch.testing.assert_close(found, model.encode(picture, "Why?").inputs["pixel_values"], rtol=0, atol=0)

@@ -23,6 +23,7 @@ from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
 from wherelook.data.rows import Row
 from wherelook.data.sample import NOT_AN_OPTION, Sample
+from wherelook.data.segmentation import is_segmentation, read_segmentation
 from wherelook.data.sources import Boxes, Evidence, ImageSheet, ImageSource, MaskImage, NoImage
 from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError, unknown_name
@@ -30,9 +31,9 @@ from wherelook.errors import WherelookError, unknown_name
 FIELDS = ("id", "image", "question", "answer", "choices", "kind", "group", "mask", "box", "human", "paraphrase")
 """What a column can be. image: a path relative to the table, bytes, or base64; several columns, joined by +, for
 several images. answer: a text or several; with choices also a letter or a number. choices: a list of texts, or a
-column for each, joined by +; without it the columns A, B, C and so on. mask: an image that marks the evidence. box:
-four numbers, or several such. human: one or several maps of where people looked. All but image and question may be
-missing."""
+column for each, joined by +; without it the columns A, B, C and so on. mask: an image or an array (.npy) that marks the
+evidence, runs (RLE) or polygons, see `wherelook.data.segmentation`. box: four numbers, or several such. human: one or
+several maps of where people looked. All but image and question may be missing."""
 
 SETTINGS = ("box_format", "answer_format")
 """How columns are to be read, where the table does not tell: see `BOX_FORMATS` and `ANSWER_FORMATS`."""
@@ -198,11 +199,14 @@ def _image(row: Row, columns: list[str], files: Files, shared: SharedImages | No
 
 def _evidence(row: Row, files: Files, column: Mapping[str, str], forms: Forms) -> Evidence | None:
     boxes = row.boxes(column["box"])
-    has_mask = row.value(column["mask"]) is not None
+    mask = row.structured(column["mask"])
+    has_mask = mask not in (None, [])
     if boxes and has_mask:
         raise WherelookError(f"{row.place}: expected {column['mask']} or {column['box']}, not both")
     if boxes:
         return Boxes(boxes, forms.box or infer_format(boxes, row.place))
+    if has_mask and is_segmentation(mask):
+        return read_segmentation(mask, f"{row.place}: {column['mask']}")
     return MaskImage(row.image(column["mask"], with_full_names(files))) if has_mask else None
 
 
