@@ -153,6 +153,33 @@ def read_table(kind: str, data: bytes, folder: Path) -> None:
     open_all(read_samples(str(path)))
 
 
+SEGMENTATIONS: list[Any] = [
+    {"size": [9, 12], "counts": [20, 2, 86]},
+    {"size": [9, 12], "counts": "d02j3"},
+    [{"size": [9, 12], "counts": [0, 108]}, {"size": [9, 12], "counts": "0\\3"}],
+    [[1, 1, 5.5, 1, 5, 6, 2, 7.25], [7, 7, 9, 7, 9, 9]],
+    [[[1, 1], [5, 1], [5, 6]]],
+]
+"""Masks as runs and polygons, for an image of 9 x 12 pixels."""
+
+
+def make_mask(random: Random) -> tuple[str, bytes]:
+    """What stands in the column of a mask, or a file of an array."""
+    if random.random() < 0.5:
+        return "mask", mutators.change_json(json.dumps(random.choice(SEGMENTATIONS)).encode(), random)
+    stream = io.BytesIO()
+    np.save(stream, np.eye(9, 12, dtype=random.choice(("bool", "u1", "<i8", ">f4", "f8"))))
+    return "array", mutators.change_bytes(stream.getvalue(), random, [stream.getvalue()])
+
+
+def read_mask(made: tuple[str, bytes], folder: Path) -> None:
+    kind, data = made
+    (folder / "mask.npy").write_bytes(data)
+    mask = data if kind == "mask" else b'"mask.npy"'
+    extra = b"" if kind == "mask" else b', "human": "mask.npy"'
+    read_table("jsonl", b'{"image": "a.png", "question": "?", "mask": ' + mask + extra + b"}\n", folder)
+
+
 def open_all(samples: Iterable[Sample]) -> None:
     """Everything that is to be had of samples; a sample that is refused does not spare us the next one."""
     for sample in itertools.islice(samples, MOST_SAMPLES):
@@ -400,6 +427,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("images", make_picture, read_picture, 3),
         *(Target(f"table-{kind}", partial(make_table, kind), partial(read_table, kind)) for kind in TABLES),
+        Target("masks", make_mask, read_mask),
         Target("archives", make_archive, read_archive),
         Target("verdicts", make_verdicts, read_both_verdicts),
         Target("models", make_model, read_model, 0.25),
