@@ -36,6 +36,9 @@ CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
 }
 TOKEN_KEYS = {"text", "id", "log_prob", "log_prob_baseline", "llr", "selected"}
 
+QUICK = ("--replay-steps", 6)
+"""For commands whose deletion and insertion are not looked at: 50 steps take most of the time."""
+
 
 @pytest.fixture
 def explain(command, images, model_folder, tmp_path):
@@ -229,7 +232,7 @@ def test_scenes(command, tmp_path):
 
 
 def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
-    options = ("--dataset", "scenes-tuning", "--out", tmp_path)
+    options = ("--dataset", "scenes-tuning", "--out", tmp_path, *QUICK)
     code, output, errors = command("evaluate", *options, "--methods", "center,random", "--n", 1, "--json")
     assert (code, errors) == (0, "")
     assert [row["run"] for row in json.loads(output)] == ["center:best", "random:best"]
@@ -245,7 +248,7 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert "igos+:fast" in (tmp_path / "report.html").read_text()
     assert "igos+:fast" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "rows.parquet").stat().st_size > 1000
-    code, _, errors = command("evaluate", "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1)
+    code, _, errors = command("evaluate", *QUICK, "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1)
     assert code == 2
     assert 'holds an evaluation with other settings: dataset was "scenes-tuning" and is now "scenes"' in errors
     code, _, errors = command("evaluate", *options, "--methods", "center", "--n", 1, "--dtype", "bfloat16")
@@ -258,7 +261,7 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
 
 
 def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp_path, monkeypatch):
-    options = ("evaluate", "--dataset", "scenes-tuning", "--out", tmp_path, "--n", 2)
+    options = ("evaluate", "--dataset", "scenes-tuning", "--out", tmp_path, "--n", 2, *QUICK)
     code, output, errors = command(*options, "--methods", "center", "--json")
     assert (code, errors) == (0, "")
     assert [row["sanity"] for row in json.loads(output)] == ["not checked"]
@@ -302,6 +305,7 @@ def test_checks_are_not_made_again_where_fewer_could_be_made_than_asked(command,
         3,
         "--out",
         tmp_path / "out",
+        *QUICK,
     )
     assert command(*options)[0] == 0
     (row,) = json.loads((tmp_path / "out" / "sanity.json").read_text())["methods"]
@@ -313,7 +317,7 @@ def test_checks_are_not_made_again_where_fewer_could_be_made_than_asked(command,
 
 
 def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path):
-    options = ("--methods", "random", "--n", 3, "--stability", 1, "--lend", "--wrong", "--sanity", 2, "--seed", 5)
+    options = ("--methods", "random", "--n", 3, "--stability", 1, "--lend", "--wrong", "--sanity", 2, "--seed", 5, *QUICK)
     template = "<|user|>{image}{question}<|assistant|>"
     code, _, errors = command(
         "evaluate", "--dataset", lines, *options, "--dtype", "float32", "--prompt-template", template, "--out", "first"
@@ -339,7 +343,7 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
 
 
 def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path):
-    options = ("evaluate", "--dataset", "scenes-tuning", "--methods", "center", "--n", 1, "--sanity", 2)
+    options = ("evaluate", "--dataset", "scenes-tuning", "--methods", "center", "--n", 1, "--sanity", 2, *QUICK)
     code, output, errors = command(*options, "--out", tmp_path)
     assert code == 1
     assert "fewer than two of the answers rest on the image" in errors
@@ -352,7 +356,7 @@ def test_verdicts_of_the_sanity_command_are_shown_by_evaluate(command, tmp_path)
     options = ("--methods", "center", "--n", 2, "--dataset", "scenes-tuning", "--out", tmp_path)
     code, _, errors = command("sanity", "embedded", *options)
     assert (code, errors) == (0, "")
-    code, output, errors = command("evaluate", *options, "--json")
+    code, output, errors = command("evaluate", *options, *QUICK, "--json")
     assert (code, errors) == (0, "")
     assert [row["sanity"] for row in json.loads(output)] == ["fails"]
     code, _, errors = command("sanity", "embedded", *options, "--seed", 1)
