@@ -106,7 +106,7 @@ def evaluate(
             search.wrong, search.found = search.wrong + bool(missing), search.found + (not missing)
             continue
         rows = []
-        for row in _rows_of(model, sample, missing, source if lend else None, search, warn, _Choices(
+        for row in _rows_of(model, sample, missing, source if lend else None, search, watch, _Choices(
             only_right, prompt, judge, search.found < stability, replay_steps, seed,
         )):  # fmt: skip
             rows.append(row)
@@ -140,7 +140,7 @@ def _rows_of(
     runs: Sequence[Run],
     lenders: _Samples | None,
     search: Search,
-    warn: Callable[[str], None],
+    watch: Watch,
     choices: _Choices,
 ) -> Iterator[Row]:
     """The rows of one sample; one with `NO_RUN` where no method is tried on it."""
@@ -151,8 +151,9 @@ def _rows_of(
         lent = None if lenders is None else lenders.other_image(sample.image)
         question = prompt_text(sample, choices.prompt)
         case = open_case(model, sample.image, question, baseline_image=lent, seed=seed)
+        watch.note(sample.id, model.size_notes(case.prompt))
         if lenders is not None and lent is None and not case.relevance.reliance.relevant_words:
-            warn(f"sample {sample.id!r}: none of the next {LEND_AHEAD} samples has another image to lend")
+            watch.warn(f"sample {sample.id!r}: none of the next {LEND_AHEAD} samples has another image to lend")
         shared |= case_row(case)
         shared |= asdict(judge_answer(case.judged, sample, judge=choices.judge, style=choices.prompt))
     except Exception as error:

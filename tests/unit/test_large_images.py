@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +13,19 @@ from wherelook import Explainer
 from wherelook.baselines import make_baseline
 from wherelook.case import open_case
 from wherelook.check import test_picture as make_picture
+from wherelook.data.samples import read_samples
 from wherelook.errors import InputError
+from wherelook.evaluate import evaluate
 from wherelook.explanation import command_line
 from wherelook.geometry import Geometry
 from wherelook.models import VisionLanguageModel, hf
 from wherelook.models.families import build
+from wherelook.sanity import check_sanity
+from wherelook.study.execute import execute
+from wherelook.study.failures import Watch
+from wherelook.study.folder import open_run
+from wherelook.study.runs import parse_runs
+from wherelook.study.worker import ModelWorker, Procedure
 
 QUESTION, ANSWER = "What color is the circle?", "The circle is red."
 LARGE = (2000, 2600)
@@ -168,6 +178,31 @@ def test_a_long_prompt_comes_with_advice(qwen, monkeypatch):
     (note,) = model.size_notes(prompt)
     assert f"{prompt.inputs['input_ids'].shape[1]} tokens" in note
     assert "--max-pixels" in note
+
+
+LONG = "the prompt has"
+
+
+def test_a_long_prompt_is_told_of_once_by_everything_that_runs_a_model(model, tmp_path, monkeypatch):
+    """An explanation has a note; of many samples the first one earns a warning."""
+    monkeypatch.setattr(hf, "MANY_TOKENS", 10)
+    explanation = Explainer(model).explain(make_picture((60, 80)), QUESTION, method="center", replay_steps=0, **OPTIONS)
+    assert [note[: len(LONG)] for note in explanation.notes].count(LONG) == 1
+
+    runs, said = parse_runs("center"), []
+    assert len(list(evaluate(model, read_samples("scenes"), runs, count=2, replay_steps=2, warn=said.append))) >= 2
+    assert sum(LONG in text for text in said) == 1
+
+    said.clear()
+    next(check_sanity(model, read_samples("scenes"), runs, count=2, warn=said.append))
+    assert sum(LONG in text for text in said) == 1
+
+    said.clear()
+    procedure, watch = Procedure("scenes", tuple(runs), measured="map"), Watch(said.append, "auto")
+    samples = itertools.islice(read_samples("scenes"), 2)
+    with open_run(tmp_path, {"model": "embedded", **procedure.record}, {}) as folder:
+        execute(samples, folder, lambda: ModelWorker(procedure, model), watch=watch)
+    assert sum(LONG in text for text in said) == 1
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 100])

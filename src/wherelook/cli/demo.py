@@ -9,6 +9,7 @@ import typer
 
 from wherelook.cli import options
 from wherelook.cli.explain import print_explanation
+from wherelook.cli.loading import Loading, load_model
 
 DEMO_SIZE = (448, 448)
 
@@ -29,7 +30,7 @@ def demo(
     for name in DEMO_QUESTIONS:
         check_folder(out / name)
     write_whole(image, png(scene.image))
-    model = options.load_model(THINGS, device="cpu", dtype=None, memory_limit=None, prompt_template=None)
+    model = load_model(THINGS, Loading(device="cpu"))
     explainer = Explainer(model)
     results = {}
     for name, question in DEMO_QUESTIONS.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wherelook.cli import options
+from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
 from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
 
+@takes_loading
 def evaluate(
     dataset: Annotated[
         str,
@@ -87,21 +89,7 @@ def evaluate(
         "wherelook-evaluation"
     ),
     model: options.ModelOrAddress = "embedded",
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    quantize: options.Quantize = None,
-    checkpointing: options.Checkpointing = False,
-    compiling: options.Compiling = False,
-    prompt_template: options.PromptTemplate = None,
-    think: options.Think = None,
-    system: options.System = None,
-    template_option: options.TemplateOption = None,
-    max_thinking_tokens: options.MaxThinkingTokens = None,
-    max_pixels: options.MaxPixels = None,
-    batch_size: options.BatchSize = 16,
-    memory_limit: options.MemoryLimit = None,
+    loading: Loading = AS_IT_IS,
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
@@ -129,23 +117,11 @@ def evaluate(
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_runs(methods)
-    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    loading.check()
     check_judging(judge, prompt)
-    local: dict[str, Any] = {
-        "device": device,
-        "dtype": dtype,
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "memory_limit": memory_limit,
-        "quantize": quantize,
-        "checkpointing": checkpointing,
-        "compile": compiling,
-        "prompt_template": prompt_template,
-        "max_pixels": max_pixels,
-    }
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
-    loaded, name = _open(model, there, local, chat, runs, out, batch_size=batch_size, check=sanity > 0)
+    loaded, name = _open(model, there, loading, runs, out, check=sanity > 0)
     about = conditions(
         loaded,
         name,
@@ -154,13 +130,13 @@ def evaluate(
         judge=judge,
         wrong=wrong,
         lend=lend,
-        prompt_template=prompt_template,
+        prompt_template=loading.prompt_template,
         seed=seed,
     )
     replay_steps = STEPS if replay_steps is None else replay_steps
     _keep_apart(
         out / CONFIGURATION_FILE,
-        {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps, "max_pixels": max_pixels},
+        {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps, "max_pixels": loading.max_pixels},
     )
     rows = read_rows(lines := LineFile(out / ROWS_FILE))
     read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
@@ -208,13 +184,14 @@ def evaluate(
             {
                 "--model": model,
                 "--model-name": model_name,
-                "--revision": revision,
-                "--dtype": dtype,
-                "--quantize": quantize,
-                "--trust-remote-code": trust_remote_code,
-                "--prompt-template": prompt_template,
-                **chat_words(chat),
-                "--max-pixels": max_pixels,
+                "--revision": loading.revision,
+                "--dtype": loading.dtype,
+                "--quantize": loading.quantize,
+                "--trust-remote-code": loading.trust_remote_code,
+                "--attn-implementation": loading.attn_implementation,
+                "--prompt-template": loading.prompt_template,
+                **chat_words(loading.chat),
+                "--max-pixels": loading.max_pixels,
                 "--dataset": dataset,
                 "--methods": methods,
                 "--n": n,
@@ -269,18 +246,16 @@ def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummar
 def _open(
     model: str,
     there: Mapping[str, Any],
-    local: Mapping[str, Any],
-    chat: Mapping[str, Any],
+    loading: Loading,
     runs: Sequence[Run],
     out: Path,
     *,
-    batch_size: int,
     check: bool,
 ) -> tuple[AnyModel, str]:
     """The model, after its folder for results was made and taken, and what to call it.
 
     Args:
-        there, local, chat: options of an endpoint, of a model in this process, and of either.
+        there, loading: options of an endpoint, and of a model in this process.
         check: whether its weights are to be shuffled.
     """
     from wherelook.models import EndpointModel
@@ -288,12 +263,12 @@ def _open(
 
     if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
         options.take_folder(out)
-        return options.load_model(model, batch_size=batch_size, **local, **chat), model
+        return load_model(model, loading), model
     if check:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
-    made_with = options.endpoint_options(**there, **local)
+    made_with = options.endpoint_options(**there, **loading.here)
     options.take_folder(out)
-    endpoint = EndpointModel(model, **made_with, **chat)
+    endpoint = EndpointModel(model, **made_with, **loading.chat)
     return endpoint, called(endpoint.description)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wherelook.cli import options
+from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ THOUGHT_SHOWN = 200
 """Characters of a thought on the terminal; the files hold all of it."""
 
 
+@takes_loading
 def explain(
     image: Annotated[str, typer.Argument(help="An image file.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
@@ -99,21 +101,7 @@ def explain(
         int, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer to generate.")
     ] = 64,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-out"),
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    quantize: options.Quantize = None,
-    checkpointing: options.Checkpointing = False,
-    compiling: options.Compiling = False,
-    prompt_template: options.PromptTemplate = None,
-    think: options.Think = None,
-    system: options.System = None,
-    template_option: options.TemplateOption = None,
-    max_thinking_tokens: options.MaxThinkingTokens = None,
-    max_pixels: options.MaxPixels = None,
-    batch_size: options.BatchSize = 16,
-    memory_limit: options.MemoryLimit = None,
+    loading: Loading = AS_IT_IS,
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
@@ -141,7 +129,7 @@ def explain(
     )
     if reasoning:
         check_text("reasoning", reasoning, limit=REASONING_LIMIT)
-    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    loading.check()
     if video and frames is None:
         raise InputError("--video goes with --frames, which says how many frames to take")
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
@@ -154,23 +142,11 @@ def explain(
     from wherelook.explain import Explainer
     from wherelook.models import EndpointModel
 
-    local = {
-        "device": device,
-        "dtype": dtype,
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "memory_limit": memory_limit,
-        "quantize": quantize,
-        "checkpointing": checkpointing,
-        "compile": compiling,
-        "prompt_template": prompt_template,
-        "max_pixels": max_pixels,
-    }
     if elsewhere:
         there = options.endpoint_options(
-            model_name=model_name, concurrency=concurrency, timeout=timeout, use_proxy=use_proxy, **local
+            model_name=model_name, concurrency=concurrency, timeout=timeout, use_proxy=use_proxy, **loading.here
         )
-        endpoint = EndpointModel(model, **there, **chat)
+        endpoint = EndpointModel(model, **there, **loading.chat)
         size = endpoint.request_bytes([one.picture for one in images], question)
         explainer = Explainer(endpoint)
         count = most_requests(
@@ -184,7 +160,7 @@ def explain(
         options.announce(endpoint, count, size)
     else:
         rate = (frame_rate(images) or 1.0) if video else None
-        explainer = Explainer(options.load_model(model, batch_size=batch_size, frames_per_second=rate, **local, **chat))
+        explainer = Explainer(load_model(model, loading, frames_per_second=rate))
     with options.progress_bar() as progress:
         explanation = explainer.explain(
             images,

@@ -25,7 +25,7 @@ from wherelook.errors import DISK_FULL, InputError, WherelookError
 
 if TYPE_CHECKING:
     from wherelook.data.samples import Sample
-    from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
+    from wherelook.models import AnyModel, EndpointModel
     from wherelook.study.runs import Run
     from wherelook.types import Progress as Report
 
@@ -34,9 +34,6 @@ FILE_WIDTH = 160
 
 ENTRY_WIDTH = 80
 """Columns of text about a named thing that does not go to a terminal."""
-
-FOOTPRINT_OPTIONS = ("device", "dtype", "revision", "trust_remote_code", "quantize")
-"""Options of loading that tell how much memory the weights need."""
 
 Model = Annotated[
     str,
@@ -69,67 +66,6 @@ UseProxy = Annotated[
         "--use-proxy", help="Reach the endpoint through the proxy that the environment names (http_proxy, https_proxy)."
     ),
 ]
-Device = Annotated[
-    str | None,
-    typer.Option("--device", help="cpu, cuda, cuda:N, mps, or auto (layers over all devices). [default: the best]"),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option("--dtype", help="float32, bfloat16, float16 or auto. [default: the checkpoint's; float32 on cpu]"),
-]
-Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the hub.")]
-TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
-]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, help="Most images per forward; memory decides below that.")
-]
-MemoryLimit = Annotated[
-    float | None,
-    typer.Option(
-        "--memory-limit", min=0.001, max=1e6, help="GB that one batch may use. [default: most of what is free]"
-    ),
-]
-Quantize = Annotated[
-    str | None,
-    typer.Option("--quantize", help="int8 or int4: weights in fewer bits (needs the extra `quantized`)."),
-]
-Checkpointing = Annotated[
-    bool, typer.Option("--checkpointing", help="Gradients with less memory, for one more forward pass each.")
-]
-Compiling = Annotated[
-    bool,
-    typer.Option("--compile", help="torch.compile the model's layers: minutes at the first answer, faster after."),
-]
-PromptTemplate = Annotated[
-    str | None,
-    typer.Option("--prompt-template", help="A text with {image} and {question} instead of the model's chat template."),
-]
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(
-        "--max-pixels",
-        min=3136,
-        help="Most pixels of an image: fewer image tokens, where a processor makes more of a larger one.",
-    ),
-]
-Think = Annotated[
-    str | None,
-    typer.Option("--think", metavar="on|off", help="For models that can think before they answer. [default: theirs]"),
-]
-System = Annotated[str | None, typer.Option("--system", help="Text of a system message before the question.")]
-TemplateOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--template-option",
-        metavar="KEY=VALUE",
-        help="A variable of the chat template, such as enable_thinking=false. Repeatable.",
-    ),
-]
-MaxThinkingTokens = Annotated[
-    int | None,
-    typer.Option("--max-thinking-tokens", min=1, help="Longest thought; the answer has its own limit. [default: 4096]"),
-]
 Prompt = Annotated[
     str,
     typer.Option(
@@ -148,79 +84,6 @@ Judge = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-
-def load_model(model: str, **options: Any) -> VisionLanguageModel:
-    """The model for the options above.
-
-    One line on standard error says, before weights are read, when they will not fit.
-    """
-    from wherelook.models import VisionLanguageModel
-    from wherelook.models.footprint import footprint
-
-    ready = model_options(**options)
-    needs = footprint(model, **{name: ready[name] for name in FOOTPRINT_OPTIONS if name in ready})
-    if needs is not None and needs.warning is not None:
-        typer.echo(f"memory     {needs.warning}", err=True)
-    with terminal.bars():
-        return VisionLanguageModel.from_pretrained(model, **ready)
-
-
-def model_options(*, memory_limit: float | None, prompt_template: str | None, **options: Any) -> dict[str, Any]:
-    """The options above as `VisionLanguageModel.from_pretrained` takes them.
-
-    Downloads and loading show their bars on a terminal only.
-    """
-    if prompt_template is not None:
-        from wherelook.models.prompting import check_prompt_template
-
-        check_prompt_template(prompt_template)
-        options["prompt_template"] = prompt_template
-    if memory_limit is not None:
-        options["memory_limit"] = int(memory_limit * 1e9)
-    from wherelook.models.loading import quiet
-
-    if not sys.stderr.isatty():
-        quiet()
-    return options
-
-
-def chat_options(
-    think: str | None, system: str | None, template_options: Sequence[str] | None, max_thinking_tokens: int | None
-) -> dict[str, Any]:
-    """The options of the chat around a question, those that are given, as models take them.
-
-    Raises:
-        InputError: one is wrong; this is seen before a model is loaded.
-    """
-    from wherelook.models.chat_options import ChatOptions
-
-    given: dict[str, Any] = {
-        "think": think,
-        "system": system,
-        "chat_template_kwargs": _template_values(template_options) if template_options else None,
-        "max_thinking_tokens": max_thinking_tokens,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
-    ChatOptions().changed(**chosen)
-    return chosen
-
-
-WORDS = {"true": True, "false": False, "none": None, "null": None}
-
-
-def _template_values(pairs: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE pairs; a value that is JSON, or Python's True, False or None, is what it says, any other one text."""
-    values: dict[str, Any] = {}
-    for name, text in parse_settings(pairs, option="--template-option", example="enable_thinking=false").items():
-        if text.lower() in WORDS:
-            values[name] = WORDS[text.lower()]
-            continue
-        try:
-            values[name] = json.loads(text)
-        except (ValueError, RecursionError):
-            values[name] = text
-    return values
 
 
 def is_elsewhere(model: str, model_name: str | None, methods: Iterable[str], *, use_proxy: bool = False) -> bool:

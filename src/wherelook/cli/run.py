@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wherelook.cli import options, terminal
+from wherelook.cli.loading import AS_IT_IS, Loading, model_options, takes_loading
 from wherelook.errors import InputError, WherelookError, unknown_name
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ LINE_EVERY = 60.0
 """Seconds between lines of progress where there is no terminal."""
 
 
+@takes_loading
 def run(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As for `wherelook evaluate --dataset`.")],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Output directory; resumed if it exists.")],
@@ -89,19 +92,7 @@ def run(
         bool, typer.Option("--retry-errors", help="Retry failed samples; their rows stay until newer ones are there.")
     ] = False,
     model: options.ModelOrAddress = "embedded",
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    quantize: options.Quantize = None,
-    prompt_template: options.PromptTemplate = None,
-    think: options.Think = None,
-    system: options.System = None,
-    template_option: options.TemplateOption = None,
-    max_thinking_tokens: options.MaxThinkingTokens = None,
-    max_pixels: options.MaxPixels = None,
-    batch_size: options.BatchSize = 16,
-    memory_limit: options.MemoryLimit = None,
+    loading: Loading = AS_IT_IS,
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
@@ -142,32 +133,22 @@ def run(
     )
     elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs], use_proxy=use_proxy)
     if engine == "ray":
-        if (elsewhere or device == "cpu") and gpus_per_worker is None:
+        if (elsewhere or loading.device == "cpu") and gpus_per_worker is None:
             gpus_per_worker = 0.0
-        if device is None and (gpus_per_worker or 0) > 1 and not elsewhere:
-            device = "auto"
+        if loading.device is None and (gpus_per_worker or 0) > 1 and not elsewhere:
+            loading = replace(loading, device="auto")
         chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
     elif ray_address is not None or gpus_per_worker is not None:
         raise InputError("--ray-address and --gpus-per-worker need --engine ray")
-    local: dict[str, Any] = {
-        "device": device,
-        "dtype": dtype,
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "quantize": quantize,
-        "memory_limit": memory_limit,
-        "prompt_template": prompt_template,
-        "max_pixels": max_pixels,
-    }
-    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    loading.check()
     if elsewhere:
         share = max(1, concurrency // workers)
         made_with = options.endpoint_options(
-            model_name=model_name, concurrency=share, timeout=timeout, use_proxy=use_proxy, **local
+            model_name=model_name, concurrency=share, timeout=timeout, use_proxy=use_proxy, **loading.here
         )
-        made_with |= chat
+        made_with |= loading.chat
     else:
-        made_with = options.model_options(batch_size=batch_size, **local, **chat)
+        made_with = model_options(loading)
     samples = _open_samples(dataset, limit, out)
     asked = model
     if elsewhere:

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from wherelook.cli import options
+from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
 
 
+@takes_loading
 def sanity(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Hub id or local folder; embedded for the built-in one.")
@@ -31,18 +33,7 @@ def sanity(
             "its verdicts. Those on more answers stay.",
         ),
     ] = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    quantize: options.Quantize = None,
-    prompt_template: options.PromptTemplate = None,
-    think: options.Think = None,
-    system: options.System = None,
-    template_option: options.TemplateOption = None,
-    max_thinking_tokens: options.MaxThinkingTokens = None,
-    batch_size: options.BatchSize = 16,
-    memory_limit: options.MemoryLimit = None,
+    loading: Loading = AS_IT_IS,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -67,23 +58,12 @@ def sanity(
     from wherelook.study.runs import parse_runs
 
     runs = parse_runs(methods)
-    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    loading.check()
     check_judging(judge, prompt)
     samples = read_samples(dataset)
     if out is not None:
         options.take_folder(out)
-    loaded = options.load_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        quantize=quantize,
-        batch_size=batch_size,
-        memory_limit=memory_limit,
-        prompt_template=prompt_template,
-        **chat,
-    )
+    loaded = load_model(model, loading)
     about = conditions(
         loaded,
         model,
@@ -91,7 +71,7 @@ def sanity(
         prompt=prompt,
         judge=judge,
         wrong=wrong,
-        prompt_template=prompt_template,
+        prompt_template=loading.prompt_template,
         seed=seed,
     )
     if out is not None:

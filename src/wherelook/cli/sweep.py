@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
+from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
 from wherelook.errors import WherelookError
 
 
+@takes_loading
 def sweep(
     values: Annotated[
         list[str],
@@ -26,18 +28,7 @@ def sweep(
     prompt: options.Prompt = "auto",
     judge: options.Judge = "auto",
     model: options.Model = "embedded",
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    quantize: options.Quantize = None,
-    prompt_template: options.PromptTemplate = None,
-    think: options.Think = None,
-    system: options.System = None,
-    template_option: options.TemplateOption = None,
-    max_thinking_tokens: options.MaxThinkingTokens = None,
-    batch_size: options.BatchSize = 16,
-    memory_limit: options.MemoryLimit = None,
+    loading: Loading = AS_IT_IS,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -51,20 +42,9 @@ def sweep(
 
     check_judging(judge, prompt)
     runs = sweep_runs(method, preset, options.parse_settings(values))
-    chat = options.chat_options(think, system, template_option, max_thinking_tokens)
+    loading.check()
     samples = read_samples(dataset)
-    loaded = options.load_model(
-        model,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        quantize=quantize,
-        batch_size=batch_size,
-        memory_limit=memory_limit,
-        prompt_template=prompt_template,
-        **chat,
-    )
+    loaded = load_model(model, loading)
     with options.progress_bar() as progress:
         rows = list(
             evaluate_rows(

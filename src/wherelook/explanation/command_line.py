@@ -26,6 +26,7 @@ def words(explanation: Explanation) -> list[str]:
         ("--dtype", model.get("dtype")),
         ("--max-pixels", model.get("max_pixels")),
         ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
+        ("--attn-implementation", ran.get("attn_implementation")),
         ("--device", ran.get("device")),
         ("--batch-size", ran.get("batch_size")),
         ("--memory-limit", None if limit is None else limit / 1e9),

@@ -163,6 +163,8 @@ class VisionLanguageModel:
         )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None
+        self.attn_implementation: str | None = None
+        """What was asked for when the model was loaded; what it came to is in `description`."""
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike[str], **options: Any) -> VisionLanguageModel:
@@ -186,7 +188,9 @@ class VisionLanguageModel:
         model, processor = load(name, **{key: value for key, value in known.items() if key in loading})
         if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
             chosen.setdefault("most_images", 1)
-        return cls(model, processor, identifier=name, revision=known.get("revision"), **chosen)
+        made = cls(model, processor, identifier=name, revision=known.get("revision"), **chosen)
+        made.attn_implementation = known.get("attn_implementation")
+        return made
 
     @property
     def tokenizer(self) -> Any:
@@ -228,6 +232,7 @@ class VisionLanguageModel:
             "checkpointing": self.plan.recompute,
             "compile": bool(self._layers),
             "trust_remote_code": remote,
+            **({} if self.attn_implementation is None else {"attn_implementation": self.attn_implementation}),
         }
 
     # ---- prompt and answer ----

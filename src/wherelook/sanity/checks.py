@@ -178,6 +178,7 @@ def _find(
             watch([row | {"status": "error", "error": describe(error)}])
             search.pass_failed(describe(error))
             continue
+        watch.note(sample.id, model.size_notes(case.prompt))
         verdict = judge_answer(case.judged, sample, judge=judge, style=prompt)
         watch([row | asdict(verdict) | {"status": "ok", "answer": case.relevance.answer}])
         if only_right and verdict.correct is False:

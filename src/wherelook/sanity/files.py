@@ -35,7 +35,8 @@ def conditions(
     """What a file of verdicts is about: all that changes a verdict but the settings of its method.
 
     Args:
-        model: who answered; its revision, the type of its weights, their quantisation and its chat options matter.
+        model: who answered; its revision, the type of its weights, their quantisation, its chat options, and
+            the limit of pixels and the attention that were asked for matter.
         name: of the model, as it was asked for.
         dataset: name of the dataset.
         prompt, judge: how questions are put, and which rule says what is right.
@@ -46,6 +47,8 @@ def conditions(
     quantization = model.description["quantization"]
     kept = {} if quantization is None else {"quantization": quantization}  # older files have none
     kept |= model.chat.record
+    asked = {"max_pixels": model.description, "attn_implementation": model.execution}
+    kept |= {key: record[key] for key, record in asked.items() if record.get(key) is not None}
     return {
         "model": name,
         "revision": model.description["revision"],

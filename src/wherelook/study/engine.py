@@ -41,10 +41,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Finished:
-    """The rows of a task: at least one, whatever happened."""
+    """The rows of a task: at least one, whatever happened; and what is to know about its prompt meanwhile."""
 
     position: int
     rows: list[Row]
+    notes: tuple[str, ...] = ()
 
 
 class Worker(Protocol):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wherelook.data.samples import Sample
 from wherelook.study.cluster import execute_ray
 from wherelook.study.engine import Engine, Task, Worker, execute_local
+from wherelook.study.failures import Watch
 from wherelook.study.folder import RunFolder
-from wherelook.study.rows import Row
 
 ENGINES: Mapping[str, Engine] = {"local": execute_local, "ray": execute_ray}
 
@@ -37,7 +37,7 @@ def execute(
     engine: Engine = execute_local,
     workers: int = 1,
     progress: Callable[[Tally], None] | None = None,
-    watch: Callable[[Sequence[Row]], None] | None = None,
+    watch: Watch | None = None,
 ) -> Tally:
     """Gives every sample its rows. One that has them is not done again, and no model is made if all have.
 
@@ -49,7 +49,7 @@ def execute(
         engine: one of `ENGINES`.
         workers: how many at once.
         progress: called at the start and after every sample.
-        watch: called with the rows of every sample that is finished, see `wherelook.study.failures.Watch`.
+        watch: is given the rows of every sample that is finished, and what is to know about its prompt.
 
     Raises:
         InputError: a sample or the model is not the one that the folder's rows are of.
@@ -73,6 +73,7 @@ def execute(
         for finished in engine(tasks, make_worker, workers=workers, accept=folder.accept):
             folder.add(finished.position, finished.rows)
             if watch is not None:
+                watch.note(finished.rows[0]["sample"], finished.notes)
                 watch(finished.rows)
             report()
     return tally()

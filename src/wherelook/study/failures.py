@@ -85,6 +85,14 @@ class Watch:
         self._failed = self._judged = self._right = 0
         self._rules: set[str] = set()
         self._examples: list[str] = []
+        self._noted: set[str] = set()
+
+    def note(self, sample: str, notes: Iterable[str]) -> None:
+        """Takes what is to know about a sample's prompt; the first sample of each kind of note is warned of."""
+        for note in notes:
+            if (kind := _OWN.sub("", note.partition(":")[0])) not in self._noted:
+                self._noted.add(kind)
+                self.warn(f"sample {sample!r}, and perhaps others: {note}")
 
     def __call__(self, rows: Sequence[Row]) -> None:
         """Takes the rows of one sample."""

@@ -149,7 +149,8 @@ class ModelWorker:
                 if isinstance(error, UnfinishedThoughtError):
                     shared |= {"reasoning": error.reasoning}
                 return self._failed(task, shared, describe(error))
-            return Finished(task.position, [shared | self._explained(case, run, sample) for run in self._runs(task)])
+            rows = [shared | self._explained(case, run, sample) for run in self._runs(task)]
+            return Finished(task.position, rows, self.model.size_notes(case.prompt))
 
     def give_up(self, task: Task, error: str) -> Finished:
         """The rows of a task that cannot be done; the image is not read."""

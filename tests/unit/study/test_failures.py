@@ -82,3 +82,13 @@ def test_whatever_goes_wrong_with_one_method_is_its_row(error):
 def test_what_would_fail_for_every_sample_ends_the_run(error):
     with pytest.raises(WherelookError, match=r"gone|the device failed: CUDA error"):
         describe(error)
+
+
+def test_a_note_on_prompts_is_said_for_the_first_of_its_kind(watch, said):
+    watch.note("a", ())
+    watch.note("b", ("the prompt has 5000 tokens", "made smaller: 40 x 30"))
+    watch.note("c", ("the prompt has 6000 tokens", "made smaller: 400 x 30, 20 x 20"))
+    assert [text.partition(": ")[::2] for text in said] == [
+        ("sample 'b', and perhaps others", "the prompt has 5000 tokens"),
+        ("sample 'b', and perhaps others", "made smaller: 40 x 30"),
+    ]

@@ -1,0 +1,156 @@
+"""Every command that loads a model takes the same options about it, and passes them on."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import fields
+
+import pytest
+import typer
+
+from wherelook.check import test_picture as make_picture
+from wherelook.cli import loading
+from wherelook.cli.app import app, run
+from wherelook.errors import InputError
+from wherelook.models import VisionLanguageModel, footprint
+from wherelook.models.chat_options import ChatOptions
+from wherelook.models.load_options import LoadOptions, check_use
+
+COMMANDS = {command.name: command.callback for command in app.registered_commands}
+LOADING = [
+    name
+    for name, callback in COMMANDS.items()
+    if {"load_model", "model_options"} & vars(sys.modules[callback.__module__]).keys() and name != "demo"
+]
+"""Commands that load a model that the user names."""
+
+NOT_ASKED = {"most_images", "frames_per_second"}
+"""What the command line finds out by itself."""
+
+GIVEN = {
+    "--device": ("device", "cpu"),
+    "--dtype": ("dtype", "bfloat16"),
+    "--revision": ("revision", "v2"),
+    "--trust-remote-code": ("trust_remote_code", True),
+    "--quantize": ("quantize", "int8"),
+    "--attn-implementation": ("attn_implementation", "eager"),
+    "--checkpointing": ("checkpointing", True),
+    "--compile": ("compile", True),
+    "--prompt-template": ("prompt_template", "{image} {question}"),
+    "--think": ("think", "off"),
+    "--system": ("system", "Be brief."),
+    "--template-option": ("chat_template_kwargs", {"effort": 2}),
+    "--max-thinking-tokens": ("max_thinking_tokens", 7),
+    "--max-pixels": ("max_pixels", 4000),
+    "--batch-size": ("batch_size", 3),
+    "--memory-limit": ("memory_limit", 2_500_000_000),
+}
+WRITTEN = {"--template-option": "effort=2", "--memory-limit": "2.5"}
+
+
+class Asked(InputError):
+    """Instead of a model."""
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[dict]:
+    """The options that models were to be loaded with."""
+    found: list[dict] = []
+
+    def stop(cls, name, **options):
+        found.append(options)
+        raise Asked("no model is loaded here")
+
+    monkeypatch.setattr(VisionLanguageModel, "from_pretrained", classmethod(stop))
+    monkeypatch.setattr(footprint, "footprint", lambda name, **options: None)
+    return found
+
+
+@pytest.fixture
+def words(tmp_path) -> dict[str, list[str]]:
+    """A command line of each command."""
+    make_picture((40, 60)).save(tmp_path / "picture.png")
+    out = ["--out", str(tmp_path / "out")]
+    return {
+        "explain": ["explain", str(tmp_path / "picture.png"), "What is it?", *out],
+        "check": ["check", "embedded"],
+        "run": ["run", "scenes", "--limit", "1", *out],
+        "evaluate": ["evaluate", "--n", "1", *out],
+        "sanity": ["sanity", "embedded", *out],
+        "sweep": ["sweep", "--set", "alpha=1,2"],
+    }
+
+
+def test_these_commands_load_models(words):
+    assert sorted(LOADING) == sorted(words)
+
+
+@pytest.mark.parametrize("name", LOADING)
+def test_a_command_that_loads_a_model_takes_all_that_can_be_chosen(name):
+    command = next(one for one in app.registered_commands if one.name == name)
+    options = {
+        option for one in typer.main.get_command_from_info(
+            command, pretty_exceptions_short=True, rich_markup_mode=None
+        ).params for option in one.opts
+    }  # fmt: skip
+    assert options >= GIVEN.keys()
+    wanted = {one.name for one in fields(LoadOptions)} | {one.name for one in fields(ChatOptions)}
+    wanted |= inspect.signature(check_use).parameters.keys() - NOT_ASKED
+    assert wanted == {field for field, _ in GIVEN.values()}
+
+
+@pytest.mark.parametrize("name", LOADING)
+def test_a_command_passes_all_of_it_on(name, words, asked):
+    given = [
+        word
+        for option, (_, value) in GIVEN.items()
+        for word in ([option] if value is True else [option, WRITTEN.get(option, str(value))])
+    ]
+    assert run([*words[name], *given]) == 2
+    (options,) = asked
+    assert options | dict(GIVEN.values()) == options
+
+
+@pytest.mark.parametrize("name", LOADING)
+def test_a_command_that_is_told_nothing_chooses_nothing(name, words, asked):
+    assert run(words[name]) == 2
+    (options,) = asked
+    assert {key: value for key, value in options.items() if value not in (None, False)} == {"batch_size": 16}
+
+
+@pytest.mark.parametrize("name", LOADING)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--attn-implementation", "flash", "unknown attn_implementation 'flash'"),
+        ("--dtype", "float12", "unknown dtype 'float12'"),
+        ("--quantize", "int3", "unknown quantization 'int3'"),
+        ("--revision", " ", "the revision is empty"),
+        ("--prompt-template", "no place for it", "{image}"),
+        ("--max-pixels", "100", "Invalid value for '--max-pixels'"),
+    ],
+)
+def test_a_wrong_one_is_seen_before_anything_is_loaded(name, option, value, message, words, asked, capsys, tmp_path):
+    assert run([*words[name], option, value]) == 2
+    assert message in capsys.readouterr().err
+    assert asked == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_options_stand_where_the_command_has_them():
+    def command(name: str, chosen: loading.Loading = loading.AS_IT_IS, last: int = 3) -> None:
+        """Does it."""
+
+    def taking(first: str, loading: loading.Loading = loading.AS_IT_IS, last: int = 3) -> None:
+        """Does it."""
+        told.append((first, loading, last))
+
+    told: list = []
+    taken = loading.takes_loading(taking)
+    names = list(inspect.signature(taken).parameters)
+    assert names == ["first", *(one.name for one in fields(loading.Loading)), "last"]
+    assert (taken.__name__, taken.__doc__) == ("taking", "Does it.")
+    defaults = {one.name: one.default for one in fields(loading.Loading)}
+    taken(first="a", last=4, **defaults | {"dtype": "float16"})
+    assert told == [("a", loading.Loading(dtype="float16"), 4)]
