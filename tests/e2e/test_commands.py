@@ -248,7 +248,9 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert "igos+:fast" in (tmp_path / "report.html").read_text()
     assert "igos+:fast" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "rows.parquet").stat().st_size > 1000
-    code, _, errors = command("evaluate", *QUICK, "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1)
+    code, _, errors = command(
+        "evaluate", *QUICK, "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1
+    )
     assert code == 2
     assert 'holds an evaluation with other settings: dataset was "scenes-tuning" and is now "scenes"' in errors
     code, _, errors = command("evaluate", *options, "--methods", "center", "--n", 1, "--dtype", "bfloat16")
@@ -317,7 +319,21 @@ def test_checks_are_not_made_again_where_fewer_could_be_made_than_asked(command,
 
 
 def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path):
-    options = ("--methods", "random", "--n", 3, "--stability", 1, "--lend", "--wrong", "--sanity", 2, "--seed", 5, *QUICK)
+    options = (
+        "--methods",
+        "random",
+        "--n",
+        3,
+        "--stability",
+        1,
+        "--lend",
+        "--wrong",
+        "--sanity",
+        2,
+        "--seed",
+        5,
+        *QUICK,
+    )
     template = "<|user|>{image}{question}<|assistant|>"
     code, _, errors = command(
         "evaluate", "--dataset", lines, *options, "--dtype", "float32", "--prompt-template", template, "--out", "first"
