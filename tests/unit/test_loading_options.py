@@ -9,13 +9,16 @@ from dataclasses import fields
 import pytest
 import typer
 
+from wherelook import Explainer
 from wherelook.check import test_picture as make_picture
 from wherelook.cli import loading
 from wherelook.cli.app import app, run
 from wherelook.errors import InputError
+from wherelook.explanation import command_line
 from wherelook.models import VisionLanguageModel, footprint
 from wherelook.models.chat_options import ChatOptions
 from wherelook.models.load_options import LoadOptions, check_use
+from wherelook.sanity import conditions
 
 COMMANDS = {command.name: command.callback for command in app.registered_commands}
 LOADING = [
@@ -154,3 +157,30 @@ def test_the_options_stand_where_the_command_has_them():
     defaults = {one.name: one.default for one in fields(loading.Loading)}
     taken(first="a", last=4, **defaults | {"dtype": "float16"})
     assert told == [("a", loading.Loading(dtype="float16"), 4)]
+
+
+@pytest.mark.parametrize("chosen", [None, "eager"])
+def test_an_attention_that_was_asked_for_is_asked_for_again(chosen):
+    """What Transformers chose by itself is not: a part of a model may have no other."""
+    given = {} if chosen is None else {"attn_implementation": chosen}
+    model = VisionLanguageModel.from_pretrained("embedded", device="cpu", **given)
+    assert model.description["attention"] == (chosen or "sdpa")
+    assert model.execution.get("attn_implementation") == chosen
+    assert conditions(model, "embedded", "scenes").get("attn_implementation") == chosen
+    explanation = Explainer(model).explain(
+        make_picture((60, 80)),
+        "What color is it?",
+        answer="red",
+        tokens="all",
+        alpha=0.0,
+        method="center",
+        replay_steps=0,
+    )
+    words = " ".join(command_line.words(explanation))
+    assert ("--attn-implementation eager" in words) == (chosen == "eager")
+    assert ("--attn-implementation" in words) == (chosen is not None)
+
+
+def test_a_limit_of_pixels_is_a_condition_of_verdicts():
+    model = VisionLanguageModel.from_pretrained("embedded", device="cpu", max_pixels=4000)
+    assert conditions(model, "embedded", "scenes")["max_pixels"] == 4000

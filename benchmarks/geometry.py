@@ -1,0 +1,67 @@
+"""CPU-seconds, calls of the processor and memory of measuring a photograph's geometry, and of its self-check.
+
+    python benchmarks/geometry.py --height 3024 --width 4032
+
+A tiny model with random weights behind Qwen2.5-VL's image processor with its published limits of pixels; one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+
+from wherelook.check import test_picture as make_picture
+from wherelook.models import VisionLanguageModel
+from wherelook.models.families import build
+
+PUBLISHED = {"shortest_edge": 3136, "longest_edge": 12845056}
+"""Pixels of an image, at least and at most."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--height", type=int, default=3024)
+    parser.add_argument("--width", type=int, default=4032)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    network, processor = build("qwen2_5_vl")
+    processor.image_processor = transformers.Qwen2VLImageProcessorPil(size=PUBLISHED, patch_size=14, merge_size=2)
+    model = VisionLanguageModel(network, processor)
+    size = (arguments.height, arguments.width)
+    counted = Counted(model.prompting.process)
+    model.prompting.process = counted
+    model.prompting.process([Image.new("RGB", size[::-1])], model.render("?"))  # what is done once is done
+    report("one call of the processor", counted, lambda: counted([Image.new("RGB", size[::-1])], model.render("?")))
+    report("geometry", counted, lambda: model.geometry(size))
+    picture = make_picture(size)
+    report("self-check", counted, lambda: model.check_blend(picture, Image.new("RGB", size[::-1], "gray")))
+
+
+class Counted:
+    """A processor whose calls are counted."""
+
+    def __init__(self, process: Callable[..., Any]) -> None:
+        self.process = process
+        self.calls = 0
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        self.calls += 1
+        return self.process(*given, **options)
+
+
+def report(name: str, counted: Counted, work: Callable[[], object]) -> None:
+    calls, started = counted.calls, time.process_time()
+    work()
+    seconds, peak = time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{name}: {seconds:.1f} CPU-s, {counted.calls - calls} calls of the processor, peak so far {peak:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
