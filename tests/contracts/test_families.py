@@ -125,16 +125,19 @@ def test_teacher_forcing_sees_what_generation_saw(case):
 
 
 def test_the_gradient_is_that_of_finite_differences(case):
-    """Along the gradient, and along random directions, where a part that is missing would show."""
+    """Along the gradient, and along random directions, where a part that is missing would show.
+
+    It lies between the slopes on both sides: a ReLU that is about to turn on makes them differ.
+    """
     assert figure(case.findings["gradient"], r"by ([\d.]+)%") < 5
     mask = 0.2 + 0.6 * masks(1)
     _, gradient = case.score.gradient(mask)
-    step = 2e-4  # small, because the score of random weights bends within a larger one
+    step, tolerance = 7e-4, 0.02 * float(gradient.norm())
     for seed in range(3):
         direction = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(seed))
-        ends = case.score(torch.cat([mask + step * direction, mask - step * direction])).double().sum(dim=1)
-        expected = float(ends[0] - ends[1]) / (2 * step)
-        assert float((gradient * direction).sum()) == pytest.approx(expected, abs=0.02 * float(gradient.norm()))
+        below, here, above = case.score(torch.cat([mask - step * direction, mask, mask + step * direction])).double()
+        slopes = sorted(float(change.sum()) / step for change in (here - below, above - here))
+        assert slopes[0] - tolerance <= float((gradient * direction).sum()) <= slopes[1] + tolerance
 
 
 def test_every_cell_of_the_mask_that_the_model_sees_has_a_gradient(case):
