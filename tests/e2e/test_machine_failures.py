@@ -90,7 +90,18 @@ WRITERS = {
         (0, -1),
     ),
     "judge": (
-        ("judge", "{runs}/a", "--model", "{server}", "--model-name", "strict", "--out", "out.jsonl"),
+        (
+            "judge",
+            "{runs}/a",
+            "--model",
+            "{server}",
+            "--model-name",
+            "strict",
+            "--concurrency",
+            1,
+            "--out",
+            "out.jsonl",
+        ),
         (0, 1),
         (0,),
     ),
@@ -180,6 +191,8 @@ FOREIGN = {
     "explain": (EXPLAIN, "report.html", "report.html is there and belongs to no explanation"),
     "explain-record": (EXPLAIN, "explanation.json", "explanation.json is no explanation of wherelook"),
     "demo": (("demo",), "relation/overlay.png", "overlay.png is there and belongs to no explanation"),
+    "demo-scene": (("demo",), "scene.png", "scene.png is there and belongs to no demo"),
+    "evaluate-rows": (("evaluate", "--n", 1), "rows.jsonl", "rows.jsonl is there and belongs to no evaluation"),
     "evaluate": (("evaluate", "--n", 1), "table.md", "table.md is there and belongs to no evaluation"),
     "compare": (("compare", "{runs}/a", "{runs}/b"), "pairs.csv", "pairs.csv was not written by a comparison"),
     "report": (("report", "{runs}/a"), "page.html", "page.html' is there and is no page of wherelook"),
@@ -204,7 +217,7 @@ def test_a_file_of_the_users_is_not_written_over(command, images, runs, tmp_path
     mine.parent.mkdir(parents=True)
     mine.write_text('{"sample": "1", "verdict": "yes"}\n')
     if "--out" not in line:
-        line += ["--out", mine if mine.suffix in (".txt", ".jsonl") or case == "report" else tmp_path / "out"]
+        line += ["--out", mine if case in ("judge", "judge-people", "report") else tmp_path / "out"]
     code, output, errors = command(*line)
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert message in errors

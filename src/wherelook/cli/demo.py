@@ -10,6 +10,7 @@ import typer
 from wherelook.cli import options
 from wherelook.cli.explain import print_explanation
 from wherelook.cli.loading import Loading, load_model
+from wherelook.errors import InputError
 
 DEMO_SIZE = (448, 448)
 
@@ -21,15 +22,20 @@ def demo(
     """Explains questions about a bundled scene with a bundled model; no network, a few seconds."""
     from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene, png
     from wherelook.explain import Explainer
-    from wherelook.explanation import check_folder
+    from wherelook.explanation import RECORD_FILE, check_folder
     from wherelook.models.zoo import THINGS
-    from wherelook.storage import write_whole
+    from wherelook.storage import read_bytes, write_whole
 
     scene = make_scene(DEMO_SEED, size=DEMO_SIZE, world=THINGS)
     image = options.make_folder(out) / "scene.png"
+    drawn = png(scene.image)
     for name in DEMO_QUESTIONS:
         check_folder(out / name)
-    write_whole(image, png(scene.image))
+    if read_bytes(image) not in (None, drawn) and not any(
+        (out / name / RECORD_FILE).exists() for name in DEMO_QUESTIONS
+    ):
+        raise InputError(f"{image} is there and belongs to no demo: name another folder with --out")
+    write_whole(image, drawn)
     model = load_model(THINGS, Loading(device="cpu"))
     explainer = Explainer(model)
     results = {}

@@ -356,7 +356,7 @@ def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
         for change in differences(before, dict(configuration)):
             raise InputError(f"{path.parent} holds an evaluation with other settings: {change}; name a new folder")
         return
-    for name in (PAGE_FILE, TABLE_FILE, RECORDS_FILE):
+    for name in (ROWS_FILE, PAGE_FILE, TABLE_FILE, RECORDS_FILE):
         if (path.parent / name).exists():
             raise InputError(f"{path.parent / name} is there and belongs to no evaluation: name another folder")
     write_whole(path, (json.dumps(configuration, indent=2) + "\n").encode())
