@@ -18,6 +18,7 @@ import transformers
 from PIL import Image
 
 from wherelook.check import test_picture as make_picture
+from wherelook.geometry import Geometry, blend_error, probe
 from wherelook.models import VisionLanguageModel
 from wherelook.models.families import build
 
@@ -35,13 +36,14 @@ def main() -> None:
     processor.image_processor = transformers.Qwen2VLImageProcessorPil(size=PUBLISHED, patch_size=14, merge_size=2)
     model = VisionLanguageModel(network, processor)
     size = (arguments.height, arguments.width)
-    counted = Counted(model.prompting.process)
-    model.prompting.process = counted
-    model.prompting.process([Image.new("RGB", size[::-1])], model.render("?"))  # what is done once is done
-    report("one call of the processor", counted, lambda: counted([Image.new("RGB", size[::-1])], model.render("?")))
-    report("geometry", counted, lambda: model.geometry(size))
-    picture = make_picture(size)
-    report("self-check", counted, lambda: model.check_blend(picture, Image.new("RGB", size[::-1], "gray")))
+    text = model.render("?")
+    counted = Counted(lambda *images: model.prompting.process(images, text))
+    picture, gray = make_picture(size), Image.new("RGB", size[::-1], "gray")
+    counted(gray)  # what is done once is done
+    report("one call of the processor", counted, lambda: counted(gray))
+    found: list[Geometry] = []
+    report("geometry", counted, lambda: found.append(probe(counted, size)))
+    report("self-check", counted, lambda: blend_error(counted, found[0], picture, gray))
 
 
 class Counted:
@@ -51,9 +53,9 @@ class Counted:
         self.process = process
         self.calls = 0
 
-    def __call__(self, *given: Any, **options: Any) -> Any:
+    def __call__(self, *images: Image.Image) -> Any:
         self.calls += 1
-        return self.process(*given, **options)
+        return self.process(*images)
 
 
 def report(name: str, counted: Counted, work: Callable[[], object]) -> None:
