@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/wherelook demo --out wherelook-demo
 
 test: lint $(VENV)/testable
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/testable
 	$(BIN)/ruff check .

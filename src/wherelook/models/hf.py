@@ -567,10 +567,14 @@ class VisionLanguageModel:
             read = teacher_forced_inputs(statics, range(len(ids)))
         else:
             read = dict(prompt.inputs)
+        places = max(1, len(ids))
+        # A whole vocabulary at every place of a long prompt would be most of the pass.
+        keep = "logits_to_keep" in inspect.signature(self.model.forward).parameters
+        options = {"logits_to_keep": places} if keep else {}
         with torch.no_grad(), first_pass(self.model):
-            logits = self.model(**{name: self._cast(value) for name, value in read.items()}).logits[0]
+            logits = self.model(**{name: self._cast(value) for name, value in read.items()}, **options).logits[0]
         self.cost.add(forward=1)
-        return torch.log_softmax(logits[-max(1, len(ids)) :].float(), dim=-1)
+        return torch.log_softmax(logits[-places:].float(), dim=-1)
 
     def check_answer(self, answer: str) -> str:
         """A given answer without white space around it.
