@@ -30,6 +30,9 @@ LONGEST_NAME = 4096
 """Characters of a path, at most."""
 
 BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+STRUCTURE = re.compile(r"""(?:\{\s*["'}]|\[\s*(?:[\[({"'\]\d-]|$))(?!.*\.[A-Za-z]\w{1,4}$)""", re.DOTALL)
+"""How a list or an object begins that is written as text; a name of a file ends otherwise."""
+
 NOTHING = ("", "nan")
 """What tables write where there is nothing; pandas writes the second."""
 
@@ -150,17 +153,21 @@ class Row:
         raise WherelookError(f"{self.place}: {name} is not a list in JSON or Python: {shown(value)}")
 
     def structured(self, name: str) -> Any:
-        """The value, and where it is a text that writes a list or an object, as JSON or as Python does, that."""
+        """The value, and where it is a text that writes a list or an object, as JSON or as Python does, that.
+
+        Raises:
+            WherelookError: it begins like one and is none.
+        """
         value = self.value(name)
         text = value.strip() if isinstance(value, str) else ""
-        if (text[:1], text[-1:]) not in (("[", "]"), ("{", "}")):
+        if not STRUCTURE.match(text):
             return value
         for read in (json.loads, ast.literal_eval) if len(text) <= LONGEST_LIST else (json.loads,):
             try:
-                return read(text)
+                return _without_tuples(read(text))
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
-        return value
+        raise WherelookError(f"{self.place}: {name} is no whole list or object in JSON or Python: {shown(value)}")
 
     def choices(self, name: str) -> tuple[str, ...]:
         """The texts of options: a list, also written as text, or texts by letter or under "text".
@@ -239,6 +246,13 @@ def row(place: str, value: Any, number: int = 1) -> Row:
     if not isinstance(value, dict):
         return Row(place, Unreadable(f"{place}: expected an object, not {shown(value)}"), number)
     return Row(place, value, number)
+
+
+def _without_tuples(value: Any) -> Any:
+    """Lists in place of tuples, as JSON has them."""
+    if isinstance(value, list | tuple):
+        return [_without_tuples(item) for item in value]
+    return {key: _without_tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _simple_list(text: str) -> Any:

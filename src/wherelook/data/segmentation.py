@@ -3,7 +3,7 @@
 A mask has one of these forms, as JSON or as the columns of a Parquet file have it:
 
     {"size": [height, width], "counts": [3, 2, 7]}      runs, column by column, of pixels outside and inside in turn
-    {"size": [height, width], "counts": "PYm7"}         the same, compressed as pycocotools does
+    {"size": [height, width], "counts": "327"}          the same, compressed as pycocotools does
     [[x0, y0, x1, y1, x2, y2, ...], ...]                polygons, in pixels of the image
     [[[x0, y0], [x1, y1], ...], ...]                    the same in pairs; one polygon may also stand alone
 
@@ -22,11 +22,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from wherelook.data.rows import is_number
 from wherelook.errors import WherelookError
 from wherelook.types import Size
 
 MOST_POINTS = 100_000
 """Corners of the polygons of one mask."""
+
+MOST_CROSSINGS = 10_000_000
+"""Places where edges of the polygons of one mask cross the middle of a row of pixels."""
 
 MOST_PARTS = 1000
 """Runs or polygons of one mask."""
@@ -86,9 +90,14 @@ class Polygons:
                     f"a corner of the mask's polygons, ({x:g}, {y:g}), lies far outside the image of {size[0]} x "
                     f"{size[1]} pixels (height x width): expected x before y, in pixels"
                 )
+        if sum(_crossings(polygon, size) for polygon in self.polygons) > MOST_CROSSINGS:
+            raise WherelookError(
+                f"the edges of the mask's polygons cross rows of pixels more than {MOST_CROSSINGS:,} times: no outline "
+                "of a thing does; draw the mask as an image"
+            )
         mask = np.zeros(size, dtype=bool)
         for polygon in self.polygons:
-            mask |= polygon_mask(polygon, size)
+            _fill(mask, polygon)
         return mask
 
 
@@ -117,7 +126,7 @@ class Segmentation:
 
 def is_segmentation(value: Any) -> bool:
     """Whether a value is meant as runs or polygons, and not as an image of a mask."""
-    return isinstance(value, list) or (isinstance(value, dict) and "counts" in value)
+    return isinstance(value, list) or (isinstance(value, dict) and not {"bytes", "path"} & value.keys())
 
 
 def read_segmentation(value: Any, place: str) -> Segmentation:
@@ -173,12 +182,17 @@ def uncompressed(text: str, most: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def polygon_mask(polygon: Polygon, size: Size) -> Bool[np.ndarray, "height width"]:
-    """The pixels whose middle lies inside a polygon by the even-odd rule.
+def _crossings(polygon: Polygon, size: Size) -> int:
+    rows = [math.ceil(min(max(y, 0.0), float(size[0])) - 0.5) for _, y in polygon]
+    return sum(abs(one - other) for one, other in zip(rows, (*rows[1:], rows[0]), strict=True))
+
+
+def _fill(mask: Bool[np.ndarray, "height width"], polygon: Polygon) -> None:
+    """Marks the pixels whose middle lies inside a polygon by the even-odd rule.
 
     Along a row of pixels every edge that crosses the line through their middles turns inside to outside, or back.
     """
-    mask = np.zeros(size, dtype=bool)
+    size = mask.shape
     (left, right), (top, bottom) = (
         _range(line, side) for line, side in zip(zip(*polygon, strict=True), size[::-1], strict=True)
     )
@@ -191,8 +205,7 @@ def polygon_mask(polygon: Polygon, size: Size) -> Bool[np.ndarray, "height width
         crossings = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
         columns = np.clip(np.ceil(crossings - 0.5), left, right).astype(np.int64)
         turns[rows - top, columns - left] ^= True
-    mask[top:bottom, left:right] = np.logical_xor.accumulate(turns, axis=1)[:, :-1]
-    return mask
+    mask[top:bottom, left:right] |= np.logical_xor.accumulate(turns, axis=1)[:, :-1]
 
 
 def _range(places: Sequence[float], side: int) -> tuple[int, int]:
@@ -226,7 +239,7 @@ def _polygons(value: Sequence[Any], place: str) -> Iterator[Polygon]:
         points, parts = points + (len(flat) // 2 if isinstance(flat, list) else 0), parts + 1
         if points > MOST_POINTS or parts > MOST_PARTS:
             raise _too_many(place)
-        if not (isinstance(flat, list) and len(flat) >= 6 and len(flat) % 2 == 0 and all(map(_finite, flat))):
+        if not (isinstance(flat, list) and len(flat) >= 6 and len(flat) % 2 == 0 and all(map(is_number, flat))):
             raise WherelookError(
                 f"{place}: a mask that is a list must hold polygons of at least three corners, x and y in turn, finite "
                 "numbers; or runs (RLE) with size and counts"
@@ -242,16 +255,9 @@ def _pairs(polygon: Any) -> bool:
     )
 
 
-def _finite(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number of more than 308 digits
-        return False
-
-
 def _whole(value: Any) -> bool:
     """Whether it is a whole number from 0 up that a mask can need; pandas makes fractions of columns with gaps."""
-    return _finite(value) and 0 <= value < 2**53 and value == int(value)
+    return is_number(value) and 0 <= value < 2**53 and value == int(value)
 
 
 def _broken() -> WherelookError:

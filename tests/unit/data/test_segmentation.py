@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from wherelook.data.masks import gray_levels, region_of
 from wherelook.data.samples import read_samples
-from wherelook.data.segmentation import MOST_PARTS, MOST_POINTS, polygon_mask, read_segmentation, uncompressed
+from wherelook.data.segmentation import MOST_PARTS, MOST_POINTS, Polygons, read_segmentation, uncompressed
 from wherelook.data.sources import ImageBytes, MaskImage, mean_attention
 from wherelook.errors import InputError, WherelookError
 
@@ -103,7 +103,7 @@ def test_large_counts_are_compressed_too():
 
 def test_a_star_is_hollow_and_what_sticks_out_is_cut_off():
     star = [(10.0, 0.0), (16.0, 19.0), (0.5, 7.0), (19.5, 7.0), (4.0, 19.0)]
-    mask = polygon_mask(tuple(star), (20, 20))
+    mask = Polygons((tuple(star),)).mask((20, 20))
     assert not mask[10, 10]
     assert mask[3, 10]
     np.testing.assert_array_equal(
@@ -115,7 +115,7 @@ def test_a_star_is_hollow_and_what_sticks_out_is_cut_off():
 @given(st.lists(st.tuples(st.floats(0, 60), st.floats(0, 40)), min_size=3, max_size=7))
 def test_a_polygon_is_what_a_finer_drawing_of_it_shows(corners):
     """Pillow draws outlines, too: away from them the two agree."""
-    mask = polygon_mask(tuple(corners), (40, 60))
+    mask = Polygons((tuple(corners),)).mask((40, 60))
     fine = Image.new("L", (60 * 16, 40 * 16))
     scaled = [(16 * x, 16 * y) for x, y in corners]
     ImageDraw.Draw(fine).polygon(scaled, fill=1)
@@ -322,3 +322,33 @@ def test_a_broken_mask_is_the_error_of_its_row_and_a_file_may_have_any_name(tmp_
         _ = found[2].truth
     assert [found[index].truth for index in (5, 6)] == [None, None]
     assert len({sample.fingerprint for sample in found}) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"size": [6, 8], "counts": [20, 2, 26', "segmentation is no whole list or object in JSON or Python"),
+        ('{"size": [6, 8], "counts": [20, 2, 26' + " " * 5000, "segmentation is no whole list or object"),
+        ("[[1, 1, 2, 2, 3", "segmentation is no whole list or object"),
+        ('{"size": [6, 8]}', "the counts of a mask .RLE. must be whole numbers"),
+        ('{"a": 1}', "the size of a mask .RLE. must be"),
+        ("[1].png", "'.1..png' is not a file inside the folder"),
+    ],
+)
+def test_a_text_that_begins_like_a_mask_and_is_none(tmp_path, text, message):
+    write_table(tmp_path, "csv, python", [{"image": "a.png", "question": "What?", "segmentation": text}])
+    with pytest.raises(WherelookError, match=message):
+        _ = next(iter(read_samples(f"table:{tmp_path / 'table.csv'},mask=segmentation"))).truth
+
+
+def test_tuples_are_corners_too(tmp_path):
+    text = str([(3, 2), (5, 2), (5, 4), (3, 4)])
+    write_table(tmp_path, "csv, python", [{"image": "a.png", "question": "What?", "segmentation": text}])
+    (sample,) = read_samples(f"table:{tmp_path / 'table.csv'},mask=segmentation")
+    np.testing.assert_array_equal(sample.truth, REGION)
+
+
+def test_polygons_that_would_take_minutes_are_refused():
+    zigzag = [[x / 20, 9000 * (x % 2)] for x in range(MOST_POINTS)]
+    with pytest.raises(WherelookError, match=r"cross rows of pixels more than 10,000,000 times: .* as an image"):
+        marked(zigzag, (9000, 9000))
