@@ -358,11 +358,13 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
         assert (tmp_path / "first" / name).read_text() == (tmp_path / "NEW_FOLDER" / name).read_text()
 
 
-def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path):
+def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("wherelook.models.hf.MANY_TOKENS", 10)  # the rows and the checks are made of the same prompts
     options = ("evaluate", "--dataset", "scenes-tuning", "--methods", "center", "--n", 1, "--sanity", 2, *QUICK)
     code, output, errors = command(*options, "--out", tmp_path)
     assert code == 1
     assert "fewer than two of the answers rest on the image" in errors
+    assert errors.count("warning    sample") == 1
     assert "not checked" in output
     assert (tmp_path / "table.md").is_file()
     assert not (tmp_path / "sanity.json").exists()

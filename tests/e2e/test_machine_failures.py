@@ -193,7 +193,8 @@ FOREIGN = {
     "demo": (("demo",), "relation/overlay.png", "overlay.png is there and belongs to no explanation"),
     "demo-scene": (("demo",), "scene.png", "scene.png is there and belongs to no demo"),
     "evaluate-rows": (("evaluate", "--n", 1), "rows.jsonl", "rows.jsonl is there and belongs to no evaluation"),
-    "evaluate": (("evaluate", "--n", 1), "table.md", "table.md is there and belongs to no evaluation"),
+    "evaluate": (("evaluate", "--model", "nowhere/nothing"), "table.md",
+                 "table.md is there and belongs to no evaluation"),
     "compare": (("compare", "{runs}/a", "{runs}/b"), "pairs.csv", "pairs.csv was not written by a comparison"),
     "report": (("report", "{runs}/a"), "page.html", "page.html' is there and is no page of wherelook"),
     "report-tables": (
@@ -202,7 +203,7 @@ FOREIGN = {
         "compare.json was not written by a comparison",
     ),
     "judge": (("judge", "{runs}/a", "--model", "http://127.0.0.1:9/v1", "--model-name", "m"), "mine.txt",
-              "mine.txt is there and holds no verdicts"),
+              "mine.txt': verdicts are written as JSON lines; expected a name that ends in .jsonl"),
     "judge-people": (("judge", "{runs}/a", "--model", "http://127.0.0.1:9/v1", "--model-name", "m"), "mine.jsonl",
                      "mine.jsonl holds verdicts by 'human'"),
 }  # fmt: skip

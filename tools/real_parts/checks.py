@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 from wherelook import Explainer
 from wherelook.check import check_model, test_picture
 from wherelook.errors import WherelookError
-from wherelook.models import VisionLanguageModel
+from wherelook.models import VisionLanguageModel, hf
 from wherelook.tokens import word_indices
 
 TEXTS: dict[str, str] = {
@@ -81,9 +82,11 @@ def prompt_ids(model: VisionLanguageModel) -> Iterator[str]:
 def given(model: VisionLanguageModel, names: Sequence[str]) -> Iterator[str]:
     """Given answers: what is explained is what was given, piece by piece."""
     prompt = model.encode(PICTURE, QUESTION)
+    known: dict[str, Any] = {}
     for name in names:
         text = TEXTS[name]
-        ids = model.tokenize_answer(prompt, text)
+        with reading_once(model, known, whole=name in FEW):
+            ids = model.tokenize_answer(prompt, text)
         pieces = model.pieces(ids)
         decoded = model.decode(ids)
         if decoded.strip() != text.strip():
@@ -92,6 +95,33 @@ def given(model: VisionLanguageModel, names: Sequence[str]) -> Iterator[str]:
             yield f"{name}: pieces {''.join(pieces)!r} of {decoded!r}"
         if any(model.special(ids)):
             yield f"{name}: special tokens in {model.tokenizer.convert_ids_to_tokens(ids)}"
+
+
+@contextlib.contextmanager
+def reading_once(model: VisionLanguageModel, known: dict[str, Any], *, whole: bool) -> Iterator[None]:
+    """Inside, the prompt is read once for all answers; the first token tells whether one begins with a space.
+
+    Args:
+        known: what was read, to be passed on.
+        whole: answers are read in full where no first token is likely, which with random weights none is.
+    """
+    read, likely = model._next_log_probabilities, hf.LIKELY_START
+
+    def next_log_probabilities(prompt: Any, ids: Sequence[int]) -> Any:
+        if ids:
+            return read(prompt, ids)
+        if prompt.text not in known:
+            known[prompt.text] = read(prompt, ids)
+        return known[prompt.text]
+
+    patched: Any = model
+    patched._next_log_probabilities = next_log_probabilities
+    hf.LIKELY_START = likely if whole else sys.float_info.min
+    try:
+        yield
+    finally:
+        del patched._next_log_probabilities
+        hf.LIKELY_START = likely
 
 
 def generated(model: VisionLanguageModel, names: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,6 +121,7 @@ def evaluate(
     loading.check()
     check_judging(judge, prompt)
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
+    _refuse_strangers(out)
     there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
     loaded, name = _open(model, there, loading, runs, out, check=sanity > 0)
     about = conditions(
@@ -154,7 +156,7 @@ def evaluate(
         replay_steps=replay_steps,
         seed=seed,
         done={(row["sample"], row["run"]): row["fingerprint"] for row in rows},
-        warn=options.warn,
+        warn=(warn := options.warn_once()),
     )
     failure = _add(rows, make, lines)
 
@@ -171,7 +173,7 @@ def evaluate(
             with options.progress_bar() as progress:
                 # All that have a map: where another image was lent there is nothing to check, and the next one counts.
                 count = min(sanity, len(answers))
-                _check(loaded, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress)
+                _check(loaded, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress, warn)
     except WherelookError as error:  # of the check alone: the rest is still shown
         failure = failure or error
     verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}
@@ -294,6 +296,7 @@ def _check(
     path: Path,
     about: dict[str, Any],
     progress: Progress | None,
+    warn: Callable[[str], None],
 ) -> None:
     """Adds verdicts to the file on those of the runs that were not to be checked on so many answers yet."""
     from wherelook.models import VisionLanguageModel
@@ -317,7 +320,7 @@ def _check(
                 seed=about["seed"],
                 known=found,
                 progress=progress,
-                warn=options.warn,
+                warn=warn,
             ),
         )
         write_verdicts(path, about, to_rows(checks, missing, asked=count))
@@ -356,7 +359,12 @@ def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
         for change in differences(before, dict(configuration)):
             raise InputError(f"{path.parent} holds an evaluation with other settings: {change}; name a new folder")
         return
-    for name in (ROWS_FILE, PAGE_FILE, TABLE_FILE, RECORDS_FILE):
-        if (path.parent / name).exists():
-            raise InputError(f"{path.parent / name} is there and belongs to no evaluation: name another folder")
     write_whole(path, (json.dumps(configuration, indent=2) + "\n").encode())
+
+
+def _refuse_strangers(out: Path) -> None:
+    """Raises InputError where a folder without an evaluation has files of the names that one writes."""
+    if not (out / CONFIGURATION_FILE).exists():
+        for name in (ROWS_FILE, PAGE_FILE, TABLE_FILE, RECORDS_FILE):
+            if os.path.lexists(out / name):
+                raise InputError(f"{out / name} is there and belongs to no evaluation: name another folder")

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -255,6 +255,18 @@ def progress_bar() -> Iterator[Report | None]:
 def warn(text: str) -> None:
     """A sentence on standard error, while the work goes on."""
     typer.echo(f"warning    {text}", err=True)
+
+
+def warn_once() -> Callable[[str], None]:
+    """`warn`, but the same sentence is said once."""
+    said = set[str]()
+
+    def say(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            warn(text)
+
+    return say
 
 
 def counted(number: int, noun: str) -> str:

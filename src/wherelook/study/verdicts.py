@@ -106,8 +106,12 @@ def check_place(path: Path, judge: str) -> None:
     """Refuses a file that holds something else than verdicts of this judge, such as people's: before the work.
 
     Raises:
-        InputError: it does, or there is no folder for it.
+        InputError: it does, there is no folder for it, or its name does not say that it holds JSON lines.
     """
+    if path.suffix != ".jsonl":
+        raise InputError(
+            f"--out {str(path)!r}: verdicts are written as JSON lines; expected a name that ends in .jsonl"
+        )
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {str(path.parent)!r} for the verdicts; expected one that is there")
     if not os.path.lexists(path):
@@ -115,7 +119,7 @@ def check_place(path: Path, judge: str) -> None:
     try:
         others = {verdict.judge for verdict in read_verdicts(path).values()} - {judge}
     except WherelookError as error:
-        raise InputError(f"{path} is there and holds no verdicts: name another file with --out") from error
+        raise InputError(f"{path} is there and holds no verdicts ({error}): name another file with --out") from error
     if others:
         raise InputError(f"{path} holds verdicts by {sorted(others)[0]!r}: name another file with --out")
 
