@@ -5,9 +5,10 @@ flattened patches, several encoders. Instead of code per model family, the proce
 `wherelook.structured_light`). An element that no light changes (padding, or a tensor that is not pixels) has no source,
 and neither has one that does not follow the light.
 
-Eight processor calls per (processor, image size); nothing here knows a model. Several images of one prompt are lit
-together, each in its own coordinates, and a few more calls, one for each binary digit of an image's number, tell which
-elements are its. What a call gives is read and let go before the next.
+Eight processor calls per (processor, image size), or twelve where an image mixes with padding at its border; nothing
+here knows a model. Several images of one prompt are lit together, each in its own coordinates, and a few more calls
+tell which elements are whose: one for each binary digit of the last image's number, counted from 0. What a call gives
+is read and let go before the next.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from wherelook.sheet import columns, sheet_size, sheet_widths, split
 from wherelook.structured_light import (
     BRIGHT,
     DARK,
-    LIGHTS,
     LitTensor,
     collapse,
     compact,
     constant,
     fold,
     gradient,
+    lights,
     part_of,
     parts,
     periods_of,
@@ -126,21 +127,29 @@ def probe(process: Process, *sizes: Size) -> Geometry:
     """Measures the geometry of `process` for images of these sizes.
 
     Args:
-        process: the model's preprocessing; called 8 times, and for several images once more for each binary digit of
-            their number.
+        process: the model's preprocessing; called 8 times, 2 more for each axis where some element follows the image
+            too weakly for few calls (the border of padding), and for n images (n - 1).bit_length() more.
         sizes: (height, width) in pixels of each image of the prompt.
 
     Raises:
         InputError: no output tensor follows the image, or one of several images is not read.
     """
     tensors = _respond(process, sizes)
+    levels = min(tensor.levels for tensor in tensors.values())
     for axis in (1, 0):
-        periods = periods_of(min(size[axis] for size in sizes))
-        for light, read in LIGHTS:
+        finest = periods_of(min(size[axis] for size in sizes))
+        for light, periods, read in lights(finest, levels):
             shown = _process(process, [gradient(size, axis, light, periods) for size in sizes], tensors)
             for name, tensor in tensors.items():
                 read(tensor, shown.pop(name), 1 - axis, periods)
 
+    for name in [name for name, tensor in tensors.items() if not tensor.lit.any()]:
+        del tensors[name]
+    if not tensors:
+        raise InputError(
+            "what the processor gives the model changes with the image, but not by its brightness from place to place: "
+            "a mask cannot be followed through it"
+        )
     several = len(sizes) > 1
     if several:
         _tell_images_apart(process, sizes, tensors)
@@ -148,22 +157,15 @@ def probe(process: Process, *sizes: Size) -> Geometry:
     measured = {}
     for name in list(tensors):
         tensor = tensors.pop(name)
-        if not tensor.lit.any():
-            continue
         if not tensor.lit.all():
             tensor.grid.masked_fill_(~tensor.lit[..., None], 0)
         image = compact(tensor.image) if several else None
-        grid, pixel = collapse(tensor.grid, tensor.lit, image)
+        grid, pixel, share = collapse(tensor.grid, tensor.lit, tensor.share, image)
         repeats = (1, 1)
         if image is None or image.shape[-1] == 1:
-            grid, repeats = fold(grid, pixel)
+            grid, repeats = fold(grid, pixel, share)
         measured[name] = TensorGeometry(
             grid.contiguous(), pixel.contiguous(), tensor.value_range, image, widths, repeats
-        )
-    if not measured:
-        raise InputError(
-            "what the processor gives the model changes with the image, but not by its brightness from place to place: "
-            "a mask cannot be followed through it"
         )
     return Geometry(sheet_size(sizes), measured, widths)
 
@@ -182,7 +184,7 @@ def _respond(process: Process, sizes: Sequence[Size]) -> dict[str, LitTensor]:
             tensors[name] = LitTensor(compact(values), compact(gain), gain.shape)
     if not tensors and numbers:
         raise InputError(
-            "a dark and a bright image give the model the same pixels: its processor normalises each image by itself "
+            "a dark and a bright image give the model the same pixels: its processor normalizes each image by itself "
             "or ignores it, so that a mask cannot be followed through it"
         )
     if not tensors:
@@ -218,7 +220,7 @@ def _tell_images_apart(process: Process, sizes: Sequence[Size], tensors: Mapping
 
 
 def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, "masks *shape"]:
-    """The masks at the source of each tensor element: bilinear between cell centres, constant beyond the outer ones.
+    """The masks at the source of each tensor element: bilinear between cell centers, constant beyond the outer ones.
 
     The same numbers as upsampling the masks to the image's size bilinearly and reading them where each element comes
     from. Of several images each is read in its own columns, without a look at its neighbours'; a mask of one column
@@ -259,7 +261,7 @@ def _gather(
 def pool(values: Float[Tensor, "*shape"], geometry: TensorGeometry, grid: Size) -> Float[Tensor, "height width"]:
     """Sums of `values`, one for each element of a pixel tensor, over the cells of a grid (height, width).
 
-    The adjoint of `sample`: an element between cell centres is shared among them as `sample` mixes them.
+    The adjoint of `sample`: an element between cell centers is shared among them as `sample` mixes them.
     """
     with torch.enable_grad():
         cells = torch.zeros(1, *grid, device=values.device, dtype=values.dtype, requires_grad=True)
@@ -280,7 +282,7 @@ def views(tensor: Tensor) -> list[tuple[int, ...]]:
 
 
 def _on_sheet(geometry: TensorGeometry, count: int) -> Float[Tensor, "*shape 2"]:
-    """The grid over the whole sheet, for masks of `count` columns: between the centres of an image's own columns."""
+    """The grid over the whole sheet, for masks of `count` columns: between the centers of an image's own columns."""
     parts = columns(count, geometry.widths)
     starts, lengths = (
         torch.tensor(numbers, device=geometry.grid.device)[geometry.image]
@@ -294,7 +296,7 @@ def _on_sheet(geometry: TensorGeometry, count: int) -> Float[Tensor, "*shape 2"]
 def blend_error(process: Process, geometry: Geometry, image: Pictures, baseline: Pictures) -> BlendError:
     """The self-check: the model-space blend against the processed pixel blend, on one random smooth mask.
 
-    Catches processors whose geometry or normalisation depends on the image's content.
+    Catches processors whose geometry or normalization depends on the image's content.
     """
     images, baselines = ([item] if isinstance(item, Image.Image) else item for item in (image, baseline))
     generator = torch.Generator().manual_seed(0)

@@ -1,9 +1,10 @@
 """Structured light: known pictures, and where each number of a tensor lies by what a processor makes of them.
 
 The constant images tell what light does to each tensor element, so that every other value can be read as the light of
-its source, whatever the normalisation. Per axis there are a ramp, whose light is the source's coordinate to a gray
-level, and a cosine and a sine of a finer period, whose phase is the coordinate more precisely. Tensors are read part by
-part: only coordinates and one response at a time are held whole.
+its source, whatever the normalization. Per axis there are a ramp, whose light is the source's coordinate to a gray
+level, and a cosine and a sine of a finer period, whose phase is the coordinate more precisely. An element at the
+border of padding is mostly padding: of few gray levels a ramp does not tell the period, and a coarser cosine and sine
+come between. Tensors are read part by part: only coordinates and one response at a time are held whole.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from wherelook.types import Size
 Places = NDArray[np.float64]
 
 MOST_PERIODS = 16.0
+MIDDLE_PERIODS = 2.5  # the most that a ramp of GAIN_FLOOR * (BRIGHT - DARK) gray levels tells apart
 FEWEST_PERIODS = 0.5  # fewer are of an image of a few pixels, between which a ramp is straight and a wave is not
 FINEST_WAVELENGTH = 10.0  # source pixels; shorter waves do not survive resampling
 DARK, BRIGHT = 24, 231  # gray levels: far enough from 0 and 255 that no resampling overshoots beyond those
@@ -32,7 +34,7 @@ CONTRAST_FLOOR = 0.05  # of the wave's: a weaker one tells no phase
 STUCK = 0.05  # from the extremes of the light: no wave is as near to two of them at once, but a threshold is
 SURE_PERIODS = 0.25  # between the wave's coordinate and the ramp's: further apart, the wave is aliased
 PART = 2**19  # elements that are worked on at once
-SAME_COORDINATE = 2e-4  # of the side: closer than any two neighbouring pixels need to be told apart
+SAME_COORDINATE = 2e-4  # of the side: closer than any two neighboring pixels need to be told apart, at the full gain
 
 
 def periods_of(side: int) -> float:
@@ -72,6 +74,8 @@ class LitTensor:
         dark: its values for a dark image; length 1 along dimensions where they are the same.
         gain: what a bright image adds to them; likewise.
         shape: its shape.
+        share: its gain as a share of the strongest, without a sign.
+        levels: how many gray levels of light are left in the weakest element that is lit.
         grid: (*shape, 2): x and y, from -1 to 1 over the image.
         lit: (*shape,) whether an element follows the light.
         image: (*shape,) number of the image that it comes from.
@@ -81,6 +85,8 @@ class LitTensor:
     dark: Tensor
     gain: Tensor
     shape: torch.Size
+    share: Tensor = field(init=False)
+    levels: float = field(init=False)
     grid: Tensor = field(init=False)
     lit: Tensor = field(init=False)
     image: Tensor = field(init=False)
@@ -89,7 +95,11 @@ class LitTensor:
     def __post_init__(self) -> None:
         self.grid = torch.empty(*self.shape, 2, dtype=torch.float32)
         strength = self.gain.abs()
-        self.lit = (strength > GAIN_FLOOR * strength.max()).expand(self.shape).clone()
+        share = strength / strength.max()
+        lit = share > GAIN_FLOOR
+        self.share = share.expand(self.shape)
+        self.levels = float(share[lit].min()) * (BRIGHT - DARK)
+        self.lit = lit.expand(self.shape).clone()
 
     def light(self, values: Tensor) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
         """The light of its source that an element's value speaks of, part by part: 1 and -1 are the light's extremes.
@@ -110,7 +120,7 @@ class LitTensor:
             self.cosine[part] = light
 
     def read_sine(self, values: Tensor, coordinate: int, periods: float) -> None:
-        """The ramp tells in which period of the wave an element lies, and the phase where in it."""
+        """What was read before tells in which period of the wave an element lies, and the phase where in it."""
         for part, sine in self.light(values):
             cosine, rough = self.cosine[part], self.grid[..., coordinate][part]
             contrast = torch.hypot(cosine, sine)
@@ -157,20 +167,29 @@ def part_of(tensor: Tensor, part: tuple[slice, ...]) -> Tensor:
     ]
 
 
-def collapse(grid: Tensor, pixel: Tensor, image: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Cuts dimensions along which the source does not change (channels, repeated frames) to length 1."""
+def collapse(grid: Tensor, pixel: Tensor, share: Tensor, image: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Cuts dimensions along which the source does not change (channels, repeated frames) to length 1.
+
+    Args:
+        grid, pixel, share: of each element the place, whether it has one, and its share of the strongest gain.
+        image: which image it comes from, where there are several.
+
+    Returns:
+        The grid, the pixels and the shares.
+    """
     for dimension in range(1, pixel.dim()):
         if (
             pixel.shape[dimension] > 1
-            and _same_along(dimension, grid, 2 * SAME_COORDINATE)
+            and _same_places(dimension, grid, share)
             and _same_along(dimension, pixel)
             and (image is None or image.shape[dimension] == 1)
         ):
-            grid, pixel = grid.mean(dimension, keepdim=True), pixel.narrow(dimension, 0, 1)
-    return grid, pixel
+            grid = grid.mean(dimension, keepdim=True)
+            pixel, share = pixel.narrow(dimension, 0, 1), share.narrow(dimension, 0, 1)
+    return grid, pixel, share
 
 
-def fold(grid: Tensor, pixel: Tensor) -> tuple[Tensor, tuple[int, int]]:
+def fold(grid: Tensor, pixel: Tensor, share: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """Cuts repetitions of the source along the last dimension, of all of it and then of each of its numbers.
 
     Returns:
@@ -184,25 +203,46 @@ def fold(grid: Tensor, pixel: Tensor) -> tuple[Tensor, tuple[int, int]]:
             sizes = (shorter, count) if kind else (count, shorter)
             if (
                 left == 0
-                and _same_along(last + kind, grid.unflatten(last, sizes), 2 * SAME_COORDINATE)
+                and _same_places(last + kind, grid.unflatten(last, sizes), share.unflatten(last, sizes))
                 and _same_along(last + kind, pixel.unflatten(last, sizes))
             ):
                 grid = grid.unflatten(last, sizes).mean(last + kind)
-                pixel = pixel.unflatten(last, sizes).select(last + kind, 0)
+                pixel, share = (each.unflatten(last, sizes).select(last + kind, 0) for each in (pixel, share))
                 repeats[kind] = count
                 break
     return grid, (repeats[0], repeats[1])
 
 
-def _same_along(dimension: int, tensor: Tensor, tolerance: float | None = None) -> bool:
-    """Whether everything along a dimension is like its first, up to the tolerance where there is one."""
+def _same_along(dimension: int, tensor: Tensor) -> bool:
+    """Whether everything along a dimension is like its first."""
     first = tensor.narrow(dimension, 0, 1)
-    for part in parts(tensor.shape):
-        here, there = tensor[part], part_of(first, part)
-        if not ((here == there).all() if tolerance is None else (here - there).abs().max() <= tolerance):
+    return all(bool((tensor[part] == part_of(first, part)).all()) for part in parts(tensor.shape))
+
+
+def _same_places(dimension: int, grid: Tensor, share: Tensor) -> bool:
+    """Whether all places along a dimension are as near to its first as they are measured: less light tells less."""
+    first, its_share = (tensor.narrow(dimension, 0, 1) for tensor in (grid, share))
+    for part in parts(share.shape):
+        light = torch.minimum(share[part], part_of(its_share, part))[..., None]
+        if not (grid[part] - part_of(first, part)).abs_().mul_(light).max() <= 2 * SAME_COORDINATE:
             return False
     return True
 
 
-LIGHTS = ((ramp, LitTensor.read_ramp), (cosine, LitTensor.read_cosine), (sine, LitTensor.read_sine))
-"""What is shown along an axis, in this order, and how each is read."""
+Light = Callable[[Places, float], Places]
+Read = Callable[[LitTensor, Tensor, int, float], None]
+
+
+def lights(periods: float, levels: float) -> list[tuple[Light, float, Read]]:
+    """What is shown along an axis, in this order, of how many periods, and how each is read.
+
+    Args:
+        periods: of the finest wave.
+        levels: gray levels of light in the weakest element. Its values are rounded, so that its ramp is off by up to
+            1 / levels of the side.
+    """
+    waves = [periods] if periods / levels <= SURE_PERIODS else [MIDDLE_PERIODS, periods]
+    shown: list[tuple[Light, float, Read]] = [(ramp, periods, LitTensor.read_ramp)]
+    for count in waves:
+        shown += [(cosine, count, LitTensor.read_cosine), (sine, count, LitTensor.read_sine)]
+    return shown

@@ -26,7 +26,7 @@ DEVIATION = torch.tensor([0.27, 0.26, 0.28])[:, None, None]
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """(3, height, width) in [0, 1], normalised per channel as CLIP does."""
+    """(3, height, width) in [0, 1], normalized per channel as CLIP does."""
     values = torch.from_numpy(np.array(image.convert("RGB"), np.float32)).permute(2, 0, 1) / 255
     return (values - MEAN) / DEVIATION
 
@@ -125,6 +125,58 @@ def test_padding_is_told_from_pixels():
     assert distance(measured.grid[0, 0, 10:40], plane(centers(60), centers(30)), (50, 100)) < 0.4
 
 
+def padded(side: int, color: tuple[int, int, int]) -> Callable:
+    """The image in the middle of a square of this color, resized: its outermost elements are mostly padding."""
+
+    def process(image: Image.Image) -> dict[str, Tensor]:
+        longest = max(image.size)
+        square = Image.new("RGB", (longest, longest), color)
+        square.paste(image, ((longest - image.width) // 2, (longest - image.height) // 2))
+        return stretch((side, side))(square)
+
+    return process
+
+
+def in_padding(size: tuple[int, int], side: int) -> Tensor:
+    """(side, side, 2) the places of the elements that `padded` makes; at the border those of the image's edge."""
+    at = (torch.arange(side) + 0.5) / side * max(size)
+    y, x = (((at - (max(size) - length) // 2) / length).clamp(0, 1) * 2 - 1 for length in size)
+    return plane(x, y)
+
+
+COLORS = ((122, 116, 104), (0, 0, 0), (255, 255, 255), (127, 127, 127))
+
+
+@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize(
+    ("size", "side"), [((480, 640), 336), ((640, 480), 336), ((333, 500), 336), ((480, 640), 56), ((750, 1000), 56)]
+)
+def test_elements_that_are_mostly_padding_have_the_place_of_what_they_show(size, side, color):
+    """Where one is of some ten gray levels, a ramp does not tell the wave's period."""
+    measured = probe(padded(side, color), size).tensors["pixel_values"]
+    away = (measured.grid - in_padding(size, side)) * measured.pixel[..., None]
+    assert distance(away, torch.zeros(2), size) < 0.5 * max(size) / side
+    assert int(measured.pixel[0, 0].sum()) >= side * int(side * min(size) / max(size))
+
+
+@given(
+    size=st.tuples(st.integers(40, 160), st.integers(40, 160)),
+    side=st.integers(24, 120),
+    color=st.tuples(*[st.integers(0, 255)] * 3),
+)
+def test_no_place_beside_padding_is_a_period_away(size, side, color):
+    measured = probe(padded(side, color), size).tensors["pixel_values"]
+    away = (measured.grid - in_padding(size, side)) * measured.pixel[..., None]
+    assert distance(away, torch.zeros(2), size) < max(1.0, 0.5 * max(size) / side)
+
+
+@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize("size", [(333, 500), (427, 640), (480, 640)])
+def test_channels_collapse_beside_padding(size, color):
+    """Each channel's rounding is another, and moves the places of weak elements most."""
+    assert probe(padded(56, color), size).tensors["pixel_values"].grid.shape == (1, 1, 56, 56, 2)
+
+
 def test_each_tile_shows_its_own_part():
     """Two rows of three tiles and a thumbnail: at its middle each tile reads the mask cell that it shows."""
 
@@ -212,6 +264,18 @@ def test_few_calls_of_the_processor_and_none_of_its_tensors_is_kept(count, calls
     assert sum(one() is not None for one in given) == 0
     for place in geometry.tensors.values():
         assert place.image is None or place.image.flatten(1)[:, 0].tolist() == list(range(count))
+
+
+@pytest.mark.parametrize(("process", "calls"), [(padded(56, (122, 116, 104)), 12), (stretch((56, 56)), 8)])
+def test_more_calls_of_the_processor_where_an_element_is_mostly_padding(process, calls):
+    made = []
+
+    def counted(image: Image.Image) -> dict[str, Tensor]:
+        made.append(image.size)
+        return process(image)
+
+    probe(counted, (480, 640))
+    assert made == [(640, 480)] * calls
 
 
 @pytest.mark.parametrize("size", [7, 1000])
@@ -349,7 +413,7 @@ def test_an_output_whose_shape_follows_the_content_is_refused():
         (lambda image: {"input_ids": torch.tensor([1])}, "no pixels reach the model: is this its processor"),
         (
             lambda image: {"pixel_values": torch.ones(1, 3, 8, 8)},
-            "a dark and a bright image give the model the same pixels: its processor normalises each image by itself",
+            "a dark and a bright image give the model the same pixels: its processor normalizes each image by itself",
         ),
     ],
 )
@@ -358,14 +422,16 @@ def test_a_processor_that_ignores_the_image_or_how_bright_it_is_is_refused(proce
         probe(process, (40, 40))
 
 
-def test_a_processor_of_two_levels_is_refused():
+@pytest.mark.parametrize("sizes", [[(40, 40)], [(40, 40), (30, 50)]])
+def test_a_processor_of_two_levels_is_refused(sizes):
     """Every number is of the dark image or of the bright one, whatever lies between."""
 
-    def process(image: Image.Image) -> dict[str, Tensor]:
-        return {"pixel_values": to_tensor(image.convert("L").point(lambda level: 255 * (level > 99)))[None]}
+    def process(*images: Image.Image) -> dict[str, Tensor]:
+        levels = [image.resize((40, 40)).convert("L").point(lambda level: 255 * (level > 99)) for image in images]
+        return {"pixel_values": torch.stack([to_tensor(each) for each in levels])}
 
     with pytest.raises(InputError, match="not by its brightness from place to place"):
-        probe(process, (40, 40))
+        probe(process, *sizes)
 
 
 def test_pool_is_the_adjoint_of_sample():
