@@ -223,7 +223,7 @@ def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry)
     """The masks at the source of each tensor element: bilinear between cell centers, constant beyond the outer ones.
 
     The same numbers as upsampling the masks to the image's size bilinearly and reading them where each element comes
-    from. Of several images each is read in its own columns, without a look at its neighbours'; a mask of one column
+    from. Of several images each is read in its own columns, without a look at its neighbors'; a mask of one column
     holds for all of them. Differentiable in `masks`.
     """
     places = geometry.grid if geometry.image is None or masks.shape[2] == 1 else _on_sheet(geometry, masks.shape[2])
