@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+"""Exit codes of every command: it failed, the input is at fault, the user or the system ended it."""
+
 
 class WherelookError(Exception):
     """Something failed. One clear line: what, what was expected, how to fix it."""
 
-    exit_code = 1
+    exit_code = FAILED
 
 
 class InputError(WherelookError):
     """The user's input or usage is at fault."""
 
-    exit_code = 2
+    exit_code = BAD_USAGE
 
 
 class EmptyAnswerError(WherelookError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import stat
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -62,6 +63,8 @@ def is_page(path: Path) -> bool:
         WherelookError: it cannot be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # what comes out of a pipe would be waited for
+            return False
         with path.open("rb") as file:
             head = file.read(4096)
     except OSError as error:

@@ -12,10 +12,8 @@ import hashlib
 import json
 import os
 import stat
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -90,6 +88,7 @@ def make_folder(folder: Path) -> None:
 
     Raises:
         InputError: the name is taken, or the place cannot be written to.
+        WherelookError: the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,109 +97,36 @@ def make_folder(folder: Path) -> None:
             f"{folder} is a file where a folder is expected; move it away, or name a new folder"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        if getattr(error, "errno", None) in DISK_FULL:
-            raise WherelookError(f"cannot make the folder {folder}: {reason}; {RESUME}") from error
-        raise InputError(f"cannot make the folder {folder}: {reason}; choose another one") from error
+        raise cannot_make(str(folder), error) from error
 
 
-def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
+def cannot_make(shown: str, error: Exception) -> WherelookError:
+    """The error for a folder that cannot be made: the user's, unless the disk is full."""
+    reason = getattr(error, "strerror", None) or error
+    kind = WherelookError if getattr(error, "errno", None) in DISK_FULL else InputError
+    return kind(f"cannot make the folder {shown}: {reason}; choose another one")
+
+
+def write_whole(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
     """Writes a file under a hidden name first, and gives it its own when it is safely there.
 
     Args:
         path: of the file.
         data: its bytes, at once or part by part.
+        durable: whether to wait until the disk has it, without which it may be cut off after a power failure.
 
     Raises:
         WherelookError: the disk refuses. An earlier file of this name is as it was.
     """
     unfinished = unfinished_path(path)
     try:
-        _write(unfinished, path, (data,) if isinstance(data, bytes) else data)
-        with _refusals(path):
+        write_parts(unfinished, path, (data,) if isinstance(data, bytes) else data, durable=durable)
+        with refusals(path):
             unfinished.replace(path)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
         raise
-
-
-def write_together(
-    folder: Path, files: Iterable[tuple[str, bytes]], *, last: str, ours: Callable[[str], bool] = lambda name: False
-) -> None:
-    """Writes files that belong together, so that no interruption leaves a folder with files of two sets.
-
-    All are written under hidden names. When the last one is there, the earlier set is removed, `last` first, and the
-    new one gets its names, `last` last: where that file is, all of its set are. A process that is killed in this
-    moment leaves the rest of the new set under hidden names, and the earlier `last` under that of `earlier_path`.
-
-    Args:
-        folder: that is there.
-        files: names and contents, one at a time in memory; `last` is among them.
-        last: the file that says that the others are complete.
-        ours: which other names are those of an earlier set, and go.
-
-    Raises:
-        WherelookError: the disk refuses; the earlier set is as it was.
-    """
-    hidden: dict[str, Path] = {}
-    try:
-        with _waiting(folder):
-            for name, data in files:
-                hidden[name] = unfinished_path(folder / name)
-                _write(hidden[name], folder / name, (data,))
-            _swap(folder, hidden, last, ours)
-    except BaseException:
-        for path in hidden.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise
-
-
-def _swap(folder: Path, hidden: Mapping[str, Path], last: str, ours: Callable[[str], bool]) -> None:
-    there = list_folder(folder)
-    earlier = [name for name in there if name in hidden or ours(name)]
-    hidden_now = {path.name for path in hidden.values()}
-    abandoned = [name for name in there if name.endswith(UNFINISHED) and name not in hidden_now]
-    abandoned = [name for name in abandoned if name.startswith(".") and ours(name[1 : -len(UNFINISHED)])]
-    for name in earlier:
-        if (folder / name).is_dir() and not (folder / name).is_symlink():
-            raise InputError(f"{folder / name} is a folder where a file is to be written; move it away")
-    kept = earlier_path(folder / last)
-    steps: deque[Callable[[], object]] = deque()
-    if last in earlier:
-        steps.append(partial((folder / last).replace, kept))
-    steps += [(folder / name).unlink for name in (*earlier, *abandoned) if name != last]
-    steps += [partial(path.replace, folder / name) for name, path in hidden.items() if name != last]
-    steps.append(partial(hidden[last].replace, folder / last))
-    steps.append(kept.unlink)
-    try:
-        _take_steps(steps, folder)
-    except KeyboardInterrupt:  # what is left takes no time, and is done
-        _take_steps(steps, folder)
-        raise
-
-
-def _take_steps(steps: deque[Callable[[], object]], folder: Path) -> None:
-    with _refusals(folder):
-        while steps:
-            with suppress(FileNotFoundError):  # a step that was done when it was interrupted
-                steps[0]()
-            steps.popleft()
-
-
-@contextmanager
-def _waiting(folder: Path) -> Iterator[None]:
-    """Waits until no other process writes together into the folder; where a file system has no locks, without."""
-    descriptor = None
-    try:
-        with suppress(OSError):  # NFS, for example
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def unfinished_path(path: Path) -> Path:
@@ -211,21 +137,17 @@ def unfinished_path(path: Path) -> Path:
     return unfinished
 
 
-def earlier_path(path: Path) -> Path:
-    """The hidden name of the file that says what an earlier set is, while another takes its place."""
-    return path.with_name(f".{path.name}.earlier")
-
-
-def _write(unfinished: Path, path: Path, parts: Iterable[bytes]) -> None:
-    """Writes all parts to the disk; what is refused is told of `path`."""
-    with _refusals(path):
+def write_parts(unfinished: Path, path: Path, parts: Iterable[bytes], *, durable: bool = True) -> None:
+    """Writes all parts under a hidden name, and to the disk itself if `durable`; what is refused is told of `path`."""
+    with refusals(path):
         file = unfinished.open("wb", buffering=0)
     with closing(file):
         for part in parts:  # whatever makes them may fail in its own way
-            with _refusals(path):
+            with refusals(path):
                 _put_all(file, part)
-        with _refusals(path):
-            os.fsync(file.fileno())
+        if durable:
+            with refusals(path):
+                os.fsync(file.fileno())
 
 
 def _put_all(file: FileIO, data: bytes) -> None:
@@ -240,7 +162,7 @@ def put(file: FileIO, data: memoryview) -> int:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
     """What the disk refuses is told in one line."""
     try:
         yield
@@ -316,7 +238,7 @@ def _take(descriptor: int, file: Path, holder: str) -> None:
         raise WherelookError(
             f"{file} cannot be locked: {error.strerror or error}; choose a folder on a file system that has locks"
         ) from error
-    with _refusals(file):
+    with refusals(file):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
@@ -369,7 +291,7 @@ class LineFile:
 
     def _cut(self, rest: str, size: int) -> None:
         append(self.path.with_name(f"{self.path.name}.cut"), f"{rest}\n".encode())
-        with _refusals(self.path):
+        with refusals(self.path):
             os.truncate(self.path, size)
         self._ended = True
 
@@ -380,7 +302,7 @@ def append(path: Path, data: bytes) -> None:
     Raises:
         WherelookError: the disk refuses; the file is as it was.
     """
-    with _refusals(path), path.open("ab", buffering=0) as file:
+    with refusals(path), path.open("ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         try:
             _put_all(file, data)

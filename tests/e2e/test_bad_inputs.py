@@ -123,7 +123,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("out-file", (*EXPLAIN, "--out", "{good}"), 2, "is a file; expected a folder, or a new name"),
     ("out-below-a-file", (*EXPLAIN, "--out", "{good}/out"), 2, "choose another folder"),
     ("out-null-byte", (*EXPLAIN, "--out", "a\0b"), 2, "null byte"),
-    ("out-name-too-long", (*EXPLAIN, "--out", "x" * 5000), 2, "cannot be made"),
+    ("out-name-too-long", (*EXPLAIN, "--out", "x" * 5000), 2, "cannot make the folder --out"),
     ("demo-out-file", ("demo", "--out", "{good}"), 2, "is a file; expected a folder"),
     # ---- the model ----
     ("model-missing", (*EXPLAIN[:3], "--model", "./nowhere"), 2, "no model folder './nowhere'; expected"),
@@ -300,6 +300,31 @@ def test_interruption_is_said(command, monkeypatch, error):
     code, _, errors = command("methods")
     assert errors.strip() == "wherelook: interrupted"
     assert code == 130
+
+
+@pytest.mark.parametrize(("asked", "word", "code"), [(True, "terminated", 143), (False, "interrupted", 130)])
+def test_an_end_before_the_command_begins_is_said(monkeypatch, capsys, asked, word, code):
+    def run(_):
+        if asked:
+            cli.terminate()
+        raise KeyboardInterrupt
+
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr("wherelook.cli.app.run", run)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("os._exit", leave)
+    monkeypatch.setattr(cli.Terminated, "asked", False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (code, f"wherelook: {word}\n")
+
+
+def test_a_pipe_is_no_page(tmp_path):
+    """It is not opened: nobody may ever write to it."""
+    os.mkfifo(tmp_path / "page.html")
+    assert not is_page(tmp_path / "page.html")
 
 
 def test_exit_codes_are_those_of_the_exceptions():

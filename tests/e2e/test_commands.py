@@ -6,6 +6,7 @@ import html
 import importlib.util
 import itertools
 import json
+import os
 import re
 import shlex
 import time
@@ -149,7 +150,9 @@ def test_json_is_what_the_file_holds(command, images, model_folder, tmp_path):
     code, output, errors = command(*arguments)
     assert (code, errors) == (0, "")
     record = json.loads(output)
-    assert record == json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    written = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert sorted([*written.pop("files"), "explanation.json"]) == sorted(os.listdir(tmp_path / "out"))
+    assert record == written
     assert record["answer"].strip() == "a red circle"
 
 

@@ -17,7 +17,7 @@ from scripted_server import serving
 from simulated_runs import Simulated, simulate_run
 from wherelook import storage
 from wherelook.case import open_case
-from wherelook.cli.app import Terminated, terminate
+from wherelook.cli import Terminated, terminate
 from wherelook.errors import machine_failure
 from wherelook.models.scoring import HuggingFaceScore
 from wherelook.study.folder import read_run
@@ -188,9 +188,9 @@ def judgment(_, body):
 
 
 FOREIGN = {
-    "explain": (EXPLAIN, "report.html", "report.html is there and belongs to no explanation"),
-    "explain-record": (EXPLAIN, "explanation.json", "explanation.json is no explanation of wherelook"),
-    "demo": (("demo",), "relation/overlay.png", "overlay.png is there and belongs to no explanation"),
+    "explain": (EXPLAIN, "report.html", "report.html was not written by an explanation"),
+    "explain-record": (EXPLAIN, "explanation.json", "explanation.json was not written by an explanation"),
+    "demo": (("demo",), "relation/overlay.png", "overlay.png was not written by an explanation"),
     "demo-scene": (("demo",), "scene.png", "scene.png is there and belongs to no demo"),
     "evaluate-rows": (("evaluate", "--n", 1), "rows.jsonl", "rows.jsonl is there and belongs to no evaluation"),
     "evaluate": (("evaluate", "--model", "nowhere/nothing"), "table.md",

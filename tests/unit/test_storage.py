@@ -6,14 +6,11 @@ import errno
 import json
 import os
 import resource
-import threading
-from pathlib import Path
 
 import pytest
 
-from wherelook import storage
 from wherelook.errors import InputError, WherelookError
-from wherelook.storage import LineFile, append, locked, set_aside, write_together, write_whole
+from wherelook.storage import LineFile, append, locked, set_aside, write_whole
 
 
 def test_a_line_that_was_cut_off_is_moved_and_a_whole_one_without_its_end_stays(tmp_path):
@@ -94,129 +91,3 @@ def test_bytes_are_added_to_what_is_there(tmp_path):
     for data in (b"a", b"", b"bc"):
         append(tmp_path / "file", data)
     assert (tmp_path / "file").read_bytes() == b"abc"
-
-
-class Dead(BaseException):
-    """The process is gone: nothing that it would do afterwards happens."""
-
-
-def dying(monkeypatch, after: int) -> None:
-    """Every change to the disk fails from the one of this number on, also those that would clean up."""
-    left = [after]
-
-    def counted(real):
-        def call(*arguments, **options):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Dead
-            return real(*arguments, **options)
-
-        return call
-
-    monkeypatch.setattr("wherelook.storage.put", counted(storage.put))
-    for name in ("unlink", "replace"):
-        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
-
-
-def files_of(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-OLD = {"last": "old", "a": "old", "b": "old", "c": "old"}
-NEW = {"a": "new", "last": "new", "d": "new"}
-
-
-def write_new(folder: Path) -> None:
-    files = ((name, text.encode()) for name, text in NEW.items())
-    write_together(folder, files, last="last", ours=lambda name: name in ("a", "b", "c", "d"))
-
-
-@pytest.mark.parametrize("old", [OLD, {}])
-def test_a_process_that_dies_leaves_files_of_one_set(tmp_path, monkeypatch, old):
-    seen, ended = [], False
-    for after in range(100):
-        folder = tmp_path / str(after)
-        folder.mkdir()
-        for name, text in (old | {"users": "own"}).items():
-            (folder / name).write_text(text)
-        with monkeypatch.context() as patched:
-            dying(patched, after)
-            try:
-                write_new(folder)
-                ended = True
-            except Dead:
-                pass
-        found = files_of(folder)
-        assert found.pop("users") == "own"
-        assert len(set(found.values())) <= 1
-        assert "last" not in found or found in (old, NEW)
-        seen.append(found)
-        write_new(folder)
-        assert files_of(folder) == NEW | {"users": "own"}
-        assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-        if ended:
-            break
-    assert ended
-    assert seen[0] == old
-    assert seen[-1] == NEW
-
-
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_a_set_that_is_not_finished_leaves_the_earlier_one(tmp_path, monkeypatch, error):
-    for name, text in OLD.items():
-        (tmp_path / name).write_text(text)
-    calls = []
-
-    def fails(file, data):
-        calls.append(data)
-        if len(calls) == 3:
-            raise error
-        return storage_put(file, data)
-
-    storage_put = storage.put
-    monkeypatch.setattr("wherelook.storage.put", fails)
-    with pytest.raises((WherelookError, KeyboardInterrupt), match=r"d: No space left on device; what is finished|^$"):
-        write_new(tmp_path)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == OLD
-
-
-def test_an_interruption_while_names_are_given_waits_for_them(tmp_path, monkeypatch):
-    for name, text in OLD.items():
-        (tmp_path / name).write_text(text)
-    replace, interrupted = Path.replace, []
-
-    def pressed(self, target):
-        replace(self, target)
-        if not interrupted:
-            interrupted.append(target)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", pressed)
-    with pytest.raises(KeyboardInterrupt):
-        write_new(tmp_path)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == NEW
-
-
-def test_a_folder_under_the_name_of_a_file_is_found_before_anything_goes(tmp_path):
-    (tmp_path / "last").write_text("old")
-    (tmp_path / "d").mkdir()
-    with pytest.raises(InputError, match="d is a folder where a file is to be written"):
-        write_new(tmp_path)
-    assert (tmp_path / "last").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "last"]
-
-
-def test_sets_that_are_written_at_once_do_not_mix(tmp_path):
-    def write(text: str) -> None:
-        for _ in range(20):
-            files = ((name, text.encode()) for name in ("a", "b", "last"))
-            write_together(tmp_path, files, last="last")
-
-    threads = [threading.Thread(target=write, args=(text,)) for text in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert sorted(found) == ["a", "b", "last"]
-    assert len(set(found.values())) == 1

@@ -12,6 +12,7 @@ import typer
 
 from wherelook import __version__, keys
 from wherelook.cli import (
+    Terminated,
     bench,
     check,
     compare,
@@ -29,7 +30,7 @@ from wherelook.cli import (
 from wherelook.cli.judge import judge
 from wherelook.cli.options import release_folders
 from wherelook.cli.run import run as run_command
-from wherelook.errors import WherelookError, machine_failure
+from wherelook.errors import BAD_USAGE, FAILED, INTERRUPTED, TERMINATED, WherelookError, machine_failure
 
 app = typer.Typer(
     name="wherelook",
@@ -38,8 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-FAILED, BAD_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 # Newer Typers carry their own copy of click, older ones use the package: this is the one that its errors derive from.
 UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -80,22 +79,6 @@ app.command("sanity")(sanity.sanity)
 app.command("sweep")(sweep.sweep)
 app.command("bench")(bench.bench)
 app.command("power")(power.power)
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM): all that can be kept is kept, as where the user interrupts it.
-
-    Attributes:
-        asked: whether that has happened. Typer makes exit code 130 of every interruption.
-    """
-
-    asked = False
-
-
-def terminate(*_: object) -> None:
-    """Handler of SIGTERM."""
-    Terminated.asked = True
-    raise Terminated
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from wherelook.address import is_address
 from wherelook.cli import terminal
-from wherelook.errors import DISK_FULL, InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
     from wherelook.data.samples import Sample
@@ -173,6 +173,8 @@ def make_folder(folder: Path, *, empty: bool = False, option: str = "--out") -> 
         InputError: the name is taken by a file, the place cannot be written to, or `empty` is asked for and it is not.
         WherelookError: the disk is full.
     """
+    from wherelook.storage import cannot_make
+
     shown = repr(str(folder))
     try:
         if folder.exists() and not folder.is_dir():
@@ -181,9 +183,7 @@ def make_folder(folder: Path, *, empty: bool = False, option: str = "--out") -> 
         if empty and any(folder.iterdir()):
             raise InputError(f"{option} {shown} is not empty; expected a new or an empty folder")
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        kind = WherelookError if getattr(error, "errno", None) in DISK_FULL else InputError
-        raise kind(f"{option} {shown[:200]} cannot be made: {reason}; choose another folder") from error
+        raise cannot_make(f"{option} {shown[:200]}", error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{option} {shown} cannot be written to; choose another folder")
     return folder

@@ -237,12 +237,13 @@ class Explanation:
         tokens, rows, columns) if there are token maps. Of several images mask.npy and the pictures show the sheet, and
         there are mask-1.npy, heatmap-1.png, overlay-1.png and so on for each. Returns the folder.
 
-        They are all there or none is: `explanation.json` is written last, and an earlier explanation in the folder is
-        replaced when the new one is whole.
+        They are all there or none is: `explanation.json` is written last, and lists the others with their SHA-256 in
+        `files`. By this list an earlier explanation in the folder is known, and replaced when the new one is whole.
 
         Raises:
-            InputError: the folder cannot be made, or holds files of these names that are no explanation's.
-            WherelookError: the disk refuses; an earlier explanation is as it was.
+            InputError: the folder cannot be made, or holds files of these names that no explanation wrote, or that were
+                changed since.
+            WherelookError: the disk refuses; an earlier explanation is as it was, or will be once the disk allows it.
         """
         folder = Path(folder)
         files.save(self, folder)

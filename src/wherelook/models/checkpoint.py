@@ -17,9 +17,6 @@ from torch import Tensor
 from wherelook.errors import InputError, WherelookError
 from wherelook.models.weight_index import PICKLED_INDEX, SAFE_INDEX, check_files, read_index, read_json
 
-INTERRUPTED = 130
-"""Exit code of a conversion that is interrupted, as of every command."""
-
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:

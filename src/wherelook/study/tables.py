@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -14,16 +12,12 @@ from typing import Any
 import pyarrow
 from pyarrow import csv, parquet
 
-from wherelook.errors import InputError
+from wherelook.file_set import FileSet
 from wherelook.stats import Calibration, Estimate, Test
-from wherelook.storage import earlier_path, read_bytes, unfinished_path, write_together
 from wherelook.study.comparison import Comparison
 
 RESULT_FILE = "compare.json"
 SCHEMA_VERSION = 1
-FILES = "files"
-"""In the result file: the other files that were written with it, each with the SHA-256 of its content."""
-
 TABLES = (
     *("models", "coverage", "judges", "skipped", "own", "reliance", "focus", "human", "relations", "pairs", "merges"),
     *("evidence", "cells", "calibrations", "bins", "findings"),
@@ -83,17 +77,9 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
 
     Raises:
         InputError: see `check_tables`.
-        WherelookError: the disk refuses; an earlier comparison is as it was.
+        WherelookError: the disk refuses; see `FileSet.write` for an earlier comparison.
     """
-    check_tables(folder)
-    earlier = _written(folder)
-    files = dict(_files(comparison))
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    record = to_record(comparison) | {FILES: hashes}
-    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    files[RESULT_FILE] = text.encode("utf-8", "backslashreplace")
-    write_together(folder, files.items(), last=RESULT_FILE, ours=earlier.__contains__)
-    return [folder / name for name in files]
+    return _SET.write(folder, _files(comparison), to_record(comparison))
 
 
 def check_tables(folder: Path) -> None:
@@ -106,32 +92,19 @@ def check_tables(folder: Path) -> None:
         InputError: there is such a file.
         WherelookError: a file cannot be read.
     """
-    hashes = _written(folder)
-    for name in (RESULT_FILE, *(f"{table}.{suffix}" for table in TABLES for suffix in ("csv", "parquet"))):
-        data = read_bytes(folder / name)
-        if data is None or (name == RESULT_FILE and RESULT_FILE in hashes):
-            continue
-        if hashlib.sha256(data).hexdigest() not in hashes.get(name, ()):
-            raise InputError(
-                f"{folder / name} was not written by a comparison, or was changed since: move it away, or name another "
-                "folder"
-            )
+    _SET.check(folder)
 
 
-def _written(folder: Path) -> dict[str, set[str]]:
-    """The files that comparisons wrote into a folder, with the hashes of their content; `compare.json` without any."""
-    found: dict[str, set[str]] = {}
-    result = folder / RESULT_FILE
-    for path in (result, unfinished_path(result), earlier_path(result)):  # the others of one that was killed
-        try:
-            record = json.loads(read_bytes(path) or b"")
-            if path == result and record["schema_version"] == SCHEMA_VERSION and "coverage" in record:
-                found.setdefault(RESULT_FILE, set())
-            for name, value in record.get(FILES, {}).items():
-                found.setdefault(name, set()).add(value)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # something else's, or cut off
-            continue
-    return found
+def _is_record(record: Mapping[str, Any]) -> bool:
+    return record.get("schema_version") == SCHEMA_VERSION and record.keys() >= {"method", "models", "coverage", "notes"}
+
+
+_SET = FileSet(
+    record=RESULT_FILE,
+    is_record=_is_record,
+    is_name={f"{table}.{suffix}" for table in TABLES for suffix in ("csv", "parquet")}.__contains__,
+    writer="a comparison",
+)
 
 
 def _files(comparison: Comparison) -> Iterator[tuple[str, bytes]]:

@@ -377,3 +377,10 @@ def test_the_demo_asks_what_its_scene_can_answer() -> None:
     scene = make_scene(scenes.DEMO_SEED, size=(448, 448), world="things")
     known = {question.text for question in scene.questions} | {question for question, _ in scenes.facts()}
     assert set(scenes.DEMO_QUESTIONS.values()) <= known
+
+
+def test_the_disk_is_waited_for_twice_however_many_images_there_are(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    write_scenes(tmp_path, n=3, size=(64, 64))
+    assert len(synced) == 2  # the card and the questions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 from wherelook import storage
 from wherelook.errors import InputError, WherelookError
-from wherelook.explanation import Explanation
+from wherelook.explanation import Explanation, check_folder
 
 
 def contents(folder):
@@ -50,25 +51,36 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_earlier_explanation(make_expl
     assert contents(tmp_path) == before
 
 
-def test_what_a_killed_process_left_is_replaced(make_explanation, tmp_path):
-    """Nothing but the record has its name yet: its hidden one says whose the other files are."""
+@pytest.mark.parametrize(
+    ("name", "content"), [("mask-7.npy", b"mine"), ("overlay-2.png", b"mine"), ("report.html", b"edited by me")]
+)
+def test_a_file_of_the_user_beside_an_explanation_stays(make_explanation, tmp_path, name, content):
     make_explanation().save(tmp_path)
-    (tmp_path / "explanation.json").rename(storage.unfinished_path(tmp_path / "explanation.json"))
-    (tmp_path / "mask.npy").unlink()
-    (tmp_path / "token_masks.npy").write_bytes(b"of an earlier one")
-    storage.unfinished_path(tmp_path / "mask-2.npy").write_bytes(b"cut")
-    make_explanation().save(tmp_path)
-    assert sorted(contents(tmp_path)) == ["explanation.json", "heatmap.png", "mask.npy", "overlay.png", "report.html"]
+    (tmp_path / name).write_bytes(content)
+    before = contents(tmp_path)
+    for call in (make_explanation().save, check_folder):
+        with pytest.raises(InputError, match=f"{name} was not written by an explanation, .* changed since: move it"):
+            call(tmp_path)
+        assert contents(tmp_path) == before
+
+
+def test_the_record_lists_the_other_files(make_explanation, tmp_path):
+    explanation = make_explanation()
+    explanation.save(tmp_path)
+    found = contents(tmp_path)
+    record = json.loads(found.pop("explanation.json"))
+    assert record.pop("files") == {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+    assert record == explanation.to_dict()
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("report.html", "mine", "report.html is there and belongs to no explanation: name another folder, or move it"),
-        ("mask-12.npy", "mine", "mask-12.npy is there and belongs to no explanation"),
-        ("explanation.json", "{}", "explanation.json is no explanation of wherelook: name another folder"),
-        ("explanation.json", "\xff", "explanation.json is no explanation of wherelook"),
-        ("explanation.json", "[" * 100_000, "explanation.json is no explanation of wherelook"),
+        ("report.html", "mine", "report.html was not written by an explanation, .*: move it away, or name another"),
+        ("mask-12.npy", "mine", "mask-12.npy was not written by an explanation"),
+        ("explanation.json", "{}", "explanation.json was not written by an explanation: move it away"),
+        ("explanation.json", "\xff", "explanation.json was not written by an explanation"),
+        ("explanation.json", "[" * 100_000, "explanation.json was not written by an explanation"),
     ],
 )
 def test_a_file_of_the_user_is_not_written_over(make_explanation, tmp_path, name, content, message):

@@ -12,7 +12,6 @@ import pytest
 from simulated_runs import Simulated, simulate_run
 from wherelook.errors import InputError
 from wherelook.report.comparison_text import WIDTH, to_text
-from wherelook.storage import earlier_path
 from wherelook.study.compare import compare_runs
 from wherelook.study.tables import TABLES, to_record, to_tables, write_tables
 
@@ -97,9 +96,37 @@ def test_tables_of_an_earlier_comparison_do_not_stay(comparison, tmp_path):
 def test_tables_take_the_place_of_no_file_of_the_user(comparison, tmp_path, name):
     """`human.csv` would not be written, since that table is empty; of the next comparison it would."""
     (tmp_path / name).write_text('{"my": "own"}')
-    with pytest.raises(InputError, match=f"{name} was not written by a comparison, or was changed since: move it away"):
+    with pytest.raises(InputError, match=f"{name} was not written by a comparison.*: move it away"):
         write_tables(comparison, tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, '{"my": "own"}')]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_list_of_files_makes_no_others_ours(comparison, tmp_path, own):
+    """Another program's `compare.json` may list files too, and so may one of ours that somebody edited."""
+    if own:
+        write_tables(comparison, tmp_path)
+    path, thesis = tmp_path / "compare.json", tmp_path / "thesis.tex"
+    record = json.loads(path.read_text(encoding="utf-8")) if own else {"coverage": 1, "files": {}}
+    thesis.write_text("mine")
+    record["files"] |= {"thesis.tex": hashlib.sha256(b"mine").hexdigest(), "compare.json": "0" * 64}
+    path.write_text(json.dumps(record))
+    if own:
+        write_tables(comparison, tmp_path)
+    else:
+        with pytest.raises(InputError, match=r"compare.json was not written by a comparison: move it away"):
+            write_tables(comparison, tmp_path)
+        assert json.loads(path.read_text()) == record
+    assert thesis.read_text() == "mine"
+
+
+def test_tables_of_an_earlier_version_are_said_to_be(comparison, tmp_path):
+    write_tables(comparison, tmp_path)
+    record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    del record["files"]
+    (tmp_path / "compare.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="or by one of an earlier version"):
+        write_tables(comparison, tmp_path)
 
 
 def test_a_table_that_was_changed_since_is_the_users(comparison, tmp_path):
@@ -109,22 +136,9 @@ def test_a_table_that_was_changed_since_is_the_users(comparison, tmp_path):
     with (tmp_path / "models.csv").open("a") as file:
         file.write("a line of mine\n")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(InputError, match=r"models.csv was not written by a comparison, or was changed since"):
+    with pytest.raises(InputError, match=r"models.csv was not written by a comparison, .* or was changed since"):
         write_tables(comparison, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_tables_that_a_process_left_when_it_was_killed_are_known(comparison, tmp_path):
-    """Between the earlier tables and the new ones; see `wherelook.storage.write_together`."""
-    single = compare_runs([simulate_run(tmp_path / "run", Simulated("a"), samples=range(12))])
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    for found in (comparison, single):
-        write_tables(found, folder)
-        (folder / "compare.json").rename(earlier_path(folder / "compare.json"))
-        (folder / "models.csv").unlink()
-        write_tables(single, folder)
-        assert {path.name for path in folder.iterdir()} == {path.name for path in write_tables(single, folder)}
 
 
 def test_the_names_of_all_tables_are_known(comparison):

@@ -113,7 +113,7 @@ def write_scenes(
     def lines() -> Iterator[bytes]:
         for index in range(n):
             scene = make_scene(seed + index, size=size, world=world)
-            write_whole(folder / _image_path(index), png(scene.image))
+            write_whole(folder / _image_path(index), png(scene.image), durable=False)
             for number, question in enumerate(scene.questions):
                 record = _write_question(folder, index, number, scene, question)
                 records.append(record)
@@ -173,7 +173,9 @@ def _image_path(index: int) -> str:
 def _write_question(folder: Path, index: int, number: int, scene: Scene, question: Question) -> SceneRecord:
     evidence = f"masks/{index:06d}-{number}.png" if question.evidence_objects else None
     if evidence:
-        write_whole(folder / evidence, png(Image.fromarray(question.evidence)))  # bool becomes a 1-bit PNG
+        write_whole(
+            folder / evidence, png(Image.fromarray(question.evidence)), durable=False
+        )  # bool becomes a 1-bit PNG
     return SceneRecord(
         id=f"{index:06d}-{number}",
         image=_image_path(index),

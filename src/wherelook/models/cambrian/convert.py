@@ -29,11 +29,11 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import INTERRUPTED, InputError, WherelookError
 from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
-from wherelook.models.checkpoint import INTERRUPTED, new_folder, read_config, read_weights, weight_files
+from wherelook.models.checkpoint import new_folder, read_config, read_weights, weight_files
 from wherelook.models.loading import explain_failure
 
 KEYS = {

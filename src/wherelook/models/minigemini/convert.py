@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from transformers import CONFIG_MAPPING, AddedToken, AutoTokenizer, GenerationConfig, PreTrainedConfig
 
-from wherelook.errors import InputError, WherelookError
-from wherelook.models.checkpoint import INTERRUPTED, new_folder
+from wherelook.errors import INTERRUPTED, InputError, WherelookError
+from wherelook.models.checkpoint import new_folder
 from wherelook.models.minigemini.configuration import CLIP_LARGE, CONVNEXT_LARGE, MiniGeminiConfig
 from wherelook.models.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
