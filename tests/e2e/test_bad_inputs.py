@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from wherelook import InputError, WherelookError
+from wherelook import InputError, WherelookError, cli
+from wherelook.html import is_page
 
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
