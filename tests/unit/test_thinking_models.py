@@ -117,7 +117,7 @@ def test_thinking_off(form, explainer, monkeypatch):
     prompts = script(monkeypatch, form.thought, ANSWER)
     options = {**form.options, "think": "off"}
     if form.off is None:
-        with pytest.raises(InputError, match="has no switch for thinking and opens no thought: leave think out, or"):
+        with pytest.raises(InputError, match="has no switch for thinking and opens no thought: leave --think out"):
             explainer.explain(PICTURE, QUESTION, **options)
         return
     result = explainer.explain(PICTURE, QUESTION, **CHEAP, **options)
@@ -210,6 +210,13 @@ def test_what_does_not_fit_is_refused_in_one_line(plain, options, message):
         plain.explain(PICTURE, QUESTION, **options)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_thought_is_none_where_the_model_has_none(plain):
+    result = plain.explain(PICTURE, QUESTION, answer=ANSWER, reasoning="", **CHEAP)
+    without = plain.explain(PICTURE, QUESTION, answer=ANSWER, **CHEAP)
+    assert (figures(result), result.prompt) == (figures(without), without.prompt)
+    assert "nothing tells that this model writes thoughts: none is placed" in result.notes
 
 
 def test_a_thought_with_its_marks_goes_to_any_model(plain):

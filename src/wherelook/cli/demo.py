@@ -19,7 +19,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-demo"),
     as_json: options.Json = False,
 ) -> None:
-    """Explains questions about a bundled scene with a bundled model; no network, a few seconds."""
+    """Explains questions about a bundled scene with a bundled model; no network; about half a minute on two cores."""
     from wherelook.data.scenes import DEMO_QUESTIONS, DEMO_SEED, make_scene, png
     from wherelook.explain import Explainer
     from wherelook.explanation import RECORD_FILE, check_folder

@@ -315,6 +315,8 @@ def _recognise(path: str, dataset: str) -> str:
         return "scenes"
     if Path(path).suffix.lower() in TABLES and is_file(Path(path)):
         return "table"
+    if Path(path).suffix.lower() in TABLES:
+        raise InputError(f"there is no file {path[:200]!r}; expected a table with image and question, or NAME:PATH")
     others = ", ".join(name for name in DATASETS if name not in DRAWN)
     raise InputError(
         f"no data set {dataset[:200]!r}; valid: {', '.join(DRAWN)}, a folder of `wherelook scenes`, a table with image "

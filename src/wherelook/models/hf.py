@@ -299,6 +299,8 @@ class VisionLanguageModel:
         own = prompt.opened or prompt.known
         written = own if own is not None and own.closing in thought else marks_in(thought)
         marks = own or written
+        if marks is None and not thought.strip():
+            return self._after(prompt, (), "", None, "nothing tells that this model writes thoughts: none is placed")
         if marks is None:
             raise InputError(
                 f"neither the chat template nor the vocabulary of {self.identifier!r} tells how it writes a thought: "

@@ -122,13 +122,13 @@ class Prompting:
         if chat.think == "off" and not closed and switch is None:
             raise InputError(
                 f"the chat template of {self.identifier!r} has no switch for thinking and opens no thought: leave "
-                "think out, or give an empty thought (--reasoning '')"
+                "--think out"
             )
         if chat.think == "on" and opened is None and (closed or switch is None):
             if known is None or closed:
                 raise InputError(
-                    f"the chat template of {self.identifier!r} has no switch that turns thinking on: leave think out, "
-                    "or ask for a thought in a system message (--system) as the model's documentation says"
+                    f"the chat template of {self.identifier!r} has no switch that turns thinking on: leave --think "
+                    "out, or ask for a thought in a system message (--system) as the model's documentation says"
                 )
             note = f"a thought is opened with {known.opening!r} after the prompt: its template has no switch for it"
             return replace(asked, text=text + known.opening + known.lead, opened=known, notes=(note,))

@@ -70,7 +70,7 @@ def calibration(
     groups = [group for group in np.split(order, cuts) if len(group)]
     found = tuple(_bin(values[group], outcomes[group], level) for group in groups)
     squares = (values - outcomes) ** 2
-    brier = mean_interval(squares, clusters=clusters, level=level)
+    brier = mean_interval(squares, clusters=clusters, level=level).within(0, 1)
     # With few answers t goes beyond what is possible.
     brier = replace(brier, name="Brier score", low=max(0.0, brier.low), high=min(1.0, brier.high))
     varied = 0 < outcomes.mean() < 1

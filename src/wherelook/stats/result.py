@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 
@@ -24,6 +24,13 @@ class Estimate:
     high: float
     method: str
     level: float = 0.95
+
+    def within(self, low: float, high: float) -> Estimate:
+        """The same with its interval cut to what the figure can be.
+
+        With few values, Student's interval goes beyond that; cut, it holds the true value as often.
+        """
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
 
     def __str__(self) -> str:
         interval = f"{self.level:.0%} interval {self.low:.3g} to {self.high:.3g}"

@@ -85,7 +85,7 @@ def _f1(expected: np.ndarray, said: np.ndarray, clusters: Sequence[int] | None, 
     hit, miss = float(hits.mean()), float(misses.mean())
     whole = 2 * hit + miss
     influence = 2 * (hits * miss - hit * misses) / whole**2
-    return _within_one(influence_estimate("F1", 2 * hit / whole, influence, clusters, level=level))
+    return influence_estimate("F1", 2 * hit / whole, influence, clusters, level=level).within(0, 1)
 
 
 def _group_figures(benchmark: str, model: str, rows: Sequence[Row], level: float) -> list[OwnFigure]:
@@ -108,11 +108,4 @@ def _score_mean(values: Sequence[float], clusters: Sequence[int] | None, level: 
     """A mean of scores in [0, 1]; where all are 0 or 1 it is a share, whose interval is never without width."""
     if set(values) <= {0.0, 1.0}:
         return share_interval(values, clusters=clusters, level=level)
-    return _within_one(mean_interval(values, clusters=clusters, level=level))
-
-
-def _within_one(estimate: Estimate) -> Estimate:
-    """With few answers t goes beyond what is possible."""
-    return Estimate(
-        estimate.name, estimate.value, max(0.0, estimate.low), min(1.0, estimate.high), estimate.method, estimate.level
-    )
+    return mean_interval(values, clusters=clusters, level=level).within(0, 1)

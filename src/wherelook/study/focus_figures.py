@@ -44,9 +44,9 @@ def human_lines(
                 benchmark=benchmark.name,
                 model=model.name,
                 answers=len(rows.rows),
-                correlation=_mean(rows, "human_correlation", precision.level),
-                center=_mean(known, "human_center", precision.level),
-                ceiling=_mean(ceiling, "human_ceiling", precision.level),
+                correlation=_mean(rows, "human_correlation", precision.level, least=-1),
+                center=_mean(known, "human_center", precision.level, least=-1),
+                ceiling=_mean(ceiling, "human_ceiling", precision.level, least=-1),
                 energy=_mean(rows.those("human_energy"), "human_energy", precision.level),
                 pointing=share_of(rows.those("human_pointing"), "human_pointing", precision.level),
                 chance=_mean(rows.those("human_share"), "human_share", precision.level),
@@ -64,5 +64,8 @@ def human_lines(
     return tuple(lines), Outcome(tuple(asked), ())
 
 
-def _mean(rows: Rows, column: str, level: float) -> Estimate | None:
-    return mean_interval(rows.column(column), clusters=rows.clusters, level=level) if rows.rows else None
+def _mean(rows: Rows, column: str, level: float, *, least: float = 0) -> Estimate | None:
+    """Of figures from `least` to 1."""
+    if not rows.rows:
+        return None
+    return mean_interval(rows.column(column), clusters=rows.clusters, level=level).within(least, 1)

@@ -87,8 +87,8 @@ def compare_focus(
                 second.name,
                 relations[column],
                 len(whole),
-                mean_interval(values[:, column], clusters=clusters, level=precision.level),
-                mean_interval(chance, level=precision.level) if len(chance) else None,
+                mean_interval(values[:, column], clusters=clusters, level=precision.level).within(-1, 1),
+                mean_interval(chance, level=precision.level).within(-1, 1) if len(chance) else None,
             )
         )
     lines = tuple(_relation_lines(benchmark.name, pairs, values, clusters, precision.level))
@@ -171,7 +171,7 @@ def _relation_lines(
             within,
             len(columns),
             len(values),
-            mean_interval(values[:, columns].mean(axis=1), clusters=clusters, level=level),
+            mean_interval(values[:, columns].mean(axis=1), clusters=clusters, level=level).within(-1, 1),
         )
         for (kind, within), columns in groups.items()
     ]
