@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -315,7 +316,7 @@ def _recognise(path: str, dataset: str) -> str:
         return "scenes"
     if Path(path).suffix.lower() in TABLES and is_file(Path(path)):
         return "table"
-    if Path(path).suffix.lower() in TABLES:
+    if Path(path).suffix.lower() in TABLES and not os.path.lexists(path):
         raise InputError(f"there is no file {path[:200]!r}; expected a table with image and question, or NAME:PATH")
     others = ", ".join(name for name in DATASETS if name not in DRAWN)
     raise InputError(

@@ -293,7 +293,14 @@ def test_a_parquet_file_that_is_none(build):
 # ---- which one is meant ----
 
 
-@pytest.mark.parametrize("name", ["", "nothing", "nothing.jsonl", "C:/data", "\0"])
+def test_a_table_that_is_not_there():
+    with pytest.raises(
+        InputError, match=r"there is no file 'nothing\.jsonl'; expected a table with image and question"
+    ):
+        read_samples("nothing.jsonl")
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "C:/data", "\0"])
 def test_no_such_data_set(name):
     with pytest.raises(
         InputError, match=r"no data set .*; valid: scenes, scenes-tuning, things, things-tuning, a folder"
