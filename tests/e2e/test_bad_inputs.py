@@ -122,7 +122,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("seed-negative", (*EXPLAIN, "--seed", "-1"), 2, "Invalid value for '--seed'"),
     # ---- places to write to ----
     ("out-file", (*EXPLAIN, "--out", "{good}"), 2, "is a file; expected a folder, or a new name"),
-    ("out-below-a-file", (*EXPLAIN, "--out", "{good}/out"), 2, "choose another folder"),
+    ("out-below-a-file", (*EXPLAIN, "--out", "{good}/out"), 2, "Not a directory; choose another one"),
     ("out-null-byte", (*EXPLAIN, "--out", "a\0b"), 2, "null byte"),
     ("out-name-too-long", (*EXPLAIN, "--out", "x" * 5000), 2, "cannot make the folder --out"),
     ("demo-out-file", ("demo", "--out", "{good}"), 2, "is a file; expected a folder"),

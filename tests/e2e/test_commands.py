@@ -24,7 +24,7 @@ from wherelook.data.samples import read_samples
 KEYS = {
     "schema_version", "status", "reason", "model", "image", "images", "question", "answer", "tokens", "reliance",
     "method", "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
-    "prompt", "reasoning", "execution",
+    "prompt", "reasoning", "execution", "files",
 }  # fmt: skip
 CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
     "model": {"id", "revision", "class", "dtype", "attention"},
