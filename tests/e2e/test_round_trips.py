@@ -1,4 +1,4 @@
-"""Hundreds of rows of every data set in its published format, through `wherelook run` and back.
+"""120 rows of every data set in its published format, through `wherelook run` and back.
 
 Who answers is a stand-in that says which image it was shown, told from its color; all else is the command itself.
 """
@@ -43,10 +43,10 @@ from wherelook.study.judges import judge_answer
 from wherelook.study.rows import evidence_row, image_row, run_row, sample_row
 from wherelook.study.worker import Procedure
 
-ROWS = 300
+ROWS = 120
 SHARED = 50
 """Images where several questions are about one."""
-FIRST = 180
+FIRST = 70
 """Rows that the first command does."""
 BROKEN = (7, 40)
 """Numbers of images that cannot be read."""
@@ -332,13 +332,13 @@ class StandIn:
         for name in PLANTERS
     ],
 )
-def test_hundreds_of_rows(command, tmp_path, monkeypatch, name):
+def test_rows_of_every_format(command, tmp_path, monkeypatch, name):
     build = Builder(tmp_path / "data")
     planted = PLANTERS[name](build)
     assert len(planted) == ROWS
     asked: list[int] = []
-    monkeypatch.setattr("os.fsync", lambda _: None)  # hundreds of them take longer than all the rest
-    monkeypatch.setattr("wherelook.study.folder.BLOCK", 100)  # two whole files of records and one that is not
+    monkeypatch.setattr("os.fsync", lambda _: None)  # all of them take longer than all the rest
+    monkeypatch.setattr("wherelook.study.folder.BLOCK", 50)  # two whole files of records and one that is not
     monkeypatch.setattr("wherelook.study.worker.load_worker", partial(StandIn, asked))
     path = build.root if name in FOLDERS else build.zip()
     line = ("run", f"{name}:{path}{COLUMNS.get(name, '')}", "--out", tmp_path / "run", "--method", "center", "--json")
