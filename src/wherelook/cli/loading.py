@@ -98,7 +98,7 @@ class Loading:
         ),
     ] = None
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="Most images per forward; memory decides below that.")
+        int, typer.Option("--batch-size", min=1, help="Most images per forward pass, reduced to fit memory.")
     ] = 16
     memory_limit: Annotated[
         float | None,

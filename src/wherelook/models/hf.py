@@ -83,7 +83,7 @@ class VisionLanguageModel:
         revision: its revision, where known.
         prompt_template: a text with {image} and {question} instead of the model's chat template; a model without a
             chat template gets "{image}{question}" unless one is given. Several images come where {image} is.
-        batch_size: the most images per forward; memory decides below that.
+        batch_size: the most images per forward pass, reduced to fit memory.
         memory_limit: bytes that one batch may use; None takes most of what is free.
         checkpointing: whether gradients are made with less memory and more time (`wherelook.models.checkpointing`).
         compile: whether layers are compiled for scoring (`wherelook.models.compilation`): minutes at first, less after.
