@@ -35,12 +35,14 @@ def replay_both(
         metrics |= {f"{figure}{suffix}": getattr(result, figure) for figure in REPLAY_FIGURES}
         if name == seen:
             selected = [case.relevance.tokens[position] for position in case.selected]
-            notes = hidden_word(result, saliency, selected)
+            notes = unexplained_word(result, saliency, selected)
     return tuple(curves), metrics, notes
 
 
-def hidden_word(result: Replay, saliency: Float[Tensor, "rows columns"], tokens: Sequence[Token]) -> tuple[str, ...]:
-    """A note where the map of several words hides the one with the largest drop.
+def unexplained_word(
+    result: Replay, saliency: Float[Tensor, "rows columns"], tokens: Sequence[Token]
+) -> tuple[str, ...]:
+    """A note where the map of several words does not explain the one with the largest drop.
 
     The outlined region, of at least half the map's maximum, is what a reader looks at. Without it the word loses less
     than half of its drop, while the other words together lose half of theirs or more.
