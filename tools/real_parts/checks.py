@@ -181,12 +181,23 @@ def checked(model: VisionLanguageModel) -> Iterator[str]:
 
 
 def explained(model: VisionLanguageModel) -> Iterator[str]:
-    """An explanation of a generated and of a given answer, whole, with what a record holds."""
+    """An explanation of a generated and of a given answer, whole, with what a record holds.
+
+    Random weights do not end a thought: where the prompt opens one, a given answer follows an empty one.
+    """
     explainer = Explainer(model)
+    thinks = model.encode(PICTURE, QUESTION).opened is not None
     for answer in (None, TEXTS["sentence"], TEXTS["chinese"]):
         try:
             explanation = explainer.explain(
-                PICTURE, QUESTION, answer=answer, method="gradient-x-input", replay_steps=0, max_new_tokens=8
+                PICTURE,
+                QUESTION,
+                answer=answer,
+                reasoning="" if thinks and answer is not None else None,
+                method="gradient-x-input",
+                replay_steps=0,
+                max_new_tokens=8,
+                max_thinking_tokens=64,
             )
         except WherelookError as error:
             # Random weights may end their answer at once, or think for ever: that is told.
