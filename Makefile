@@ -19,7 +19,8 @@ lint: $(VENV)/testable
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Every reader with 20,000 damaged inputs, a quarter of an hour: figures, and exit code 1 after a failure. `make test` tries a few.
+# Every reader with 20,000 damaged inputs, a minute or two: figures, and exit code 1 after a failure. `make test` tries a
+# few.
 fuzz: $(VENV)/testable
 	PYTHONPATH=tests $(BIN)/python -m fuzz --count $(or $(COUNT),20000)
 
