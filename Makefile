@@ -31,7 +31,7 @@ quality: $(VENV)/installed
 	$(BIN)/python benchmarks/statuses.py
 
 bench: $(VENV)/installed
-	$(BIN)/wherelook bench
+	$(BIN)/python benchmarks/speed.py
 
 # docs/study.md: trained models of several architectures, and two with a planted fault. `make study SAMPLES=6` is a trial.
 study: $(VENV)/installed

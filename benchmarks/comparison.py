@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from wherelook.analysis.compare import compare_runs
 from wherelook.stats import wilson_interval
-from wherelook.study.compare import compare_runs
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from simulated_runs import NOTHING, four_models, simulate_run

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 import transformers
 from PIL import Image
+from tools.families import build
 
 from wherelook.check import test_picture as make_picture
 from wherelook.geometry import Geometry, blend_error, probe
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import build
 
 PUBLISHED = {"shortest_edge": 3136, "longest_edge": 12845056}
 """Pixels of an image, at least and at most."""

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pyarrow
 
-from wherelook.study.folder import read_run
-from wherelook.study.records import TIMES
+from wherelook.evaluation.records import TIMES
+from wherelook.evaluation.run_folder import read_run
 
 KILLS = {"local": 20, "ray": 4}
 SAMPLES = {"local": 60, "ray": 24}

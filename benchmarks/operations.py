@@ -1,4 +1,4 @@
-"""Where the seconds of a gradient go: shares of torch's operations in case (b) of `wherelook bench`, on the CPU.
+"""Where the seconds of a gradient go: shares of torch's operations in case (b) of `speed.py`, on the CPU.
 
     python benchmarks/operations.py
 
@@ -11,11 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
+import speed
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-
-from wherelook import bench
 
 PASSES = 4
 SIDE = 4096
@@ -27,7 +26,7 @@ OTHER = "everything else"
 
 
 def main() -> None:
-    score, _ = bench.medium()
+    score, _ = speed.medium()
     masks = torch.full((PASSES, 8, 8), 0.5)
     score.gradient(masks)  # sizes its batches
     with profile(activities=[ProfilerActivity.CPU]) as profiler:

@@ -17,7 +17,7 @@ import torch
 from wherelook.data.scenes import REPORTING_SEEDS, make_scene
 from wherelook.explain import Explainer
 from wherelook.explanation import Explanation
-from wherelook.metrics.similarity import rank_correlation
+from wherelook.metrics.map_similarity import rank_correlation
 
 WAYS: dict[str, dict[str, str]] = {
     "bfloat16": {"dtype": "bfloat16"},

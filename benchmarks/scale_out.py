@@ -20,12 +20,12 @@ from functools import partial
 
 import torch
 
-from wherelook.data.samples import read_samples
-from wherelook.study.engine import Finished, Task, Worker
-from wherelook.study.execute import ENGINES
-from wherelook.study.records import TIMES
-from wherelook.study.runs import parse_runs
-from wherelook.study.worker import Procedure, load_worker
+from wherelook.data.datasets import read_samples
+from wherelook.evaluation.local import Finished, Task, Worker
+from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.records import TIMES
+from wherelook.evaluation.run import ENGINES
+from wherelook.evaluation.worker import Procedure, load_worker
 
 DATASET = "scenes-tuning"
 PROCEDURE = Procedure(DATASET, tuple(parse_runs("igos+:fast,center")), measured="replay")

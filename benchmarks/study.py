@@ -18,10 +18,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from wherelook.analysis.align_runs import Label
+from wherelook.analysis.compare import compare_runs
+from wherelook.analysis.results import Comparison, Finding
 from wherelook.data.scenes import REPORTING_SEEDS, write_scenes
-from wherelook.study.compare import compare_runs
-from wherelook.study.comparison import Comparison, Finding
-from wherelook.study.together import Label
 
 MODELS = {
     "embedded": ("LLaVA", "base"),

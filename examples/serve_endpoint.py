@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from wherelook.models import VisionLanguageModel
-from wherelook.models.conversation import Conversation, teacher_forced_inputs
+from wherelook.models.huggingface.teacher_forcing import Conversation, teacher_forced_inputs
 
 BODY_LIMIT = 2**27
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherelook.models.families import FAMILIES, REFUSED
+from tools.families import FAMILIES, REFUSED
 
 VERIFIED = {
     *("cohere_compass", "cosmos3_omni", "deepseek_ocr2", "dots3_note", "fast_vlm", "gemma3n", "gemma4_unified"),
@@ -10,5 +10,5 @@ VERIFIED = {
     *("lfm3_vl", "minicpm_ocr", "minicpmv4_7", "minimax_m3_vl", "mistral_large4", "muse_glimmer", "muse_spark"),
     *("nemotron_h_omni", "perception_lm", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker", "qwen4_exp", "step3p7"),
 }
-"""Families that `wherelook models --verify` measures and no test repeats: each is like one of the others, or slow."""
+"""Families that `python -m tools.families` measures and no test repeats: each is like one of the others, or slow."""
 CONTRACTED = [name for name in FAMILIES if name not in REFUSED and name not in VERIFIED]

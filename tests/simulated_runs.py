@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from wherelook.study.folder import RECORDS, RUN_FILE, SCHEMA_VERSION
-from wherelook.study.records import write_records
+from wherelook.evaluation.records import write_records
+from wherelook.evaluation.run_folder import RECORDS, RUN_FILE, SCHEMA_VERSION
 
 CELLS = 7
 METHOD = "igos+:fast"

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from wherelook.data.datasets import Sample
 from wherelook.data.images import LoadedImage
-from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
-from wherelook.study.engine import Finished, Task
-from wherelook.study.rows import run_row, sample_row
-from wherelook.study.runs import parse_runs
+from wherelook.evaluation.local import Finished, Task
+from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.rows import run_row, sample_row
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 RUNS = parse_runs("center,random")

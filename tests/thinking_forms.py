@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from tools.families import Pair, build
 
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import Pair, build
 
 THOUGHT = "The ring is above the star, so it is purple."
 ANSWER = "purple ring"

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.types import Cost, Noise
+from wherelook.score import Cost, Noise
 
 Function = Callable[[Tensor], Tensor]
 """Masks (masks, height, width) to log-probabilities (masks, tokens)."""
 
 
 class ToyScore:
-    """An `AnswerScore` (wherelook.types) on a differentiable function. It remembers every mask that it was given.
+    """An `AnswerScore` (wherelook.score) on a differentiable function. It remembers every mask that it was given.
 
     Noise enters as a small known term: a mask with seed s gains `noise.standard_deviation * (s % 1000) / 1000 * mean`.
     """

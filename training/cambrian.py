@@ -16,9 +16,9 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from wherelook.models.cambrian.configuration import TOWERS, CambrianConfig
-from wherelook.models.cambrian.modeling import AGGREGATION, CambrianForConditionalGeneration
-from wherelook.models.cambrian.processing import CambrianImageProcessor, CambrianProcessor
+from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
+from wherelook.models.ports.cambrian.modeling import AGGREGATION, CambrianForConditionalGeneration
+from wherelook.models.ports.cambrian.processing import CambrianImageProcessor, CambrianProcessor
 
 IMAGE_SIDE, PATCH = 128, 16
 GRID = IMAGE_SIDE // PATCH

@@ -22,7 +22,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, WORLDS, make_scene
-from wherelook.models.loading import load
+from wherelook.models.huggingface.loading import load
 from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE, SHAPES
 
 GENERATION_BATCH = 256

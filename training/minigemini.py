@@ -9,9 +9,9 @@ from PIL import Image
 from prompts import CHAT_TEMPLATE, IMAGE
 from transformers import CLIPVisionConfig, ConvNextConfig, PreTrainedTokenizerFast, Qwen2Config
 
-from wherelook.models.minigemini.configuration import MiniGeminiConfig
-from wherelook.models.minigemini.modeling import MiniGeminiForConditionalGeneration
-from wherelook.models.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor, cut_views
+from wherelook.models.ports.minigemini.configuration import MiniGeminiConfig
+from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration
+from wherelook.models.ports.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor, cut_views
 
 HIGH_SIDE, LOW_SIDE, PATCH = 128, 64, 8
 GRID = LOW_SIDE // PATCH

@@ -49,7 +49,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
-from wherelook.models.loading import load
+from wherelook.models.huggingface.loading import load
 
 ARCHITECTURES = {
     "embedded": EMBEDDED,

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from wherelook.errors import unknown_name
-from wherelook.types import Size
+from wherelook.score import Size
 
 Pixels = NDArray[np.uint8]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from wherelook.attribution import METHODS, make_settings
 from wherelook.explain import FALLBACK
-from wherelook.metrics.replay import STEPS
+from wherelook.metrics.deletion_insertion import STEPS
 from wherelook.request import AUTO_BASELINES
-from wherelook.types import Size
+from wherelook.score import Size
 
 OPENING = 5
 """The answer, its tokens, the image, and the answer to the baseline with its tokens."""

@@ -15,9 +15,9 @@ from wherelook.baselines import make_baseline
 from wherelook.errors import WherelookError
 from wherelook.geometry import pool, views
 from wherelook.models import VisionLanguageModel
-from wherelook.models.hf import Prompt
-from wherelook.models.scoring import HuggingFaceScore
-from wherelook.types import Size
+from wherelook.models.huggingface.model import Prompt
+from wherelook.models.huggingface.score import HuggingFaceScore
+from wherelook.score import Size
 
 PICTURE_SIZE: Size = (150, 210)
 QUESTION = "What is in the image?"

@@ -18,8 +18,8 @@ from wherelook.data.images import ImageSource
 from wherelook.errors import InputError
 from wherelook.models.chat_options import ChatOptions
 from wherelook.request import PER_TOKEN_WORDS, REASONING_LIMIT, check_request, check_text
+from wherelook.score import Progress
 from wherelook.tokens import ALPHA
-from wherelook.types import Progress
 
 MethodLike = str | Method | Callable[..., Any]
 """A name of `wherelook methods`, a `Method`, or a function as `wherelook.attribution.own_method` describes it."""
@@ -140,7 +140,7 @@ class ExplainConfig:
         )
 
     def asking(self, own: ChatOptions) -> dict[str, Any]:
-        """The arguments of `wherelook.case.open_case` for a model with `own` options of the chat."""
+        """The arguments of `wherelook.answer.open_case` for a model with `own` options of the chat."""
         names = ("answer", "reasoning", "tokens", "baseline", "baseline_image", "alpha", "max_new_tokens", "seed")
         return {name: getattr(self, name) for name in names} | {"chat": self.chat(own)}
 

@@ -1,6 +1,6 @@
 """One explanation, end to end: image and question in; answer, relevant words, map and honest figures out.
 
-The whole path: `wherelook.case.open_case` asks and finds the words that rest on the image, `explain_case` makes the
+The whole path: `wherelook.answer.open_case` asks and finds the words that rest on the image, `explain_case` makes the
 map and scores it.
 """
 
@@ -21,28 +21,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wherelook.address import is_address
+from wherelook.answer import Case, Meter, Relevance, add_costs, open_case
 from wherelook.attribution import METHODS, Method, check_forward_only, find_method, make_settings, method_name
-from wherelook.case import Case, Meter, Relevance, add_costs, open_case
+from wherelook.canvas import widths_of
 from wherelook.config import ExplainConfig, MethodLike
 from wherelook.data.images import ImageSource, LoadedImage, load_images
 from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
 from wherelook.explanation.record import Curve
 from wherelook.metrics import ImageShare, image_shares, top_area
-from wherelook.metrics.replay import STEPS, replay_grid
+from wherelook.metrics.deletion_insertion import STEPS, replay_grid
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
+from wherelook.models.endpoint.address import is_address
 from wherelook.models.endpoint.client import Client
-from wherelook.models.given import take_model
+from wherelook.models.huggingface.given import take_model
 from wherelook.models.load_options import known_options, model_name
-from wherelook.models.remembering import ScoreMemory
+from wherelook.models.score_cache import ScoreMemory
 from wherelook.models.turns import in_turn
+from wherelook.per_image import focus_of, image_parts
 from wherelook.request import PER_TOKEN_WORDS
+from wherelook.score import Attribution, Cost, Progress
 from wherelook.scores import doubts, localize, replay_both
-from wherelook.several import focus_of, image_parts
-from wherelook.sheet import widths_of
 from wherelook.tokens import ALPHA, FLIP_FLOOR
-from wherelook.types import Attribution, Cost, Progress
 
 MAP_STAGE, WORDS_STAGE, REPLAY_STAGE = "map", "maps of words", "replay"
 """What `progress` is told about."""
@@ -86,8 +86,8 @@ class Explainer:
             name: which model; an address such as http://localhost:8000/v1.
             options: device, dtype, revision, trust_remote_code, quantize, attn_implementation, batch_size,
                 memory_limit, checkpointing, compile, prompt_template, frames_per_second; see
-                `wherelook.models.loading.load` and `VisionLanguageModel`. For an address: model_name, concurrency,
-                timeout, retries; see `EndpointModel`.
+                `wherelook.models.huggingface.loading.load` and `VisionLanguageModel`. For an address: model_name,
+                concurrency, timeout, retries; see `EndpointModel`.
 
         Raises:
             InputError: no such model, or it cannot be loaded; the message says what to do.
@@ -132,7 +132,7 @@ class Explainer:
             question: what to ask.
             answer: the text to explain; None lets the model answer greedily.
             method: one of `wherelook methods`, or a function method(score, image, settings, *, seed, progress) that
-                returns a map (rows, columns) of numbers from 0 up; see `wherelook.attribution.own`.
+                returns a map (rows, columns) of numbers from 0 up; see `wherelook.attribution.user_function`.
             preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly).
             tokens: "auto" explains the words that rest on the image, "all" every word, else the words named, as text
                 or as a list.

@@ -24,8 +24,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.canvas import columns, sheet_size, sheet_widths, split
 from wherelook.errors import InputError
-from wherelook.sheet import columns, sheet_size, sheet_widths, split
+from wherelook.score import Size
 from wherelook.structured_light import (
     BRIGHT,
     DARK,
@@ -40,7 +41,6 @@ from wherelook.structured_light import (
     parts,
     periods_of,
 )
-from wherelook.types import Size
 
 Process = Callable[..., Mapping[str, Tensor]]
 """Turns the images of a prompt, as positional arguments, into the model's input tensors."""
@@ -65,7 +65,7 @@ class TensorGeometry:
         value_range: the processed value of white minus that of black, in units of the tensor.
         image: which of several images each element comes from, from 0; length 1 along dimensions where it is the same.
             None where there is one image.
-        widths: widths of the images on their sheet (see `wherelook.sheet`); empty for one image.
+        widths: widths of the images on their sheet (see `wherelook.canvas`); empty for one image.
         repeats: how often the sources along the last dimension come in a row, all of them and each of them: a patch of
             flattened channels and frames has those of its pixels.
     """
@@ -87,7 +87,7 @@ class Geometry:
     """The sources of every pixel tensor of a processor, for images of one size.
 
     Attributes:
-        size: (height, width) of the image, or of the sheet of several (see `wherelook.sheet`).
+        size: (height, width) of the image, or of the sheet of several (see `wherelook.canvas`).
         tensors: by name.
         widths: of several images on their sheet; empty for one image.
     """

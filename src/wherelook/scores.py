@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wherelook.case import Case
+from wherelook.answer import Case
 from wherelook.explanation.picture import OUTLINE_LEVEL
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, pointing, replay, roc_area
-from wherelook.metrics.replay import Replay
+from wherelook.metrics.deletion_insertion import Replay
 from wherelook.models import AnyScore
+from wherelook.score import Token
 from wherelook.tokens import FLIP_FLOOR
-from wherelook.types import Token
 
 REPLAY_FIGURES = ("deletion", "insertion", "deletion_normalized", "insertion_normalized")
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherelook.types import Status, Token
+from wherelook.score import Status, Token
 from wherelook.word_selection import named_words
 from wherelook.words import Word, comparable, find_words
 

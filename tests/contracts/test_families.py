@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.families import build, missing_package
 from torch import Tensor
 
 from contracted import CONTRACTED
@@ -22,11 +23,10 @@ from wherelook.check import Finding, check_model
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
 from wherelook.geometry import views
-from wherelook.models import VisionLanguageModel, scoring
-from wherelook.models.economy import parts_at_selected
-from wherelook.models.families import build, missing_package
-from wherelook.models.hf import Prompt
-from wherelook.models.scoring import HuggingFaceScore
+from wherelook.models import VisionLanguageModel
+from wherelook.models.huggingface.model import Prompt
+from wherelook.models.huggingface.score import HuggingFaceScore
+from wherelook.models.speedups.last_layer import parts_at_selected
 
 # GLM-4V's processor in Transformers, on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

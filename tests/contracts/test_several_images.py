@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.families import build, missing_package
 from torch import Tensor
 
 from contracted import CONTRACTED
 from toy import PixelScore
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
-from wherelook.attribution.verification import FLOOR, verify_peaks
+from wherelook.attribution.peak_checks import FLOOR, verify_peaks
 from wherelook.baselines import make_baseline
+from wherelook.canvas import columns, split
 from wherelook.check import test_picture as make_picture
 from wherelook.metrics import peak, replay
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import build, missing_package
-from wherelook.models.scoring import HuggingFaceScore
-from wherelook.sheet import columns, split
-from wherelook.types import SeveralImages
+from wherelook.models.huggingface.score import HuggingFaceScore
+from wherelook.score import SeveralImages
 
 # Processors in Transformers, on NumPy 2: GLM-4V's, and MiniCPM's of videos.
 pytestmark = [

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tools.families import build, missing_package
 
 from contracted import CONTRACTED
 from wherelook import Explainer
 from wherelook.attribution import METHODS
 from wherelook.check import check_model
 from wherelook.data.scenes import TUNING_SEEDS, make_scene
-from wherelook.metrics.similarity import rank_correlation
+from wherelook.metrics.map_similarity import rank_correlation
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import build, missing_package
-from wherelook.models.memory import PeakMemory
+from wherelook.models.huggingface.batching import PeakMemory
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -154,7 +154,7 @@ def test_recomputing_gives_the_same_gradients_with_less_memory():
 def test_layers_that_wait_on_the_cpu_give_the_same_gradients():
     from transformers import AutoModelForImageTextToText
 
-    from wherelook.models.loading import load_processor, locate
+    from wherelook.models.huggingface.loading import load_processor, locate
 
     place = {"model.vision_tower": 0, "model.multi_modal_projector": 0, "model.language_model": "cpu", "lm_head": "cpu"}
     model = AutoModelForImageTextToText.from_pretrained(locate("embedded"), device_map=place, dtype=torch.float32)

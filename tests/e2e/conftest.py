@@ -15,8 +15,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
-
-from wherelook.models import families
+from tools import families
 
 WEIGHTS = "model.safetensors"
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from wherelook import __version__
 from wherelook.attribution import METHODS
-from wherelook.data.samples import read_samples
+from wherelook.data.datasets import read_samples
 
 KEYS = {
     "schema_version", "status", "reason", "model", "image", "images", "question", "answer", "tokens", "reliance",
@@ -209,14 +209,6 @@ def test_listings(command, name):
         assert "igos++" in table
 
 
-def test_verifying_families(command):
-    code, output, errors = command("models", "--verify", "--only", "florence2", "--json")
-    assert (code, errors) == (0, "")
-    (row,) = json.loads(output)
-    assert (row["family"], row["works"], row["checks"]) == ("florence2", False, [])
-    assert command("models", "--verify", "--only", "florence2")[1].endswith("0 of 1 families work.\n")
-
-
 def test_scenes(command, tmp_path):
     options = ("--n", 2, "--seed", 7, "--size", "96x128", "--json")
     code, output, errors = command("scenes", "--out", tmp_path / "first", *options)
@@ -275,7 +267,7 @@ def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp
     assert {row["run"]: row["sanity"] for row in json.loads(output)} == {"center:best": "fails", "igos+:fast": "passes"}
     for name in ("table.md", "report.html"):
         assert (tmp_path / name).read_text().count("fails sanity") >= 1
-    monkeypatch.setattr("wherelook.sanity.check_sanity", None)
+    monkeypatch.setattr("wherelook.evaluation.sanity.check_sanity", None)
     code, output, errors = command(*options, "--methods", "center", "--sanity", 2)
     assert (code, errors) == (0, "")
     assert "center:best (fails sanity)" in output
@@ -315,7 +307,7 @@ def test_checks_are_not_made_again_where_fewer_could_be_made_than_asked(command,
     assert command(*options)[0] == 0
     (row,) = json.loads((tmp_path / "out" / "sanity.json").read_text())["methods"]
     assert (row["answers"], row["asked"]) == (2, 3)
-    monkeypatch.setattr("wherelook.sanity.check_sanity", None)
+    monkeypatch.setattr("wherelook.evaluation.sanity.check_sanity", None)
     code, output, errors = command(*options)
     assert (code, errors) == (0, "")
     assert "center:best (fails sanity)" in output
@@ -362,7 +354,8 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
 
 
 def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("wherelook.models.hf.MANY_TOKENS", 10)  # the rows and the checks are made of the same prompts
+    # The rows and the checks are made of the same prompts.
+    monkeypatch.setattr("wherelook.models.huggingface.model.MANY_TOKENS", 10)
     options = ("evaluate", "--dataset", "scenes-tuning", "--methods", "center", "--n", 1, "--sanity", 2, *QUICK)
     code, output, errors = command(*options, "--out", tmp_path)
     assert code == 1
@@ -425,7 +418,7 @@ def test_help_and_version(command):
     code, output, errors = command()
     assert (code, errors) == (0, "")
     assert output == command("--help")[1]
-    names = ("explain", "demo", "check", "models", "zoo", "methods", "metrics", "datasets", "scenes", "bench")
+    names = ("explain", "demo", "check", "models", "zoo", "methods", "metrics", "datasets", "scenes")
     for name in (*names, "evaluate", "sanity", "sweep"):
         assert f"  {name} " in output
         assert command(name, "--help")[0] == 0

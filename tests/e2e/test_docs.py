@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tools.families import FAMILIES, REFUSED
 
 from wherelook.cli.app import run
-from wherelook.models.families import FAMILIES, REFUSED
-from wherelook.study.records import SCHEMA
+from wherelook.evaluation.records import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 

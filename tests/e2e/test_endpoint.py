@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from scripted_server import serving
-from wherelook.study.folder import read_run
+from wherelook.evaluation.run_folder import read_run
 
 KEY = "sk-very-secret-0123"
 

@@ -14,13 +14,13 @@ import pytest
 
 from layouts import LAYOUTS
 from published import Builder
-from wherelook.data.samples import prompt_style
+from wherelook.data.datasets import prompt_style
 from wherelook.errors import WherelookError
-from wherelook.study.engine import Finished, Task
-from wherelook.study.folder import read_run
-from wherelook.study.judges import judge_answer
-from wherelook.study.rows import evidence_row, image_row, run_row, sample_row
-from wherelook.study.worker import Procedure
+from wherelook.evaluation.judges import judge_answer
+from wherelook.evaluation.local import Finished, Task
+from wherelook.evaluation.rows import evidence_row, image_row, run_row, sample_row
+from wherelook.evaluation.run_folder import read_run
+from wherelook.evaluation.worker import Procedure
 
 
 class StandIn:
@@ -54,7 +54,7 @@ def test_one_command_reads_it(command, tmp_path, monkeypatch, layout):
     name, write = LAYOUTS[layout]
     expected = write(build)
     monkeypatch.setattr("os.fsync", lambda _: None)
-    monkeypatch.setattr("wherelook.study.worker.load_worker", StandIn)
+    monkeypatch.setattr("wherelook.evaluation.worker.load_worker", StandIn)
     code, output, errors = command(
         "run", f"{name}:{build.root}", "--out", tmp_path / "run", "--method", "center", "--json"
     )

@@ -16,12 +16,12 @@ import torch
 from scripted_server import serving
 from simulated_runs import Simulated, simulate_run
 from wherelook import storage
-from wherelook.case import open_case
+from wherelook.answer import open_case
 from wherelook.cli import Terminated, terminate
 from wherelook.errors import machine_failure
-from wherelook.models.scoring import HuggingFaceScore
-from wherelook.study.folder import read_run
-from wherelook.study.records import write_whole
+from wherelook.evaluation.records import write_whole
+from wherelook.evaluation.run_folder import read_run
+from wherelook.models.huggingface.score import HuggingFaceScore
 
 OPTIONS = ("--method", "strips", "--preset", "fast", "--replay-steps", "0")
 
@@ -264,7 +264,7 @@ def test_a_full_disk_under_a_run_keeps_what_is_finished(command, tmp_path, monke
                     return write_whole(path, data)
         return write_whole(path, data)
 
-    monkeypatch.setattr("wherelook.study.records.write_whole", write)
+    monkeypatch.setattr("wherelook.evaluation.records.write_whole", write)
     code, output, errors = command(*RUN, "--out", tmp_path / "run")
     assert (code, output) == (1, "")
     assert "No space left on device; what is finished is kept" in errors.splitlines()[-1]
@@ -282,7 +282,7 @@ def test_a_run_goes_on_when_one_sample_does_not_fit(command, tmp_path, monkeypat
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 TiB")
         return open_case(*arguments, **options)
 
-    monkeypatch.setattr("wherelook.study.worker.open_case", hungry)
+    monkeypatch.setattr("wherelook.evaluation.worker.open_case", hungry)
     code, _, _ = command(*RUN, "--out", tmp_path / "run")
     assert code == 0
     rows = read_run(tmp_path / "run")[1].to_pylist()
@@ -381,7 +381,7 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
         asked.append(arguments)
         return open_case(*arguments, **options)
 
-    monkeypatch.setattr("wherelook.study.worker.open_case", opened)
+    monkeypatch.setattr("wherelook.evaluation.worker.open_case", opened)
     code, output, _ = command(*line)
     assert code == 0
     assert "5 samples done (3 new)" in output

@@ -35,13 +35,13 @@ from published import (
     vqa_annotation,
     vqa_question,
 )
-from wherelook.data.samples import DATASETS, Sample
+from wherelook.data.datasets import DATASETS, Sample
 from wherelook.errors import WherelookError
-from wherelook.study.engine import Finished, Task
-from wherelook.study.folder import read_run
-from wherelook.study.judges import judge_answer
-from wherelook.study.rows import evidence_row, image_row, run_row, sample_row
-from wherelook.study.worker import Procedure
+from wherelook.evaluation.judges import judge_answer
+from wherelook.evaluation.local import Finished, Task
+from wherelook.evaluation.rows import evidence_row, image_row, run_row, sample_row
+from wherelook.evaluation.run_folder import read_run
+from wherelook.evaluation.worker import Procedure
 
 ROWS = 120
 SHARED = 50
@@ -338,8 +338,8 @@ def test_rows_of_every_format(command, tmp_path, monkeypatch, name):
     assert len(planted) == ROWS
     asked: list[int] = []
     monkeypatch.setattr("os.fsync", lambda _: None)  # all of them take longer than all the rest
-    monkeypatch.setattr("wherelook.study.folder.BLOCK", 50)  # two whole files of records and one that is not
-    monkeypatch.setattr("wherelook.study.worker.load_worker", partial(StandIn, asked))
+    monkeypatch.setattr("wherelook.evaluation.run_folder.BLOCK", 50)  # two whole files of records and one that is not
+    monkeypatch.setattr("wherelook.evaluation.worker.load_worker", partial(StandIn, asked))
     path = build.root if name in FOLDERS else build.zip()
     line = ("run", f"{name}:{path}{COLUMNS.get(name, '')}", "--out", tmp_path / "run", "--method", "center", "--json")
 

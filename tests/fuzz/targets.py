@@ -22,27 +22,28 @@ import pyarrow
 import pyarrow.parquet
 import transformers
 from PIL import Image
+from tools import families
 
 from fuzz import mutators
 from fuzz.engine import Target
 from wherelook import keys
-from wherelook.address import check_address
 from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
 from wherelook.cli.options import parse_settings
 from wherelook.cli.terminal import encodable, shown
+from wherelook.data.datasets import Sample, prompt_text, read_samples
 from wherelook.data.images import load_frames, load_image
-from wherelook.data.samples import Sample, prompt_text, read_samples
 from wherelook.errors import WherelookError
+from wherelook.evaluation.judges import JUDGES, judge_for
+from wherelook.evaluation.method_spec import parse_runs, sweep_runs
+from wherelook.evaluation.model_judge import ReplyCache, parse_reply
+from wherelook.evaluation.verdicts import read_verdicts
 from wherelook.html import printable
-from wherelook.models import EndpointModel, families
+from wherelook.models import EndpointModel
+from wherelook.models.endpoint.address import check_address
 from wherelook.models.endpoint.client import Client
-from wherelook.models.loading import load
-from wherelook.models.prompting import check_prompt_template
+from wherelook.models.huggingface.loading import load
+from wherelook.models.huggingface.prompt import check_prompt_template
 from wherelook.request import check_request
-from wherelook.study.judges import JUDGES, judge_for
-from wherelook.study.model_judge import ReplyCache, parse_reply
-from wherelook.study.runs import parse_runs, sweep_runs
-from wherelook.study.verdicts import read_verdicts
 from wherelook.tokens import measure_reliance, select
 
 MOST_SAMPLES = 20

@@ -8,12 +8,12 @@ import re
 import pytest
 import torch
 from PIL import Image
+from tools.families import build
 
 from wherelook import check
 from wherelook.check import PICTURE_SIZE, QUESTION, check_model
 from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import build
 
 NAMES = [
     "prompt",

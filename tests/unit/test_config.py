@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tools.families import build
 
 from wherelook import Explainer
 from wherelook.attribution import METHODS
 from wherelook.check import test_picture as make_picture
 from wherelook.config import ExplainConfig
 from wherelook.errors import InputError
-from wherelook.models.families import build
 from wherelook.tokens import select
 
 PICTURE = make_picture((60, 100))

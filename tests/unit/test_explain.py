@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.families import build
 
 from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
@@ -19,11 +20,10 @@ from wherelook.errors import InputError, WherelookError
 from wherelook.explanation import Explanation, command_line
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
-from wherelook.metrics.replay import area
+from wherelook.metrics.deletion_insertion import area
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import build
+from wherelook.score import Attribution
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
-from wherelook.types import Attribution
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"

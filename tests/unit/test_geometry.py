@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from wherelook import structured_light
 from wherelook.baselines import make_baseline
+from wherelook.canvas import columns
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
 from wherelook.geometry import TensorGeometry, _gather, blend_error, pool, probe, sample, views
-from wherelook.sheet import columns
 
 MEAN = torch.tensor([0.48, 0.46, 0.41])[:, None, None]
 DEVIATION = torch.tensor([0.27, 0.26, 0.28])[:, None, None]

@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.families import build
 
 from wherelook import Explainer
+from wherelook.answer import open_case
 from wherelook.baselines import make_baseline
-from wherelook.case import open_case
 from wherelook.check import test_picture as make_picture
-from wherelook.data.samples import read_samples
+from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError
-from wherelook.evaluate import evaluate
+from wherelook.evaluation.evaluate import evaluate
+from wherelook.evaluation.failures import Watch
+from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.run import execute
+from wherelook.evaluation.run_folder import open_run
+from wherelook.evaluation.sanity import check_sanity
+from wherelook.evaluation.worker import ModelWorker, Procedure
 from wherelook.explanation import command_line
 from wherelook.geometry import Geometry
-from wherelook.models import VisionLanguageModel, hf
-from wherelook.models.families import build
-from wherelook.sanity import check_sanity
-from wherelook.study.execute import execute
-from wherelook.study.failures import Watch
-from wherelook.study.folder import open_run
-from wherelook.study.runs import parse_runs
-from wherelook.study.worker import ModelWorker, Procedure
+from wherelook.models import VisionLanguageModel
+from wherelook.models.huggingface import model as model_module
 
 QUESTION, ANSWER = "What color is the circle?", "The circle is red."
 LARGE = (2000, 2600)
@@ -174,7 +175,7 @@ def test_a_long_prompt_comes_with_advice(qwen, monkeypatch):
     model = VisionLanguageModel(*qwen)
     prompt = model.encode(make_picture((168, 224)), QUESTION)
     assert model.size_notes(prompt) == ()
-    monkeypatch.setattr(hf, "MANY_TOKENS", 10)
+    monkeypatch.setattr(model_module, "MANY_TOKENS", 10)
     (note,) = model.size_notes(prompt)
     assert f"{prompt.inputs['input_ids'].shape[1]} tokens" in note
     assert "--max-pixels" in note
@@ -185,7 +186,7 @@ LONG = "the prompt has"
 
 def test_a_long_prompt_is_told_of_once_by_everything_that_runs_a_model(model, tmp_path, monkeypatch):
     """An explanation has a note; of many samples the first one earns a warning."""
-    monkeypatch.setattr(hf, "MANY_TOKENS", 10)
+    monkeypatch.setattr(model_module, "MANY_TOKENS", 10)
     explanation = Explainer(model).explain(make_picture((60, 80)), QUESTION, method="center", replay_steps=0, **OPTIONS)
     assert [note[: len(LONG)] for note in explanation.notes].count(LONG) == 1
 

@@ -14,11 +14,12 @@ from wherelook.check import test_picture as make_picture
 from wherelook.cli import loading
 from wherelook.cli.app import app, run
 from wherelook.errors import InputError
+from wherelook.evaluation.sanity_files import conditions
 from wherelook.explanation import command_line
-from wherelook.models import VisionLanguageModel, footprint
+from wherelook.models import VisionLanguageModel
 from wherelook.models.chat_options import ChatOptions
+from wherelook.models.huggingface import footprint
 from wherelook.models.load_options import LoadOptions, check_use
-from wherelook.sanity import conditions
 
 COMMANDS = {command.name: command.callback for command in app.registered_commands}
 LOADING = [

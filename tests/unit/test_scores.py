@@ -8,8 +8,8 @@ import torch
 
 from toy import ToyScore
 from wherelook.metrics import replay
+from wherelook.score import Token
 from wherelook.scores import unexplained_word
-from wherelook.types import Token
 
 SIDE = 28
 

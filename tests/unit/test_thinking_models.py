@@ -9,19 +9,19 @@ import shlex
 import numpy as np
 import pytest
 from PIL import Image
+from tools.families import build
 
 from thinking_forms import ANSWER, FORMS, THOUGHT, make, script
 from wherelook import Explainer
+from wherelook.data.datasets import Sample
 from wherelook.data.images import load_image
-from wherelook.data.samples import Sample
 from wherelook.data.sources import ImageInMemory
 from wherelook.errors import InputError, UnfinishedThoughtError
+from wherelook.evaluation.local import Task
+from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.worker import ModelWorker, Procedure
 from wherelook.explanation import command_line
 from wherelook.models import VisionLanguageModel
-from wherelook.models.families import build
-from wherelook.study.engine import Task
-from wherelook.study.runs import parse_runs
-from wherelook.study.worker import ModelWorker, Procedure
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
 QUESTION = "What color is it?"

@@ -14,8 +14,8 @@ from PIL import Image, ImageFile
 from torch import nn
 
 from wherelook import Explainer
+from wherelook.answer import Relevance
 from wherelook.attribution import METHODS
-from wherelook.case import Relevance
 from wherelook.check import test_picture as make_picture
 from wherelook.data.images import load_image
 from wherelook.errors import InputError

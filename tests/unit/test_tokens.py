@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherelook.errors import InputError
+from wherelook.score import Token
 from wherelook.tokens import holds_words, judge, measure_reliance, select, selected_words, word_indices
-from wherelook.types import Token
 
 # ---- words ----
 

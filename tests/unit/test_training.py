@@ -14,11 +14,11 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tools.families.parts import spread_weights
 
 from wherelook.data.scenes import TRAINING_SEEDS, make_scene
 from wherelook.models import zoo
-from wherelook.models.families.parts import spread_weights
-from wherelook.models.loading import load
+from wherelook.models.huggingface.loading import load
 
 TRAINING = Path(__file__).parents[2] / "training"
 ARCHITECTURES = ("embedded", "things", "tiled", "minigemini", "cambrian", "qwen2vl")

@@ -14,7 +14,7 @@ from PIL import Image
 from wherelook import Explainer
 from wherelook.check import check_model, test_picture
 from wherelook.errors import WherelookError
-from wherelook.models import VisionLanguageModel, hf
+from wherelook.models import VisionLanguageModel
 from wherelook.tokens import word_indices
 
 TEXTS: dict[str, str] = {
@@ -105,7 +105,7 @@ def reading_once(model: VisionLanguageModel, known: dict[str, Any], *, whole: bo
         known: what was read, to be passed on.
         whole: answers are read in full where no first token is likely, which with random weights none is.
     """
-    read, likely = model._next_log_probabilities, hf.LIKELY_START
+    read, likely = model._next_log_probabilities, model.LIKELY_START
 
     def next_log_probabilities(prompt: Any, ids: Sequence[int]) -> Any:
         if ids:
@@ -116,12 +116,12 @@ def reading_once(model: VisionLanguageModel, known: dict[str, Any], *, whole: bo
 
     patched: Any = model
     patched._next_log_probabilities = next_log_probabilities
-    hf.LIKELY_START = likely if whole else sys.float_info.min
+    model.LIKELY_START = likely if whole else sys.float_info.min
     try:
         yield
     finally:
         del patched._next_log_probabilities
-        hf.LIKELY_START = likely
+        model.LIKELY_START = likely
 
 
 def generated(model: VisionLanguageModel, names: Sequence[str]) -> Iterator[str]:

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 import transformers
+from tools.families.parts import Pair, make_processor, spread_weights, square
 from tools.real_parts.tokenizers import load_tokenizer
-
-from wherelook.models.families.parts import Pair, make_processor, spread_weights, square
 
 WIDTH = 32
 

@@ -8,9 +8,9 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
-from wherelook.attribution import controls, gradients, greedy, igos, internal, line_search, occlusion, rise
-from wherelook.attribution.own import own_method
-from wherelook.attribution.registry import Method
+from wherelook.attribution import attention, controls, gradients, greedy, igos, igos_plus, occlusion, rise
+from wherelook.attribution.method import Method
+from wherelook.attribution.user_function import own_method
 from wherelook.errors import InputError, unknown_name
 
 __all__ = ["METHODS", "Method", "check_forward_only", "find_method", "make_settings", "method_name"]
@@ -22,23 +22,23 @@ INSIDE = "image tokens in a decoder"
 
 METHODS: Mapping[str, Method] = {
     "igos+": Method(
-        igos.igos_plus,
-        igos.PRESETS,
-        partial(igos.passes, masks=1),
+        igos_plus.igos_plus,
+        igos_plus.PRESETS,
+        partial(igos_plus.passes, masks=1),
         "one optimised mask: deleting its region destroys the answer, inserting it restores it",
         "arXiv 2503.13891, section 3",
     ),
     "igos++": Method(
-        igos.igos_plus_plus,
-        igos.PRESETS,
-        partial(igos.passes, masks=2),
+        igos_plus.igos_plus_plus,
+        igos_plus.PRESETS,
+        partial(igos_plus.passes, masks=2),
         "two optimised masks, one for deletion and one for insertion; their product is the map",
         "arXiv 2012.15783",
     ),
     "igos": Method(
-        line_search.igos,
-        line_search.PRESETS,
-        line_search.passes,
+        igos.igos,
+        igos.PRESETS,
+        igos.passes,
         "one mask for deletion, along integrated gradients with a backtracking line search",
         "arXiv 1905.00954",
     ),
@@ -109,49 +109,49 @@ METHODS: Mapping[str, Method] = {
         "arXiv 2511.10914 (PhaseWin), objective of arXiv 2509.22496",
     ),
     "attention": Method(
-        internal.attention,
-        internal.PRESETS,
-        internal.passes,
+        attention.attention,
+        attention.PRESETS,
+        attention.passes,
         "attention of the answer to image tokens, mean over layers and heads",
         "raw attention",
         INSIDE,
     ),
     "rollout": Method(
-        internal.rollout,
-        internal.PRESETS,
-        internal.passes,
+        attention.rollout,
+        attention.PRESETS,
+        attention.passes,
         "attention multiplied through the layers",
         "arXiv 2005.00928, section 3",
         INSIDE,
     ),
     "relative-attention": Method(
-        internal.relative_attention,
-        internal.RELATIVE_PRESETS,
-        partial(internal.passes, forward=1 + internal.ASK_AGAIN),
+        attention.relative_attention,
+        attention.RELATIVE_PRESETS,
+        partial(attention.passes, forward=1 + attention.ASK_AGAIN),
         "attention divided by that to a general question",
         "arXiv 2502.17422, section 4",
         INSIDE,
     ),
     "relevancy": Method(
-        internal.relevancy,
-        internal.PRESETS,
-        partial(internal.passes, backward=1),
+        attention.relevancy,
+        attention.PRESETS,
+        partial(attention.passes, backward=1),
         "attention weighted by its gradient, through the layers",
         "arXiv 2103.15679, equations 5 and 6",
         INSIDE,
     ),
     "grad-cam": Method(
-        internal.grad_cam,
-        internal.GRAD_CAM_PRESETS,
-        partial(internal.passes, backward=1),
+        attention.grad_cam,
+        attention.GRAD_CAM_PRESETS,
+        partial(attention.passes, backward=1),
         "hidden states of a language layer, weighted by their gradient",
         "arXiv 1610.02391, equations 1 and 2",
         INSIDE,
     ),
     "logit-lens": Method(
-        internal.logit_lens,
-        internal.LENS_PRESETS,
-        internal.passes,
+        attention.logit_lens,
+        attention.LENS_PRESETS,
+        attention.passes,
         "what image tokens would say, less interference",
         "after arXiv 2506.23270, simplified",
         INSIDE,

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from scipy.ndimage import sobel
 from torch import Tensor
 
-from wherelook.attribution.maps import map_size, smooth, to_saliency
+from wherelook.attribution.grids import map_size, smooth, to_saliency
+from wherelook.canvas import each_image, resize, widths_of
 from wherelook.errors import InputError
-from wherelook.sheet import each_image, resize, widths_of
-from wherelook.types import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
 EDGE_SMOOTHING = 1.0
 """Standard deviation, in cells, of the Gaussian over edge density: a line counts for the region that it bounds."""

@@ -24,9 +24,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.attribution.grids import map_size, to_saliency
 from wherelook.errors import InputError
-from wherelook.types import AnswerScore, Attribution, Noise, Passes, PixelGradient, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Noise, Passes, PixelGradient, Progress, Size
 
 CHUNK = 64
 """Masks in one call of the score: memory does not grow with their number."""

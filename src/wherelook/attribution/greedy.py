@@ -25,9 +25,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wherelook.attribution.regions import RegionKind, cell_grid, region_labels
+from wherelook.canvas import widths_of
 from wherelook.errors import InputError
-from wherelook.sheet import widths_of
-from wherelook.types import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
 CHUNK = 32
 """Sets scored at once, two masks each."""

@@ -21,11 +21,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.attribution.grids import map_size, to_saliency
+from wherelook.canvas import columns as columns_of
+from wherelook.canvas import widths_of
 from wherelook.errors import InputError
-from wherelook.sheet import columns as columns_of
-from wherelook.sheet import widths_of
-from wherelook.types import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
 CHUNK = 64
 """Masks that exist at a time, however many passes a method takes."""

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.sheet import columns, split
-from wherelook.types import Size
+from wherelook.canvas import columns, split
+from wherelook.score import Size
 
 RegionKind = Literal["superpixels", "cells"]
 

@@ -24,11 +24,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.attribution.grids import map_size, to_saliency
 from wherelook.attribution.occlusion import CHUNK, FLAT
+from wherelook.canvas import columns, widths_of
 from wherelook.errors import InputError
-from wherelook.sheet import columns, widths_of
-from wherelook.types import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
 
 @dataclass(frozen=True)

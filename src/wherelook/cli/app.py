@@ -13,7 +13,6 @@ import typer
 from wherelook import __version__, keys
 from wherelook.cli import (
     Terminated,
-    bench,
     check,
     compare,
     demo,
@@ -77,7 +76,6 @@ app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sanity")(sanity.sanity)
 app.command("sweep")(sweep.sweep)
-app.command("bench")(bench.bench)
 app.command("power")(power.power)
 
 

@@ -31,7 +31,7 @@ def compare(
     Only samples that all models have rows for are compared.
     """
     from wherelook.report.comparison_text import to_text
-    from wherelook.study.tables import check_tables, to_record, write_tables
+    from wherelook.report.table_files import check_tables, to_record, write_tables
 
     if out is not None:
         check_tables(options.make_folder(out))

@@ -13,7 +13,7 @@ from wherelook.cli import options
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
-    from wherelook.study.comparison import Comparison
+    from wherelook.analysis.results import Comparison
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of `wherelook run`.")]
 Label = Annotated[
@@ -73,8 +73,8 @@ def compare_labelled(
     seed: int,
 ) -> Comparison:
     """The comparison that the options above ask for."""
-    from wherelook.study.compare import compare_runs
-    from wherelook.study.together import parse_label, parse_verdicts, read_labels
+    from wherelook.analysis.align_runs import parse_label, parse_verdicts, read_labels
+    from wherelook.analysis.compare import compare_runs
 
     files = [parse_verdicts(text) for text in verdicts or ()]
     for run, count in Counter(run for run, _ in files).items():

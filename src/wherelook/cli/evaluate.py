@@ -18,16 +18,16 @@ from wherelook.errors import InputError, WherelookError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from wherelook.data.samples import Sample
+    from wherelook.analysis.method_table import RunSummary
+    from wherelook.data.datasets import Sample
+    from wherelook.evaluation.method_spec import Run
+    from wherelook.evaluation.rows import Row
     from wherelook.models import AnyModel
-    from wherelook.report.summary import RunSummary
+    from wherelook.score import Progress
     from wherelook.storage import LineFile
-    from wherelook.study.rows import Row
-    from wherelook.study.runs import Run
-    from wherelook.types import Progress
 
 ROWS_FILE = "rows.jsonl"
-CONFIGURATION_FILE = "evaluation.json"
+CONFIGURATION_FILE = "methods_page.json"
 PAGE_FILE, TABLE_FILE, RECORDS_FILE = "report.html", "table.md", "rows.parquet"
 GALLERY = 12
 SCHEMA_VERSION = 3
@@ -103,17 +103,18 @@ def evaluate(
     Rows are written as they come; the same command resumes where it was interrupted, adds methods that are new and
     tries samples again that failed.
     """
-    from wherelook.data.samples import read_samples
-    from wherelook.evaluate import evaluate as evaluate_rows
-    from wherelook.evaluate import read_rows
+    from wherelook.analysis import method_table
+    from wherelook.data.datasets import read_samples
+    from wherelook.evaluation.evaluate import evaluate as evaluate_rows
+    from wherelook.evaluation.evaluate import read_rows
+    from wherelook.evaluation.judges import check_judging
+    from wherelook.evaluation.method_spec import parse_runs
+    from wherelook.evaluation.records import storable
+    from wherelook.evaluation.sanity_files import VERDICTS_FILE, conditions, read_verdicts
     from wherelook.explanation.command_line import chat_words
-    from wherelook.metrics.replay import STEPS
-    from wherelook.report import evaluation, summary
-    from wherelook.sanity import VERDICTS_FILE, conditions, read_verdicts
+    from wherelook.metrics.deletion_insertion import STEPS
+    from wherelook.report import methods_page
     from wherelook.storage import LineFile
-    from wherelook.study.judges import check_judging
-    from wherelook.study.records import storable
-    from wherelook.study.runs import parse_runs
 
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
@@ -177,8 +178,8 @@ def evaluate(
     except WherelookError as error:  # of the check alone: the rest is still shown
         failure = failure or error
     verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}
-    summaries = summary.summarize(rows, names, verdicts)
-    page = evaluation.render(
+    summaries = method_table.summarize(rows, names, verdicts)
+    page = methods_page.render(
         rows,
         names,
         title=f"{name} on {dataset}",
@@ -225,18 +226,18 @@ def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummar
     Raises:
         WherelookError: every method failed on every answer.
     """
-    from wherelook.report import summary
+    from wherelook.analysis import method_table
+    from wherelook.evaluation.failures import commonest_error
+    from wherelook.evaluation.records import write_records
     from wherelook.storage import write_whole
-    from wherelook.study.failures import commonest_error
-    from wherelook.study.records import write_records
 
-    for file, text in ((PAGE_FILE, page), (TABLE_FILE, summary.to_markdown(summaries))):
+    for file, text in ((PAGE_FILE, page), (TABLE_FILE, method_table.to_markdown(summaries))):
         write_whole(out / file, text.encode("utf-8", "backslashreplace"))
     write_records(out / RECORDS_FILE, rows)
     if as_json:
-        options.print_json(summary.to_records(summaries))
+        options.print_json(method_table.to_records(summaries))
     else:
-        typer.echo(summary.to_markdown(summaries))
+        typer.echo(method_table.to_markdown(summaries))
         typer.echo(f"report     {out / PAGE_FILE}")
     tried = [row for row in rows if row["run"] in {line.run for line in summaries}]
     if tried and all(row["status"] == "error" for row in tried):
@@ -260,8 +261,8 @@ def _open(
         there, loading: options of an endpoint, and of a model in this process.
         check: whether its weights are to be shuffled.
     """
+    from wherelook.evaluation.rows import called
     from wherelook.models import EndpointModel
-    from wherelook.study.rows import called
 
     if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
         options.take_folder(out)
@@ -276,7 +277,7 @@ def _open(
 
 def _add(rows: list[Row], make: Callable[..., Iterable[Row]], lines: LineFile) -> WherelookError | None:
     """Adds rows to the list and to the file as they are made; returns what ended the search for right answers."""
-    from wherelook.study.search import HardlyRightError
+    from wherelook.evaluation.search import HardlyRightError
 
     with options.progress_bar() as progress:
         try:
@@ -299,8 +300,9 @@ def _check(
     warn: Callable[[str], None],
 ) -> None:
     """Adds verdicts to the file on those of the runs that were not to be checked on so many answers yet."""
+    from wherelook.evaluation.sanity import check_sanity, to_rows
+    from wherelook.evaluation.sanity_files import CHECKS_FILE, make_checks, read_verdicts, write_verdicts
     from wherelook.models import VisionLanguageModel
-    from wherelook.sanity import CHECKS_FILE, check_sanity, make_checks, read_verdicts, to_rows, write_verdicts
 
     assert isinstance(model, VisionLanguageModel)  # see `_open`
     known = read_verdicts(path, about, runs)
@@ -347,8 +349,8 @@ def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
     Raises:
         InputError: the folder holds an evaluation of something else.
     """
+    from wherelook.evaluation.run_folder import differences
     from wherelook.storage import read_text, write_whole
-    from wherelook.study.folder import differences
 
     text = read_text(path)
     if text is not None:

@@ -15,7 +15,7 @@ from wherelook.errors import InputError
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
     from wherelook.explanation import Explanation, ImagePart
-    from wherelook.types import Progress
+    from wherelook.score import Progress
 
 
 THOUGHT_SHOWN = 200

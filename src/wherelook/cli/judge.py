@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wherelook.address import is_address
 from wherelook.cli import options
 from wherelook.errors import InputError
+from wherelook.models.endpoint.address import is_address
 
 if TYPE_CHECKING:
+    from wherelook.evaluation.rows import Row
+    from wherelook.evaluation.verdicts import Verdict
     from wherelook.models.endpoint.client import Client
-    from wherelook.study.rows import Row
-    from wherelook.study.verdicts import Verdict
 
 VERDICTS_FILE = "verdicts.jsonl"
 REPLIES_FILE = "judge-replies.jsonl"
@@ -56,9 +56,9 @@ def judge(
     The records stay as they are. The key of an endpoint comes from WHERELOOK_API_KEY or OPENAI_API_KEY. Replies are
     kept in the run's folder, and no answer is sent twice. See docs/judges.md.
     """
+    from wherelook.evaluation.run_folder import read_run
+    from wherelook.evaluation.verdicts import apply_verdicts, check_place, read_verdicts, write_verdicts
     from wherelook.models.endpoint.client import Client
-    from wherelook.study.folder import read_run
-    from wherelook.study.verdicts import apply_verdicts, check_place, read_verdicts, write_verdicts
 
     if (verdicts is None) == (model is None):
         raise InputError("expected either --model with the address of an endpoint, or --verdicts with a file")
@@ -79,7 +79,7 @@ def judge(
         write_verdicts(path, found)
     table = _compare(rows, apply_verdicts(rows, found))
     if as_json:
-        from wherelook.study.model_judge import INSTRUCTIONS
+        from wherelook.evaluation.model_judge import INSTRUCTIONS
 
         options.print_json({"verdicts": str(path), "judges": table} | ({"prompt": INSTRUCTIONS} if model else {}))
         return
@@ -90,7 +90,7 @@ def judge(
 def _ask(
     rows: list[Row], client: Client, name: str, replies: Path, *, concurrency: int
 ) -> dict[tuple[str, str | None], Verdict]:
-    from wherelook.study.model_judge import ModelJudge, questions_of
+    from wherelook.evaluation.model_judge import ModelJudge, questions_of
 
     judge = ModelJudge(client, name, cache=replies, concurrency=concurrency)
     questions = questions_of(rows)
@@ -106,8 +106,8 @@ def _one_per_sample(rows: list[Row]) -> list[Row]:
 
 def _compare(before: list[Row], after: list[Row]) -> list[dict[str, Any]]:
     """A line for the run's own judge, and one for the new one with their agreement."""
-    from wherelook.study.judges import group_verdicts
-    from wherelook.study.verdicts import agreement
+    from wherelook.evaluation.judges import group_verdicts
+    from wherelook.evaluation.verdicts import agreement
 
     lines: list[dict[str, Any]] = []
     for rows in (before, after):

@@ -2,74 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from wherelook.cli import options
-from wherelook.errors import InputError
 
 if TYPE_CHECKING:
-    from wherelook.coverage import FamilyReport
     from wherelook.models.zoo import ZooModel
 
 
-def models(
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Build a tiny model of each family, check it and explain an answer of it.")
-    ] = False,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Verify this family alone; may be repeated.")
-    ] = None,
-    as_json: options.Json = False,
-) -> None:
-    """Lists the models that can be explained; with --verify measures which families work here."""
-    if only and not verify:
-        raise InputError("--only NAME chooses what --verify measures: add --verify")
-    if verify:
-        _verify(only, as_json)
-        return
+def models(as_json: options.Json = False) -> None:
+    """Lists the models that can be explained: what is known of every family of the installed Transformers."""
     from wherelook.models.catalogue import model_families
 
     families = model_families()
     if as_json:
         options.print_json(families)
         return
-    print("embedded (coloured shapes), things (animals, foods, vehicles): small LLaVAs that come with the package")
+    print("embedded (colored shapes), things (animals, foods, vehicles): small LLaVAs that come with the package")
     print("and know their drawn scenes alone; `wherelook zoo` lists more")
     print("any hub id or folder of an image-text-to-text model; families of the installed Transformers:")
     options.print_table(families)
-    print("`wherelook models --verify` measures the families, `wherelook check MODEL` one model of yours.")
-
-
-def _verify(only: Sequence[str] | None, as_json: bool) -> None:
-    from wherelook.coverage import verify_families
-
-    with options.progress_bar() as progress:
-        reports = list(verify_families(only, progress=progress))
-    if as_json:
-        options.print_json([asdict(report) for report in reports])
-    else:
-        options.print_table([_coverage_row(report) for report in reports])
-        print(f"{sum(report.works for report in reports)} of {len(reports)} families work.")
-
-
-def _coverage_row(report: FamilyReport) -> dict[str, str]:
-    measured = {check.name: check.measured for check in report.checks}
-    figure = re.search(r"by ([\d.]+) of 255", measured.get("geometry", ""))
-    views = re.match(r"\d+", measured.get("views", ""))
-    return {
-        "family": report.family,
-        "works": "yes" if report.works else "no",
-        "class": report.model_class,
-        "views": views[0] if views else "",
-        "blend error": f"{figure[1]} of 255" if figure else "",
-        "peak memory": f"{report.peak_bytes / 1e6:.0f} MB" if report.checks else "",
-        "reason": report.reason,
-    }
+    print("docs/models.md has the figures of every family; `wherelook check MODEL` measures a model of yours.")
 
 
 def zoo(as_json: options.Json = False) -> None:
@@ -167,7 +122,7 @@ def metrics(as_json: options.Json = False) -> None:
 
 def datasets(as_json: options.Json = False) -> None:
     """Lists the data sets that can be read: write NAME:PATH, with the files in a folder or zip archive at the path."""
-    from wherelook.data.samples import DATASETS
+    from wherelook.data.datasets import DATASETS
 
     rows = [
         {

@@ -113,8 +113,8 @@ class Loading:
         Raises:
             InputError: a wrong option; of the device, whether there is one is not asked: it may be another machine's.
         """
+        from wherelook.models.huggingface.prompt import check_prompt_template
         from wherelook.models.load_options import LoadOptions
-        from wherelook.models.prompting import check_prompt_template
 
         LoadOptions(**self._named(LoadOptions) | {"device": None})
         if self.prompt_template is not None:
@@ -197,7 +197,7 @@ def load_model(model: str, loading: Loading, **more: Any) -> VisionLanguageModel
         more: of `VisionLanguageModel`, that are no options of their own.
     """
     from wherelook.models import VisionLanguageModel
-    from wherelook.models.footprint import footprint
+    from wherelook.models.huggingface.footprint import footprint
 
     ready = model_options(loading) | more
     needs = footprint(model, **{name: ready[name] for name in FOOTPRINT_OPTIONS})
@@ -212,7 +212,7 @@ def model_options(loading: Loading) -> dict[str, Any]:
 
     Downloads and loading show their bars on a terminal only.
     """
-    from wherelook.models.loading import quiet
+    from wherelook.models.huggingface.loading import quiet
 
     loading.check()
     if not sys.stderr.isatty():

@@ -19,15 +19,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from wherelook.address import is_address
 from wherelook.cli import terminal
 from wherelook.errors import InputError, WherelookError
+from wherelook.models.endpoint.address import is_address
 
 if TYPE_CHECKING:
-    from wherelook.data.samples import Sample
+    from wherelook.data.datasets import Sample
+    from wherelook.evaluation.method_spec import Run
     from wherelook.models import AnyModel, EndpointModel
-    from wherelook.study.runs import Run
-    from wherelook.types import Progress as Report
+    from wherelook.score import Progress as Report
 
 FILE_WIDTH = 160
 """Columns of a table that does not go to a terminal."""

@@ -12,7 +12,7 @@ from wherelook.cli import comparing, options
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
-    from wherelook.study.comparison import Comparison
+    from wherelook.analysis.results import Comparison
 
 
 def report(
@@ -48,10 +48,10 @@ def report(
 
     Reads records, and the images of the samples that it shows; runs no model.
     """
-    from wherelook.report.exhibits import choose_exhibits
-    from wherelook.report.study_page import read_runs, render
+    from wherelook.report.examples import choose_exhibits
+    from wherelook.report.models_page import read_runs, render
+    from wherelook.report.table_files import check_tables, write_tables
     from wherelook.storage import write_whole
-    from wherelook.study.tables import check_tables, write_tables
 
     if out.is_dir():
         raise InputError(f"--out {str(out)!r} is a folder; expected the name of a file, such as report.html")

@@ -21,9 +21,9 @@ from wherelook.errors import InputError, WherelookError, unknown_name
 if TYPE_CHECKING:
     import pyarrow
 
-    from wherelook.data.samples import Sample
-    from wherelook.study.execute import Tally
-    from wherelook.study.folder import RunFolder
+    from wherelook.data.datasets import Sample
+    from wherelook.evaluation.run import Tally
+    from wherelook.evaluation.run_folder import RunFolder
 
 DEFAULT_METHOD = "igos+:fast"
 
@@ -107,14 +107,14 @@ def run(
     """
     from functools import partial
 
+    from wherelook.evaluation.failures import Watch
+    from wherelook.evaluation.method_spec import parse_runs
+    from wherelook.evaluation.rows import called
+    from wherelook.evaluation.run import ENGINES, execute
+    from wherelook.evaluation.run_folder import open_run, read_run
+    from wherelook.evaluation.worker import Procedure, load_worker
     from wherelook.explain import versions
     from wherelook.models import EndpointModel
-    from wherelook.study.execute import ENGINES, execute
-    from wherelook.study.failures import Watch
-    from wherelook.study.folder import open_run, read_run
-    from wherelook.study.rows import called
-    from wherelook.study.runs import parse_runs
-    from wherelook.study.worker import Procedure, load_worker
 
     if engine not in ENGINES:
         raise unknown_name("engine", engine, tuple(ENGINES))
@@ -202,7 +202,7 @@ def _report_failures(table: pyarrow.Table, out: Path) -> None:
     Raises:
         WherelookError: nothing worked.
     """
-    from wherelook.study.failures import commonest_error
+    from wherelook.evaluation.failures import commonest_error
 
     rows = table.select(["run", "status", "error"]).to_pylist()
     failed = [row for row in rows if row["status"] == "error"]
@@ -224,7 +224,7 @@ def _report_failures(table: pyarrow.Table, out: Path) -> None:
 
 def _open_samples(dataset: str, limit: int | None, out: Path) -> Iterator[Sample]:
     """The samples, and a folder to write to; what is wrong with either is found before a model is loaded."""
-    from wherelook.data.samples import DRAWN, read_samples
+    from wherelook.data.datasets import DRAWN, read_samples
 
     samples = read_samples(dataset)
     options.make_folder(out)
@@ -235,7 +235,7 @@ def _open_samples(dataset: str, limit: int | None, out: Path) -> Iterator[Sample
 
 def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
     """For every run how many rows there are of each status, and means over the rows that have them."""
-    from wherelook.types import Status
+    from wherelook.score import Status
 
     found = []
     rows = table.to_pylist()

@@ -42,20 +42,18 @@ def sanity(
     A method whose maps keep a mean correlation above 0.3 after all weights were shuffled fails: it does not explain the
     model. "no map" is a good answer too: nothing was left to explain.
     """
-    from wherelook.data.samples import read_samples
-    from wherelook.sanity import (
+    from wherelook.data.datasets import read_samples
+    from wherelook.evaluation.judges import check_judging
+    from wherelook.evaluation.method_spec import parse_runs
+    from wherelook.evaluation.sanity import STAGES, check_sanity, to_rows
+    from wherelook.evaluation.sanity_files import (
         CHECKS_FILE,
-        STAGES,
         VERDICTS_FILE,
-        check_sanity,
         conditions,
         make_checks,
         read_verdicts,
-        to_rows,
         write_verdicts,
     )
-    from wherelook.study.judges import check_judging
-    from wherelook.study.runs import parse_runs
 
     runs = parse_runs(methods)
     loading.check()

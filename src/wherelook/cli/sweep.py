@@ -33,12 +33,12 @@ def sweep(
     as_json: options.Json = False,
 ) -> None:
     """Changes one setting of a method at a time: measures and cost. For choosing settings, not for reporting."""
-    from wherelook.data.samples import read_samples
-    from wherelook.evaluate import evaluate as evaluate_rows
-    from wherelook.report import summary
-    from wherelook.study.failures import commonest_error
-    from wherelook.study.judges import check_judging
-    from wherelook.study.runs import sweep_runs
+    from wherelook.analysis import method_table
+    from wherelook.data.datasets import read_samples
+    from wherelook.evaluation.evaluate import evaluate as evaluate_rows
+    from wherelook.evaluation.failures import commonest_error
+    from wherelook.evaluation.judges import check_judging
+    from wherelook.evaluation.method_spec import sweep_runs
 
     check_judging(judge, prompt)
     runs = sweep_runs(method, preset, options.parse_settings(values))
@@ -63,8 +63,8 @@ def sweep(
         found = commonest_error(row["error"] for row in rows if row["status"] == "error")
         why = f"; the commonest error ({found[1]} of {len(rows)} rows): {found[0]}" if found else ""
         raise WherelookError(f"no answer of {dataset!r} got a map: take other data, or another model{why}")
-    summaries = summary.summarize(rows, [run.name for run in runs])
+    summaries = method_table.summarize(rows, [run.name for run in runs])
     if as_json:
-        options.print_json(summary.to_records(summaries))
+        options.print_json(method_table.to_records(summaries))
     else:
-        typer.echo(summary.to_markdown(summaries))
+        typer.echo(method_table.to_markdown(summaries))

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from wherelook.errors import InputError, WherelookError
-from wherelook.types import Size
+from wherelook.score import Size
 
 Numbers = tuple[float, float, float, float]
 

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from wherelook.canvas import sheet_size, sheet_widths
 from wherelook.errors import InputError
-from wherelook.sheet import sheet_size, sheet_widths
 
 MAXIMUM_PIXELS = 100_000_000
 MAXIMUM_BYTES = 500_000_000
@@ -103,7 +103,7 @@ def load_images(source: ImageSource | Sequence[ImageSource]) -> tuple[LoadedImag
 
 
 def side_by_side(images: Sequence[LoadedImage]) -> LoadedImage:
-    """The sheet of several images (see `wherelook.sheet`); an image alone is its own."""
+    """The sheet of several images (see `wherelook.canvas`); an image alone is its own."""
     if len(images) == 1:
         return images[0]
     sizes = [image.size for image in images]

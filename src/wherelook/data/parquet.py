@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from io import BufferedIOBase
 from typing import Any
 
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.errors import WherelookError
 
 LARGEST_BATCH = 64

@@ -54,8 +54,8 @@ class Sample:
         paraphrase: the same question in other words, where there are any.
         prompt: how the dataset's authors put the question, one of `PROMPT_STYLES`; None for its options where it has
             any, else the question alone.
-        judge: the rule by which the dataset's authors judge an answer, a name in `wherelook.study.judges.JUDGES`; None
-            where the sample's references and options tell which one fits.
+        judge: the rule by which the dataset's authors judge an answer, a name in `wherelook.evaluation.judges.JUDGES`;
+            None where the sample's references and options tell which one fits.
     """
 
     id: str
@@ -182,7 +182,7 @@ def prompt_text(sample: Sample, style: str = "auto") -> str:
         InputError: an unknown style.
 
     Example:
-        >>> from wherelook.data.samples import read_samples
+        >>> from wherelook.data.datasets import read_samples
         >>> prompt_text(next(read_samples("scenes")), "short").splitlines()[-1]
         'Answer the question using a single word or phrase.'
     """

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase
 
-from wherelook.data.rows import LONGEST_ROW, Row, Unreadable, shown
+from wherelook.data.row import LONGEST_ROW, Row, Unreadable, shown
 from wherelook.errors import WherelookError
 
 LONGEST_DOUBT = 1_000_000

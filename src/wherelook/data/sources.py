@@ -29,7 +29,7 @@ from wherelook.data.images import (
 )
 from wherelook.data.masks import gray_levels, region_of
 from wherelook.errors import WherelookError
-from wherelook.types import Size
+from wherelook.score import Size
 
 Box = Numbers
 """(x0, y0, x1, y1) in pixels of the image, x1 and y1 exclusive."""
@@ -177,7 +177,7 @@ class ImageInMemory:
 
 @dataclass(frozen=True)
 class ImageSheet:
-    """Several images of one question; as one image they lie side by side (see `wherelook.sheet`)."""
+    """Several images of one question; as one image they lie side by side (see `wherelook.canvas`)."""
 
     sources: tuple[ImageSource, ...]
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from wherelook.data.files import Files, reading
 from wherelook.data.json_stream import entries
 from wherelook.data.parquet import read_parquet
-from wherelook.data.rows import Row, Unreadable, row
+from wherelook.data.row import Row, Unreadable, row
 from wherelook.data.separated import read_separated
 from wherelook.errors import InputError, WherelookError
 

@@ -20,7 +20,7 @@ from wherelook.explanation.figures import NOTHING, number, percent
 
 if TYPE_CHECKING:
     from wherelook.explanation.record import Explanation, ImagePart
-    from wherelook.types import Token
+    from wherelook.score import Token
 
 PACKAGE = "wherelook.explanation"  # where the templates are
 LONGEST_SIDE = 1024  # pixels of the image in the page

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from wherelook.types import Size
+from wherelook.score import Size
 
 # The anchors of "plasma" (CC0): lightness only rises, so the order survives gray print and colour blindness.
 COLOR_ANCHORS = ((13, 8, 135), (106, 0, 168), (177, 42, 144), (225, 100, 98), (252, 166, 54), (240, 249, 33))

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
+from wherelook.canvas import resize, sheet_widths
 from wherelook.explanation import files, page, picture
-from wherelook.sheet import resize, sheet_widths
-from wherelook.types import Status, Token
+from wherelook.score import Status, Token
 
 SCHEMA_VERSION = 1
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from wherelook.metrics.answer_change import sufficient_area
+from wherelook.metrics.deletion_insertion import Replay, replay, top_area
 from wherelook.metrics.localization import attended_region, energy, focus_box, peak, pointing, roc_area
-from wherelook.metrics.replay import Replay, replay, top_area
-from wherelook.metrics.shares import ImageShare, image_shares
-from wherelook.metrics.similarity import earth_movers_distance, rank_correlation, top_overlap
-from wherelook.metrics.spread import border_mass, centre_mass, centre_of_mass, compactness, effective_area
-from wherelook.metrics.sufficiency import sufficient_area
+from wherelook.metrics.map_similarity import earth_movers_distance, rank_correlation, top_overlap
+from wherelook.metrics.map_statistics import border_mass, centre_mass, centre_of_mass, compactness, effective_area
+from wherelook.metrics.shapley import ImageShare, image_shares
 
 __all__ = [
     "METRICS",

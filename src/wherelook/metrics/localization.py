@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.errors import InputError
-from wherelook.types import Size
+from wherelook.score import Size
 
 PLATEAU = 0.95
 """Cells at least this share of the maximum form the peak's plateau."""

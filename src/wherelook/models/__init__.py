@@ -1,12 +1,12 @@
 """Adapters: what turns a model into the score function that methods see. The only layer that knows Transformers."""
 
-from wherelook.models.requirements import check_torchvision
+from wherelook.models.huggingface.requirements import check_torchvision
 
 check_torchvision()  # before the first import of Transformers
 
 from wherelook.models.endpoint import EndpointModel, EndpointScore  # noqa: E402
-from wherelook.models.hf import VisionLanguageModel  # noqa: E402
-from wherelook.models.scoring import HuggingFaceScore  # noqa: E402
+from wherelook.models.huggingface.model import VisionLanguageModel  # noqa: E402
+from wherelook.models.huggingface.score import HuggingFaceScore  # noqa: E402
 from wherelook.models.zoo import EMBEDDED  # noqa: E402
 
 AnyModel = VisionLanguageModel | EndpointModel

@@ -13,7 +13,7 @@ import torch
 
 from wherelook.arguments import expected, number, text, truth_value, whole
 from wherelook.errors import InputError, unknown_name
-from wherelook.models.prompting import check_prompt_template
+from wherelook.models.huggingface.prompt import check_prompt_template
 
 DTYPES: dict[str, torch.dtype | str] = {
     "auto": "auto",
@@ -49,7 +49,7 @@ ELSEWHERE = {
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a model is loaded; see `wherelook.models.loading.load` for the fields.
+    """How a model is loaded; see `wherelook.models.huggingface.loading.load` for the fields.
 
     Raises:
         InputError: a value of another type, an unknown name, or a device that is not here.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wherelook.models.chat_options import ChatOptions
 from wherelook.models.thinking import Marks
-from wherelook.types import Size
+from wherelook.score import Size
 
 
 @dataclass(frozen=True)

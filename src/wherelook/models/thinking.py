@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wherelook.models.generation import WINDOW, tokens_for
+from wherelook.models.huggingface.generation import WINDOW, tokens_for
 
 Reader = Callable[[Sequence[int]], str]
 """The text of token ids, special ones included."""

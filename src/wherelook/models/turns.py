@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from wherelook.models.ordinary import ordinary_modes
+from wherelook.models.huggingface.ordinary import ordinary_modes
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ _INSIDE = _Inside()
 def turn(model: nn.Module, *others: object) -> Iterator[None]:
     """Inside, this thread alone has the model, in evaluation mode; after, the mode is as it was.
 
-    PyTorch's modes of the thread are set aside meanwhile (`wherelook.models.ordinary`).
+    PyTorch's modes of the thread are set aside meanwhile (`wherelook.models.huggingface.ordinary`).
 
     Args:
         model: the model.

@@ -8,20 +8,7 @@ from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
-from wherelook.report.wording import (
-    CORRECTIONS,
-    DASH,
-    QUESTIONS,
-    SIGNIFICANT,
-    figure,
-    p_value,
-    percent_interval,
-    percent_value,
-    ratio,
-    ratio_interval,
-)
-from wherelook.stats import Estimate
-from wherelook.study.comparison import (
+from wherelook.analysis.results import (
     CalibrationLine,
     Comparison,
     Coverage,
@@ -38,6 +25,19 @@ from wherelook.study.comparison import (
     Skipped,
     Tree,
 )
+from wherelook.report.formatting import (
+    CORRECTIONS,
+    DASH,
+    QUESTIONS,
+    SIGNIFICANT,
+    figure,
+    p_value,
+    percent_interval,
+    percent_value,
+    ratio,
+    ratio_interval,
+)
+from wherelook.stats import Estimate
 
 WIDTH = 100
 NAME, SHORT = 20, 10

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wherelook.report.summary import Figure, RunSummary, metric_of, number
+from wherelook.analysis.method_table import Figure, RunSummary, metric_of, number
 
 WIDTH, HEIGHT = 720, 470  # of the drawing
 LEFT, RIGHT, TOP, BOTTOM = 58, 708, 14, 420  # of the area between the axes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wherelook.analysis.results import EvidenceLine
+from wherelook.report.formatting import DASH, share
 from wherelook.report.interval_plot import CHARACTER, shorten
-from wherelook.report.wording import DASH, share
 from wherelook.stats import Calibration
-from wherelook.study.comparison import EvidenceLine
 
 WIDTH = 760  # of the drawing of cells
 BAR, LINE, TOP, BOTTOM = 18, 30, 6, 40

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook import html
+from wherelook.evaluation.rows import Row, mask_of
 from wherelook.explanation import picture, shading
-from wherelook.report.exhibits import Answer, Exhibit, Place, answer_of, place_of
-from wherelook.study.rows import Row, mask_of
+from wherelook.report.examples import Answer, Exhibit, Place, answer_of, place_of
 
 SIDE = 320  # pixels of the longer side of a picture
 JPEG_QUALITY = 80

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wherelook.analysis.results import PairLine
+from wherelook.report.formatting import figure, number, share
 from wherelook.report.interval_plot import CHARACTER, shorten
-from wherelook.report.wording import figure, number, share
 from wherelook.stats import Hierarchy
-from wherelook.study.comparison import PairLine
 
 CELL = 46  # side of a cell
 TOP, BOTTOM = 8, 42  # room above the matrix, and below for the axis

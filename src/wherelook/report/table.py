@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherelook.report import wording
-from wherelook.report.wording import DASH
+from wherelook.report import formatting
+from wherelook.report.formatting import DASH
 from wherelook.stats import Estimate
 
 ALL_TASKS = "all"
@@ -104,11 +104,11 @@ def percent(estimate: Estimate | None) -> Cell:
     """A share in percent, above its interval."""
     if estimate is None:
         return Cell(DASH, order="")
-    return Cell(wording.percent_value(estimate), wording.percent_interval(estimate), estimate.value)
+    return Cell(formatting.percent_value(estimate), formatting.percent_interval(estimate), estimate.value)
 
 
 def figure(estimate: Estimate | None) -> Cell:
     """A figure above its interval."""
     if estimate is None:
         return Cell(DASH, order="")
-    return Cell(wording.value(estimate), wording.interval(estimate), estimate.value)
+    return Cell(formatting.value(estimate), formatting.interval(estimate), estimate.value)

@@ -24,9 +24,9 @@ from wherelook.attribution.gradients import (
     integrated_gradient,
     weighted_gradient,
 )
-from wherelook.attribution.maps import map_size, to_saliency
+from wherelook.attribution.grids import map_size, to_saliency
 from wherelook.errors import InputError
-from wherelook.types import Noise, Passes, PixelGradient
+from wherelook.score import Noise, Passes, PixelGradient
 
 IMAGE_SIZE = (48, 64)
 GRID = (6, 8)  # of cells=7 on that image

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from toy import ToyScore, additive, constant, planted
-from wherelook.attribution.maps import map_size
+from wherelook.attribution.grids import map_size
 from wherelook.attribution.occlusion import (
     CHUNK,
     PRESETS,

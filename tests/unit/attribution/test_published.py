@@ -18,7 +18,7 @@ from torch.nn import functional
 from published_igos import CELLS, published_mask
 from toy import ToyScore
 from wherelook.attribution import METHODS
-from wherelook.attribution.igos import PRESETS, IgosSettings
+from wherelook.attribution.igos_plus import PRESETS, IgosSettings
 
 SIDE = 224
 STORED = Path(__file__).with_name("published_masks.npz")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from toy import ToyScore, constant, planted
-from wherelook.attribution.maps import map_size
+from wherelook.attribution.grids import map_size
 from wherelook.attribution.occlusion import CHUNK
 from wherelook.attribution.rise import PRESETS, RiseSettings, passes, random_masks, rise
 from wherelook.errors import InputError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherelook.data.boxes import BOX_FORMATS, ENOUGH, box_mask, corners, infer_format
-from wherelook.data.samples import read_samples
+from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError, WherelookError
 
 SIZE = 60, 100

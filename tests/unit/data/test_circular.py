@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wherelook.data.circular import is_rotation, rotations
+from wherelook.data.datasets import read_samples
 from wherelook.data.images import load_image
 from wherelook.data.sample import Sample
-from wherelook.data.samples import read_samples
 from wherelook.data.sources import ImageInMemory
 from wherelook.errors import InputError
 

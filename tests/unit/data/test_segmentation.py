@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
+from wherelook.data.datasets import read_samples
 from wherelook.data.masks import gray_levels, region_of
-from wherelook.data.samples import read_samples
 from wherelook.data.segmentation import MOST_PARTS, MOST_POINTS, Polygons, read_segmentation, uncompressed
 from wherelook.data.sources import ImageBytes, MaskImage, mean_attention
 from wherelook.errors import InputError, WherelookError

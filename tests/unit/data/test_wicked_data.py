@@ -18,8 +18,8 @@ from PIL import Image
 from published import Builder
 from wherelook.data import files as files_module
 from wherelook.data import parquet as parquet_module
+from wherelook.data.datasets import read_samples
 from wherelook.data.files import Archive
-from wherelook.data.samples import read_samples
 from wherelook.errors import InputError, WherelookError
 
 GOOD = {"image": "a.png", "question": "What?", "answer": "x"}

@@ -9,7 +9,7 @@ import pytest
 
 from wherelook.explanation import Explanation, Focus, TokenMap
 from wherelook.explanation.record import Curve
-from wherelook.types import Token
+from wherelook.score import Token
 
 
 def peak_map(row: int, column: int, cells: int = 28) -> np.ndarray:

@@ -17,7 +17,7 @@ from PIL import Image
 from wherelook import html
 from wherelook.explanation import TokenMap, chart, command_line, figures, page
 from wherelook.metrics import METRICS
-from wherelook.types import Token
+from wherelook.score import Token
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

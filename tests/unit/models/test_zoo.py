@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from wherelook.errors import InputError, WherelookError
 from wherelook.models import zoo
-from wherelook.models.loading import locate
+from wherelook.models.huggingface.loading import locate
 
 EMBEDDED_FOLDER = Path(str(files("wherelook.models") / "embedded"))
 MODELS = {model.name: model for model in zoo.zoo_models()}

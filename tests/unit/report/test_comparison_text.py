@@ -10,10 +10,10 @@ import pandas
 import pytest
 
 from simulated_runs import Simulated, simulate_run
+from wherelook.analysis.compare import compare_runs
 from wherelook.errors import InputError
 from wherelook.report.comparison_text import WIDTH, to_text
-from wherelook.study.compare import compare_runs
-from wherelook.study.tables import TABLES, to_record, to_tables, write_tables
+from wherelook.report.table_files import TABLES, to_record, to_tables, write_tables
 
 LONG = "llava-onevision-qwen2-72b-ov-chat-hf"
 BROKEN = {

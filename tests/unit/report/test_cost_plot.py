@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from wherelook.analysis.method_table import Figure, RunSummary
 from wherelook.report import cost_plot
-from wherelook.report.summary import Figure, RunSummary
 
 
 def summary(run: str, passes: float, mean: float, half: float = 0.02, measure: str = "insertion") -> RunSummary:

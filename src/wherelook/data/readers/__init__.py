@@ -1,1 +1,1 @@
-"""One file per benchmark: its published files in, samples out. `wherelook.data.samples.DATASETS` lists them."""
+"""One file per benchmark: its published files in, samples out. `wherelook.data.datasets.DATASETS` lists them."""

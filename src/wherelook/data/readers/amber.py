@@ -13,7 +13,7 @@ from contextlib import suppress
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, row
+from wherelook.data.row import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from wherelook.data.files import Files, Location, locate
 from wherelook.data.readers.options import choice_flags, chosen
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes
 from wherelook.data.tables import read_rows

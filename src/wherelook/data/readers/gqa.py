@@ -16,10 +16,10 @@ from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
 from wherelook.data.readers.layout import Layout, read_layout
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, is_number, row
+from wherelook.data.row import Row, is_number, row
 from wherelook.data.sample import BAD_EVIDENCE, Sample
 from wherelook.data.sources import Box, Boxes
-from wherelook.types import Size
+from wherelook.score import Size
 
 TABLES = (
     "val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json", "*_questions.json",

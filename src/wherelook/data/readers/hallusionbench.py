@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wherelook.data.readers.layout import Benchmark, Layout
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import NoImage
 from wherelook.errors import WherelookError

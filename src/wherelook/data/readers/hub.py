@@ -8,7 +8,7 @@ from typing import Any
 
 from wherelook.data.files import Folder, Location
 from wherelook.data.readers.table import FIELDS, SETTINGS, check_fields, read_all
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 from wherelook.errors import InputError, WherelookError, how_to_install, unknown_name
 

@@ -13,7 +13,7 @@ from wherelook.data.readers.options import choice_flags
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
 from wherelook.data.readers.table import lettered_columns
-from wherelook.data.rows import LONGEST_ROW, NOTHING, Row
+from wherelook.data.row import LONGEST_ROW, NOTHING, Row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import ImageSheet, ImageSource, NoImage
 from wherelook.data.tables import read_rows

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 from wherelook.data.tables import read_rows
 

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from wherelook.data.files import Files, Location, holds_image, locate, reading
 from wherelook.data.readers.layout import Layout, read_layout
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, Unreadable
+from wherelook.data.row import Row, Unreadable
 from wherelook.data.sample import Sample
 from wherelook.errors import WherelookError
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wherelook.data.readers.layout import Benchmark, Layout, pick
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 
 PARTS = ("validation-*.parquet", "dev-*.parquet", "test-*.parquet")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.readers.options import choice_flags, chosen, marked_options
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import UNREAD_CHOICES, WRONG_LABEL, Sample
 from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError

@@ -18,7 +18,7 @@ from wherelook.data.files import Files, Location, locate
 from wherelook.data.readers.layout import Layout, image_of, pick
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError

@@ -11,7 +11,7 @@ from dataclasses import replace
 from wherelook.data.readers.answers import by_letter, named_option
 from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.readers.options import INSTRUCTION, choice_flags, split_lines
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
-from wherelook.data.rows import Row, row
+from wherelook.data.row import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Box, Boxes
 from wherelook.data.tables import read_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import BROKEN_ROW, NO_IMAGE, Sample
 from wherelook.data.sources import NoImage
 from wherelook.errors import WherelookError

@@ -15,7 +15,7 @@ from wherelook.data.readers.answers import by_letter, named_option
 from wherelook.data.readers.layout import Layout, layout_sample, read_layout
 from wherelook.data.readers.options import choice_flags, split_lines
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, row
+from wherelook.data.row import Row, row
 from wherelook.data.sample import UNREAD_CHOICES, Sample
 from wherelook.data.sources import ImageSource, NoImage
 from wherelook.data.tables import read_rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from wherelook.data.files import Files, reading
 from wherelook.data.images import LoadedImage, decode_image
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.separated import cell_at
 from wherelook.data.sources import ImageSource, ImageText
 from wherelook.data.tables import read_rows

@@ -21,7 +21,7 @@ from wherelook.data.readers.answers import (
 from wherelook.data.readers.options import choice_flags
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import NOT_AN_OPTION, Sample
 from wherelook.data.segmentation import is_segmentation, read_segmentation
 from wherelook.data.sources import Boxes, Evidence, ImageSheet, ImageSource, MaskImage, NoImage

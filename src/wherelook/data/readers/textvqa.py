@@ -15,7 +15,7 @@ from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
 from wherelook.data.readers.layout import Layout, read_layout
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, row
+from wherelook.data.row import Row, row
 from wherelook.data.sample import Sample
 
 TABLES = (

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.readers.textvqa import grouped
-from wherelook.data.rows import Row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 
 

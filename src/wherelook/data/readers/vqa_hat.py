@@ -15,7 +15,7 @@ from functools import partial
 from wherelook.data.files import Files, Location, WithImages, holds_image, locate
 from wherelook.data.json_stream import entries
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.rows import Row, row
+from wherelook.data.row import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import ImageSource
 from wherelook.errors import InputError, WherelookError

@@ -16,7 +16,7 @@ from wherelook.data.files import Files, Location, WithImages, locate, reading
 from wherelook.data.readers.answers import by_letter, named_option
 from wherelook.data.readers.layout import Layout, read_layout
 from wherelook.data.readers.options import choice_flags, split_lines
-from wherelook.data.rows import Row, is_base64, row
+from wherelook.data.row import Row, is_base64, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes
 from wherelook.errors import WherelookError

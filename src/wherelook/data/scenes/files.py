@@ -29,8 +29,8 @@ from wherelook.data.scenes.scene import (
 )
 from wherelook.data.sources import check_inside
 from wherelook.errors import InputError, WherelookError, unknown_name
+from wherelook.score import Progress
 from wherelook.storage import make_folder, write_whole
-from wherelook.types import Progress
 
 QUESTIONS_FILE = "questions.jsonl"
 

@@ -23,8 +23,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wherelook import keys
-from wherelook.address import check_address
 from wherelook.errors import InputError, UnavailableError, UnusableError, WherelookError
+from wherelook.models.endpoint.address import check_address
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses of a server that may answer when asked again."""

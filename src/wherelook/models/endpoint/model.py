@@ -1,4 +1,4 @@
-"""A model behind an address. It offers what `wherelook.models.hf.VisionLanguageModel` does, but gradient and inside.
+"""A model behind an address. It offers what `VisionLanguageModel` does, but gradient and inside.
 
 Here a prompt is a question and the pixels of an image as they are sent; the chat template, the processor and the
 tokenizer are the server's. What an answer's tokens are is known from the server's replies alone.
@@ -28,7 +28,7 @@ from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.thinking import SWITCHES, THOUGHTS, take_apart
-from wherelook.types import Cost
+from wherelook.score import Cost
 
 CHAT = "/chat/completions"
 MOST_AT_ONCE = 256

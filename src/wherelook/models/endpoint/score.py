@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from wherelook.errors import InputError
 from wherelook.models.endpoint.protocols import ScoredToken
-from wherelook.types import Cost, Noise, Size
+from wherelook.score import Cost, Noise, Size
 
 PIXELS = "image"
 """Name of the only tensor that follows the image: its pixels, as they are sent."""
@@ -34,7 +34,7 @@ class _Ends:
 
 
 class EndpointScore:
-    """An `AnswerScore` (see wherelook.types) without a gradient. The blend is made of pixels and rounded to 256 levels.
+    """An `AnswerScore` (see wherelook.score) without a gradient. The blend is made of pixels and rounded to 256 levels.
 
     Args:
         read: asks the endpoint about some pictures, several at a time.

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from wherelook.data.datasets import read_samples
 from wherelook.data.readers.answers import by_letter, infer_answer_format, named_option, reference_of
-from wherelook.data.samples import read_samples
 from wherelook.errors import InputError, WherelookError
 
 OPTIONS = by_letter(["red", "blue", "2", "green"])

@@ -24,9 +24,9 @@ from published import (
     vqa_annotation,
     vqa_question,
 )
-from wherelook.data.samples import DATASETS, Sample, prompt_text, read_samples
+from wherelook.data.datasets import DATASETS, Sample, prompt_text, read_samples
 from wherelook.errors import InputError, WherelookError
-from wherelook.study.judges import JUDGES
+from wherelook.evaluation.judges import JUDGES
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from wherelook.data.samples import read_samples
+from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError, WherelookError
 
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from layouts import LAYOUTS, tsv
-from wherelook.data.rows import LONGEST_LIST
-from wherelook.data.samples import DATASETS, prompt_text, read_samples
+from wherelook.data.datasets import DATASETS, prompt_text, read_samples
+from wherelook.data.row import LONGEST_LIST
 from wherelook.errors import WherelookError
-from wherelook.study.consensus import soft_accuracy
-from wherelook.study.judges import JUDGES
+from wherelook.evaluation.consensus import soft_accuracy
+from wherelook.evaluation.judges import JUDGES
 
 
 @pytest.mark.parametrize("archived", [False, True], ids=["folder", "zip"])

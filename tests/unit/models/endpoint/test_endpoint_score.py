@@ -8,8 +8,8 @@ import torch
 from wherelook import InputError
 from wherelook.models.endpoint.protocols import ScoredToken
 from wherelook.models.endpoint.score import EndpointScore
-from wherelook.models.remembering import ScoreMemory
-from wherelook.types import Cost
+from wherelook.models.score_cache import ScoreMemory
+from wherelook.score import Cost
 
 SIZE = (6, 8)
 

@@ -1,0 +1,1 @@
+"""What many records say together: methods against methods, models against models, answers against regions."""

@@ -1,0 +1,71 @@
+"""Where each model's maps lie, and whether people looked there: figures of a model alone, over its own maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from wherelook.analysis.align_runs import Benchmark
+from wherelook.analysis.findings import Asked, Outcome, Precision
+from wherelook.analysis.questions import LEAST_ITEMS, Rows, share_of
+from wherelook.analysis.results import FocusLine, HumanLine, StudyModel
+from wherelook.stats import Estimate, mean_interval, paired_test
+
+
+def focus_lines(benchmark: Benchmark, models: Sequence[StudyModel], level: float) -> tuple[FocusLine, ...]:
+    """A line for every model with maps: how much of the image they take, and whether they keep to the center."""
+    lines = []
+    for model in models:
+        rows = Rows(benchmark.rows[model.name], benchmark.clusters).those("compactness", "centre_mass", status="ok")
+        if rows.rows:
+            half, area, center, border = (
+                _mean(rows.those(column), column, level)
+                for column in ("compactness", "effective_area", "centre_mass", "border_mass")
+            )
+            lines.append(FocusLine(benchmark.name, model.name, len(rows.rows), half, area, center, border))
+    return tuple(lines)
+
+
+def human_lines(
+    benchmark: Benchmark, models: Sequence[StudyModel], precision: Precision
+) -> tuple[tuple[HumanLine, ...], Outcome]:
+    """Agreement with where people looked, beside that of a map of the center and of people with each other.
+
+    Tested: does the focus of a model agree with people's more than the center of the image does?
+    """
+    lines, asked = [], []
+    for model in models:
+        rows = Rows(benchmark.rows[model.name], benchmark.clusters).those("human_correlation", status="ok")
+        if not rows.rows:
+            continue
+        known, ceiling = rows.those("human_center"), rows.those("human_ceiling")
+        lines.append(
+            HumanLine(
+                benchmark=benchmark.name,
+                model=model.name,
+                answers=len(rows.rows),
+                correlation=_mean(rows, "human_correlation", precision.level, least=-1),
+                center=_mean(known, "human_center", precision.level, least=-1),
+                ceiling=_mean(ceiling, "human_ceiling", precision.level, least=-1),
+                energy=_mean(rows.those("human_energy"), "human_energy", precision.level),
+                pointing=share_of(rows.those("human_pointing"), "human_pointing", precision.level),
+                chance=_mean(rows.those("human_share"), "human_share", precision.level),
+            )
+        )
+        if len(known.rows) >= LEAST_ITEMS:
+            test = paired_test(
+                known.column("human_correlation"),
+                known.column("human_center"),
+                clusters=known.clusters,
+                **asdict(precision),
+            )
+            question = "Does its focus agree with people's more than a map of the center does?"
+            asked.append(Asked("focus", benchmark.name, model.name, question, test))
+    return tuple(lines), Outcome(tuple(asked), ())
+
+
+def _mean(rows: Rows, column: str, level: float, *, least: float = 0) -> Estimate | None:
+    """Of figures from `least` to 1."""
+    if not rows.rows:
+        return None
+    return mean_interval(rows.column(column), clusters=rows.clusters, level=level).within(least, 1)

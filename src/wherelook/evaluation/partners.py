@@ -1,0 +1,74 @@
+"""Samples that lend another one their image or their question: they differ from it by content, not by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+from wherelook.data.datasets import Sample, prompt_text, same_text
+from wherelook.errors import WherelookError
+
+AHEAD = 32
+"""Samples that are read beyond those that are checked, to find one that differs."""
+
+
+class Partners:
+    """Who lends what to whom.
+
+    Args:
+        samples: those that are checked.
+        more: the dataset's next ones, read only where these do not differ.
+        prompt: how questions are put, see `wherelook.data.datasets.PROMPT_STYLES`.
+    """
+
+    def __init__(self, samples: Sequence[Sample], more: Iterator[Sample], prompt: str) -> None:
+        self._checked = len(samples)
+        self._samples = list(samples)
+        self._more = more
+        self._prompt = prompt
+        self._images: dict[int, str | None] = {}
+
+    def other_image(self, index: int) -> Sample | None:
+        """The next sample, in a circle, whose image has other pixels than that of the one at `index`; None without."""
+        return self._next(index, lambda place: self._image(place) not in (None, self._image(index)))
+
+    def other_question(self, index: int) -> Sample | None:
+        """The next sample, in a circle, whose question has another text than that of the one at `index`; None without.
+
+        Its image can be read: it is asked what its answer is.
+        """
+        own = prompt_text(self._samples[index], self._prompt)
+        return self._next(
+            index,
+            lambda place: (
+                not same_text(prompt_text(self._samples[place], self._prompt), own) and self._image(place) is not None
+            ),
+        )
+
+    def _next(self, index: int, differs: Callable[[int], bool]) -> Sample | None:
+        circle = [(index + step) % self._checked for step in range(1, self._checked)]
+        for place in (*circle, *range(self._checked, self._checked + AHEAD)):
+            if place == len(self._samples) and not self._read_on():
+                return None
+            if differs(place):
+                return self._samples[place]
+        return None
+
+    def _read_on(self) -> bool:
+        sample = next(self._more, None)
+        if sample is None:
+            return False
+        self._samples.append(sample)
+        return True
+
+    def _image(self, place: int) -> str | None:
+        """A hash of the pixels; None where the image cannot be read."""
+        if place not in self._images:
+            try:
+                pixels = self._samples[place].source.load().pixels
+            except WherelookError:
+                self._images[place] = None
+            else:
+                shape = repr(pixels.shape).encode()
+                self._images[place] = hashlib.sha256(shape + pixels.tobytes()).hexdigest()
+        return self._images[place]

@@ -1,0 +1,248 @@
+"""Rows: what is known of a sample, of its answer, and of one explanation of it, as plain values under flat names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from wherelook.answer import Case, open_case
+from wherelook.data.datasets import Sample
+from wherelook.data.images import LoadedImage
+from wherelook.errors import InputError
+from wherelook.evaluation.focus import focus_measures, human_measures
+from wherelook.evaluation.measures import independent_measures
+from wherelook.evaluation.method_spec import Run
+from wherelook.explain import explain_case
+from wherelook.explanation import Explanation
+
+Row = dict[str, Any]
+
+MEASURES = (
+    "pointing",
+    "energy",
+    "roc_area",
+    "human_pointing",
+    "human_energy",
+    "human_correlation",
+    "deletion",
+    "insertion",
+    "deletion_normalized",
+    "insertion_normalized",
+    "deletion_unseen",
+    "insertion_unseen",
+    "deletion_normalized_unseen",
+    "insertion_normalized_unseen",
+    "deletion_superpixels",
+    "insertion_superpixels",
+    "flip",
+    "keep",
+    "sufficient_area",
+    "compactness",
+    "effective_area",
+    "centre_mass",
+    "border_mass",
+    "stability_seed",
+    "stability_noise",
+    "stability_paraphrase",
+)
+"""Measures that a row may have; see `wherelook metrics`."""
+
+MASK_SIDE = 56
+"""Most rows, and most columns, of a stored map; a finer one is averaged."""
+
+
+def sample_row(sample: Sample) -> Row:
+    """What is known of a sample without its image."""
+    return {
+        "sample": sample.id,
+        "kind": sample.kind,
+        "group": sample.group,
+        "question": sample.question,
+        "choices": list(sample.choices),
+        "reference": sample.reference,
+        "references": list(sample.references),
+        "flags": list(sample.flags),
+        "fingerprint": sample.fingerprint,
+        "error": None,
+    }
+
+
+def image_row(sample: Sample) -> Row:
+    """What is known of its image.
+
+    Raises:
+        WherelookError: the image cannot be read.
+    """
+    height, width = sample.image.size
+    return {"image_width": width, "image_height": height, "image_sha256": sample.image.sha256}
+
+
+def evidence_row(sample: Sample) -> Row:
+    """What is known of the evidence in its image, and of where people looked.
+
+    Raises:
+        WherelookError: it lies nowhere in the image, or the file of a mask or of people's attention cannot be read.
+    """
+    return {"evidence_share": None if sample.truth is None else float(sample.truth.mean())} | human_measures(sample)
+
+
+def called(description: Mapping[str, Any]) -> str:
+    """How rows call a model: by its id, and where an address is its id by its name there too."""
+    name = description.get("name")
+    return description["id"] if name is None else f"{name} at {description['id']}"
+
+
+def model_row(description: Mapping[str, Any]) -> Row:
+    """Columns from what a model says of itself (`VisionLanguageModel.description`)."""
+    return {
+        "model": called(description),
+        "revision": description["revision"],
+        "model_class": description["class"],
+        "dtype": description["dtype"],
+    }
+
+
+def run_row(run: Run, seed: int) -> Row:
+    """What explains the answer."""
+    return {"method": run.method, "preset": run.preset, "run": run.name, "seed": seed + run.seed}
+
+
+def case_row(case: Case) -> Row:
+    """The answer, and how much it rests on the image."""
+    relevance = case.relevance
+    reliance, tokens = relevance.reliance, relevance.tokens
+    return {
+        "answer": relevance.answer,
+        "reasoning": case.reasoning,
+        "reliance": reliance.score,
+        "gap": reliance.gap,
+        "baseline": reliance.baseline,
+        "words": reliance.words,
+        "relevant_words": reliance.relevant_words,
+        "tokens": [
+            {
+                "text": token.text,
+                "id": token.id,
+                "log_prob": _finite(token.log_prob),
+                "log_prob_baseline": _finite(token.log_prob_baseline),
+                "llr": _finite(token.llr),
+                "selected": token.selected,
+                "word": token.word,
+            }
+            for token in tokens
+        ],
+        "tokens_words": sum(token.word is not None for token in tokens),
+        "tokens_selected": sum(token.selected for token in tokens),
+    }
+
+
+def explain_run(
+    case: Case,
+    run: Run,
+    sample: Sample,
+    *,
+    replay_steps: int | None,
+    independent: bool,
+    seed: int = 0,
+) -> tuple[Row, Float[Tensor, "rows columns"] | None]:
+    """The map of one run, its measures and its cost, as a row; and the map itself where the status is "ok".
+
+    Args:
+        case: the answered question, as `run` selects its words (`case_of`).
+        run: what explains it.
+        sample: what was asked; its `truth` and its `human` are what maps are compared with.
+        replay_steps: see `Explainer.explain`.
+        independent: whether to take `independent_measures` too.
+        seed: of everything random.
+    """
+    explanation = explain_case(
+        case,
+        method=run.method,
+        preset=run.preset,
+        overrides=dict(run.overrides),
+        truth=sample.truth,
+        replay_steps=replay_steps,
+        seed=seed + run.seed,
+    )
+    row = run_row(run, seed) | explanation_row(explanation)
+    if explanation.status != "ok":
+        return row, None
+    saliency = torch.from_numpy(explanation.heatmap)
+    row |= focus_measures(saliency, sample)
+    if independent:
+        row |= independent_measures(case, saliency)
+    return row, saliency
+
+
+def case_of(run: Run, case: Case, *, lent: LoadedImage | None = None, seed: int = 0) -> Case:
+    """The case as `run` wants its words selected: itself unless the run has an alpha of its own."""
+    if run.alpha is None:
+        return case
+    return open_case(
+        case.model,
+        case.image,
+        case.question,
+        repeated=case.reply,
+        chat=case.chat,
+        baseline_image=lent,
+        alpha=run.alpha,
+        seed=seed,
+    )
+
+
+def explanation_row(explanation: Explanation) -> Row:
+    """Status, map, focus, measures and cost. Where a map means nothing there is none."""
+    cost = explanation.method["cost"]
+    row: Row = {
+        "status": explanation.status,
+        "reason": explanation.reason,
+        "fallback": explanation.method["fallback"],
+        "replay_steps": explanation.method["replay_steps"] if explanation.curves else None,
+        "forward": cost["forward"],
+        "backward": cost["backward"],
+        "seconds": cost["seconds"],
+        "peak_bytes": explanation.cost["peak_bytes"],
+        **explanation.metrics,
+    }
+    if explanation.meaningful:
+        mask = stored_mask(explanation.heatmap)
+        row |= {"mask": mask.flatten().tolist(), "mask_height": mask.shape[0], "mask_width": mask.shape[1]}
+    if explanation.focus is not None:
+        row |= dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), explanation.focus.box, strict=True))
+        row |= dict(zip(("peak_x", "peak_y"), explanation.focus.peak, strict=True))
+    return row
+
+
+def stored_mask(heatmap: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "height width"]:
+    """The map as it is stored: at most 56 x 56 cells, 1 = most salient, four decimals."""
+    rows, columns = heatmap.shape
+    size = min(rows, MASK_SIDE), min(columns, MASK_SIDE)
+    values = torch.from_numpy(heatmap)
+    if size != heatmap.shape:
+        values = functional.adaptive_avg_pool2d(values[None], size)[0]
+        values = values / values.max().clamp_min(torch.finfo(values.dtype).tiny)
+    return np.round(values.numpy(), 4)
+
+
+def mask_of(row: Mapping[str, Any]) -> Float[np.ndarray, "rows columns"]:
+    """The map of a row that has one.
+
+    Raises:
+        InputError: its numbers are not those of a map of the stated size.
+    """
+    values = np.asarray(row["mask"], np.float32)
+    height, width = row["mask_height"], row["mask_width"]
+    if values.size != height * width or values.ndim != 1:
+        raise InputError(f"the mask of sample {row['sample']!r} does not have {height} x {width} numbers")
+    return values.reshape(int(height), int(width))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

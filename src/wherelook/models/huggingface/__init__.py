@@ -1,0 +1,1 @@
+"""Models of Transformers: loading, the prompt, the score function and what can be read inside."""

@@ -1,0 +1,1 @@
+"""Models that Transformers does not have, and the conversion of their published weights."""

@@ -1,0 +1,316 @@
+"""Cambrian-1: four encoders, an aggregator before the language model and more of them inside it.
+
+Source: Cambrian-1 (arXiv 2406.16860), section 3. The encoders and the language model are Transformers' own; the
+aggregators inside run as hooks on its decoder layers, so that any family of language models fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
+from transformers.utils import ModelOutput
+
+from wherelook.models.ports.cambrian.aggregator import FeedForward, SpatialVisionAggregator
+from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
+from wherelook.models.ports.cambrian.grids import content_box, crop, cut_windows, window_masks
+from wherelook.models.ports.cambrian.towers import TOWER_CLASSES, join_maps
+from wherelook.models.ports.language_head import causal_output
+from wherelook.score import Size
+
+AGGREGATION = "image_aggregation"
+"""The keyword under which decoder layers are given what the aggregators inside the language model read."""
+
+
+@dataclass
+class CambrianImageOutput(ModelOutput):
+    """What the language model reads of the images.
+
+    Attributes:
+        pooler_output: for each image its tokens, (rows * (columns + 1), width): a newline ends each row.
+        is_cell: for the tokens of all images one after another, whether each is a cell and not a newline.
+        aggregation: what the aggregators inside the language model read of these cells: `context`, and `windows` and
+            `masks` with an entry for each encoder; see `SpatialVisionAggregator`.
+    """
+
+    pooler_output: Any = None
+    is_cell: Any = None
+    aggregation: Any = None
+
+
+class VisionProjector(nn.Module):
+    """From an encoder's width to the aggregators'."""
+
+    def __init__(self, width: int, vision_width: int) -> None:
+        super().__init__()
+        self.feed_forward = FeedForward(width, vision_width, vision_width)
+        self.norm = nn.LayerNorm(vision_width)
+
+    def forward(self, features: Float[Tensor, "*shape _"]) -> Float[Tensor, "*shape vision_width"]:
+        return self.norm(self.feed_forward(features))
+
+
+class CambrianPreTrainedModel(PreTrainedModel):
+    """What both models below tell Transformers about themselves."""
+
+    config_class = CambrianConfig
+    base_model_prefix = "model"
+    input_modalities = ["image", "text"]  # noqa: RUF012
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["AggregatorLayer", "VisionProjector"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, nn.ParameterDict):  # of an aggregator: only modules with weights of their own are asked
+            for embedding in module.values():
+                init.normal_(embedding)
+        elif isinstance(module, CambrianModel):
+            deviation = self.config.text_config.hidden_size**-0.5
+            init.normal_(module.image_query, std=deviation)
+            init.normal_(module.image_newline, std=deviation)
+
+
+class CambrianModel(CambrianPreTrainedModel):
+    """The encoders, the aggregators and the language model without its head."""
+
+    def __init__(self, config: CambrianConfig) -> None:
+        super().__init__(config)
+        width, text_width = config.vision_hidden_size, config.text_config.hidden_size
+        window_sizes = [(side // config.image_grid) ** 2 for side in config.vision_grids]
+        heads = config.aggregator_heads
+        for tower, settings in config.vision_configs.items():
+            setattr(self, f"{tower}_tower", TOWER_CLASSES[tower](settings))
+        self.vision_projectors = nn.ModuleList(VisionProjector(each, width) for each in config.vision_widths)
+        self.image_query = nn.Parameter(torch.empty(1, width))
+        self.image_newline = nn.Parameter(torch.empty(text_width))
+        self.connector = SpatialVisionAggregator(width, width, window_sizes, heads, config.connector_layers)
+        self.projector = FeedForward(width, text_width, text_width)
+        self.language_aggregators = nn.ModuleList(
+            SpatialVisionAggregator(text_width, width, window_sizes, heads, 1) for _ in config.language_layers
+        )
+        self.language_model = AutoModel.from_config(config.text_config)
+        for index, layer in enumerate(config.language_layers):
+            # Part of the arguments, not of a closure: a deep copy of the model has to run its own aggregators.
+            hook = partial(aggregate_after_layer, self.language_aggregators, index)
+            self.language_model.layers[layer].register_forward_hook(hook, with_kwargs=True)
+        self.post_init()
+
+    def get_image_features(
+        self,
+        pixel_values_siglip: Float[Tensor, "images 3 _ _"] | None,
+        pixel_values_clip: Float[Tensor, "images 3 _ _"] | None,
+        pixel_values_dinov2: Float[Tensor, "images 3 _ _"] | None,
+        pixel_values_convnext: Float[Tensor, "images 3 _ _"] | None,
+        image_sizes: Tensor | None,
+        **_: Any,
+    ) -> CambrianImageOutput:
+        """The image tokens as the language model reads them.
+
+        Args:
+            pixel_values_siglip, pixel_values_clip, pixel_values_dinov2, pixel_values_convnext: the images, padded to
+                squares, as each encoder takes them.
+            image_sizes: (images, 2), height and width of each image in pixels before padding.
+
+        Raises:
+            ValueError: one of them is None.
+        """
+        pixels = (pixel_values_siglip, pixel_values_clip, pixel_values_dinov2, pixel_values_convnext)
+        if image_sizes is None or any(each is None for each in pixels):
+            raise ValueError(f"expected image_sizes and the pixel values of all of {', '.join(TOWERS)}")
+        sizes = [(int(height), int(width)) for height, width in image_sizes.tolist()]
+        maps = self.project(pixels)
+        rows = self.connect(maps, sizes)
+        newline = self.image_newline.to(rows[0].device, rows[0].dtype)
+        tokens = [torch.cat([each, newline.expand(len(each), 1, -1)], dim=1) for each in rows]
+        ends = [functional.pad(each.new_ones(each.shape[:2]), (0, 1)) for each in rows]
+        return CambrianImageOutput(
+            pooler_output=[each.flatten(0, 1) for each in tokens],
+            is_cell=torch.cat([each.flatten() for each in ends]) > 0,
+            aggregation=self.aggregation(maps, sizes),
+        )
+
+    def project(self, pixels: Sequence[Any]) -> list[Float[Tensor, "images _ _ channels"]]:
+        """Each encoder's map, resized to `vision_grids` and projected to one width.
+
+        Args:
+            pixels: (images, 3, height, width) for each encoder.
+        """
+        maps = []
+        for tower, values, side, projector in zip(
+            TOWERS, pixels, self.config.vision_grids, self.vision_projectors, strict=True
+        ):
+            maps.append(projector(join_maps(getattr(self, f"{tower}_tower")(values), side)))
+        return maps
+
+    def connect(
+        self, maps: Sequence[Float[Tensor, "images _ _ channels"]], sizes: Sequence[Size]
+    ) -> list[Float[Tensor, "rows columns width"]]:
+        """From projected feature maps to image tokens: for each image those of its cells, padding left out.
+
+        Args:
+            maps: for each encoder the map of the padded images, of `vision_grids` rows and columns.
+            sizes: (height, width) of each image in pixels before padding.
+        """
+        grid, device = self.config.image_grid, maps[0].device
+        queries = self.image_query.to(device).expand(len(sizes) * grid**2, -1)
+        context = maps[0].mean(dim=(1, 2)).repeat_interleave(grid**2, dim=0)
+        windows = [cut_windows(each, grid).flatten(0, 2).to(device) for each in maps]
+        masks = [window_masks(sizes, side, grid).flatten(0, 2).to(device) for side in self.config.vision_grids]
+        cells = self.projector(self.connector(queries, context, windows, masks))
+        return crop(cells.unflatten(0, (len(sizes), grid, grid)), [content_box(size, grid) for size in sizes])
+
+    def aggregation(
+        self, maps: Sequence[Float[Tensor, "images _ _ channels"]], sizes: Sequence[Size]
+    ) -> dict[str, Any]:
+        """What the aggregators inside the language model read; see `CambrianImageOutput` and `connect`."""
+        grid, device = self.config.image_grid, maps[0].device
+        boxes = [content_box(size, grid) for size in sizes]
+        counts = torch.tensor([(right - left) * (bottom - top) for left, top, right, bottom in boxes], device=device)
+        windows = [crop(cut_windows(each, grid), boxes) for each in maps]
+        masks = [crop(window_masks(sizes, side, grid), boxes) for side in self.config.vision_grids]
+        return {
+            "context": maps[0].mean(dim=(1, 2)).repeat_interleave(counts, dim=0),
+            "windows": [torch.cat([part.flatten(0, 1) for part in each]).to(device) for each in windows],
+            "masks": [torch.cat([part.flatten(0, 1) for part in each]).to(device) for each in masks],
+        }
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values_siglip: Tensor | None = None,
+        pixel_values_clip: Tensor | None = None,
+        pixel_values_dinov2: Tensor | None = None,
+        pixel_values_convnext: Tensor | None = None,
+        image_sizes: Tensor | None = None,
+        attention_mask: Any = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> LlavaModelOutputWithPast:
+        """Puts the image tokens where `input_ids` holds `image_token_id`, and runs the language model.
+
+        Images are read only where there are placeholders: not when generation goes on from a cache.
+
+        Raises:
+            ValueError: neither or both of `input_ids` and `inputs_embeds`, images without `input_ids`, an encoder
+                without its pixels, or another number of placeholders than of image tokens.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("expected either input_ids or inputs_embeds")
+        images = (pixel_values_siglip, pixel_values_clip, pixel_values_dinov2, pixel_values_convnext, image_sizes)
+        image_tokens = None
+        if input_ids is not None:
+            is_image = input_ids == self.config.image_token_id
+            inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
+            if images[0] is not None and is_image.any():
+                found = self.get_image_features(*images)
+                image_tokens = torch.cat(found.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
+                if int(is_image.sum()) != len(image_tokens):
+                    raise ValueError(
+                        f"the prompt has {int(is_image.sum())} image placeholders for {len(image_tokens)} image tokens"
+                    )
+                inputs_embeds = inputs_embeds.masked_scatter(is_image[..., None], image_tokens)
+                places = is_image.nonzero()[found.is_cell.to(is_image.device)]
+                kwargs[AGGREGATION] = {"places": places, **found.aggregation}
+        elif images[0] is not None:
+            raise ValueError("pixel values need input_ids, which say where the image is")
+        outputs = self.language_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+        return LlavaModelOutputWithPast(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=image_tokens,
+        )
+
+
+def aggregate_after_layer(
+    aggregators: nn.ModuleList, index: int, layer: nn.Module, arguments: Any, options: dict[str, Any], hidden: Tensor
+) -> Tensor | None:
+    """A forward hook of a decoder layer: the image's cells go on as queries of an aggregator.
+
+    Args:
+        aggregators: those inside the language model.
+        index: which of them runs after this layer.
+        layer: the decoder layer.
+        arguments: its positional arguments.
+        options: its keyword arguments; without `AGGREGATION` among them nothing happens.
+        hidden: its output, (batch, length, width).
+    """
+    read = options.get(AGGREGATION)
+    if read is None:
+        return None
+    batch, position = read["places"].to(hidden.device).unbind(dim=1)
+    cells = hidden[batch, position]
+    changed = aggregators[index](cells, read["context"], read["windows"], read["masks"])
+    return hidden.index_put((batch, position), changed.to(hidden.device, hidden.dtype))
+
+
+class CambrianForConditionalGeneration(CambrianPreTrainedModel, GenerationMixin):
+    """Cambrian with its language model's head."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
+
+    def __init__(self, config: CambrianConfig) -> None:
+        super().__init__(config)
+        self.model = CambrianModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_image_features(self, *arguments: Any, **options: Any) -> CambrianImageOutput:
+        """See `CambrianModel.get_image_features`."""
+        return self.model.get_image_features(*arguments, **options)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values_siglip: Tensor | None = None,
+        pixel_values_clip: Tensor | None = None,
+        pixel_values_dinov2: Tensor | None = None,
+        pixel_values_convnext: Tensor | None = None,
+        image_sizes: Tensor | None = None,
+        attention_mask: Any = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> LlavaCausalLMOutputWithPast:
+        """Logits of the next token at every place, or at those of `logits_to_keep` (how many last ones, or which)."""
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values_siglip=pixel_values_siglip,
+            pixel_values_clip=pixel_values_clip,
+            pixel_values_dinov2=pixel_values_dinov2,
+            pixel_values_convnext=pixel_values_convnext,
+            image_sizes=image_sizes,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        return causal_output(self, outputs, labels, logits_to_keep)

@@ -1,1 +1,0 @@
-"""Studies: data sets in, resumable runs, a row for every sample and method."""
