@@ -24,6 +24,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
 from wherelook.geometry import views
 from wherelook.models import VisionLanguageModel
+from wherelook.models.huggingface import score as score_module
 from wherelook.models.huggingface.model import Prompt
 from wherelook.models.huggingface.score import HuggingFaceScore
 from wherelook.models.speedups.last_layer import parts_at_selected
@@ -222,7 +223,7 @@ def test_what_no_selected_token_reads_is_left_out(case, monkeypatch):
     assert all(seen == {2} for seen in lengths.values())
     for seen in lengths.values():
         seen.clear()
-    monkeypatch.setattr(scoring, "only_at", lambda parts, places: contextlib.nullcontext())
+    monkeypatch.setattr(score_module, "only_at", lambda parts, places: contextlib.nullcontext())
     whole_values, whole_gradients = score.gradient(masks(2))
     assert all(min(seen) > 2 for seen in lengths.values())
     torch.testing.assert_close(values, whole_values, atol=1e-5, rtol=0)

@@ -14,6 +14,7 @@ from wherelook.analysis.focus_similarity import SIMILARITIES, compare_focus
 from wherelook.analysis.questions import compare_figures, evidence_matters, rely_on_image
 from wherelook.analysis.results import Comparison, Coverage, JudgeLine, Skipped
 from wherelook.errors import InputError, unknown_name
+from wherelook.evaluation.rows import Row
 from wherelook.evaluation.verdicts import agreement
 from wherelook.score import Status
 from wherelook.stats import share_interval

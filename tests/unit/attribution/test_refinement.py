@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from toy import ToyScore, constant
+from wherelook.attribution import refinement
 from wherelook.attribution.refinement import AREAS, TAIL, rank_rest
 
 IMAGE_SIZE = (120, 120)
@@ -54,7 +55,7 @@ def test_what_else_holds_the_answer_comes_next_and_what_is_against_it_last():
 @pytest.mark.parametrize("shown", [False, True])
 def test_the_formula_by_hand(monkeypatch, shown):
     """One area, three path points, on a score that is not linear; every constant differs from its neutral value."""
-    monkeypatch.setattr(rest, "AREAS", (0.25,))
+    monkeypatch.setattr(refinement, "AREAS", (0.25,))
     weights = torch.linspace(-1, 1.5, 16).reshape(4, 4)
 
     def curved(masks: torch.Tensor) -> torch.Tensor:
@@ -82,7 +83,7 @@ def test_the_formula_by_hand(monkeypatch, shown):
 
 def test_the_first_places_stay_first_and_in_order(monkeypatch):
     """Also where what lies beside them speaks against the answer, or for it more than they do."""
-    monkeypatch.setattr(rest, "AREAS", (0.05,))
+    monkeypatch.setattr(refinement, "AREAS", (0.05,))
     for sign in (-1.0, 1.0):
         weights = torch.zeros(GRID)
         weights[2, 2:4], weights[2, 4] = 3.0, 5 * sign
