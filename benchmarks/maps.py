@@ -32,7 +32,10 @@ def digests(presets: tuple[str, ...], count: int) -> dict[str, dict[str, str]]:
     """By run and scene the SHA-256 of the map's bytes, after its size and the status."""
     explainer = Explainer.from_pretrained("embedded", device="cpu")
     scenes = [make_scene(seed, size=(224, 224)) for seed in SCENES[:count]]
-    asked = [(str(seed), np.asarray(scene.image), scene.questions[0].text) for seed, scene in zip(SCENES, scenes)]
+    asked = [
+        (str(seed), np.asarray(scene.image), scene.questions[0].text)
+        for seed, scene in zip(SCENES, scenes, strict=False)
+    ]
     asked.append(("two images", [np.asarray(scene.image) for scene in scenes[:2]], scenes[0].questions[0].text))
     found: dict[str, dict[str, str]] = {}
     for name, method in METHODS.items():
