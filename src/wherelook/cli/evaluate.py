@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wherelook.storage import LineFile
 
 ROWS_FILE = "rows.jsonl"
-CONFIGURATION_FILE = "methods_page.json"
+CONFIGURATION_FILE = "evaluation.json"
 PAGE_FILE, TABLE_FILE, RECORDS_FILE = "report.html", "table.md", "rows.parquet"
 GALLERY = 12
 SCHEMA_VERSION = 3
