@@ -160,7 +160,7 @@ def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], precisio
         if len(dict.fromkeys(model.name for model in owners)) < 2 or len(set(items)) < LEAST_ITEMS:
             continue
         try:
-            tests = mixed_model(values, _factors(owners), items, level=precision.level, seed=precision.seed).tests
+            tests = mixed_model(values, _factors(owners), items, level=precision.level)
         except ValueError as error:
             notes.append(f"{benchmark.name}: whether {meaning} depends on the model is not tested: {error}.")
             continue

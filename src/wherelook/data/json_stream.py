@@ -1,4 +1,8 @@
-"""One entry after another of a JSON document that may be larger than memory."""
+"""One entry after another of a JSON document that may be larger than memory.
+
+ijson 3.4 was tried in its place: it has no lines for errors, refuses NaN and integers beyond 64 bits, replaces lone
+surrogates, and takes all memory of a machine for 100,000 brackets in brackets.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,18 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import rankdata
 
-from wherelook.stats.clusters import Clusters, Outcomes, Values, finite, number_clusters
-from wherelook.stats.effects import cliffs_delta
+from wherelook.stats.clusters import (
+    FISHER,
+    Array,
+    Clusters,
+    Outcomes,
+    Values,
+    finite,
+    influence_estimate,
+    number_clusters,
+)
 from wherelook.stats.intervals import mean_interval, wilson_interval
 from wherelook.stats.result import Estimate
 
@@ -96,10 +105,33 @@ def roc_area(scores: Values, correct: Outcomes, *, clusters: Clusters = None, le
     if right.all() or not right.any():
         raise ValueError("all answers are right, or all wrong: no ROC curve")
     index, _ = number_clusters(clusters, len(values))
-    names = None if clusters is None else (index[right].tolist(), index[~right].tolist())
-    delta = cliffs_delta(values[right].tolist(), values[~right].tolist(), clusters=names, level=level)
-    value, low, high = ((1 + figure) / 2 for figure in (delta.value, max(delta.low, -1.0), min(delta.high, 1.0)))
-    return Estimate("area under the ROC curve", value, low, high, delta.method, level)
+    names = None if clusters is None else np.concatenate([index[right], index[~right]])
+    area, influence = _placements(values[right], values[~right])
+    name = "area under the ROC curve"
+    if not 1e-12 < area < 1 - 1e-12:  # no overlap: no spread to estimate from
+        count = int(min(right.sum(), (~right).sum()))
+        low, _ = wilson_interval(count, count, level=level)
+        return Estimate(name, area, *((low, 1.0) if area > 0.5 else (0.0, 1 - low)), "Wilson, no overlap", level)
+    if not np.abs(influence).max() > 1e-12:
+        return Estimate(name, area, 0.0, 1.0, "values that are all tied bound nothing", level)
+    # On the scale atanh(2 area - 1), which is Cliff's delta.
+    found = influence_estimate(name, 2 * area - 1, 2 * influence, names, level=level, link=FISHER, of_ranks=True)
+    return replace(found, value=area, low=(1 + found.low) / 2, high=(1 + found.high) / 2)
+
+
+def _placements(above: Array, below: Array) -> tuple[float, Array]:
+    """P(above > below), ties counting half, and the influence of each item, `above` first.
+
+    The influences are the placements of DeLong et al. (1988): for an item of one group the share of the other group
+    that it beats.
+    """
+    m, n = len(above), len(below)
+    together = rankdata(np.concatenate([above, below]))
+    beats = (together[:m] - rankdata(above)) / n
+    beaten = 1 - (together[m:] - rankdata(below)) / m
+    area = float(beats.mean())
+    # The item mean of what is returned must estimate the area: each group counts by the inverse of its share.
+    return area, np.concatenate([(beats - area) * (m + n) / m, (beaten - area) * (m + n) / n])
 
 
 def _pairs(scores: Values, correct: Outcomes) -> tuple[np.ndarray, np.ndarray]:

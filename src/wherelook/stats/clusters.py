@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,15 +115,3 @@ def influence_estimate(
         return Estimate(name, value, link.back(-math.inf), link.back(math.inf), method, level)
     centre = link.there(value)
     return Estimate(name, value, link.back(centre - half), link.back(centre + half), method, level)
-
-
-def bootstrap_weights(count: int, *, resamples: int, seed: int, items: int | None = None) -> Iterator[Array]:
-    """How often each of `count` clusters is drawn in resamples of as many, in portions of shape (portion, count).
-
-    A portion is small enough for arrays of shape (portion, items).
-    """
-    rng = np.random.default_rng(seed)
-    portion = max(1, CHUNK // max(count, items or 0))
-    for start in range(0, resamples, portion):
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(portion, resamples - start))
-        yield drawn.astype(np.float64)

@@ -1,25 +1,13 @@
-"""Sizes of a difference without a unit, with intervals that allow for clusters."""
+"""The size of a difference without a unit, with an interval that allows for clusters."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import (
-    FISHER,
-    Array,
-    Clusters,
-    Names,
-    Values,
-    cluster_sums,
-    finite,
-    influence_estimate,
-    number_clusters,
-)
-from wherelook.stats.intervals import wilson_interval
+from wherelook.stats.clusters import Clusters, Values, cluster_sums, finite, number_clusters
 from wherelook.stats.result import Estimate
 
 
@@ -53,55 +41,3 @@ def cohens_dz(differences: Values, *, clusters: Clusters = None, level: float = 
     low, high = (math.sqrt(2) * math.sinh(end) if abs(end) < 700 else math.copysign(math.inf, end)
                  for end in (centre - half, centre + half))  # fmt: skip
     return Estimate("Cohen's d_z", mean / deviation, low, high, method, level)
-
-
-def cliffs_delta(
-    first: Values,
-    second: Values,
-    *,
-    clusters: tuple[Names, Names] | None = None,
-    level: float = 0.95,
-) -> Estimate:
-    """P(first > second) - P(first < second) for a value of each, in [-1, 1] (Cliff 1993).
-
-    It is the rank-biserial correlation too.
-
-    Args:
-        first, second: values of two groups; ties count half.
-        clusters: cluster names of both; one name may occur in both groups.
-        level: of the interval.
-
-    Raises:
-        ValueError: a group without values.
-    """
-    above, below = finite(first), finite(second)
-    names = None if clusters is None else [*clusters[0], *clusters[1]]
-    area, influence = rank_influence(above, below)
-    value = 2 * area - 1
-    if abs(value) > 1 - 1e-12:  # no overlap: no spread to estimate from
-        return _no_overlap("Cliff's delta", value, min(len(above), len(below)), level)
-    if not np.abs(influence).max() > 1e-12:  # all tied
-        return Estimate("Cliff's delta", value, -1.0, 1.0, "values that are all tied bound nothing", level)
-    return influence_estimate("Cliff's delta", value, 2 * influence, names, level=level, link=FISHER, of_ranks=True)
-
-
-def rank_influence(above: Array, below: Array) -> tuple[float, Array]:
-    """P(above > below), ties counting half, and the influence of each item, `above` first.
-
-    The influences are the placements of DeLong et al. (1988): for an item of one group the share of the other group
-    that it beats.
-    """
-    m, n = len(above), len(below)
-    together = rankdata(np.concatenate([above, below]))
-    beats = (together[:m] - rankdata(above)) / n
-    beaten = 1 - (together[m:] - rankdata(below)) / m
-    area = float(beats.mean())
-    # The item mean of what is returned must estimate the area: each group counts by the inverse of its share.
-    return area, np.concatenate([(beats - area) * (m + n) / m, (beaten - area) * (m + n) / n])
-
-
-def _no_overlap(name: str, value: float, count: int, level: float) -> Estimate:
-    """Interval where one group lies wholly above the other: Wilson's for `count` of `count`, of the smaller group."""
-    low, _ = wilson_interval(count, count, level=level)
-    bounds = (2 * low - 1, 1.0) if value > 0 else (-1.0, 1 - 2 * low)
-    return Estimate(name, value, *bounds, "Wilson, no overlap", level)

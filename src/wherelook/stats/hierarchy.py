@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cophenet, leaves_list, linkage, optimal_leaf_ordering
 
-from wherelook.stats.clusters import Array, Clusters, bootstrap_weights, number_clusters
+from wherelook.stats.clusters import CHUNK, Array, Clusters, number_clusters
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def _support(
     np.add.at(sums, index, flat)
     sizes = np.bincount(index).astype(np.float64)
     found = np.zeros(len(branches))
-    for weights in bootstrap_weights(groups, resamples=resamples, seed=seed):
+    rng, portion = np.random.default_rng(seed), max(1, CHUNK // groups)
+    for start in range(0, resamples, portion):
+        weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=min(portion, resamples - start)) * 1.0
         for mean in weights @ sums / (weights @ sizes)[:, None]:
             drawn = set(_branches(linkage(mean, "average"), count))
             found += [branch in drawn for branch in branches]

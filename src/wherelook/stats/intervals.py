@@ -1,11 +1,14 @@
-"""Intervals for shares and means."""
+"""Intervals for shares and means.
+
+Wilson's interval is not SciPy's: that one takes whole numbers of items, and clusters have an effective number of them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import bootstrap, norm
 from scipy.stats import t as student
 
 from wherelook.stats.clusters import (
@@ -92,7 +95,7 @@ def _unskewed(value: float, skewness: float, total: int) -> float:
 def bootstrap_interval(
     values: Values, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron 1979), seeded.
+    """Percentile bootstrap interval of the mean (Efron 1979), seeded; of one value that value twice.
 
     It never leaves the range of the values; for few of them it is a little too narrow, see `mean_interval`.
 
@@ -102,14 +105,18 @@ def bootstrap_interval(
     if len(values) == 0:
         raise ValueError("no values")
     array = finite(values)
-    rng = np.random.default_rng(seed)
-    portion = max(1, CHUNK // len(array))
-    means = [
-        array[rng.integers(0, len(array), size=(min(portion, resamples - start), len(array)))].mean(axis=1)
-        for start in range(0, resamples, portion)
-    ]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    if len(array) == 1:
+        return float(array[0]), float(array[0])
+    found = bootstrap(
+        (array,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="percentile",
+        batch=max(1, CHUNK // len(array)),
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def _score_interval(share: float, total: float, z: float) -> tuple[float, float]:

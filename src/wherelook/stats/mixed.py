@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +13,11 @@ from scipy.stats import f as fisher
 from scipy.stats import ncf
 from scipy.stats import t as student
 
-from wherelook.stats.clusters import Array, Names, Values, bootstrap_weights, cluster_sums, finite, number_clusters
+from wherelook.stats.clusters import Array, Names, Values, cluster_sums, finite, number_clusters
 from wherelook.stats.result import Estimate, Test
 
 LARGEST_SHARE = 1 - 1e-6
 """Of the variance between items: beyond it nothing is left within them."""
-
-
-@dataclass(frozen=True)
-class MixedModel:
-    """A fitted model.
-
-    Attributes:
-        tests: an F-test for each factor, given the others.
-        differences: for each factor and level but the first, its mean minus that of the first level, given the others;
-            names are "factor: level - first level".
-        bootstrap: the same differences by least squares, with intervals from items drawn with replacement. They assume
-            neither normal errors nor equal spread: where the two disagree, trust these.
-        item_share: share of the variance that the factors leave which is between items, in [0, 1].
-    """
-
-    tests: Mapping[str, Test]
-    differences: Mapping[str, Estimate]
-    bootstrap: Mapping[str, Estimate]
-    item_share: float
 
 
 @dataclass(frozen=True)
@@ -71,10 +51,8 @@ def mixed_model(
     factors: Mapping[str, Names],
     items: Names,
     *,
-    resamples: int = 1999,
-    seed: int = 0,
     level: float = 0.95,
-) -> MixedModel:
+) -> dict[str, Test]:
     """Tests whether the mean depends on each of several factors, such as architecture and scale, given the others.
 
     value = intercept + effects of the factors' levels + an intercept of the item + error, the last two normal; fitted
@@ -84,34 +62,25 @@ def mixed_model(
 
     Each factor has a Wald F-test. Its denominator degrees of freedom are those within items, or between items for a
     factor that never varies within one (Pinheiro and Bates 2000, section 2.4). For complete data this is the analysis
-    of variance for repeated measures.
+    of variance for repeated measures. The effect is the difference of means of a factor with two levels, and partial
+    eta squared of one with more.
 
     Args:
         values: one per item and combination of levels; combinations may be missing.
         factors: the level of each value, by the factor's name.
         items: the item of each value.
-        resamples: for the bootstrap.
-        seed: of these.
         level: of the intervals.
+
+    Returns:
+        The test of each factor, by its name.
 
     Raises:
         ValueError: lengths differ, a factor with one level, factors that cannot be told apart, too few items, no
             variance within items.
     """
     design = _make_design(values, factors, items)
-    share = _share_between(design)
-    fit = _generalized_least_squares(design, share)
-    tests, differences = {}, {}
-    for factor, place in design.factors.items():
-        found = _differences(design, fit, place, level)
-        tests[factor] = _test_factor(design, fit, factor, place, found, level)
-        differences.update({estimate.name: estimate for estimate in found})
-    return MixedModel(
-        tests=MappingProxyType(tests),
-        differences=MappingProxyType(differences),
-        bootstrap=MappingProxyType(_bootstrap(design, resamples, seed, level)),
-        item_share=share,
-    )
+    fit = _generalized_least_squares(design, _share_between(design))
+    return {factor: _test_factor(design, fit, factor, level) for factor in design.factors}
 
 
 def _make_design(values: Values, factors: Mapping[str, Names], items: Names) -> _Design:
@@ -196,29 +165,23 @@ def _degrees(design: _Design, place: slice) -> int:
     return degrees
 
 
-def _differences(design: _Design, fit: _Fit, place: slice, level: float) -> list[Estimate]:
-    half = float(student.ppf((1 + level) / 2, _degrees(design, place)))
-    found = []
-    for position in range(place.start, place.stop):
-        value, reach = float(fit.coefficients[position]), half * math.sqrt(fit.covariance[position, position])
-        found.append(
-            Estimate(design.names[position], value, value - reach, value + reach, "t, restricted likelihood", level)
-        )
-    return found
-
-
-def _test_factor(
-    design: _Design, fit: _Fit, factor: str, place: slice, differences: Sequence[Estimate], level: float
-) -> Test:
-    coefficients, degrees = fit.coefficients[place], _degrees(design, place)
+def _test_factor(design: _Design, fit: _Fit, factor: str, level: float) -> Test:
+    place = design.factors[factor]
+    coefficients, covariance, degrees = fit.coefficients[place], fit.covariance[place, place], _degrees(design, place)
     count = len(coefficients)
-    statistic = float(coefficients @ np.linalg.solve(fit.covariance[place, place], coefficients)) / count
+    statistic = float(coefficients @ np.linalg.solve(covariance, coefficients)) / count
+    if count == 1:
+        value, half = float(coefficients[0]), float(student.ppf((1 + level) / 2, degrees) * covariance[0, 0] ** 0.5)
+        name = design.names[place.start]
+        effect = Estimate(name, value, value - half, value + half, "t, restricted likelihood", level)
+    else:
+        effect = _explained(statistic, count, degrees, level)
     return Test(
         name="F-test of a mixed model, random intercept by item",
         statistic=statistic,
         p=float(fisher.sf(statistic, count, degrees)),
         n=len(design.values),
-        effect=differences[0] if count == 1 else _explained(statistic, count, degrees, level),
+        effect=effect,
         assumptions=f"Assumes independent items and normal errors of one spread; speaks of these levels of {factor}, "
         "not of others.",
         clusters=len(design.sizes),
@@ -244,25 +207,3 @@ def _explained(statistic: float, count: int, degrees: int, level: float) -> Esti
     value = count * statistic / (count * statistic + degrees)
     low, high = bound((1 + level) / 2), bound((1 - level) / 2)
     return Estimate("partial eta squared", value, low, high, "noncentral F", level)
-
-
-def _bootstrap(design: _Design, resamples: int, seed: int, level: float) -> dict[str, Estimate]:
-    """Least squares with items drawn with replacement; bootstrap standard error and Student's t."""
-    columns, width, items = design.columns, design.columns.shape[1], len(design.sizes)
-    products = np.zeros((items, width, width))
-    np.add.at(products, design.item, columns[:, :, None] * columns[:, None, :])
-    projected = np.zeros((items, width))
-    np.add.at(projected, design.item, columns * design.values[:, None])
-    drawn = []
-    for weights in bootstrap_weights(items, resamples=resamples, seed=seed):
-        moments = (weights @ products.reshape(items, -1)).reshape(-1, width, width)
-        usable = np.linalg.matrix_rank(moments, hermitian=True) == width  # a level can be missing from a resample
-        drawn.append(np.linalg.solve(moments[usable], (weights @ projected)[usable][..., None])[..., 0])
-    values = np.linalg.solve(products.sum(axis=0), projected.sum(axis=0))
-    # A resample of G items has too little spread, by (G - 1) / G.
-    half = float(student.ppf((1 + level) / 2, items - 1)) * math.sqrt(items / (items - 1))
-    reaches = half * np.concatenate(drawn).std(axis=0, ddof=1)
-    return {
-        name: Estimate(name, float(value), float(value - reach), float(value + reach), "t, items drawn", level)
-        for name, value, reach in zip(design.names[1:], values[1:], reaches[1:], strict=True)
-    }

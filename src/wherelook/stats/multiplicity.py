@@ -1,10 +1,11 @@
-"""Corrections for many tests at once."""
+"""Corrections for many tests at once. Holm's is not in SciPy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -24,10 +25,4 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     Of the tests below a corrected p of q, a share of at most q is expected to be false, for tests that are independent
     or depend on each other positively.
     """
-    order = np.argsort(p_values, kind="stable")[::-1]
-    corrected = np.empty(len(p_values))
-    lowest = 1.0
-    for position, index in enumerate(order):
-        lowest = min(lowest, p_values[index] * len(p_values) / (len(p_values) - position))
-        corrected[index] = lowest
-    return [float(value) for value in corrected]
+    return [float(value) for value in false_discovery_control(p_values)]

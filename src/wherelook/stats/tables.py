@@ -1,4 +1,4 @@
-"""Tests and effects of yes and no: a share against a constant, paired shares, and the 2 x 2 table."""
+"""Tests of yes and no: paired shares, and the 2 x 2 table."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from wherelook.stats.clusters import Clusters, Outcomes, finite, number_clusters, standard_error
-from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate, Test
 
 Table = tuple[tuple[int, int], tuple[int, int]]
@@ -26,26 +25,6 @@ FARTHEST = 100.0
 TINY = 1e-300
 
 
-def share_test(successes: int, total: int, *, null: float = 0.5, level: float = 0.95) -> Test:
-    """Exact binomial test that a share is `null`, with Wilson's interval.
-
-    Raises:
-        ValueError: unless 0 <= successes <= total, total > 0 and 0 < null < 1.
-    """
-    low, high = wilson_interval(successes, total, level=level)
-    if not 0 < null < 1:
-        raise ValueError(f"null {null:g} is not between 0 and 1")
-    share = successes / total
-    return Test(
-        name="exact binomial test",
-        statistic=float(successes),
-        p=float(binomtest(successes, total, null).pvalue),
-        n=total,
-        effect=Estimate("share", share, low, high, "Wilson", level),
-        assumptions="Assumes that items are independent.",
-    )
-
-
 def mcnemar_test(first: Outcomes, second: Outcomes, *, level: float = 0.95) -> Test:
     """McNemar's test that two paired shares are equal (McNemar 1947): is `first` right as often as `second`?
 
@@ -57,7 +36,7 @@ def mcnemar_test(first: Outcomes, second: Outcomes, *, level: float = 0.95) -> T
     Raises:
         ValueError: not the same number of outcomes, none, or one that is neither yes nor no.
     """
-    (both, only_first), (only_second, neither) = count_table(first, second)
+    (both, only_first), (only_second, neither) = _count_table(first, second)
     discordant = only_first + only_second
     total = both + discordant + neither
     low, high = _tango(only_first, only_second, total, level)
@@ -84,7 +63,7 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
     Raises:
         ValueError: not the same number, none, neither yes nor no, or a condition or outcome that never varies.
     """
-    table = count_table(condition, outcome)
+    table = _count_table(condition, outcome)
     _check_margins(table)
     total = int(np.sum(table))
     if clusters is None:
@@ -160,40 +139,7 @@ def _first_cell(ratio: float, row: int, other_row: int, column: int) -> float:
     return 2 * product / (linear + root) if linear > 0 else (linear - root) / (2 * excess)
 
 
-def risk_ratio(table: Table, *, level: float = 0.95) -> Estimate:
-    """Share with the outcome among items with the condition by that among those without.
-
-    One half is added to the outcomes and to the items of both rows (Walter 1975), interval of Katz et al. (1978).
-
-    Raises:
-        ValueError: a row or a column without items, or a negative count.
-    """
-    _check_margins(table)
-    (a, b), (c, d) = table
-    ratio = (a + 0.5) / (a + b + 0.5) / ((c + 0.5) / (c + d + 0.5))
-    error = math.sqrt(1 / (a + 0.5) - 1 / (a + b + 0.5) + 1 / (c + 0.5) - 1 / (c + d + 0.5))
-    half = float(norm.ppf((1 + level) / 2)) * error
-    return Estimate("risk ratio", ratio, ratio * math.exp(-half), ratio * math.exp(half), "Katz with Walter", level)
-
-
-def difference_of_shares(table: Table, *, level: float = 0.95) -> Estimate:
-    """Share with the outcome in the first row minus that in the second, for different items in both.
-
-    Newcombe's interval from Wilson's of each share (Newcombe 1998a, method 10).
-
-    Raises:
-        ValueError: a row without items, or a negative count.
-    """
-    (a, b), (c, d) = table
-    (low, high), (other_low, other_high) = (wilson_interval(x, x + y, level=level) for x, y in table)
-    first, second = a / (a + b), c / (c + d)
-    below = math.hypot(first - low, other_high - second)
-    above = math.hypot(high - first, second - other_low)
-    gap = first - second
-    return Estimate("difference of shares", gap, gap - below, gap + above, "Newcombe", level)
-
-
-def count_table(condition: Outcomes, outcome: Outcomes) -> Table:
+def _count_table(condition: Outcomes, outcome: Outcomes) -> Table:
     """The 2 x 2 table of two lists of yes and no.
 
     Raises:

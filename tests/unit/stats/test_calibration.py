@@ -38,6 +38,18 @@ def test_roc_area_counts_pairs():
     assert apart.low < 0.5
 
 
+def test_a_cluster_of_the_area_counts_once():
+    """Every answer twice in one cluster: the interval of the single answers but for t in place of the normal."""
+    rng = np.random.default_rng(1)
+    right = rng.random(120) < 0.6
+    scores = rng.normal(size=120) + right
+    single = roc_area(scores, right, clusters=[*range(120)])
+    doubled = roc_area(np.tile(scores, 2), np.tile(right, 2), clusters=[*range(120)] * 2)
+    assert (doubled.value, doubled.low, doubled.high) == pytest.approx((single.value, single.low, single.high))
+    with pytest.raises(ValueError, match="3 clusters for 2 values"):
+        roc_area([0.1, 0.2], [0, 1], clusters=[1, 2, 3])
+
+
 def test_delongs_variance():
     rng = np.random.default_rng(2)
     above, below = rng.normal(1, 1, 150), rng.normal(0, 1, 250)

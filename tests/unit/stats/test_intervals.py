@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from wherelook.stats import bootstrap_interval, mean_interval, share_interval, wilson_interval
 
@@ -13,6 +14,9 @@ def test_wilson_interval_of_a_known_share():
     assert wilson_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson_interval(0, 10)[0] == 0
     assert wilson_interval(10, 10)[1] == 1
+    for right in (0, 3, 70):
+        reference = binomtest(right, 70).proportion_ci(method="wilson")
+        assert wilson_interval(right, 70) == pytest.approx(tuple(reference))
 
 
 @pytest.mark.parametrize(("successes", "total"), [(1, 0), (0, 0), (3, 2), (-1, 2)])
@@ -27,6 +31,7 @@ def test_bootstrap_interval_is_about_the_normal_one():
     half = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03)
     assert (low, high) == bootstrap_interval(list(values))
+    assert bootstrap_interval([0.3]) == (0.3, 0.3)
     with pytest.raises(ValueError, match="no values"):
         bootstrap_interval([])
 

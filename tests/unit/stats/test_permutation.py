@@ -1,4 +1,4 @@
-"""Permutation tests against counts by hand, planted effects and exchanged clusters."""
+"""The permutation test against counts by hand, planted effects and exchanged clusters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherelook.stats import paired_test, unpaired_test
+from wherelook.stats import paired_test
 
 
 def test_paired_test_counts_all_sign_flips():
@@ -68,28 +68,3 @@ def test_interval_and_p_of_a_paired_test_agree(differences, clustered):
 def test_what_is_not_paired(first, second):
     with pytest.raises(ValueError, match="are not pairs"):
         paired_test(first, second)
-
-
-def test_unpaired_test_counts_all_exchanges():
-    """Two groups of three apart: 2 of the 20 ways."""
-    test = unpaired_test([5.0, 6.0, 7.5], [1.0, 2.0, 3.5])
-    assert test.p == pytest.approx(2 / 20)
-    assert test.effect.value == pytest.approx(4)
-    assert test.standardized.value == 1
-    # Welch's t: 4 / sqrt(2 * var / 3)
-    assert test.statistic == pytest.approx(4 / (2 * np.var([1, 2, 3.5], ddof=1) / 3) ** 0.5)
-
-
-def test_unpaired_clusters_move_as_one():
-    first, second = [5.0, 5.1, 6.0, 6.2], [1.0, 1.1, 2.0, 2.3]
-    names = ["a", "a", "b", "b"], ["c", "c", "d", "d"]
-    assert unpaired_test(first, second, clusters=names).p == pytest.approx(2 / 6)
-    with pytest.raises(ValueError, match="cluster 'a' is in both groups"):
-        unpaired_test(first, second, clusters=(["a"] * 4, ["a"] * 4))
-
-
-def test_unpaired_test_without_spread():
-    assert unpaired_test([1.0, 1.0], [1.0, 1.0]).p == 1
-    assert unpaired_test([2.0] * 4, [1.0] * 4).p == pytest.approx(2 / 70)
-    with pytest.raises(ValueError, match="expected a list of 2 or more"):
-        unpaired_test([1.0], [1.0, 2.0])

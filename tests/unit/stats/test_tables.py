@@ -10,24 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from wherelook.stats import (
-    association_test,
-    count_table,
-    difference_of_shares,
-    mcnemar_test,
-    odds_ratio,
-    risk_ratio,
-    share_test,
-)
+from wherelook.stats import association_test, mcnemar_test, odds_ratio
 
 TEA = [1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 1, 0, 0, 0]
 """Fisher 1935: milk poured first, and told to have been; 3 of 4 right."""
-
-
-def test_share_test_is_the_binomial_one():
-    assert share_test(9, 10).p == pytest.approx(2 * 11 / 1024)
-    with pytest.raises(ValueError, match="null 1 is not between 0 and 1"):
-        share_test(9, 10, null=1)
 
 
 def test_mcnemar_counts_discordant_items():
@@ -94,10 +80,6 @@ def test_odds_ratios_of_tables_with_empty_cells_are_bounded_on_one_side():
     )
 
 
-def test_risk_ratio():
-    assert risk_ratio(((30, 10), (15, 25))).value == pytest.approx(30.5 / 40.5 / (15.5 / 40.5))
-
-
 def test_clustered_odds_ratio():
     """Every item twice in a cluster: the error of the single items, not of twice as many."""
     rng = np.random.default_rng(3)
@@ -108,8 +90,7 @@ def test_clustered_odds_ratio():
     assert doubled.statistic == pytest.approx(single.statistic, rel=0.02)
     assert single.p < 0.001
     assert single.effect.low < 4 < single.effect.high
-    (a, b), (c, d) = count_table(condition.tolist(), outcome.tolist())
-    woolf = math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
+    woolf = math.sqrt(sum(1 / (condition == x)[outcome == y].sum() for x in (0, 1) for y in (0, 1)))
     assert math.log(single.effect.value) / single.statistic == pytest.approx(woolf, rel=0.03)
 
 
@@ -119,16 +100,10 @@ def test_empty_cells_with_clusters_are_not_certain():
     assert math.log(estimate.value / estimate.low) == pytest.approx(2.0227 * math.sqrt(2 / 0.5 + 2 / 20.5), rel=1e-3)
 
 
-def test_newcombes_example():
-    """Newcombe 1998, example (a): 56 of 70 and 48 of 80."""
-    estimate = difference_of_shares(((56, 14), (48, 32)))
-    assert (estimate.low, estimate.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-
-
 def test_tables_that_tell_nothing():
     with pytest.raises(ValueError, match="empty row or column"):
         association_test([1, 1, 1], [1, 0, 1])
     with pytest.raises(ValueError, match="yes or no"):
-        count_table([1, 2], [0, 1])
+        mcnemar_test([1, 2], [0, 1])
     with pytest.raises(ValueError, match="1 and 2 outcomes are not pairs"):
-        count_table([1], [0, 1])
+        mcnemar_test([1], [0, 1])
