@@ -22,13 +22,13 @@ import torch
 
 from wherelook.data.datasets import read_samples
 from wherelook.evaluation.local import Finished, Task, Worker
-from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.method_spec import parse_methods
 from wherelook.evaluation.records import TIMES
 from wherelook.evaluation.run import ENGINES
 from wherelook.evaluation.worker import Procedure, load_worker
 
 DATASET = "scenes-tuning"
-PROCEDURE = Procedure(DATASET, tuple(parse_runs("igos+:fast,center")), measured="replay")
+PROCEDURE = Procedure(DATASET, tuple(parse_methods("igos+:fast,center")), measured="replay")
 FEW = 20
 """Scenes that the worker that does nothing gets again and again."""
 

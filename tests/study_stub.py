@@ -15,11 +15,11 @@ from wherelook.data.datasets import Sample
 from wherelook.data.images import LoadedImage
 from wherelook.data.sources import ImageInMemory
 from wherelook.evaluation.local import Finished, Task
-from wherelook.evaluation.method_spec import parse_runs
-from wherelook.evaluation.rows import run_row, sample_row
+from wherelook.evaluation.method_spec import parse_methods
+from wherelook.evaluation.rows import method_row, sample_row
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
-RUNS = parse_runs("center,random")
+RUNS = parse_methods("center,random")
 ABOUT = {"id": "stub", "weights": "1"}
 VERSIONS = {"wherelook": "0"}
 CONFIGURATION = {
@@ -75,7 +75,7 @@ class StubWorker:
             task.position,
             [
                 shared
-                | run_row(run, 0)
+                | method_row(run, 0)
                 | {
                     "status": "error" if failed else "ok",
                     "error": "no" if failed else None,
@@ -86,7 +86,7 @@ class StubWorker:
                     "seconds": time.perf_counter(),
                 }
                 for run in RUNS
-                if not task.runs or run.name in task.runs
+                if not task.methods or run.name in task.methods
             ],
         )
 
@@ -100,4 +100,4 @@ class StubWorker:
 
     def give_up(self, task: Task, error: str) -> Finished:
         shared = sample_row(task.sample) | {"position": task.position, "status": "error", "error": error}
-        return Finished(task.position, [shared | run_row(run, 0) for run in RUNS])
+        return Finished(task.position, [shared | method_row(run, 0) for run in RUNS])

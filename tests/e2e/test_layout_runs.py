@@ -18,7 +18,7 @@ from wherelook.data.datasets import prompt_style
 from wherelook.errors import WherelookError
 from wherelook.evaluation.judges import judge_answer
 from wherelook.evaluation.local import Finished, Task
-from wherelook.evaluation.rows import evidence_row, image_row, run_row, sample_row
+from wherelook.evaluation.rows import evidence_row, image_row, method_row, sample_row
 from wherelook.evaluation.run_folder import read_run
 from wherelook.evaluation.worker import Procedure
 
@@ -32,8 +32,8 @@ class StandIn:
         self.procedure = procedure
 
     def __call__(self, task: Task) -> Finished:
-        sample, (run,) = task.sample, self.procedure.runs
-        row = sample_row(sample) | run_row(run, self.procedure.seed) | {"position": task.position}
+        sample, (run,) = task.sample, self.procedure.methods
+        row = sample_row(sample) | method_row(run, self.procedure.seed) | {"position": task.position}
         try:
             row |= image_row(sample) | evidence_row(sample)
         except WherelookError as error:

@@ -39,7 +39,7 @@ from wherelook.data.datasets import DATASETS, Sample
 from wherelook.errors import WherelookError
 from wherelook.evaluation.judges import judge_answer
 from wherelook.evaluation.local import Finished, Task
-from wherelook.evaluation.rows import evidence_row, image_row, run_row, sample_row
+from wherelook.evaluation.rows import evidence_row, image_row, method_row, sample_row
 from wherelook.evaluation.run_folder import read_run
 from wherelook.evaluation.worker import Procedure
 
@@ -304,8 +304,8 @@ class StandIn:
 
     def __call__(self, task: Task) -> Finished:
         self.asked.append(task.position)
-        sample, (run,) = task.sample, self.procedure.runs
-        row = sample_row(sample) | run_row(run, self.procedure.seed) | {"position": task.position}
+        sample, (run,) = task.sample, self.procedure.methods
+        row = sample_row(sample) | method_row(run, self.procedure.seed) | {"position": task.position}
         try:
             row |= image_row(sample) | evidence_row(sample) | {"answer": f"image {number_of(sample)}"}
         except WherelookError as error:

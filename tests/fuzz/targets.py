@@ -34,7 +34,7 @@ from wherelook.data.datasets import Sample, prompt_text, read_samples
 from wherelook.data.images import load_frames, load_image
 from wherelook.errors import WherelookError
 from wherelook.evaluation.judges import JUDGES, judge_for
-from wherelook.evaluation.method_spec import parse_runs, sweep_runs
+from wherelook.evaluation.method_spec import parse_methods, sweep_methods
 from wherelook.evaluation.model_judge import ReplyCache, parse_reply
 from wherelook.evaluation.verdicts import read_verdicts
 from wherelook.html import printable
@@ -380,8 +380,8 @@ def read_settings(made: tuple[str, str, str, str], folder: Path) -> None:
 
     for read in (
         changes,
-        lambda: parse_runs(specification),
-        lambda: sweep_runs("rise", "fast", parse_settings([pair])),
+        lambda: parse_methods(specification),
+        lambda: sweep_methods("rise", "fast", parse_settings([pair])),
         lambda: check_address(specification),
         lambda: check_prompt_template(specification),
         lambda: load_image(specification),

@@ -18,7 +18,7 @@ from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError
 from wherelook.evaluation.evaluate import evaluate
 from wherelook.evaluation.failures import Watch
-from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.method_spec import parse_methods
 from wherelook.evaluation.run import execute
 from wherelook.evaluation.run_folder import open_run
 from wherelook.evaluation.sanity import check_sanity
@@ -190,7 +190,7 @@ def test_a_long_prompt_is_told_of_once_by_everything_that_runs_a_model(model, tm
     explanation = Explainer(model).explain(make_picture((60, 80)), QUESTION, method="center", replay_steps=0, **OPTIONS)
     assert [note[: len(LONG)] for note in explanation.notes].count(LONG) == 1
 
-    runs, said = parse_runs("center"), []
+    runs, said = parse_methods("center"), []
     assert len(list(evaluate(model, read_samples("scenes"), runs, count=2, replay_steps=2, warn=said.append))) >= 2
     assert sum(LONG in text for text in said) == 1
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wherelook.analysis.method_table import RunSummary
     from wherelook.data.datasets import Sample
-    from wherelook.evaluation.method_spec import Run
+    from wherelook.evaluation.method_spec import MethodSpec
     from wherelook.evaluation.rows import Row
     from wherelook.models import AnyModel
     from wherelook.score import Progress
@@ -108,7 +108,7 @@ def evaluate(
     from wherelook.evaluation.evaluate import evaluate as evaluate_rows
     from wherelook.evaluation.evaluate import read_rows
     from wherelook.evaluation.judges import check_judging
-    from wherelook.evaluation.method_spec import parse_runs
+    from wherelook.evaluation.method_spec import parse_methods
     from wherelook.evaluation.records import storable
     from wherelook.evaluation.sanity_files import VERDICTS_FILE, conditions, read_verdicts
     from wherelook.explanation.command_line import chat_words
@@ -118,7 +118,7 @@ def evaluate(
 
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
-    runs = parse_runs(methods)
+    runs = parse_methods(methods)
     loading.check()
     check_judging(judge, prompt)
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
@@ -250,7 +250,7 @@ def _open(
     model: str,
     there: Mapping[str, Any],
     loading: Loading,
-    runs: Sequence[Run],
+    runs: Sequence[MethodSpec],
     out: Path,
     *,
     check: bool,
@@ -293,7 +293,7 @@ def _check(
     model: AnyModel,
     samples: Iterable[Sample],
     count: int,
-    runs: Sequence[Run],
+    runs: Sequence[MethodSpec],
     path: Path,
     about: dict[str, Any],
     progress: Progress | None,

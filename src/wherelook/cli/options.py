@@ -25,7 +25,7 @@ from wherelook.models.endpoint.address import is_address
 
 if TYPE_CHECKING:
     from wherelook.data.datasets import Sample
-    from wherelook.evaluation.method_spec import Run
+    from wherelook.evaluation.method_spec import MethodSpec
     from wherelook.models import AnyModel, EndpointModel
     from wherelook.score import Progress as Report
 
@@ -141,7 +141,7 @@ def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "
     )
 
 
-def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[Run]) -> Iterator[Sample]:
+def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[MethodSpec]) -> Iterator[Sample]:
     """The same samples; what a map costs an endpoint is said before the first, if its image can be read."""
     from wherelook.budget import most_requests
     from wherelook.models import EndpointModel

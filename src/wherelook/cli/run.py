@@ -108,7 +108,7 @@ def run(
     from functools import partial
 
     from wherelook.evaluation.failures import Watch
-    from wherelook.evaluation.method_spec import parse_runs
+    from wherelook.evaluation.method_spec import parse_methods
     from wherelook.evaluation.rows import called
     from wherelook.evaluation.run import ENGINES, execute
     from wherelook.evaluation.run_folder import open_run, read_run
@@ -121,7 +121,7 @@ def run(
     chosen: Callable[..., Any] = ENGINES[engine]
     procedure = Procedure(
         dataset=dataset,
-        runs=tuple(parse_runs(",".join(method or [DEFAULT_METHOD]))),
+        methods=tuple(parse_methods(",".join(method or [DEFAULT_METHOD]))),
         name=name,
         prompt=prompt,
         judge=judge,
@@ -131,7 +131,7 @@ def run(
         max_new_tokens=max_new_tokens,
         seed=seed,
     )
-    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.runs], use_proxy=use_proxy)
+    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.methods], use_proxy=use_proxy)
     if engine == "ray":
         if (elsewhere or loading.device == "cpu") and gpus_per_worker is None:
             gpus_per_worker = 0.0
@@ -154,7 +154,7 @@ def run(
     if elsewhere:
         endpoint = EndpointModel(model, **made_with | {"concurrency": concurrency})
         asked = called(endpoint.description)
-        samples = options.announce_samples(endpoint, samples, procedure.runs)
+        samples = options.announce_samples(endpoint, samples, procedure.methods)
     make_worker = partial(load_worker, procedure, model, made_with)
     configuration = {"model": asked, **procedure.record}
     with open_run(out, configuration, versions()) as folder:

@@ -44,7 +44,7 @@ def sanity(
     """
     from wherelook.data.datasets import read_samples
     from wherelook.evaluation.judges import check_judging
-    from wherelook.evaluation.method_spec import parse_runs
+    from wherelook.evaluation.method_spec import parse_methods
     from wherelook.evaluation.sanity import STAGES, check_sanity, to_rows
     from wherelook.evaluation.sanity_files import (
         CHECKS_FILE,
@@ -55,7 +55,7 @@ def sanity(
         write_verdicts,
     )
 
-    runs = parse_runs(methods)
+    runs = parse_methods(methods)
     loading.check()
     check_judging(judge, prompt)
     samples = read_samples(dataset)

@@ -38,10 +38,10 @@ def sweep(
     from wherelook.evaluation.evaluate import evaluate as evaluate_rows
     from wherelook.evaluation.failures import commonest_error
     from wherelook.evaluation.judges import check_judging
-    from wherelook.evaluation.method_spec import sweep_runs
+    from wherelook.evaluation.method_spec import sweep_methods
 
     check_judging(judge, prompt)
-    runs = sweep_runs(method, preset, options.parse_settings(values))
+    runs = sweep_methods(method, preset, options.parse_settings(values))
     loading.check()
     samples = read_samples(dataset)
     loaded = load_model(model, loading)

@@ -22,14 +22,14 @@ from wherelook.errors import InputError, UnfinishedThoughtError, WherelookError
 from wherelook.evaluation.failures import Watch, describe, row_or_error
 from wherelook.evaluation.judges import AUTOMATIC, judge_answer
 from wherelook.evaluation.measures import stability_measures
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.evaluation.records import storable
 from wherelook.evaluation.rows import (
     Row,
     case_of,
     case_row,
     evidence_row,
-    explain_run,
+    explain_sample,
     image_row,
     model_row,
     sample_row,
@@ -53,7 +53,7 @@ NO_RUN = "-"
 def evaluate(
     model: AnyModel,
     samples: Iterable[Sample],
-    runs: Sequence[Run],
+    runs: Sequence[MethodSpec],
     *,
     count: int,
     only_right: bool = True,
@@ -137,7 +137,7 @@ class _Choices:
 def _rows_of(
     model: AnyModel,
     sample: Sample,
-    runs: Sequence[Run],
+    runs: Sequence[MethodSpec],
     lenders: _Samples | None,
     search: Search,
     watch: Watch,
@@ -205,10 +205,10 @@ class _Samples:
 
 
 @in_turn
-def _explained(case: Case, run: Run, sample: Sample, lent: LoadedImage | None, choices: _Choices) -> Row:
+def _explained(case: Case, run: MethodSpec, sample: Sample, lent: LoadedImage | None, choices: _Choices) -> Row:
     seed = choices.seed
     case = case_of(run, case, lent=lent, seed=seed)
-    row, saliency = explain_run(case, run, sample, replay_steps=choices.replay_steps, independent=True, seed=seed)
+    row, saliency = explain_sample(case, run, sample, replay_steps=choices.replay_steps, independent=True, seed=seed)
     if choices.stability and saliency is not None:
         row |= stability_measures(case, run, saliency, seed + run.seed, paraphrase=other_words(sample, choices.prompt))
     return row

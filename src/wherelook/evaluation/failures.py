@@ -10,8 +10,8 @@ import torch
 
 from wherelook import keys
 from wherelook.errors import UnavailableError, WherelookError, machine_failure
-from wherelook.evaluation.method_spec import Run
-from wherelook.evaluation.rows import Row, run_row
+from wherelook.evaluation.method_spec import MethodSpec
+from wherelook.evaluation.rows import Row, method_row
 from wherelook.storage import RESUME
 
 IN_A_ROW = 5
@@ -59,7 +59,7 @@ def commonest_error(errors: Iterable[str]) -> tuple[str, int] | None:
     return examples[kind], count
 
 
-def row_or_error(run: Run, seed: int, explain: Callable[[], Row]) -> Row:
+def row_or_error(run: MethodSpec, seed: int, explain: Callable[[], Row]) -> Row:
     """The row of one method, or of what went wrong with it.
 
     Raises:
@@ -68,7 +68,7 @@ def row_or_error(run: Run, seed: int, explain: Callable[[], Row]) -> Row:
     try:
         return explain()
     except Exception as error:
-        return run_row(run, seed) | {"status": "error", "error": describe(error)}
+        return method_row(run, seed) | {"status": "error", "error": describe(error)}
 
 
 class Watch:

@@ -28,14 +28,14 @@ class Task:
     Attributes:
         position: its place in the dataset, from 0.
         sample: the sample.
-        runs: names of the methods that it needs rows of; empty: all.
+        methods: names of those that it needs rows of; empty: all.
         answer: what the rows that it has already are about, see `wherelook.evaluation.records.storable`; None where
             there are none.
     """
 
     position: int
     sample: Sample
-    runs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     answer: str | None = None
 
 

@@ -10,7 +10,7 @@ from wherelook.answer import Case, open_case
 from wherelook.attribution import METHODS
 from wherelook.attribution.regions import superpixels
 from wherelook.errors import WherelookError
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.metrics import rank_correlation, replay, sufficient_area, top_area
 from wherelook.tokens import FLIP_FLOOR, holds_words, selected_words
 
@@ -46,7 +46,7 @@ def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) ->
 
 
 def stability_measures(
-    case: Case, run: Run, saliency: Float[Tensor, "height width"], seed: int, *, paraphrase: str | None = None
+    case: Case, run: MethodSpec, saliency: Float[Tensor, "height width"], seed: int, *, paraphrase: str | None = None
 ) -> dict[str, float | None]:
     """Rank correlation of the map with others that should be like it; None where there is no other map.
 
@@ -79,7 +79,7 @@ def stability_measures(
     }
 
 
-def _rephrased(case: Case, run: Run, saliency: Tensor, seed: int, paraphrase: str) -> float | None:
+def _rephrased(case: Case, run: MethodSpec, saliency: Tensor, seed: int, paraphrase: str) -> float | None:
     """Rank correlation with the map to a paraphrase; None where it cannot be asked, or leaves nothing to explain."""
     try:
         score = case.asked(paraphrase)

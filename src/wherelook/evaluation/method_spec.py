@@ -11,7 +11,7 @@ from wherelook.errors import InputError
 
 
 @dataclass(frozen=True)
-class Run:
+class MethodSpec:
     """What is evaluated: a method with its preset, and what is changed in it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Run:
         return make_settings(self.method, self.preset, dict(self.overrides))
 
 
-def parse_runs(text: str) -> list[Run]:
+def parse_methods(text: str) -> list[MethodSpec]:
     """Runs from "igos+:fast,rise"; without a preset it is best.
 
     Raises:
@@ -57,13 +57,13 @@ def parse_runs(text: str) -> list[Run]:
     runs = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         method, _, preset = part.partition(":")
-        runs.append(Run(method, preset or "best"))
+        runs.append(MethodSpec(method, preset or "best"))
     if not runs:
         raise InputError(f"no methods in {text!r}; valid: {', '.join(METHODS)}")
     return list(dict.fromkeys(runs))
 
 
-def sweep_runs(method: str, preset: str, values: Mapping[str, str]) -> list[Run]:
+def sweep_methods(method: str, preset: str, values: Mapping[str, str]) -> list[MethodSpec]:
     """The preset as it is, then with one setting changed at a time.
 
     Args:
@@ -72,16 +72,16 @@ def sweep_runs(method: str, preset: str, values: Mapping[str, str]) -> list[Run]
     Raises:
         InputError: an unknown name, or a value out of range.
     """
-    runs = [Run(method, preset)]
+    runs = [MethodSpec(method, preset)]
     for name, texts in values.items():
         for text in texts.split(","):
             try:
                 if name == "alpha":
-                    runs.append(Run(method, preset, alpha=float(text)))
+                    runs.append(MethodSpec(method, preset, alpha=float(text)))
                 elif name == "seed":
-                    runs.append(Run(method, preset, seed=int(text)))
+                    runs.append(MethodSpec(method, preset, seed=int(text)))
                 else:
-                    runs.append(Run(method, preset, ((name, text.strip()),)))
+                    runs.append(MethodSpec(method, preset, ((name, text.strip()),)))
             except ValueError:
                 raise InputError(f"{name}={text!r} is not a number") from None
     return list(dict.fromkeys(runs))

@@ -18,7 +18,7 @@ from wherelook.data.images import LoadedImage
 from wherelook.errors import InputError
 from wherelook.evaluation.focus import focus_measures, human_measures
 from wherelook.evaluation.measures import independent_measures
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.explain import explain_case
 from wherelook.explanation import Explanation
 
@@ -109,7 +109,7 @@ def model_row(description: Mapping[str, Any]) -> Row:
     }
 
 
-def run_row(run: Run, seed: int) -> Row:
+def method_row(run: MethodSpec, seed: int) -> Row:
     """What explains the answer."""
     return {"method": run.method, "preset": run.preset, "run": run.name, "seed": seed + run.seed}
 
@@ -143,9 +143,9 @@ def case_row(case: Case) -> Row:
     }
 
 
-def explain_run(
+def explain_sample(
     case: Case,
-    run: Run,
+    run: MethodSpec,
     sample: Sample,
     *,
     replay_steps: int | None,
@@ -171,7 +171,7 @@ def explain_run(
         replay_steps=replay_steps,
         seed=seed + run.seed,
     )
-    row = run_row(run, seed) | explanation_row(explanation)
+    row = method_row(run, seed) | explanation_row(explanation)
     if explanation.status != "ok":
         return row, None
     saliency = torch.from_numpy(explanation.heatmap)
@@ -181,7 +181,7 @@ def explain_run(
     return row, saliency
 
 
-def case_of(run: Run, case: Case, *, lent: LoadedImage | None = None, seed: int = 0) -> Case:
+def case_of(run: MethodSpec, case: Case, *, lent: LoadedImage | None = None, seed: int = 0) -> Case:
     """The case as `run` wants its words selected: itself unless the run has an alpha of its own."""
     if run.alpha is None:
         return case

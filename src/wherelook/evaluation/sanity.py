@@ -25,7 +25,7 @@ from wherelook.data.images import load_image
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.failures import Watch, describe
 from wherelook.evaluation.judges import AUTOMATIC, judge_answer
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.evaluation.partners import Partners
 from wherelook.evaluation.records import storable
 from wherelook.evaluation.rows import sample_row
@@ -83,7 +83,7 @@ class Check:
 def check_sanity(
     model: VisionLanguageModel,
     samples: Iterable[Sample],
-    runs: Sequence[Run],
+    runs: Sequence[MethodSpec],
     *,
     count: int,
     only_right: bool = False,
@@ -259,7 +259,7 @@ def _changed(
     return changed, case.selected
 
 
-def _map(case: Case, selected: Sequence[int], run: Run, seed: int) -> Tensor | None:
+def _map(case: Case, selected: Sequence[int], run: MethodSpec, seed: int) -> Tensor | None:
     """The map of the tokens at these positions; None where there is nothing to explain."""
     try:
         return METHODS[run.method].run(case.score.select(selected), case.guide, run.settings, seed=seed).saliency
@@ -293,7 +293,7 @@ def summarize(
     return "passes" if mean is None or mean <= LIMIT else "fails", stages
 
 
-def to_rows(checks: Sequence[Check], runs: Sequence[Run], *, asked: int) -> list[dict[str, Any]]:
+def to_rows(checks: Sequence[Check], runs: Sequence[MethodSpec], *, asked: int) -> list[dict[str, Any]]:
     """For each run its name (`method`), the verdict, on how many answers of how many asked for, and every stage.
 
     The settings of the method are there as well: a verdict holds for them alone.

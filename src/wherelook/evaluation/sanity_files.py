@@ -10,7 +10,7 @@ from typing import Any
 
 from wherelook.errors import InputError
 from wherelook.evaluation.judges import AUTOMATIC
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.evaluation.sanity import Check
 from wherelook.models import AnyModel
 from wherelook.storage import LineFile, read_text, write_whole
@@ -65,7 +65,7 @@ def conditions(
     }
 
 
-def read_checks(lines: LineFile, about: Mapping[str, Any], runs: Sequence[Run]) -> list[Check]:
+def read_checks(lines: LineFile, about: Mapping[str, Any], runs: Sequence[MethodSpec]) -> list[Check]:
     """The checks that `make_checks` wrote to a file, of those runs whose settings are the same.
 
     Args:
@@ -94,7 +94,7 @@ def read_checks(lines: LineFile, about: Mapping[str, Any], runs: Sequence[Run]) 
 def make_checks(
     path: Path | None,
     about: Mapping[str, Any],
-    runs: Sequence[Run],
+    runs: Sequence[MethodSpec],
     check: Callable[[Sequence[Check]], Iterable[Check]],
 ) -> list[Check]:
     """All checks; those that the file has are not made again, and each new one is written before the next is made.
@@ -121,7 +121,7 @@ def make_checks(
     return checks
 
 
-def read_verdicts(path: Path, about: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+def read_verdicts(path: Path, about: Mapping[str, Any], runs: Sequence[MethodSpec]) -> dict[str, dict[str, Any]]:
     """Rows of `to_rows` by the run's name, as `write_verdicts` wrote them, of those runs whose settings are the same.
 
     Args:

@@ -17,17 +17,17 @@ from wherelook.evaluation.consensus import soft_accuracy
 from wherelook.evaluation.failures import describe, row_or_error
 from wherelook.evaluation.judges import AUTOMATIC, check_judging, judge_answer
 from wherelook.evaluation.local import Finished, Task
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.evaluation.records import storable
 from wherelook.evaluation.rows import (
     Row,
     case_of,
     case_row,
     evidence_row,
-    explain_run,
+    explain_sample,
     image_row,
+    method_row,
     model_row,
-    run_row,
     sample_row,
 )
 from wherelook.metrics.deletion_insertion import STEPS
@@ -54,7 +54,7 @@ class Procedure:
 
     Attributes:
         dataset: its name, for the rows.
-        runs: methods with presets.
+        methods: with their presets.
         name: what the benchmark is called where runs are compared; None: see
             `wherelook.analysis.align_runs.benchmark_name`.
         prompt: how the question is put, see `wherelook.data.datasets.PROMPT_STYLES`.
@@ -66,11 +66,11 @@ class Procedure:
         seed: of everything random.
 
     Raises:
-        InputError: an unknown name, no runs, or an impossible number of steps.
+        InputError: an unknown name, no methods, or an impossible number of steps.
     """
 
     dataset: str
-    runs: tuple[Run, ...]
+    methods: tuple[MethodSpec, ...]
     name: str | None = None
     prompt: str = "auto"
     judge: str = AUTOMATIC
@@ -81,7 +81,7 @@ class Procedure:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.runs:
+        if not self.methods:
             raise InputError("a run needs at least one method")
         if self.measured not in MEASURED:
             raise unknown_name("amount of measures", self.measured, tuple(MEASURED))
@@ -91,8 +91,9 @@ class Procedure:
     @property
     def record(self) -> dict[str, Any]:
         """As plain values, the settings of every method written out: defaults may change with the version."""
-        names = [run.name for run in self.runs]
-        return asdict(self) | {"runs": names, "settings": {run.name: asdict(run.settings) for run in self.runs}}
+        kept = {name: value for name, value in asdict(self).items() if name != "methods"}
+        settings = {one.name: asdict(one.settings) for one in self.methods}
+        return kept | {"runs": list(settings), "settings": settings}
 
 
 def check_answer(task: Task, answer: str) -> None:
@@ -149,7 +150,7 @@ class ModelWorker:
                 if isinstance(error, UnfinishedThoughtError):
                     shared |= {"reasoning": error.reasoning}
                 return self._failed(task, shared, describe(error))
-            rows = [shared | self._explained(case, run, sample) for run in self._runs(task)]
+            rows = [shared | self._explained(case, run, sample) for run in self._methods(task)]
             return Finished(task.position, rows, self.model.size_notes(case.prompt))
 
     def give_up(self, task: Task, error: str) -> Finished:
@@ -163,10 +164,10 @@ class ModelWorker:
     def _failed(self, task: Task, shared: Row, error: str) -> Finished:
         failed = {"status": "error", "error": error}
         seed = self.procedure.seed
-        return Finished(task.position, [shared | run_row(run, seed) | failed for run in self._runs(task)])
+        return Finished(task.position, [shared | method_row(run, seed) | failed for run in self._methods(task)])
 
-    def _runs(self, task: Task) -> list[Run]:
-        return [run for run in self.procedure.runs if not task.runs or run.name in task.runs]
+    def _methods(self, task: Task) -> list[MethodSpec]:
+        return [run for run in self.procedure.methods if not task.methods or run.name in task.methods]
 
     def _ask(self, sample: Sample) -> Case:
         return open_case(
@@ -197,12 +198,12 @@ class ModelWorker:
             return {"blind_answer": blind.text, "blind_correct": correct}
         return {}
 
-    def _explained(self, case: Case, run: Run, sample: Sample) -> Row:
+    def _explained(self, case: Case, run: MethodSpec, sample: Sample) -> Row:
         seed, measured = self.procedure.seed, self.procedure.measured
         return row_or_error(
             run,
             seed,
-            lambda: explain_run(
+            lambda: explain_sample(
                 case_of(run, case, seed=seed),
                 run,
                 sample,

@@ -19,12 +19,12 @@ from wherelook.data.sources import Boxes, ImageFile, ImageInMemory
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.evaluate import LEND_AHEAD, NO_RUN, read_rows
 from wherelook.evaluation.evaluate import evaluate as evaluate_rows
-from wherelook.evaluation.method_spec import Run, parse_runs, sweep_runs
+from wherelook.evaluation.method_spec import MethodSpec, parse_methods, sweep_methods
 from wherelook.evaluation.search import HardlyRightError
 from wherelook.models import VisionLanguageModel
 from wherelook.storage import LineFile
 
-RUNS = parse_runs("igos+:fast,center")
+RUNS = parse_methods("igos+:fast,center")
 evaluate = partial(evaluate_rows, replay_steps=6)
 GRAY = ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8)))
 
@@ -83,14 +83,14 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
     assert score.conversation.answer == tuple(token.id for token in case.relevance.tokens)
     assert score.selected == tuple(case.selected)
     assert not torch.equal(score.original, case.selected_score().original)
-    options = {"runs": parse_runs("center,igos+:fast"), "count": 1, "stability": 1}
+    options = {"runs": parse_methods("center,igos+:fast"), "count": 1, "stability": 1}
     flat, ours = evaluate(model, [sample], **options)
     assert flat["stability_paraphrase"] == pytest.approx(1)  # the centre hears no question
     assert 0.3 < ours["stability_paraphrase"] <= 1
-    (other,) = evaluate(model, [replace(sample, paraphrase=None)], **{**options, "runs": [Run("center")]})
+    (other,) = evaluate(model, [replace(sample, paraphrase=None)], **{**options, "runs": [MethodSpec("center")]})
     assert other["stability_paraphrase"] is None
     blind = replace(sample, paraphrase="How many sides does a triangle have?")
-    (none,) = evaluate(model, [blind], **{**options, "runs": parse_runs("igos+:fast")})
+    (none,) = evaluate(model, [blind], **{**options, "runs": parse_methods("igos+:fast")})
     assert (none["status"], none["stability_paraphrase"]) == ("ok", None)  # it leaves nothing to explain
 
 
@@ -102,7 +102,7 @@ def plain(samples, name: str):
 def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model, samples):
     """A plain image is its own blur and its own mean."""
     gray = plain(samples, "plain")
-    options = {"runs": parse_runs("center"), "count": 2, "stability": 1, "only_right": False}
+    options = {"runs": parse_methods("center"), "count": 2, "stability": 1, "only_right": False}
     alone = list(evaluate(model, [gray, samples[1]], **options))
     assert [row["status"] for row in alone] == ["not_visual", "ok"]
     lent = list(evaluate(model, [gray, samples[1]], **options, lend=True))
@@ -114,7 +114,7 @@ def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(model,
 
 def test_the_same_picture_is_not_lent(model, samples):
     """Several questions on one image: the first image that is another one is lent, if it comes soon."""
-    options = {"runs": [Run("center")], "count": 1, "only_right": False, "lend": True}
+    options = {"runs": [MethodSpec("center")], "count": 1, "only_right": False, "lend": True}
 
     def first(between: int) -> str:
         same = [plain(samples, str(number)) for number in range(between + 1)]
@@ -133,19 +133,19 @@ def test_no_more_samples_are_read_than_needed(model, samples, lend, needed):
             read.append(sample.id)
             yield sample
 
-    rows = list(evaluate(model, source(), [Run("center")], count=2, lend=lend))
+    rows = list(evaluate(model, source(), [MethodSpec("center")], count=2, lend=lend))
     assert [row["status"] for row in rows] == ["ok"] * 2
     assert read == [sample.id for sample in samples[:needed]]
     read.clear()
     done = {(row["sample"], row["run"]): row["fingerprint"] for row in rows}
-    assert list(evaluate(model, source(), [Run("center")], count=2, lend=lend, done=done)) == []
+    assert list(evaluate(model, source(), [MethodSpec("center")], count=2, lend=lend, done=done)) == []
     assert len(read) == 2
 
 
 @pytest.mark.parametrize("paraphrase", ["", "What is in the <image>?"])
 def test_a_paraphrase_that_cannot_be_asked_leaves_the_map(model, samples, paraphrase):
     sample = replace(samples[0], paraphrase=paraphrase)
-    (row,) = evaluate(model, [sample], [Run("center")], count=1, stability=1)
+    (row,) = evaluate(model, [sample], [MethodSpec("center")], count=1, stability=1)
     assert (row["status"], row["stability_paraphrase"]) == ("ok", None)
     assert row["stability_seed"] == pytest.approx(1)
 
@@ -153,7 +153,7 @@ def test_a_paraphrase_that_cannot_be_asked_leaves_the_map(model, samples, paraph
 def test_what_is_done_is_not_done_again(model, samples, rows):
     done = {(row["sample"], row["run"]): row["fingerprint"] for row in rows}
     assert list(evaluate(model, samples, RUNS, count=2, done=done)) == []
-    more = list(evaluate(model, samples, [*RUNS, Run("random")], count=2, done=done))
+    more = list(evaluate(model, samples, [*RUNS, MethodSpec("random")], count=2, done=done))
     assert [row["run"] for row in more] == ["random:best"] * 2
     straight = list(evaluate(model, samples, RUNS, count=3, done=done))
     assert {row["sample"] for row in straight} == {samples[2].id}
@@ -161,11 +161,11 @@ def test_what_is_done_is_not_done_again(model, samples, rows):
 
 def test_a_wrong_answer_has_a_row_and_does_not_count(model, samples):
     wrong = replace(samples[0], references=("The moon.",))
-    found = list(evaluate(model, [wrong, samples[1]], [Run("center")], count=1))
+    found = list(evaluate(model, [wrong, samples[1]], [MethodSpec("center")], count=1))
     assert [(row["status"], row["run"], row["correct"]) for row in found] == [
         ("wrong_answer", NO_RUN, False), ("ok", "center:best", True),
     ]  # fmt: skip
-    (kept,) = evaluate(model, [wrong], [Run("center")], count=1, only_right=False)
+    (kept,) = evaluate(model, [wrong], [MethodSpec("center")], count=1, only_right=False)
     assert (kept["status"], kept["correct"]) == ("ok", False)
 
 
@@ -178,30 +178,30 @@ def test_a_search_for_right_answers_that_finds_hardly_any_ends(model, samples, m
     with pytest.raises(
         HardlyRightError, match=r"^2 of 3 answers are not right by rule normalised .*, expected 'The moon\.'"
     ):
-        made.extend(evaluate(model, wrong, parse_runs("center"), count=5))
+        made.extend(evaluate(model, wrong, parse_methods("center"), count=5))
     assert [row["status"] for row in made] == ["ok", "wrong_answer", "wrong_answer"]
 
 
 def test_no_right_answer_at_all_is_an_error_after_the_rows(model, samples):
     wrong = [replace(sample, references=("The moon.",)) for sample in samples[:2]]
-    rows = evaluate(model, wrong, parse_runs("center"), count=5)
+    rows = evaluate(model, wrong, parse_methods("center"), count=5)
     assert [next(rows)["status"], next(rows)["status"]] == ["wrong_answer"] * 2
     with pytest.raises(HardlyRightError, match=r"^2 of 2 answers .* --wrong explains such answers, too$"):
         next(rows)
     done = {(sample.id, NO_RUN): sample.fingerprint for sample in wrong}
     with pytest.raises(HardlyRightError, match=r"^2 of 2 answers"):
-        next(evaluate(model, wrong, parse_runs("center"), count=5, done=done))
+        next(evaluate(model, wrong, parse_methods("center"), count=5, done=done))
 
 
 def test_an_answer_that_fails_has_a_row_with_the_error(model, samples):
     broken = replace(samples[0], question=" ")
-    first, second = evaluate(model, [broken, samples[1]], [Run("center")], count=1)
+    first, second = evaluate(model, [broken, samples[1]], [MethodSpec("center")], count=1)
     assert (first["status"], first["error"]) == ("error", "the question is empty")
     assert second["status"] == "ok"
 
 
 def test_a_changed_setting_has_its_name(model, samples):
-    runs = sweep_runs("igos+", "fast", {"l1": "1,10", "alpha": "0.5", "seed": "3"})
+    runs = sweep_methods("igos+", "fast", {"l1": "1,10", "alpha": "0.5", "seed": "3"})
     assert [run.name for run in runs] == [
         "igos+:fast", "igos+:fast[l1=1]", "igos+:fast[l1=10]", "igos+:fast[alpha=0.5]", "igos+:fast[seed=3]",
     ]  # fmt: skip
@@ -231,7 +231,7 @@ def test_rows_survive_an_interruption(tmp_path):
 def test_what_is_wrong_with_one_sample_is_its_own_row(model, samples, tmp_path):
     unreadable = replace(samples[0], id="unreadable", source=ImageFile(tmp_path, "missing.png"))
     elsewhere = replace(samples[0], id="elsewhere", evidence=Boxes(((500.0, 0.0, 600.0, 9.0),)))
-    rows = list(evaluate(model, [unreadable, elsewhere, samples[0]], parse_runs("center"), count=2, lend=True))
+    rows = list(evaluate(model, [unreadable, elsewhere, samples[0]], parse_methods("center"), count=2, lend=True))
     assert [(row["sample"], row["status"]) for row in rows] == [
         ("unreadable", "error"),
         ("elsewhere", "error"),
@@ -244,7 +244,7 @@ def test_what_is_wrong_with_one_sample_is_its_own_row(model, samples, tmp_path):
 
 def test_any_of_several_right_answers_is_right(model, samples):
     several = replace(samples[0], references=("Something else.", *samples[0].references))
-    (row,) = evaluate(model, [several], parse_runs("center"), count=1)
+    (row,) = evaluate(model, [several], parse_methods("center"), count=1)
     assert (row["correct"], row["reference"]) == (True, "Something else.")
 
 

@@ -7,7 +7,7 @@ import torch
 
 from wherelook.errors import UnavailableError, WherelookError
 from wherelook.evaluation.failures import IN_A_ROW, JUDGED, Watch, commonest_error, describe, row_or_error
-from wherelook.evaluation.method_spec import Run
+from wherelook.evaluation.method_spec import MethodSpec
 
 
 def ok(answer: str = "Yes", correct: bool | None = False) -> dict:
@@ -72,7 +72,7 @@ def test_whatever_goes_wrong_with_one_method_is_its_row(error):
     def explain() -> dict:
         raise error
 
-    row = row_or_error(Run("center"), 3, explain)
+    row = row_or_error(MethodSpec("center"), 3, explain)
     assert (row["run"], row["seed"], row["status"]) == ("center:best", 3, "error")
     assert row["error"] == ("no" if isinstance(error, WherelookError) else describe(error))
     assert "\n" not in row["error"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from wherelook.errors import InputError
-from wherelook.evaluation.method_spec import parse_runs, sweep_runs
+from wherelook.evaluation.method_spec import parse_methods, sweep_methods
 
 
 def test_a_changed_setting_has_its_name_and_none_is_there_twice():
-    runs = sweep_runs("igos+", "fast", {"l1": "2,2", "alpha": "0.5", "seed": "3"})
+    runs = sweep_methods("igos+", "fast", {"l1": "2,2", "alpha": "0.5", "seed": "3"})
     assert [run.name for run in runs] == [
         "igos+:fast", "igos+:fast[l1=2]", "igos+:fast[alpha=0.5]", "igos+:fast[seed=3]",
     ]  # fmt: skip
-    assert [run.name for run in parse_runs("center, rise:fast,center:best")] == ["center:best", "rise:fast"]
+    assert [run.name for run in parse_methods("center, rise:fast,center:best")] == ["center:best", "rise:fast"]
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_a_changed_setting_has_its_name_and_none_is_there_twice():
 )
 def test_sweeps_that_cannot_be(values, message):
     with pytest.raises(InputError, match=message):
-        sweep_runs("igos+", "best", values)
+        sweep_methods("igos+", "best", values)
 
 
 @pytest.mark.parametrize(("text", "message"), [("", "no methods"), ("x", "unknown method 'x'"), ("random:x", "preset")])
 def test_runs_that_cannot_be(text, message):
     with pytest.raises(InputError, match=message):
-        parse_runs(text)
+        parse_methods(text)

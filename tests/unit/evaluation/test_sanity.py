@@ -11,7 +11,7 @@ import torch
 from wherelook.attribution import METHODS
 from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError, WherelookError
-from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.method_spec import parse_methods
 from wherelook.evaluation.sanity import (
     CONTROL,
     STAGES,
@@ -57,7 +57,7 @@ def test_weights_are_shuffled_inside_and_restored_after(model, stage):
 
 
 def test_checks_on_two_answers(model):
-    runs = parse_runs("igos+:fast,center,random")
+    runs = parse_methods("igos+:fast,center,random")
     before = weights(model)
     checks = list(check_sanity(model, read_samples("scenes-tuning"), runs, count=2))
     assert len(checks) == 2 * len(runs) * len(STAGES)
@@ -71,7 +71,7 @@ def test_checks_on_two_answers(model):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path):
-    path, about, runs = tmp_path / "checks.jsonl", {"model": "m"}, parse_runs("gradient,center")
+    path, about, runs = tmp_path / "checks.jsonl", {"model": "m"}, parse_methods("gradient,center")
     samples = list(itertools.islice(read_samples("scenes-tuning"), 6))
 
     def check(known):
@@ -94,7 +94,7 @@ def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path):
     }
     assert set(first) <= set(resumed)
     assert set(make_checks(path, about, runs, lambda known: known)) == set(resumed)
-    assert {made.run for made in read_checks(LineFile(path), about, parse_runs("center"))} == {"center:best"}
+    assert {made.run for made in read_checks(LineFile(path), about, parse_methods("center"))} == {"center:best"}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path):
     ],
 )
 def test_checks_on_something_else_or_broken_are_refused(tmp_path, text, message):
-    path, runs = tmp_path / "checks.jsonl", parse_runs("center")
+    path, runs = tmp_path / "checks.jsonl", parse_methods("center")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_checks(LineFile(path), {"model": "m"}, runs)
@@ -119,7 +119,7 @@ def test_checks_on_something_else_or_broken_are_refused(tmp_path, text, message)
 
 def test_one_answer_is_not_enough(model):
     with pytest.raises(WherelookError, match="fewer than two"):
-        list(check_sanity(model, [next(read_samples("scenes-tuning"))], parse_runs("center"), count=5))
+        list(check_sanity(model, [next(read_samples("scenes-tuning"))], parse_methods("center"), count=5))
 
 
 def test_wrong_answers_are_left_out_on_demand(model):
@@ -128,7 +128,7 @@ def test_wrong_answers_are_left_out_on_demand(model):
 
     def used(**options) -> list[str]:
         return sorted(
-            {check.sample for check in check_sanity(model, samples, parse_runs("center"), count=2, **options)}
+            {check.sample for check in check_sanity(model, samples, parse_methods("center"), count=2, **options)}
         )
 
     assert used() == sorted([first.id, others[0].id])
@@ -139,7 +139,7 @@ def test_a_search_for_right_answers_that_finds_none_ends(model, monkeypatch):
     monkeypatch.setattr("wherelook.evaluation.search.WRONG_LIMIT", 3)
     wrong = (replace(sample, references=("The moon.",)) for sample in read_samples("scenes-tuning"))
     with pytest.raises(HardlyRightError, match=r"^3 of 3 answers are not right by rule"):
-        list(check_sanity(model, wrong, parse_runs("center"), count=2, only_right=True))
+        list(check_sanity(model, wrong, parse_methods("center"), count=2, only_right=True))
 
 
 def test_a_verdict():
@@ -156,7 +156,7 @@ def test_a_verdict():
 
 def test_verdicts_are_kept_by_run_and_added_to(tmp_path):
     path, about = tmp_path / "sanity.json", {"model": "m", "seed": 0}
-    runs = parse_runs("center,random")
+    runs = parse_methods("center,random")
     assert read_verdicts(path, about, runs) == {}
     first = to_rows([*checked("center:best", 1.0, 1.0), *checked("random:best", 0.1, 0.0)], runs, asked=2)
     assert [(row["verdict"], row["answers"]) for row in first] == [("fails", 2), ("passes", 2)]
@@ -171,14 +171,14 @@ def test_verdicts_are_kept_by_run_and_added_to(tmp_path):
 
 
 def test_a_verdict_on_fewer_answers_does_not_replace_one_on_more(tmp_path):
-    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_runs("center")
+    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_methods("center")
     for values, asked, kept in (((0.0, 0.1, 0.2), 9, 9), ((1.0, 1.0), 2, 9), ((1.0, 1.0, 1.0), 10, 10)):
         write_verdicts(path, about, to_rows(checked(run.name, *values), [run], asked=asked))
         assert read_verdicts(path, about, [run])[run.name]["asked"] == kept
 
 
 def test_a_verdict_holds_for_its_settings_alone(tmp_path, monkeypatch):
-    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_runs("rise:fast")
+    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_methods("rise:fast")
     write_verdicts(path, about, to_rows(checked(run.name, 0.0, 0.1, 0.2), [run], asked=3))
     assert read_verdicts(path, about, [run])[run.name]["verdict"] == "passes"
     presets = METHODS["rise"].presets
@@ -202,7 +202,7 @@ def test_verdicts_are_kept_apart_by_all_that_changes_them(model, tmp_path):
 
 
 def test_an_interruption_leaves_the_earlier_verdicts(tmp_path, monkeypatch):
-    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_runs("center")
+    path, about, (run,) = tmp_path / "sanity.json", {"model": "m"}, parse_methods("center")
     write_verdicts(path, about, to_rows(checked(run.name, 1.0, 1.0), [run], asked=2))
     before = path.read_bytes()
 

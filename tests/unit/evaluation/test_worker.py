@@ -19,14 +19,14 @@ from wherelook.data.images import decode_image
 from wherelook.data.sources import ImageFile
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.local import Task
-from wherelook.evaluation.method_spec import parse_runs
+from wherelook.evaluation.method_spec import parse_methods
 from wherelook.evaluation.records import SCHEMA, TIMES, to_table
 from wherelook.evaluation.rows import MASK_SIDE, MEASURES, mask_of, stored_mask
 from wherelook.evaluation.worker import ModelWorker, Procedure
 from wherelook.models import VisionLanguageModel
 from wherelook.models.fingerprint import identity
 
-RUNS = tuple(parse_runs("gradient,center"))
+RUNS = tuple(parse_methods("gradient,center"))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_row_holds_sample_answer_map_and_measures(rows, samples):
 
 
 def test_rows_do_not_depend_on_what_came_before(model, samples):
-    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_runs("igos+:fast")), replay_steps=6), model)
+    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_methods("igos+:fast")), replay_steps=6), model)
     after_others = [worker(Task(index, sample)).rows for index, sample in enumerate(samples)][-1]
     fresh = VisionLanguageModel.from_pretrained("embedded", device="cpu")
     alone = ModelWorker(worker.procedure, fresh)(Task(2, samples[2])).rows
@@ -130,7 +130,7 @@ def test_the_prompt_with_options_asks_for_a_letter(model, samples):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"runs": ()}, "at least one method"),
+        ({"methods": ()}, "at least one method"),
         ({"prompt": "shouted"}, "unknown prompt style 'shouted'; valid: auto, open, choices"),
         ({"judge": "jury"}, "unknown judge 'jury'"),
         ({"replay_steps": 1}, "replay steps are 0 .no replay. or at least 2 and at most 500; got 1"),
@@ -217,7 +217,7 @@ def test_all_images_of_a_question_of_mmmu_reach_the_prompt_in_their_order(tmp_pa
 
     reply = VisionLanguageModel.reply
     monkeypatch.setattr(VisionLanguageModel, "reply", answering)
-    procedure = Procedure("mmmu", tuple(parse_runs("center")), measured="map", max_new_tokens=2)
+    procedure = Procedure("mmmu", tuple(parse_methods("center")), measured="map", max_new_tokens=2)
     (done,) = ModelWorker(procedure, model)(Task(0, sample)).rows
     assert done["status"] != "error"
     placeholder, images = "<|vision_start|><|image_pad|><|vision_end|>", len(colors)
