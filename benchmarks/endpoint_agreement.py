@@ -62,7 +62,7 @@ def trace(score: Any, method: str, settings: Any) -> tuple[Tensor, Tensor]:
             asked.append(score(masks))
             return asked[-1]
 
-    image = torch.zeros(3, *score.image_size)
+    image = torch.zeros(3, *score.canvas.size)
     saliency = METHODS[method].run(Asked(), image, settings).saliency
     return saliency, torch.cat(asked).sum(dim=1)
 

@@ -31,6 +31,7 @@ RENAMED: dict[str, str] = {}
 def digests(presets: tuple[str, ...], count: int) -> dict[str, dict[str, str]]:
     """By run and scene the SHA-256 of the map's bytes, after its size and the status."""
     explainer = Explainer.from_pretrained("embedded", device="cpu")
+    explainer.model.most_images = None  # two are more than it was trained on: its answer is poor, its maps are maps
     scenes = [make_scene(seed, size=(224, 224)) for seed in SCENES[:count]]
     asked = [
         (str(seed), np.asarray(scene.image), scene.questions[0].text)

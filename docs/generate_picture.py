@@ -32,10 +32,10 @@ def main() -> None:
         reliance = f"{explanation.status}, reliance {explanation.reliance['score']:.2f}"
         panels.append(panel(explanation.overlay(), [question, explanation.answer, reliance]))
     width = len(panels) * SIDE + (len(panels) - 1) * GAP
-    sheet = Image.new("RGB", (width, SIDE + CAPTION), "white")
+    demo = Image.new("RGB", (width, SIDE + CAPTION), "white")
     for index, picture in enumerate(panels):
-        sheet.paste(picture, (index * (SIDE + GAP), 0))
-    sheet.save(Path(__file__).with_name("demo.jpg"), quality=88, optimize=True)
+        demo.paste(picture, (index * (SIDE + GAP), 0))
+    demo.save(Path(__file__).with_name("demo.jpg"), quality=88, optimize=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.canvas import Canvas
 from wherelook.score import Cost, Noise
 
 Function = Callable[[Tensor], Tensor]
@@ -22,7 +23,7 @@ class ToyScore:
 
     def __init__(self, function: Function, *, image_size: tuple[int, int] = (64, 64)) -> None:
         self.function = function
-        self.image_size = image_size
+        self.canvas = Canvas((image_size,))
         self.cost = Cost()
         self.device = torch.device("cpu")
         self.asked: list[Tensor] = []

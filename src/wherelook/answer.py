@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
+from wherelook.canvas import Canvas
 from wherelook.data.images import ImageSource, LoadedImage, load_image, load_images, side_by_side
 from wherelook.errors import WherelookError
 from wherelook.models import AnyModel, AnyScore
@@ -54,7 +55,7 @@ class Case:
 
     Attributes:
         model: who answered.
-        image: what was asked about; of several images the sheet on which they lie side by side.
+        image: what was asked about; several images lie side by side on their canvas.
         question: the question.
         prompt: both, as the model reads them, and its thought, if it thinks: the answer is explained given it.
         relevance: the answer, its tokens, and whether they rest on the image.
@@ -119,8 +120,13 @@ class Case:
         return UNSEEN[self.baseline]
 
     @property
+    def canvas(self) -> Canvas:
+        """Where the images lie under the map's cells."""
+        return Canvas(tuple(image.size for image in self.images))
+
+    @property
     def guide(self) -> Float[Tensor, "3 height width"]:
-        """The image, or the sheet of several, RGB in [0, 1]; smaller where the image is far larger than the model's
+        """The image, or the canvas of several, RGB in [0, 1]; smaller where the image is far larger than the model's
         input.
         """
         return torch.from_numpy(side_by_side(self.working).pixels).permute(2, 0, 1).to(torch.float32) / 255

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from wherelook.answer import Case, Meter, Relevance, add_costs, open_case
 from wherelook.attribution import METHODS, Method, check_forward_only, find_method, make_settings, method_name
-from wherelook.canvas import widths_of
 from wherelook.config import ExplainConfig, MethodLike
 from wherelook.data.images import ImageSource, LoadedImage, load_images
 from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
+from wherelook.explanation.per_image import focus_of, image_parts
 from wherelook.explanation.record import Curve
 from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.deletion_insertion import STEPS, replay_grid
@@ -38,7 +38,6 @@ from wherelook.models.huggingface.given import take_model
 from wherelook.models.load_options import known_options, model_name
 from wherelook.models.score_cache import ScoreMemory
 from wherelook.models.turns import in_turn
-from wherelook.per_image import focus_of, image_parts
 from wherelook.request import PER_TOKEN_WORDS
 from wherelook.score import Attribution, Cost, Progress
 from wherelook.scores import doubts, localize, replay_both
@@ -310,7 +309,7 @@ def explain_case(
         map_cost = meter.read()
         saliency = attribution.saliency
         if saliency.any():
-            focus = focus_of(case, saliency)
+            focus = focus_of(case.images, saliency)
             shares = image_shares(score, seed=seed)
             if per_token and len(case.selected) == 1:  # its map is the whole answer's
                 token_maps = (TokenMap(case.selected[0], _array(saliency)),)
@@ -331,7 +330,7 @@ def explain_case(
         attribution, relevance = _complementary(case, relevance, seed)
         if attribution is not None:
             fallback = FALLBACK
-            focus = focus_of(case, attribution.saliency)
+            focus = focus_of(case.images, attribution.saliency)
 
     saliency = (
         torch.zeros(replay_grid(case.image.size), dtype=torch.float32) if attribution is None else attribution.saliency
@@ -397,7 +396,7 @@ def _complementary(case: Case, relevance: Relevance, seed: int) -> tuple[Attribu
     attribution = METHODS[FALLBACK].run(score, case.guide, make_settings(FALLBACK, "fast"), seed=seed)
     if not attribution.saliency.any():
         return None, relevance
-    without = score(1 - top_area(attribution.saliency, case.image.size, FALLBACK_AREA, widths_of(score))[None])
+    without = score(1 - top_area(attribution.saliency, case.canvas, FALLBACK_AREA)[None])
     lost = float(score.original.sum() - without.sum())
     if lost < FLIP_FLOOR:
         return None, relevance

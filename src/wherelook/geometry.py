@@ -24,9 +24,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.canvas import columns, sheet_size, sheet_widths, split
+from wherelook.canvas import Canvas, Size
 from wherelook.errors import InputError
-from wherelook.score import Size
 from wherelook.structured_light import (
     BRIGHT,
     DARK,
@@ -63,9 +62,9 @@ class TensorGeometry:
             shorter where `repeats` says so.
         pixel: (*shape,) bool: False where the element does not depend on the image (padding).
         value_range: the processed value of white minus that of black, in units of the tensor.
+        canvas: the images.
         image: which of several images each element comes from, from 0; length 1 along dimensions where it is the same.
             None where there is one image.
-        widths: widths of the images on their sheet (see `wherelook.canvas`); empty for one image.
         repeats: how often the sources along the last dimension come in a row, all of them and each of them: a patch of
             flattened channels and frames has those of its pixels.
     """
@@ -73,8 +72,8 @@ class TensorGeometry:
     grid: Float[Tensor, "*shape 2"]
     pixel: Tensor
     value_range: float
+    canvas: Canvas
     image: Int[Tensor, "..."] | None = None
-    widths: tuple[int, ...] = ()
     repeats: tuple[int, int] = (1, 1)
 
     def to(self, device: torch.device | str) -> TensorGeometry:
@@ -84,28 +83,25 @@ class TensorGeometry:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sources of every pixel tensor of a processor, for images of one size.
+    """The sources of every pixel tensor of a processor, for images of given sizes.
 
     Attributes:
-        size: (height, width) of the image, or of the sheet of several (see `wherelook.canvas`).
+        canvas: the images.
         tensors: by name.
-        widths: of several images on their sheet; empty for one image.
     """
 
-    size: Size
+    canvas: Canvas
     tensors: Mapping[str, TensorGeometry]
-    widths: tuple[int, ...] = ()
 
     def to(self, device: torch.device | str) -> Geometry:
         return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
 
     def of(self, sizes: Sequence[Size]) -> Geometry:
         """The same places in images of other sizes (height, width), of which the measured ones were smaller copies."""
-        widths = sheet_widths(sizes) if len(sizes) > 1 else ()
-        if (sheet_size(sizes), widths) == (self.size, self.widths):
+        canvas = Canvas(tuple(sizes))
+        if canvas == self.canvas:
             return self
-        tensors = {name: replace(tensor, widths=widths) for name, tensor in self.tensors.items()}
-        return Geometry(sheet_size(sizes), tensors, widths)
+        return Geometry(canvas, {name: replace(tensor, canvas=canvas) for name, tensor in self.tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -153,8 +149,7 @@ def probe(process: Process, *sizes: Size) -> Geometry:
     several = len(sizes) > 1
     if several:
         _tell_images_apart(process, sizes, tensors)
-    widths = sheet_widths(sizes) if several else ()
-    measured = {}
+    canvas, measured = Canvas(sizes), dict[str, TensorGeometry]()
     for name in list(tensors):
         tensor = tensors.pop(name)
         if not tensor.lit.all():
@@ -165,9 +160,9 @@ def probe(process: Process, *sizes: Size) -> Geometry:
         if image is None or image.shape[-1] == 1:
             grid, repeats = fold(grid, pixel, share)
         measured[name] = TensorGeometry(
-            grid.contiguous(), pixel.contiguous(), tensor.value_range, image, widths, repeats
+            grid.contiguous(), pixel.contiguous(), tensor.value_range, canvas, image=image, repeats=repeats
         )
-    return Geometry(sheet_size(sizes), measured, widths)
+    return Geometry(canvas, measured)
 
 
 def _respond(process: Process, sizes: Sequence[Size]) -> dict[str, LitTensor]:
@@ -226,7 +221,7 @@ def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry)
     from. Of several images each is read in its own columns, without a look at its neighbors'; a mask of one column
     holds for all of them. Differentiable in `masks`.
     """
-    places = geometry.grid if geometry.image is None or masks.shape[2] == 1 else _on_sheet(geometry, masks.shape[2])
+    places = geometry.grid if geometry.image is None or masks.shape[2] == 1 else _on_canvas(geometry, masks.shape[2])
     if masks.is_cuda and masks.requires_grad:
         values = _gather(masks, places.reshape(-1, 2))
     else:
@@ -281,9 +276,9 @@ def views(tensor: Tensor) -> list[tuple[int, ...]]:
     return list(np.ndindex(*tensor.shape[:leading]))
 
 
-def _on_sheet(geometry: TensorGeometry, count: int) -> Float[Tensor, "*shape 2"]:
-    """The grid over the whole sheet, for masks of `count` columns: between the centers of an image's own columns."""
-    parts = columns(count, geometry.widths)
+def _on_canvas(geometry: TensorGeometry, count: int) -> Float[Tensor, "*shape 2"]:
+    """The grid over the whole canvas, for masks of `count` columns: between the centers of an image's own columns."""
+    parts = geometry.canvas.columns(count)
     starts, lengths = (
         torch.tensor(numbers, device=geometry.grid.device)[geometry.image]
         for numbers in ([part.start for part in parts], [part.stop - part.start for part in parts])
@@ -305,7 +300,7 @@ def blend_error(process: Process, geometry: Geometry, image: Pictures, baseline:
     mask = torch.rand(1, rows, len(images) * across, generator=generator, dtype=torch.float32)
     composites = [
         _blended(one, other, part)
-        for one, other, part in zip(images, baselines, split(mask, geometry.widths), strict=True)
+        for one, other, part in zip(images, baselines, geometry.canvas.split(mask), strict=True)
     ]
     expected, of_image, of_baseline = (_floating(process(*shown)) for shown in (composites, images, baselines))
     total, count, worst = 0.0, 0, 0.0

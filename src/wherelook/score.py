@@ -15,12 +15,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wherelook.canvas import Canvas, Size
+
 Status = Literal["ok", "not_visual", "weak_gap"]
 """ok: the heatmap means something. not_visual: no word of the answer is visually grounded. weak_gap: the selected words
 lose too little likelihood without the image for an optimiser to hold on to."""
-
-Size = tuple[int, int]
-"""(height, width) in pixels or cells."""
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total)."""
@@ -151,12 +150,11 @@ class AnswerScore(Protocol):
     Attributes:
         original: log-probabilities for the untouched image, M = 1; nats, shape (tokens,).
         baseline: log-probabilities for the baseline alone, M = 0; nats, shape (tokens,).
-        image_size: (height, width) of the explained image; of several images, of the sheet on which they lie side by
-            side (`SeveralImages`).
+        canvas: the explained image, or several side by side, which a mask covers.
         cost: counts every forward and backward.
     """
 
-    image_size: Size
+    canvas: Canvas
     cost: Cost
 
     @property
@@ -180,18 +178,6 @@ class AnswerScore(Protocol):
         Memory is bounded by one micro-batch, however many masks are given.
         """
         ...
-
-
-@runtime_checkable
-class SeveralImages(Protocol):
-    """What a score offers whose mask lies over several images side by side (see `wherelook.canvas`).
-
-    Attributes:
-        image_widths: width in pixels of each image on the sheet, whose size is the score's `image_size`; empty where
-            there is one image.
-    """
-
-    image_widths: tuple[int, ...]
 
 
 @runtime_checkable

@@ -17,12 +17,11 @@ from wherelook import Explainer
 from wherelook.attribution import METHODS, make_settings
 from wherelook.attribution.peak_checks import FLOOR, verify_peaks
 from wherelook.baselines import make_baseline
-from wherelook.canvas import columns, split
+from wherelook.canvas import Canvas
 from wherelook.check import test_picture as make_picture
 from wherelook.metrics import peak, replay
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.score import HuggingFaceScore
-from wherelook.score import SeveralImages
 
 # Processors in Transformers, on NumPy 2: GLM-4V's, and MiniCPM's of videos.
 pytestmark = [
@@ -116,7 +115,7 @@ def test_the_gradient_is_that_of_finite_differences(case):
         ends = case.score(torch.cat([mask + step * direction, mask - step * direction])).double().sum(dim=1)
         expected = float(ends[0] - ends[1]) / (2 * step)
         assert float((gradient * direction).sum()) == pytest.approx(expected, abs=0.02 * float(gradient.norm()))
-    for part in split(gradient[0], case.score.image_widths):
+    for part in case.score.canvas.split(gradient[0]):
         assert part.abs().max() > 1e-5
 
 
@@ -179,32 +178,30 @@ def test_one_image_in_a_list_is_the_image_itself():
 
 # ---- methods ----
 
-WIDTHS = (60, 90, 45)
-IMAGE_SIZE = (60, sum(WIDTHS))
+CANVAS = Canvas(((60, 60), (60, 90), (60, 45)))
 ANY_MODEL = [name for name, method in METHODS.items() if method.needs == "-" and not name.startswith(("random", "cen"))]
 QUIET = {"edges", "gradient", "smoothgrad", "rise", "random", "center", "greedy", "greedy-window"}
 """Methods that may rank cells on which nothing rests: by noise, or because they rank everything."""
 
 
-class SheetScore(PixelScore):
+class CanvasScore(PixelScore):
     """Reads one place of one of three images: full log-probability where it is shown, down by 6 nats without it."""
-
-    image_widths = WIDTHS
 
     def __init__(self, image: int, rows: slice, across: slice) -> None:
         """`rows` and `across`: eighths of the image's height and width."""
 
         def function(masks: Tensor) -> Tensor:
-            own = masks if masks.shape[2] == 1 else masks[..., columns(masks.shape[2], WIDTHS)[image]]
+            own = masks if masks.shape[2] == 1 else masks[..., CANVAS.columns(masks.shape[2])[image]]
             fine = torch.nn.functional.interpolate(own[:, None], size=(64, 64), mode="bilinear", align_corners=False)
             place = fine[:, 0, 8 * rows.start : 8 * rows.stop, 8 * across.start : 8 * across.stop]
             return (3 * torch.nn.functional.logsigmoid(6 * (place.mean(dim=(1, 2)) - 0.5)))[:, None]
 
-        super().__init__(function, image_size=IMAGE_SIZE)
+        super().__init__(function, image_size=CANVAS.size)
+        self.canvas = CANVAS
 
 
 def guide() -> Tensor:
-    return torch.rand(3, *IMAGE_SIZE, generator=torch.Generator().manual_seed(0))
+    return torch.rand(3, *CANVAS.size, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("preset", ["best", "fast"])
@@ -212,11 +209,10 @@ def guide() -> Tensor:
 @pytest.mark.parametrize(("image", "rows", "across"), [(0, (1, 4), (5, 8)), (1, (4, 7), (0, 3)), (2, (2, 6), (2, 6))])
 def test_the_map_peaks_at_the_planted_place_of_the_right_image(method, preset, image, rows, across):
     """Two of the places touch a border: what lies beyond it is another image, and stays dark."""
-    score = SheetScore(image, slice(*rows), slice(*across))
-    assert isinstance(score, SeveralImages)
+    score = CanvasScore(image, slice(*rows), slice(*across))
     more = {"count": 24} if method == "greedy" else {}  # at 50 forwards it has two regions an image
     saliency = METHODS[method].run(score, guide(), make_settings(method, preset, more), seed=0).saliency
-    parts = split(saliency, WIDTHS)
+    parts = CANVAS.split(saliency)
     assert max(range(3), key=lambda index: float(parts[index].max())) == image
     x, y = peak(parts[image], (8, 8))
     assert across[0] - 0.7 <= x <= across[1] + 0.7
@@ -242,25 +238,26 @@ def test_the_map_peaks_at_the_planted_place_of_the_right_image(method, preset, i
 def test_a_map_of_images_with_equal_evidence_is_the_same_in_each(method, changes):
     """Three equal images, each read alike: nothing tells them apart, least of all which one has neighbours."""
 
-    class Alike(PixelScore):
-        image_widths = (48, 48, 48)
+    canvas = Canvas(((48, 48),) * 3)
 
+    class Alike(PixelScore):
         def __init__(self) -> None:
             def function(masks: Tensor) -> Tensor:
                 if masks.shape[2] == 1:
                     masks = masks.expand(-1, -1, 3)
                 places = [
                     torch.nn.functional.interpolate(part[:, None], size=(8, 8), mode="bilinear", align_corners=False)
-                    for part in split(masks, self.image_widths)
+                    for part in canvas.split(masks)
                 ]
                 return sum(3 * (place[:, 0, 2:5, 4:8].mean(dim=(1, 2)) - 1) for place in places)[:, None]
 
-            super().__init__(function, image_size=(48, 144))
+            super().__init__(function, image_size=canvas.size)
+            self.canvas = canvas
 
     one = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(1))
     settings = make_settings(method, "fast", changes)
     saliency = METHODS[method].run(Alike(), one.repeat(1, 1, 3), settings, seed=0).saliency
-    first, second, third = split(saliency, Alike.image_widths)
+    first, second, third = canvas.split(saliency)
     assert first.max() > 0.99
     torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
     torch.testing.assert_close(second, third, atol=1e-4, rtol=0)
@@ -268,8 +265,8 @@ def test_a_map_of_images_with_equal_evidence_is_the_same_in_each(method, changes
 
 def test_the_replay_keeps_a_map_within_its_images():
     """Only the last column of the first image matters: deleting in order of a map of it loses everything at once."""
-    score = SheetScore(0, slice(0, 8), slice(7, 8))
-    first, second, _ = columns(52, WIDTHS)
+    score = CanvasScore(0, slice(0, 8), slice(7, 8))
+    first, second, _ = CANVAS.columns(52)
     saliency = torch.zeros(16, 52)
     saliency[:, first.stop - 1] = 1
     result = replay(score, saliency, steps=20)
@@ -282,8 +279,8 @@ def test_the_replay_keeps_a_map_within_its_images():
 
 def test_a_hill_ends_at_the_border():
     """A peak next to the border, and beyond it a slope down from it: verified apart, the slope does nothing alone."""
-    score = SheetScore(0, slice(0, 8), slice(4, 8))
-    first, second, _ = columns(52, WIDTHS)
+    score = CanvasScore(0, slice(0, 8), slice(4, 8))
+    first, second, _ = CANVAS.columns(52)
     saliency = torch.zeros(16, 52)
     saliency[:, first.stop - 8 : first.stop] = torch.linspace(0.3, 1, 8)
     saliency[:, second.start : second.start + 8] = torch.linspace(0.9, 0.3, 8)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from wherelook import structured_light
 from wherelook.baselines import make_baseline
-from wherelook.canvas import columns
+from wherelook.canvas import Canvas
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
 from wherelook.geometry import TensorGeometry, _gather, blend_error, pool, probe, sample, views
@@ -335,9 +335,8 @@ def test_channels_collapse_whatever_their_gain_and_sign():
 
 @pytest.mark.parametrize(("mask_size", "image_size"), [((4, 6), (33, 47)), ((1, 1), (5, 9)), ((8, 3), (8, 3))])
 def test_sampling_is_bilinear_upsampling(mask_size, image_size):
-    exact = TensorGeometry(
-        plane(centers(image_size[1]), centers(image_size[0]))[None], torch.ones(1, *image_size) > 0, 1.0
-    )
+    places = plane(centers(image_size[1]), centers(image_size[0]))[None]
+    exact = TensorGeometry(places, torch.ones(1, *image_size) > 0, 1.0, Canvas((image_size,)))
     masks = torch.rand(3, *mask_size, generator=torch.Generator().manual_seed(1))
     upsampled = functional.interpolate(masks[:, None], size=image_size, mode="bilinear", align_corners=False)
     torch.testing.assert_close(sample(masks, exact), upsampled, atol=1e-5, rtol=0)
@@ -436,7 +435,8 @@ def test_a_processor_of_two_levels_is_refused(sizes):
 
 def test_pool_is_the_adjoint_of_sample():
     generator = torch.Generator().manual_seed(0)
-    place = TensorGeometry(torch.rand(3, 1, 5, 7, 2, generator=generator) * 2 - 1, torch.ones(3, 1, 5, 7).bool(), 1.0)
+    grid = torch.rand(3, 1, 5, 7, 2, generator=generator) * 2 - 1
+    place = TensorGeometry(grid, torch.ones(3, 1, 5, 7).bool(), 1.0, Canvas(((5, 7),)))
     mask = torch.rand(4, 6, generator=generator)
     values = torch.rand(3, 1, 5, 7, generator=generator)
     pooled = pool(values, place, (4, 6))
@@ -493,8 +493,8 @@ def two_crops(first: Image.Image, second: Image.Image) -> dict[str, Tensor]:
 def test_elements_of_several_images_are_told_apart_each_in_its_own_coordinates():
     geometry = probe(two_crops, (80, 120), (64, 64))
     assert set(geometry.tensors) == {"pixel_values", "middle"}
-    assert geometry.size == (74, 185)  # 80 x 120 and 64 x 64 pixels in one row: 74 x (111 + 74)
-    assert geometry.widths == (111, 74)
+    assert geometry.canvas.size == (74, 185)  # 80 x 120 and 64 x 64 pixels in one row: 74 x (111 + 74)
+    assert geometry.canvas.widths == (111, 74)
     both, middle = geometry.tensors["pixel_values"], geometry.tensors["middle"]
     assert both.image is not None
     assert both.image[:, 0, 0, 0].tolist() == [0, 1]
@@ -512,7 +512,7 @@ def test_a_mask_never_reaches_over_the_border_between_images():
     """1 on the first image, 0 on the second, at any number of columns."""
     geometry = probe(two_crops, (80, 120), (64, 64))
     for count in (2, 3, 9, 50):
-        own = columns(count, geometry.widths)[0]
+        own = geometry.canvas.columns(count)[0]
         mask = torch.zeros(1, 5, count)
         mask[..., own] = 1
         both = sample(mask, geometry.tensors["pixel_values"])[0]
@@ -527,7 +527,7 @@ def test_a_mask_over_several_images_is_read_as_each_alone_would_be():
     geometry = probe(two_crops, (80, 120), (64, 64))
     mask = torch.rand(2, 6, 15, generator=torch.Generator().manual_seed(1))
     together = sample(mask, geometry.tensors["pixel_values"])
-    for index, (size, part) in enumerate(zip(((80, 120), (64, 64)), columns(15, geometry.widths), strict=True)):
+    for index, (size, part) in enumerate(zip(((80, 120), (64, 64)), geometry.canvas.columns(15), strict=True)):
         alone = probe(stretch((20, 30)), size).tensors["pixel_values"]
         torch.testing.assert_close(together[:, index, 0], sample(mask[..., part], alone)[:, 0, 0], atol=0.02, rtol=0)
 

@@ -68,7 +68,7 @@ def test_the_processor_is_given_the_large_image_once(model, picture, processed):
 def test_scores_are_those_of_the_large_image_and_its_large_baselines(model, picture):
     case = open_case(model, picture, QUESTION, baseline="blur", **OPTIONS)
     assert case.working[0].pixels.size < case.image.pixels.size / 4
-    assert case.score.image_size == LARGE
+    assert case.score.canvas.size == LARGE
     prompt = model.encode(picture, QUESTION)
     blurred = Image.fromarray(make_baseline("blur", np.asarray(picture)))
     whole = model.score(prompt, blurred, [token.id for token in case.relevance.tokens])
@@ -128,7 +128,7 @@ def test_measured_places_hold_for_images_of_the_same_shape(model):
     measured = model.geometry((300, 400))
     larger = measured.of([(1200, 1600)])
     assert isinstance(larger, Geometry)
-    assert larger.size == (1200, 1600)
+    assert larger.canvas.size == (1200, 1600)
     assert measured.of([(300, 400)]) is measured
 
 

@@ -34,7 +34,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.grids import map_size, to_saliency
-from wherelook.canvas import each_image, widths_of
 from wherelook.errors import InputError
 from wherelook.score import (
     AnswerScore,
@@ -256,9 +255,7 @@ def logit_lens(
         values = read.logits[row]
         if settings.interference:
             values = remove_interference(values, read.logits[:row], read.ids[:row], read.ids[row])
-        painted += each_image(
-            tokens.paint(values.clamp_min(0)), widths_of(score), lambda part: rank_filter(part, settings.window)
-        )
+        painted += score.canvas.each(lambda part: rank_filter(part, settings.window), tokens.paint(values.clamp_min(0)))
     return Attribution(to_saliency(painted))
 
 
@@ -326,7 +323,7 @@ def _open(score: AnswerScore, settings: InsideSettings, what: str) -> tuple[Mode
             "model: igos+, igos++, occlusion, rise"
         )
     inside = score.inside()
-    return inside, inside.image_tokens(map_size(settings.cells, score.image_size))
+    return inside, inside.image_tokens(map_size(settings.cells, score.canvas.size))
 
 
 def _to_image(layer: Tensor, read: Attention, tokens: ImageTokens) -> Tensor:

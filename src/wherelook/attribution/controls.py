@@ -9,8 +9,7 @@ from jaxtyping import Float
 from scipy.ndimage import sobel
 from torch import Tensor
 
-from wherelook.attribution.grids import map_size, smooth, to_saliency
-from wherelook.canvas import each_image, resize, widths_of
+from wherelook.attribution.grids import map_size, to_saliency
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
@@ -62,7 +61,7 @@ def center_map(
 ) -> Attribution:
     """A Gaussian around the image's centre, a quarter of each side wide (one standard deviation)."""
     blank = torch.empty(settings.cells, settings.cells, dtype=torch.float32)
-    values = each_image(blank, widths_of(score), lambda part: center_gaussian((part.shape[0], part.shape[1])))
+    values = score.canvas.each(lambda part: center_gaussian((part.shape[0], part.shape[1])), blank)
     return Attribution(values / values.max())
 
 
@@ -96,7 +95,6 @@ def edge_map(
         steps = (torch.from_numpy(sobel(gray.numpy(), axis=axis, mode="nearest")) for axis in (0, 1))
         return sum((step.square() for step in steps), start=torch.zeros_like(gray)).sqrt()
 
-    widths = widths_of(score)
-    edges = each_image(image.cpu().float().mean(dim=0), widths, magnitude)
-    density = resize(edges, map_size(settings.cells, (image.shape[1], image.shape[2])), widths, mode="area")
-    return Attribution(to_saliency(smooth(density, EDGE_SMOOTHING, widths)))
+    edges = score.canvas.each(magnitude, image.cpu().float().mean(dim=0))
+    density = score.canvas.resize(edges, map_size(settings.cells, (image.shape[1], image.shape[2])), mode="area")
+    return Attribution(to_saliency(score.canvas.smooth(density, EDGE_SMOOTHING)))

@@ -159,7 +159,7 @@ def gradient(
     Raises:
         InputError: the score has no gradient with respect to pixels.
     """
-    values = _pixel_gradient(score, map_size(settings.cells, score.image_size), None)
+    values = _pixel_gradient(score, map_size(settings.cells, score.canvas.size), None)
     if progress is not None:
         progress("gradient", 1, 1)
     return Attribution(to_saliency(values))
@@ -182,7 +182,7 @@ def gradient_x_input(
         seed: not used.
         progress: called when done.
     """
-    ones = torch.ones(1, *map_size(settings.cells, score.image_size), device=score.device, dtype=torch.float32)
+    ones = torch.ones(1, *map_size(settings.cells, score.canvas.size), device=score.device, dtype=torch.float32)
     values = weighted_gradient(score, ones, ones[:, 0, 0], progress=progress)
     return Attribution(_signed(values, settings))
 
@@ -204,7 +204,7 @@ def integrated_gradients(
         seed: not used.
         progress: called after every `CHUNK` passes.
     """
-    size = map_size(settings.cells, score.image_size)
+    size = map_size(settings.cells, score.canvas.size)
     return Attribution(_signed(integrated_gradient(score, size, settings.steps, progress=progress), settings))
 
 
@@ -228,7 +228,7 @@ def smoothgrad(
     Raises:
         InputError: the plain gradient of a score that has none.
     """
-    size = map_size(settings.cells, score.image_size)
+    size = map_size(settings.cells, score.canvas.size)
     noise = Noise(settings.noise, tuple(_seeds(seed, settings.samples)), relative=True)
     if settings.of == "gradient":
         values = _pixel_gradient(score, size, noise)

@@ -25,7 +25,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wherelook.attribution.regions import RegionKind, cell_grid, region_labels
-from wherelook.canvas import widths_of
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
@@ -137,7 +136,7 @@ def greedy(
     Returns:
         The saliency (see the module), and F after each step. Zeros where no region gains anything.
     """
-    labels = region_labels(image, settings.regions, settings.count, score.image_size, widths_of(score))
+    labels = region_labels(image, settings.regions, settings.count, score.canvas)
     count = int(labels.max()) + 1
     return _search(score, labels, window=count, rounds=count, together=math.inf, stop=math.inf, progress=progress)
 
@@ -151,7 +150,7 @@ def greedy_window(
     progress: Progress | None = None,
 ) -> Attribution:
     """The windowed search with an early stop; arguments and result as for `greedy`."""
-    labels = region_labels(image, settings.regions, settings.count, score.image_size, widths_of(score))
+    labels = region_labels(image, settings.regions, settings.count, score.canvas)
     return _search(
         score,
         labels,

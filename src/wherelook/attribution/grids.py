@@ -1,15 +1,11 @@
-"""What the maps of several methods share: their size, their scale, how they are smoothed."""
+"""What the maps of several methods share: their size and their scale."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from wherelook.canvas import each_image
 from wherelook.score import AnswerScore, Size
 
 
@@ -24,15 +20,6 @@ def to_saliency(values: Float[Tensor, "height width"]) -> Float[Tensor, "height 
     positive = values.detach().to("cpu").float().clamp_min(0)
     top = positive.max()
     return positive / top if top > 0 else positive
-
-
-def smooth(
-    values: Float[Tensor, "height width"], deviation: float, widths: Sequence[int] = ()
-) -> Float[Tensor, "height width"]:
-    """A Gaussian of this standard deviation, in cells, over a map on the CPU: float64, over each image by itself."""
-    return each_image(
-        values.double(), widths, lambda part: torch.from_numpy(gaussian_filter(part.numpy(), deviation, mode="nearest"))
-    )
 
 
 def first_places(saliency: Float[Tensor, "height width"], area: float) -> Bool[Tensor, "height width"]:

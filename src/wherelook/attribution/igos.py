@@ -17,7 +17,7 @@ G is not the gradient at M, so the condition may never hold: then the smallest s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor
 from wherelook.attribution.gradients import weighted_gradient
 from wherelook.attribution.grids import map_size, to_saliency
 from wherelook.attribution.total_variation import total_variation
-from wherelook.canvas import widths_of
+from wherelook.canvas import Canvas
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress, Size
 
@@ -130,21 +130,22 @@ def igos(
     Raises:
         InputError: `relative`, and the answer is not less likely with the baseline.
     """
-    size = (settings.cells, settings.cells) if settings.square else map_size(settings.cells, score.image_size)
+    size = (settings.cells, settings.cells) if settings.square else map_size(settings.cells, score.canvas.size)
     scale = float((score.original - score.baseline).sum()) if settings.relative else 1.0
     if not scale > 0:
         raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
-    generator = torch.Generator().manual_seed(seed)
-    widths = widths_of(score)
+    generator, canvas = torch.Generator().manual_seed(seed), score.canvas
 
     def objective(mask: Tensor) -> float:
-        return float(score(mask[None]).sum()) / scale + float(_penalty(mask, settings, widths))
+        return float(score(mask[None]).sum()) / scale + float(_penalty(mask, settings, canvas))
 
     mask = torch.ones(size, device=score.device, dtype=torch.float32)
     value = float(score.original.sum()) / scale  # a full mask has no penalty
     trace = []
     for iteration in range(settings.iterations):
-        direction = _path_gradient(score, mask, settings, generator) / scale + _penalty_gradient(mask, settings, widths)
+        direction = _path_gradient(score, mask, settings, generator) / scale + _penalty_gradient(
+            mask, settings, score.canvas
+        )
         mask, value = backtrack(objective, mask, value, direction, settings)
         trace.append(value)
         if progress is not None:
@@ -190,12 +191,12 @@ def _path_gradient(
     return weighted_gradient(score, path[:, None, None] * mask, path / settings.steps, noise=noise)
 
 
-def _penalty(mask: Tensor, settings: LineSearchSettings, widths: Sequence[int]) -> Tensor:
-    return settings.l1 * (1 - mask).abs().mean() + settings.tv * total_variation(mask, settings.tv_power, widths)
+def _penalty(mask: Tensor, settings: LineSearchSettings, canvas: Canvas) -> Tensor:
+    return settings.l1 * (1 - mask).abs().mean() + settings.tv * total_variation(mask, settings.tv_power, canvas)
 
 
-def _penalty_gradient(mask: Tensor, settings: LineSearchSettings, widths: Sequence[int]) -> Tensor:
+def _penalty_gradient(mask: Tensor, settings: LineSearchSettings, canvas: Canvas) -> Tensor:
     with torch.enable_grad():
         leaf = mask.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_penalty(leaf, settings, widths), leaf)
+        (gradient,) = torch.autograd.grad(_penalty(leaf, settings, canvas), leaf)
     return gradient

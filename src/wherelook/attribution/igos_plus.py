@@ -19,7 +19,7 @@ What the presets change beyond the paper is written at `IgosSettings`.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,12 +28,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.attribution.gradients import integrated_gradient
-from wherelook.attribution.grids import first_places, map_size, share_of_gap, smooth
+from wherelook.attribution.grids import first_places, map_size, share_of_gap
 from wherelook.attribution.peak_checks import FLOOR, verify_peaks
 from wherelook.attribution.refinement import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
 from wherelook.attribution.total_variation import edge_weighted_variation, edge_weights, total_variation
-from wherelook.canvas import resize, widths_of
+from wherelook.canvas import Canvas
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress, Size
 
@@ -210,7 +210,7 @@ def _optimize(
     seed: int,
     progress: Progress | None,
 ) -> Attribution:
-    size = mask_size(settings, score.image_size)
+    size = mask_size(settings, score.canvas.size)
     device = score.device
     gap = float((score.original - score.baseline).sum())
     scale = gap if settings.relative else 1.0
@@ -245,7 +245,7 @@ def _optimize(
     saliency = 1 - mask
     if slope is not None and settings.sharpen > 0:
         saliency = saliency * slope**settings.sharpen
-    saliency = _unit(_smoothed(saliency.cpu(), settings, widths_of(score)))
+    saliency = _unit(_smoothed(saliency.cpu(), settings, score.canvas))
     if settings.contexts > 0:
         saliency = _unit(saliency * _context_weights(score, image, settings, size))
     if settings.verify > 0:
@@ -257,27 +257,26 @@ def _optimize(
 
 def _is_enough(score: AnswerScore, start: Tensor, settings: IgosSettings) -> bool:
     """Whether the first places of the start, shown alone, hold as much of the answer as is asked for."""
-    saliency = _unit(_smoothed(start, settings, widths_of(score)))
+    saliency = _unit(_smoothed(start, settings, score.canvas))
     shown = torch.stack([first_places(saliency, area) for area in SHOWN]).float()
     with torch.no_grad():
         there = share_of_gap(score, score(shown).sum(dim=1))
     return bool(there.min() >= settings.enough)
 
 
-def _smoothed(saliency: Tensor, settings: IgosSettings, widths: Sequence[int]) -> Tensor:
+def _smoothed(saliency: Tensor, settings: IgosSettings, canvas: Canvas) -> Tensor:
     values = saliency.double()
-    result = smooth(values, settings.smooth, widths) if settings.smooth > 0 else values
+    result = canvas.smooth(values, settings.smooth) if settings.smooth > 0 else values
     if settings.center > 0:
-        result = result * smooth(values, settings.center, widths)
+        result = result * canvas.smooth(values, settings.center)
     return result.float()
 
 
 def _context_weights(score: AnswerScore, image: Tensor, settings: IgosSettings, size: Size) -> Tensor:
     """In [FLOOR, 1]: the square root of a smoothed map of RISE, whose masks are the same for every answer and seed."""
     sampled = rise(score, image, RiseSettings(masks=settings.contexts, cells=settings.cells, centered=True)).saliency
-    widths = widths_of(score)
-    resized = resize(sampled, size, widths, mode="bilinear", align_corners=False)
-    return FLOOR + (1 - FLOOR) * smooth(resized, settings.smooth, widths).float().sqrt()
+    resized = score.canvas.resize(sampled, size, mode="bilinear", align_corners=False)
+    return FLOOR + (1 - FLOOR) * score.canvas.smooth(resized, settings.smooth).float().sqrt()
 
 
 def fine_size(image_size: Size) -> Size:
@@ -306,10 +305,9 @@ class _Objective:
         self.scale = scale
         self.seeds = seeds
         # Resampled on the CPU: not every device has the filter.
-        self.widths = widths_of(score)
-        vertical, horizontal = edge_weights(image, settings.edge_scale, self.widths)
+        vertical, horizontal = edge_weights(image, settings.edge_scale, score.canvas)
         self.edges = vertical.to(score.device), horizontal.to(score.device)
-        self.fine = fine_size(score.image_size)
+        self.fine = fine_size(score.canvas.size)
         self.path = torch.arange(1, settings.steps + 1, device=score.device, dtype=torch.float32) / settings.steps
 
     def __call__(self, state: Tensor, iteration: int) -> tuple[float, Tensor]:
@@ -327,7 +325,7 @@ class _Objective:
             deletion, insertion = self._path_gradients(deleted.detach(), inserted.detach())
             # Its gradient by the cells is that of the scores: slopes are by what was shown.
             linear = (deleted * deletion.slope).sum() - (inserted * insertion.slope).sum()
-            penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration, self.widths)
+            penalty = regularization(leaf.prod(dim=0), self.edges, self.settings, iteration, self.score.canvas)
             (gradient,) = torch.autograd.grad(linear / (len(state) * self.scale) + penalty, leaf)
         value = (deletion.value - insertion.value).sum() / len(state)
         return float(value) / self.scale + float(penalty.detach()), gradient
@@ -337,14 +335,14 @@ class _Objective:
         if self.settings.upsampling == "cells":
             return state.prod(dim=0)
         shown = self._upsampled(state).prod(dim=0)
-        return resize(shown, (state.shape[1], state.shape[2]), self.widths, mode="area")
+        return self.score.canvas.resize(shown, (state.shape[1], state.shape[2]), mode="area")
 
     def _upsampled(self, masks: Tensor) -> Tensor:
         """What is given to the score, which reads cells as cells: masks themselves, or as fine as a model's input."""
         if self.settings.upsampling == "cells":
             return masks
         # What is removed is upsampled: of nothing it is nothing, to the last bit.
-        return 1 - resize(1 - masks, self.fine, self.widths, mode="bilinear", align_corners=True)
+        return 1 - self.score.canvas.resize(1 - masks, self.fine, mode="bilinear", align_corners=True)
 
     def _path_gradients(self, deleted: Tensor, inserted: Tensor) -> tuple[_Path, _Path]:
         """Integrated gradients of F(Phi(M)) and of F(Phi(1-M)) at each of the masks."""
@@ -373,16 +371,16 @@ def regularization(
     edges: tuple[Tensor, Tensor],
     settings: IgosSettings,
     iteration: int,
-    widths: Sequence[int] = (),
+    canvas: Canvas,
 ) -> Float[Tensor, ""]:
     """R(M) of the module's docstring at iteration k; total variations are means over neighbour pairs.
 
-    Of several images, side by side in these widths, cells of two images are no neighbours.
+    Cells of two images are no neighbors.
     """
     removed = 1 - mask
-    variation = total_variation(mask, settings.tv_power, widths)
+    variation = total_variation(mask, settings.tv_power, canvas)
     variation = variation + edge_weighted_variation(
-        mask, edges, settings.tv_power, widths, corners=settings.upsampling == "corners"
+        mask, edges, settings.tv_power, canvas, corners=settings.upsampling == "corners"
     )
     return (
         settings.l1 * removed.abs().mean()

@@ -13,7 +13,7 @@ area; where the evidence lies in two places, it also lights the two other corner
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,8 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.grids import map_size, to_saliency
-from wherelook.canvas import columns as columns_of
-from wherelook.canvas import widths_of
+from wherelook.canvas import Canvas
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
@@ -102,9 +101,9 @@ def occlusion(
         The mean loss in nats of the windows over each cell, negative ones cut, scaled so that the largest is 1; all
         zeros where no window matters.
     """
-    rows, columns = map_size(settings.cells, score.image_size)
+    rows, columns = map_size(settings.cells, score.canvas.size)
     vertical = bands(rows, settings.window, settings.stride)
-    horizontal = bands_within(columns, settings.window, settings.stride, widths_of(score))
+    horizontal = bands_within(columns, settings.window, settings.stride, score.canvas)
 
     def removed(indices: Tensor) -> Tensor:
         return vertical[indices // len(horizontal), :, None] * horizontal[indices % len(horizontal), None, :]
@@ -127,10 +126,10 @@ def strips(
 
     Of several images each has strips of its own.
     """
-    rows, columns = map_size(settings.cells, score.image_size)
+    rows, columns = map_size(settings.cells, score.canvas.size)
     vertical = bands(rows, settings.window, settings.stride)
-    horizontal = bands_within(columns, settings.window, settings.stride, widths_of(score))
-    parts = columns_of(columns, widths_of(score))
+    horizontal = bands_within(columns, settings.window, settings.stride, score.canvas)
+    parts = score.canvas.columns(columns)
     inside = torch.zeros(len(parts), columns, dtype=torch.float32)
     for index, part in enumerate(parts):
         inside[index, part] = 1
@@ -162,12 +161,12 @@ def bands(side: int, window: int, stride: int) -> Float[Tensor, "bands side"]:
     return ((cells >= starts) & (cells < starts + window)).float()
 
 
-def bands_within(side: int, window: int, stride: int, widths: Sequence[int]) -> Float[Tensor, "bands side"]:
+def bands_within(side: int, window: int, stride: int, canvas: Canvas) -> Float[Tensor, "bands side"]:
     """`bands` over the columns of each of several images: none crosses a border."""
     return torch.cat(
         [
             functional.pad(bands(part.stop - part.start, window, stride), (part.start, side - part.stop))
-            for part in columns_of(side, widths)
+            for part in canvas.columns(side)
         ]
     )
 

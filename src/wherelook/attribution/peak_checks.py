@@ -14,7 +14,6 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from wherelook.attribution.grids import share_of_gap
-from wherelook.canvas import columns, widths_of
 from wherelook.score import AnswerScore
 
 FLOOR = 0.1
@@ -44,7 +43,7 @@ def verify_peaks(
     values = saliency.cpu().double().numpy()
     # On a plateau every cell would be a peak of its own: a wide Gaussian, too faint to move anything else, rounds it.
     basins = np.empty(values.shape, dtype=np.int64)
-    for part in columns(values.shape[1], widths_of(score)):
+    for part in score.canvas.columns(values.shape[1]):
         own = values[:, part]
         tops = hill_basins(own + TIE * gaussian_filter(own, max(own.shape) / 4, mode="constant"))
         rows, across = np.divmod(tops, own.shape[1])

@@ -23,8 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.attribution.grids import first_places, share_of_gap, smooth
-from wherelook.canvas import widths_of
+from wherelook.attribution.grids import first_places, share_of_gap
 from wherelook.score import AnswerScore
 
 AREAS = (0.04, 0.12, 0.25)
@@ -66,7 +65,7 @@ def _ranked(score: AnswerScore, saliency: Tensor, first: Tensor, steps: int, sho
         masks = torch.cat([masks, first + (path - 1 / steps) * rest])
     values, gradients = score.gradient(masks)
     slopes = gradients.cpu().sum(dim=0) / steps * rest
-    signed = smooth(slopes, SMOOTH, widths_of(score)).float() * rest
+    signed = score.canvas.smooth(slopes, SMOOTH).float() * rest
     largest = signed.abs().max()
     if not largest > 0:
         return saliency

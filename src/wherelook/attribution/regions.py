@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.canvas import columns, split
+from wherelook.canvas import Canvas
 from wherelook.score import Size
 
 RegionKind = Literal["superpixels", "cells"]
@@ -25,7 +25,7 @@ large cells are given in parts, or most of each would be half shown."""
 
 
 def region_labels(
-    image: Float[Tensor, "3 height width"], kind: RegionKind, count: int, image_size: Size, widths: Sequence[int] = ()
+    image: Float[Tensor, "3 height width"], kind: RegionKind, count: int, canvas: Canvas
 ) -> Int[Tensor, "rows columns"]:
     """The region of each place of the image.
 
@@ -33,27 +33,27 @@ def region_labels(
         image: RGB in [0, 1].
         kind: "superpixels" (at most `count`, following the image's edges) or "cells" (square cells, about `count`).
         count: how many, at least 1.
-        image_size: (height, width) of the explained image, which gives the cells their shape.
-        widths: of several images on their sheet; each has an equal part of the regions, at least one.
+        canvas: the explained image, whose size gives the cells their shape. Each of several images has an equal part
+            of the regions, at least one.
 
     Returns:
         Labels 0 .. regions - 1 on the CPU, each of them used, at the resolution of the map.
     """
-    if len(widths) < 2:
-        return superpixels(image, count) if kind == "superpixels" else cells(cell_grid(image_size, count))
-    share = max(1, count // len(widths))
+    if len(canvas) == 1:
+        return superpixels(image, count) if kind == "superpixels" else cells(cell_grid(canvas.size, count))
+    share = max(1, count // len(canvas))
     own = [
-        region_labels(part, kind, share, (image_size[0], width))
-        for part, width in zip(split(image, widths), widths, strict=True)
+        region_labels(part, kind, share, Canvas(((canvas.size[0], place.stop - place.start),)))
+        for part, place in zip(canvas.split(image), canvas.places, strict=True)
     ]
-    return _side_by_side(own, widths)
+    return _side_by_side(own, canvas)
 
 
-def _side_by_side(own: Sequence[Int[Tensor, "_ _"]], widths: Sequence[int]) -> Int[Tensor, "rows columns"]:
+def _side_by_side(own: Sequence[Int[Tensor, "_ _"]], canvas: Canvas) -> Int[Tensor, "rows columns"]:
     """The labels of each image's regions, counted on from image to image, on one map."""
     size = max(len(labels) for labels in own), sum(labels.shape[1] for labels in own)
     placed, first = [], 0
-    for labels, part in zip(own, columns(size[1], widths), strict=True):
+    for labels, part in zip(own, canvas.columns(size[1]), strict=True):
         shape = (size[0], part.stop - part.start)
         enlarged = functional.interpolate(labels[None, None].float(), size=shape, mode="nearest-exact")[0, 0]
         placed.append(enlarged.long() + first)

@@ -26,7 +26,6 @@ from torch.nn import functional
 
 from wherelook.attribution.grids import map_size, to_saliency
 from wherelook.attribution.occlusion import CHUNK, FLAT
-from wherelook.canvas import columns, widths_of
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
@@ -95,10 +94,10 @@ def rise(
     Returns:
         S, moved and scaled to [0, 1]; all zeros where no mask changes the answer's probability.
     """
-    grid, size = (map_size(cells, score.image_size) for cells in (settings.grid, settings.cells))
+    grid, size = (map_size(cells, score.canvas.size) for cells in (settings.grid, settings.cells))
     shapes = [
         (pieces.stop - pieces.start, part.stop - part.start)
-        for pieces, part in zip(*(columns(shape[1], widths_of(score)) for shape in (grid, size)), strict=True)
+        for pieces, part in zip(*(score.canvas.columns(shape[1]) for shape in (grid, size)), strict=True)
     ]
     generator = torch.Generator().manual_seed(seed)
     # Double precision: the map is a small difference of large sums.
@@ -106,7 +105,7 @@ def rise(
     total, lowest, highest = 0.0, math.inf, -math.inf
     for done in range(0, settings.masks, CHUNK):
         count = min(CHUNK, settings.masks - done)
-        # Masks of different images are independent: neighbours on the sheet are no neighbours.
+        # Masks of different images are independent: neighbors on the canvas are no neighbors.
         masks = torch.cat(
             [
                 random_masks(count, (grid[0], across), (size[0], width), settings.probability, generator)

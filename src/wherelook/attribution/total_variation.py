@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.canvas import resize, same_image
+from wherelook.canvas import Canvas
 
 EDGE_SIZE = 224  # longer side of the image on which edges are measured: finer than any mask
 
 
-def total_variation(
-    values: Float[Tensor, "height width"], power: float, widths: Sequence[int] = ()
-) -> Float[Tensor, ""]:
+def total_variation(values: Float[Tensor, "height width"], power: float, canvas: Canvas) -> Float[Tensor, ""]:
     """Mean over vertical and horizontal neighbours of |difference|^power, summed over the two directions."""
     return sum(
-        (steps.abs().pow(power).mean() for steps in _differences(values, widths) if steps.numel()),
+        (steps.abs().pow(power).mean() for steps in _differences(values, canvas) if steps.numel()),
         start=values.new_zeros(()),
     )
 
@@ -27,7 +23,7 @@ def edge_weighted_variation(
     mask: Float[Tensor, "height width"],
     edges: tuple[Tensor, Tensor],
     power: float,
-    widths: Sequence[int] = (),
+    canvas: Canvas,
     *,
     corners: bool = False,
 ) -> Float[Tensor, ""]:
@@ -36,32 +32,30 @@ def edge_weighted_variation(
     With `corners` the middles of the mask's outer cells lie on the image's border, else half a cell within it.
     """
     size = (edges[0].shape[0] + 1, edges[0].shape[1])
-    upsampled = resize(1 - mask, size, widths, mode="bilinear", align_corners=corners)
+    upsampled = canvas.resize(1 - mask, size, mode="bilinear", align_corners=corners)
     return sum(
         (
             (steps.abs().pow(power) * weights).mean()
-            for steps, weights in zip(_differences(upsampled, widths), edges, strict=True)
+            for steps, weights in zip(_differences(upsampled, canvas), edges, strict=True)
             if steps.numel()
         ),
         start=mask.new_zeros(()),
     )
 
 
-def _differences(values: Float[Tensor, "*channels height width"], widths: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _differences(values: Float[Tensor, "*channels height width"], canvas: Canvas) -> tuple[Tensor, Tensor]:
     """Of vertical (first) and of horizontal neighbours in the same image."""
     vertical, horizontal = torch.diff(values, dim=-2), torch.diff(values, dim=-1)
-    if len(widths) < 2:
+    if len(canvas) == 1:
         return vertical, horizontal
-    return vertical, horizontal[..., same_image(values.shape[-1], widths).to(values.device)]
+    return vertical, horizontal[..., canvas.same_image(values.shape[-1]).to(values.device)]
 
 
-def edge_weights(
-    image: Float[Tensor, "3 height width"], scale: float, widths: Sequence[int] = ()
-) -> tuple[Tensor, Tensor]:
+def edge_weights(image: Float[Tensor, "3 height width"], scale: float, canvas: Canvas) -> tuple[Tensor, Tensor]:
     """exp(-dI^2 / scale) between vertical (first) and horizontal neighbours, dI the mean over channels in [0, 1]."""
     height, width = image.shape[1:]
     shrink = min(1.0, EDGE_SIZE / max(height, width))
-    size = (max(2, round(height * shrink)), max(2, len(widths), round(width * shrink)))
-    small = resize(image.float(), size, widths, mode="bilinear", align_corners=False, antialias=True)
-    vertical, horizontal = (steps.mean(dim=0) for steps in _differences(small, widths))
+    size = (max(2, round(height * shrink)), max(2, len(canvas), round(width * shrink)))
+    small = canvas.resize(image.float(), size, mode="bilinear", align_corners=False, antialias=True)
+    vertical, horizontal = (steps.mean(dim=0) for steps in _differences(small, canvas))
     return torch.exp(-vertical.square() / scale), torch.exp(-horizontal.square() / scale)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from wherelook.canvas import sheet_size, sheet_widths
+from wherelook.canvas import Canvas
 from wherelook.errors import InputError
 
 MAXIMUM_PIXELS = 100_000_000
@@ -103,17 +103,16 @@ def load_images(source: ImageSource | Sequence[ImageSource]) -> tuple[LoadedImag
 
 
 def side_by_side(images: Sequence[LoadedImage]) -> LoadedImage:
-    """The sheet of several images (see `wherelook.canvas`); an image alone is its own."""
+    """The canvas of several images (see `wherelook.canvas`) as one; an image alone is itself."""
     if len(images) == 1:
         return images[0]
-    sizes = [image.size for image in images]
-    height, width = sheet_size(sizes)
-    sheet = Image.new("RGB", (width, height))
-    left = 0
-    for image, own in zip(images, sheet_widths(sizes), strict=True):
-        sheet.paste(image.picture.resize((own, height), Image.Resampling.BICUBIC), (left, 0))
-        left += own
-    pixels = np.array(sheet)
+    canvas = Canvas(tuple(image.size for image in images))
+    height, width = canvas.size
+    picture = Image.new("RGB", (width, height))
+    for image, place in zip(images, canvas.places, strict=True):
+        size = (place.stop - place.start, height)
+        picture.paste(image.picture.resize(size, Image.Resampling.BICUBIC), (place.start, 0))
+    pixels = np.array(picture)
     return LoadedImage(pixels, None, _sha256(pixels.tobytes()))
 
 

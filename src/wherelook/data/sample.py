@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from wherelook.data.images import LoadedImage
-from wherelook.data.sources import Evidence, ImageSheet, ImageSource, mean_attention
+from wherelook.data.sources import Evidence, ImageSource, SeveralImages, mean_attention
 from wherelook.errors import unknown_name
 
 PromptStyle = Literal["auto", "open", "choices", "short", "yes-no", "vizwiz"]
@@ -88,8 +88,8 @@ class Sample:
 
     @property
     def images(self) -> tuple[LoadedImage, ...]:
-        """Each image of the question, where it is about several; `image` is their sheet then. Raises as `image`."""
-        return self.source.images() if isinstance(self.source, ImageSheet) else (self.image,)
+        """Each image of the question, where it is about several; `image` is their canvas then. Raises as `image`."""
+        return self.source.images() if isinstance(self.source, SeveralImages) else (self.image,)
 
     @cached_property
     def truth(self) -> Bool[np.ndarray, "height width"] | None:

@@ -176,7 +176,7 @@ class ImageInMemory:
 
 
 @dataclass(frozen=True)
-class ImageSheet:
+class SeveralImages:
     """Several images of one question; as one image they lie side by side (see `wherelook.canvas`)."""
 
     sources: tuple[ImageSource, ...]

@@ -39,9 +39,9 @@ def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) ->
     return {
         "deletion_superpixels": other.deletion,
         "insertion_superpixels": other.insertion,
-        "flip": float(not holds(1 - top_area(saliency, case.image.size, FLIP_AREA))),
-        "keep": float(holds(top_area(saliency, case.image.size, KEEP_AREA))),
-        "sufficient_area": sufficient_area(saliency, case.image.size, holds),
+        "flip": float(not holds(1 - top_area(saliency, case.canvas, FLIP_AREA))),
+        "keep": float(holds(top_area(saliency, case.canvas, KEEP_AREA))),
+        "sufficient_area": sufficient_area(saliency, case.canvas, holds),
     }
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 
-from wherelook.canvas import resize, sheet_widths
+from wherelook.canvas import Canvas
 from wherelook.explanation import files, page, picture
 from wherelook.score import Status, Token
 
@@ -144,7 +144,7 @@ class Explanation:
         curves: the replays behind them.
         token_maps: a map for each selected token, if asked for.
         images: of several images what is said of each; empty where there is one. All that speaks of "the image" then
-            means their sheet: the images scaled to one height, side by side.
+            means their canvas: the images scaled to one height, side by side.
         model, image, method, cost, versions: as in `explanation.json`.
         pixels: (height, width, 3) uint8, the image as the model was shown it.
         notes: what else a reader should know, such as warnings.
@@ -187,9 +187,9 @@ class Explanation:
         if not self.images:
             return heatmap
         rows, columns = heatmap.shape
-        widths = sheet_widths([(image.pixels.shape[0], image.pixels.shape[1]) for image in self.images])
+        canvas = Canvas(tuple((image.pixels.shape[0], image.pixels.shape[1]) for image in self.images))
         size = (rows * DRAWN_SCALE, columns * DRAWN_SCALE)
-        return resize(torch.from_numpy(heatmap), size, widths, mode="bilinear", align_corners=False).numpy()
+        return canvas.resize(torch.from_numpy(heatmap), size, mode="bilinear", align_corners=False).numpy()
 
     @property
     def meaningful(self) -> bool:
@@ -234,7 +234,7 @@ class Explanation:
 
     def save(self, folder: str | Path) -> Path:
         """Writes explanation.json, mask.npy, heatmap.png, overlay.png, report.html, and token_masks.npy (selected
-        tokens, rows, columns) if there are token maps. Of several images mask.npy and the pictures show the sheet, and
+        tokens, rows, columns) if there are token maps. Of several images mask.npy and the pictures show the canvas, and
         there are mask-1.npy, heatmap-1.png, overlay-1.png and so on for each. Returns the folder.
 
         They are all there or none is: `explanation.json` is written last, and lists the others with their SHA-256 in

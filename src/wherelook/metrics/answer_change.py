@@ -7,8 +7,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
+from wherelook.canvas import Canvas
 from wherelook.metrics.deletion_insertion import top_area
-from wherelook.score import Size
 
 HALVINGS = 7
 """Tries of `sufficient_area`: it is known to 1/128 of the image."""
@@ -16,7 +16,7 @@ HALVINGS = 7
 
 def sufficient_area(
     saliency: Float[Tensor, "height width"],
-    image_size: Size,
+    canvas: Canvas,
     holds: Callable[[Float[Tensor, "rows columns"]], bool],
     *,
     halvings: int = HALVINGS,
@@ -31,7 +31,7 @@ def sufficient_area(
 
     Args:
         saliency: the map.
-        image_size: (height, width) of the image.
+        canvas: the explained image, or several.
         holds: (mask) to whether the answer survives when the image is shown where the mask is 1 and not where it is 0.
         halvings: how often `holds` is asked.
     """
@@ -39,7 +39,7 @@ def sufficient_area(
     fails, enough = 0, parts
     while enough - fails > 1:
         middle = (fails + enough) // 2
-        if holds(top_area(saliency, image_size, middle / parts)):
+        if holds(top_area(saliency, canvas, middle / parts)):
             enough = middle
         else:
             fails = middle

@@ -10,7 +10,6 @@ optimiser works on. (The published code optimises log-probabilities and scores t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wherelook.canvas import resize, widths_of
+from wherelook.canvas import Canvas
 from wherelook.score import AnswerScore, Size
 
 STEPS = 50
@@ -74,15 +73,15 @@ def replay(
         steps: points of the curve after the first; with regions at most as many as there are regions.
         cells: side of the replay grid for a square image.
         regions: label of every cell of another grid, such as superpixels; a region then goes as a whole, in the order
-            of mean saliency, and `cells` has no meaning. For a score of one image.
+            of mean saliency, and `cells` has no meaning.
     """
     if regions is None:
-        grid = replay_grid(score.image_size, cells)
-        order = removal_order(saliency, grid, widths_of(score))
+        grid = replay_grid(score.canvas.size, cells)
+        order = removal_order(saliency, grid, score.canvas)
         counts = np.rint(np.linspace(0, grid[0] * grid[1], steps + 1)).astype(int)
     else:
         grid = (regions.shape[0], regions.shape[1])
-        order, counts = _region_order(saliency, regions, steps)
+        order, counts = _region_order(saliency, regions, steps, score.canvas)
     removed = torch.stack([_first(order, count, grid) for count in counts[1:-1].tolist()])
     # Both ends of both curves are the untouched image and the bare baseline, whose scores are known.
     scored = score(torch.cat([1 - removed, removed]))
@@ -103,12 +102,10 @@ def replay(
     )
 
 
-def top_area(
-    saliency: Float[Tensor, "height width"], image_size: Size, share: float, widths: Sequence[int] = ()
-) -> Float[Tensor, "rows columns"]:
-    """1 on the most salient `share` of the replay grid's cells, 0 elsewhere; `widths` of several images on a sheet."""
-    grid = replay_grid(image_size)
-    return _first(removal_order(saliency, grid, widths), round(share * grid[0] * grid[1]), grid)
+def top_area(saliency: Float[Tensor, "height width"], canvas: Canvas, share: float) -> Float[Tensor, "rows columns"]:
+    """1 on the most salient `share` of the replay grid's cells, 0 elsewhere."""
+    grid = replay_grid(canvas.size)
+    return _first(removal_order(saliency, grid, canvas), round(share * grid[0] * grid[1]), grid)
 
 
 def _first(order: Tensor, count: int, grid: Size) -> Tensor:
@@ -119,11 +116,11 @@ def _first(order: Tensor, count: int, grid: Size) -> Tensor:
 
 
 def _region_order(
-    saliency: Tensor, regions: Int[np.ndarray, "rows columns"], steps: int
+    saliency: Tensor, regions: Int[np.ndarray, "rows columns"], steps: int, canvas: Canvas
 ) -> tuple[Tensor, NDArray[np.int64]]:
     """Cells region by region, most salient region first, and the counts of cells at which the curve is read."""
     size = (regions.shape[0], regions.shape[1])
-    values = _resize(saliency, size, ()).numpy().ravel()
+    values = _resize(saliency, size, canvas).numpy().ravel()
     _, labels, areas = np.unique(regions.ravel(), return_inverse=True, return_counts=True)
     means = np.bincount(labels, weights=values) / areas
     ranking = np.argsort(-means, kind="stable")
@@ -134,13 +131,13 @@ def _region_order(
     return order, np.concatenate([[0], np.cumsum(areas[ranking])])[reads]
 
 
-def removal_order(saliency: Float[Tensor, "height width"], grid: Size, widths: Sequence[int] = ()) -> Tensor:
+def removal_order(saliency: Float[Tensor, "height width"], grid: Size, canvas: Canvas) -> Tensor:
     """Cell indices from most to least salient on a grid of (rows, columns); ties in reading order."""
-    return torch.argsort(_resize(saliency, grid, widths).flatten(), descending=True, stable=True)
+    return torch.argsort(_resize(saliency, grid, canvas).flatten(), descending=True, stable=True)
 
 
-def _resize(saliency: Tensor, size: Size, widths: Sequence[int]) -> Tensor:
-    return resize(saliency.float(), size, widths, mode="bilinear", align_corners=False, antialias=True)
+def _resize(saliency: Tensor, size: Size, canvas: Canvas) -> Tensor:
+    return canvas.resize(saliency.float(), size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def area(fractions: NDArray[np.float64], curve: NDArray[np.float64]) -> float:

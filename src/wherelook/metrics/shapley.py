@@ -22,7 +22,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from wherelook.canvas import widths_of
 from wherelook.score import AnswerScore
 
 EXACT_IMAGES = 4
@@ -54,7 +53,7 @@ def image_shares(score: AnswerScore, *, seed: int = 0) -> tuple[ImageShare, ...]
         score: the score function of several images.
         seed: of the orders that are sampled for more than `EXACT_IMAGES` images.
     """
-    count = len(widths_of(score))
+    count = len(score.canvas)
     gap = float((score.original - score.baseline).sum())
     if count < 2 or not gap > 0:
         return ()

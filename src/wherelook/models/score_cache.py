@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.canvas import widths_of
 from wherelook.errors import InputError
 from wherelook.models.endpoint.score import NO_GRADIENT, EndpointScore
 from wherelook.models.huggingface.internals import Inside
@@ -82,8 +81,7 @@ class RememberingScore:
 
     def __init__(self, memory: ScoreMemory, selected: Sequence[int]) -> None:
         self.own = memory.score.select(selected)
-        self.image_size: Size = self.own.image_size
-        self.image_widths = widths_of(self.own)
+        self.canvas = self.own.canvas
         self.cost: Cost = self.own.cost
         self._memory = memory
         self._columns = [memory.score.selected.index(position) for position in selected]

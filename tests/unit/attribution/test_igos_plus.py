@@ -17,10 +17,12 @@ from wherelook.attribution.gradients import integrated_gradient
 from wherelook.attribution.igos_plus import PRESETS, IgosSettings, mask_size, regularization
 from wherelook.attribution.refinement import rank_rest
 from wherelook.attribution.total_variation import edge_weights
+from wherelook.canvas import Canvas
 from wherelook.errors import InputError
 from wherelook.score import Noise, Passes
 
 IMAGE_SIZE = (48, 64)
+ONE = Canvas((IMAGE_SIZE,))
 REGION = torch.zeros(6, 8)
 REGION[1:3, 5:7] = 1.0
 
@@ -49,7 +51,7 @@ def test_regularisation_by_hand():
     picture = torch.zeros(3, 2, 2)
     picture[:, 0, 1] = 0.1  # differs by 0.1 from its neighbours
     settings = IgosSettings(l1=2.0, l2=3.0, l2_decay=0.5, tv=4.0, tv_power=2.0, edge_scale=0.01)
-    vertical, horizontal = edge_weights(picture, settings.edge_scale)
+    vertical, horizontal = edge_weights(picture, settings.edge_scale, ONE)
     edge = math.exp(-1)
     torch.testing.assert_close(vertical, torch.tensor([[1.0, edge]]))
     torch.testing.assert_close(horizontal, torch.tensor([[edge], [1.0]]))
@@ -61,36 +63,36 @@ def test_regularisation_by_hand():
             + 3.0 * math.exp(-0.5 * iteration) * (0.5**2 + 0.25**2 + 1.0)
             + 4.0 * (plain + weighted) / 2
         )
-        value = regularization(mask, (vertical, horizontal), settings, iteration)
+        value = regularization(mask, (vertical, horizontal), settings, iteration, ONE)
         assert float(value) == pytest.approx(expected, rel=1e-6)
 
 
 def test_total_variation_takes_its_power_and_a_full_mask_costs_nothing():
     settings = IgosSettings(l1=0, l2=0, tv=1.0, tv_power=3.0)
-    flat_image = edge_weights(torch.zeros(3, 2, 2), 0.01)
+    flat_image = edge_weights(torch.zeros(3, 2, 2), 0.01, ONE)
     mask = torch.tensor([[1.0, 0.5], [1.0, 0.5]])
-    assert float(regularization(mask, flat_image, settings, 0)) == pytest.approx(0.5**3)
-    assert float(regularization(torch.ones(4, 4), flat_image, PRESETS["paper"], 0)) == 0
+    assert float(regularization(mask, flat_image, settings, 0, ONE)) == pytest.approx(0.5**3)
+    assert float(regularization(torch.ones(4, 4), flat_image, PRESETS["paper"], 0, ONE)) == 0
 
 
 def test_edges_make_variation_cheap_only_where_they_are():
     """The same step in the mask, on the image's edge and beside it."""
     settings = IgosSettings(l1=0, l2=0, tv=1.0)
-    edges = edge_weights(image(32, 32)[[2, 2, 2]], settings.edge_scale)
+    edges = edge_weights(image(32, 32)[[2, 2, 2]], settings.edge_scale, ONE)
     on, beside = torch.ones(32, 32), torch.ones(32, 32)
     on[:, :16] = 0
     beside[:, :8] = 0
     plain = 32 / (32 * 31)
-    assert float(regularization(on, edges, settings, 0)) == pytest.approx(plain / 2, rel=1e-4)
-    assert float(regularization(beside, edges, settings, 0)) == pytest.approx(plain, rel=1e-4)
+    assert float(regularization(on, edges, settings, 0, ONE)) == pytest.approx(plain / 2, rel=1e-4)
+    assert float(regularization(beside, edges, settings, 0, ONE)) == pytest.approx(plain, rel=1e-4)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (700, 3)])
 def test_tiny_and_thin_images_have_finite_regularisation(size):
-    edges = edge_weights(torch.rand(3, *size, generator=torch.Generator().manual_seed(0)), 0.01)
+    edges = edge_weights(torch.rand(3, *size, generator=torch.Generator().manual_seed(0)), 0.01, ONE)
     for cells in ((1, 1), (1, 9), (32, 32)):
         mask = torch.rand(cells, generator=torch.Generator().manual_seed(1), requires_grad=True)
-        value = regularization(mask, edges, PRESETS["paper"], 0)
+        value = regularization(mask, edges, PRESETS["paper"], 0, ONE)
         (gradient,) = torch.autograd.grad(value, mask)
         assert torch.isfinite(gradient).all()
 
@@ -112,13 +114,14 @@ def test_gradient_of_igos_plus_is_autograd_of_the_formula():
     score = ToyScore(curved, image_size=IMAGE_SIZE)
     objective = igos_plus._Objective(score, image(), settings, 2.5, igos_plus._seeds(0))
     mask = torch.rand(5, 6, generator=torch.Generator().manual_seed(3), requires_grad=True)
-    expected = written_out_plus(score, mask, 7, 2.5) + regularization(mask, objective.edges, settings, 2)
+    expected = written_out_plus(score, mask, 7, 2.5) + regularization(mask, objective.edges, settings, 2, ONE)
     (wanted,) = torch.autograd.grad(expected, mask)
     value, gradient = objective(mask.detach()[None], 2)
     torch.testing.assert_close(gradient[0], wanted, rtol=1e-4, atol=1e-6)
     # The value that is traced is the objective itself, not its mean over the path.
     end = (score.function(mask.detach()[None]).sum() - score.function(1 - mask.detach()[None]).sum()) / 2.5
-    assert value == pytest.approx(float(end + regularization(mask.detach(), objective.edges, settings, 2)), rel=1e-5)
+    end = end + regularization(mask.detach(), objective.edges, settings, 2, ONE)
+    assert value == pytest.approx(float(end), rel=1e-5)
 
 
 def test_gradient_of_igos_plus_plus_is_autograd_of_the_formula():
@@ -135,14 +138,14 @@ def test_gradient_of_igos_plus_plus_is_autograd_of_the_formula():
         total = (
             total + score.function((s * keep * show)[None]).sum() - score.function((1 - s * keep * show)[None]).sum()
         )
-    expected = total / 6 / 2 / 1.5 + regularization(keep * show, objective.edges, settings, 1)
+    expected = total / 6 / 2 / 1.5 + regularization(keep * show, objective.edges, settings, 1, ONE)
     (wanted,) = torch.autograd.grad(expected, masks)
     value, gradient = objective(masks.detach(), 1)
     torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6)
     with torch.no_grad():
         ends = [score.function(m[None]).sum() for m in (keep, 1 - show, keep * show, 1 - keep * show)]
         end = (ends[0] - ends[1] + ends[2] - ends[3]) / 2 / 1.5
-        end = end + regularization(keep * show, objective.edges, settings, 1)
+        end = end + regularization(keep * show, objective.edges, settings, 1, ONE)
     assert value == pytest.approx(float(end), rel=1e-5)
 
 
@@ -192,7 +195,7 @@ def test_the_paper_preset_from_end_to_end_by_hand(method):
         PRESETS["paper"], cells=6, noise=0.0, iterations=3, steps=4, learning_rate=2.0, upsampling="cells"
     )
     score = ToyScore(curved, image_size=IMAGE_SIZE)
-    edges = edge_weights(image(), settings.edge_scale)
+    edges = edge_weights(image(), settings.edge_scale, ONE)
     count = 1 if method == "igos+" else 2
     masks, previous = torch.ones(count, 6, 6), None
     for k in range(3):
@@ -207,7 +210,7 @@ def test_the_paper_preset_from_end_to_end_by_hand(method):
                 for keep, show in ((leaf[0], leaf[1]), (product, product)):
                     total = total + score.function((s * keep)[None]).sum() / 8
                     total = total - score.function((1 - s * show)[None]).sum() / 8
-        total = total + regularization(product, edges, settings, k)
+        total = total + regularization(product, edges, settings, k, ONE)
         (gradient,) = torch.autograd.grad(total, leaf)
         moved = masks - 2.0 * gradient
         masks = moved if previous is None else moved + k / (k + 5.0) * (moved - previous)

@@ -35,7 +35,7 @@ def picture(size: tuple[int, int]) -> Tensor:
 
 
 def run(method: str, score: ToyScore, settings: OcclusionSettings, **options) -> Tensor:
-    return METHODS[method][0](score, picture(score.image_size), settings, **options).saliency
+    return METHODS[method][0](score, picture(score.canvas.size), settings, **options).saliency
 
 
 def test_a_window_of_one_cell_measures_each_cell():

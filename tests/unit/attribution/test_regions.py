@@ -7,6 +7,7 @@ import torch
 from scipy.ndimage import label
 
 from wherelook.attribution.regions import cell_grid, cells, region_labels, superpixels
+from wherelook.canvas import Canvas
 
 
 def noise(height: int, width: int) -> torch.Tensor:
@@ -70,7 +71,7 @@ def test_superpixels_follow_edges():
 def test_the_same_image_has_the_same_regions_and_is_not_changed():
     image = noise(80, 120)
     before = image.clone()
-    first, second = (region_labels(image, "superpixels", 30, (80, 120)) for _ in range(2))
+    first, second = (region_labels(image, "superpixels", 30, Canvas(((80, 120),))) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(image, before)
-    assert torch.equal(region_labels(image, "cells", 9, (40, 40)), cells((3, 3)))
+    assert torch.equal(region_labels(image, "cells", 9, Canvas(((40, 40),))), cells((3, 3)))

@@ -14,7 +14,7 @@ from wherelook.errors import InputError
 
 
 def run(score: ToyScore, settings: RiseSettings, **options) -> Tensor:
-    return rise(score, torch.full((3, *score.image_size), 0.5), settings, **options).saliency
+    return rise(score, torch.full((3, *score.canvas.size), 0.5), settings, **options).saliency
 
 
 def linear(truth: Tensor, *, floor: float = 0.1):

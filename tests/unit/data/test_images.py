@@ -458,11 +458,11 @@ def test_the_images_of_a_prompt_come_in_their_order():
             load_images(sources)
 
 
-def test_a_sheet_shows_the_images_side_by_side_at_one_height():
+def test_a_canvas_shows_the_images_side_by_side_at_one_height():
     red, blue = load_images([Image.new("RGB", (30, 20), "red"), Image.new("RGB", (10, 40), "blue")])
-    sheet = side_by_side([red, blue])
-    assert sheet.size == (24, 42)  # 1000 pixels, aspect ratio 1.5 + 0.25
-    assert (sheet.pixels[:, :36] == (255, 0, 0)).all()
-    assert (sheet.pixels[:, 36:] == (0, 0, 255)).all()
-    assert sheet.path is None
+    canvas = side_by_side([red, blue])
+    assert canvas.size == (24, 42)  # 1000 pixels, aspect ratio 1.5 + 0.25
+    assert (canvas.pixels[:, :36] == (255, 0, 0)).all()
+    assert (canvas.pixels[:, 36:] == (0, 0, 255)).all()
+    assert canvas.path is None
     assert side_by_side([red]) is red

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from toy import ToyScore, additive
+from wherelook.canvas import Canvas
 from wherelook.metrics import METRICS, replay, top_area
 from wherelook.metrics.deletion_insertion import MINIMUM_GAP, area, removal_order, replay_grid
 
@@ -147,8 +148,8 @@ def test_maps_of_any_resolution_are_replayed_on_the_same_grid():
 
 
 def test_ties_are_removed_in_reading_order():
-    assert removal_order(torch.ones(3, 4), (3, 4)).tolist() == list(range(12))
-    assert removal_order(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), (2, 2)).tolist() == [1, 2, 0, 3]
+    assert removal_order(torch.ones(3, 4), (3, 4), Canvas(((3, 4),))).tolist() == list(range(12))
+    assert removal_order(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), (2, 2), Canvas(((2, 2),))).tolist() == [1, 2, 0, 3]
 
 
 # ---- normalisation ----
@@ -204,7 +205,7 @@ def test_fewer_reads_than_regions():
 @pytest.mark.parametrize(("share", "count"), [(0.125, 98), (0.25, 196), (0.0, 0), (1.0, 784)])
 def test_the_top_of_the_area(share, count):
     saliency = torch.arange(784.0).reshape(28, 28)
-    mask = top_area(saliency, (224, 224), share)
+    mask = top_area(saliency, Canvas(((224, 224),)), share)
     assert mask.shape == (28, 28)
     assert mask.sum() == count
     assert count == 0 or saliency[mask == 1].min() == 784 - count

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from toy import ToyScore
+from wherelook.canvas import Canvas
 from wherelook.metrics import image_shares
 
 
@@ -23,7 +24,7 @@ def score_of(function: Callable[[Tensor], Tensor], count: int) -> ToyScore:
         return masks[:, 0]
 
     score = ToyScore(lambda masks: function(kept(masks))[:, None], image_size=(20, sum(widths)))
-    score.image_widths = widths
+    score.canvas = Canvas(tuple((20, width) for width in widths))
     return score
 
 

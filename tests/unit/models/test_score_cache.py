@@ -143,7 +143,7 @@ def test_the_rest_of_the_score_is_its_own(case, lost):
     assert isinstance(score, RememberingScore)
     assert isinstance(score, PixelGradient)
     assert isinstance(score, OpensInside)
-    assert (score.device, score.image_size, score.cost) == (apart.device, apart.image_size, apart.cost)
+    assert (score.device, score.canvas, score.cost) == (apart.device, apart.canvas, apart.cost)
     assert torch.equal(score.original, apart.original)
     assert torch.equal(score.baseline, apart.baseline)
     torch.testing.assert_close(score.pixel_gradient((3, 4)), apart.pixel_gradient((3, 4)))

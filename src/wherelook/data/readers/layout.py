@@ -15,7 +15,7 @@ from wherelook.data.readers.shared_images import SharedImages
 from wherelook.data.readers.table import lettered_columns
 from wherelook.data.row import LONGEST_ROW, NOTHING, Row
 from wherelook.data.sample import Sample
-from wherelook.data.sources import ImageSheet, ImageSource, NoImage
+from wherelook.data.sources import ImageSource, NoImage, SeveralImages
 from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError
 
@@ -159,7 +159,7 @@ def answer_texts(row: Row, column: str) -> tuple[str, ...]:
 
 
 def image_of(row: Row, files: Files, layout: Layout, shared: SharedImages | None) -> ImageSource:
-    """The image of a row, or the sheet of its several; one that cannot be loaded where it has none.
+    """The image of a row, or the canvas of its several; one that cannot be loaded where it has none.
 
     Raises:
         WherelookError: the columns hold something else, or none of them is there.
@@ -173,13 +173,13 @@ def image_of(row: Row, files: Files, layout: Layout, shared: SharedImages | None
         return first  # the other columns are names for the same one
     found = (first, *map(find, columns[1:]))
     there = tuple(source for source in found if not isinstance(source, NoImage))
-    return first if not there else there[0] if len(there) == 1 else ImageSheet(there)
+    return first if not there else there[0] if len(there) == 1 else SeveralImages(there)
 
 
 def _image(row: Row, files: Files, layout: Layout, shared: SharedImages | None, column: str) -> ImageSource:
     value = row.listed(column, LONGEST_ROW)
     if isinstance(value, list):  # several images of a question, as VLMEvalKit writes them
-        return ImageSheet(tuple(Row(row.place, {column: item}).image(column, files) for item in value))
+        return SeveralImages(tuple(Row(row.place, {column: item}).image(column, files) for item in value))
     if isinstance(value, str) and _is_name(value):
         return find_image(files, layout.folders, value.lstrip("/").removeprefix("./"))
     return shared.image(row) if shared is not None and column == shared.column else row.image(column, files)

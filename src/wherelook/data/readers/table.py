@@ -24,7 +24,7 @@ from wherelook.data.readers.shared_images import SharedImages
 from wherelook.data.row import Row
 from wherelook.data.sample import NOT_AN_OPTION, Sample
 from wherelook.data.segmentation import is_segmentation, read_segmentation
-from wherelook.data.sources import Boxes, Evidence, ImageSheet, ImageSource, MaskImage, NoImage
+from wherelook.data.sources import Boxes, Evidence, ImageSource, MaskImage, NoImage, SeveralImages
 from wherelook.data.tables import read_rows
 from wherelook.errors import WherelookError, unknown_name
 
@@ -194,7 +194,7 @@ def _image(row: Row, columns: list[str], files: Files, shared: SharedImages | No
         return row.image(columns[0], files) if shared is None else shared.image(row)
     found = [row.image(column, files) for column in columns]
     there = tuple(source for source in found if not isinstance(source, NoImage))
-    return there[0] if len(there) == 1 else ImageSheet(there) if there else found[0]
+    return there[0] if len(there) == 1 else SeveralImages(there) if there else found[0]
 
 
 def _evidence(row: Row, files: Files, column: Mapping[str, str], forms: Forms) -> Evidence | None:

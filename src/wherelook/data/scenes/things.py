@@ -2,7 +2,7 @@
 
 Objects are `SceneObject`s whose shape is the thing's name and whose colour is empty; questions name a thing by its name
 or by its size and name. The pictures are glyphs of Noto Color Emoji under the SIL Open Font License 1.1
-(`noto/OFL.txt`), put on one sheet by `training/draw_things.py`.
+(`noto/OFL.txt`), put into one file by `training/draw_things.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from wherelook.data.scenes.questions import (
 from wherelook.data.scenes.world import MAXIMUM_OBJECTS, MINIMUM_OBJECTS, SIZES, SceneObject, place_all
 
 CELL, COLUMNS = 128, 8
-"""Side of a picture on the sheet, in pixels, and pictures in a row."""
+"""Side of a picture in the file, in pixels, and pictures in a row."""
 
 CATEGORIES: Mapping[str, Mapping[str, str]] = {
     "animal": {
@@ -71,13 +71,13 @@ REPEAT_SHARE, RELATED_SHARE = 0.3, 0.3
 def picture(name: str) -> Image.Image:
     """A thing's picture, RGBA, CELL x CELL, with room around it to be turned."""
     row, column = divmod(THINGS.index(name), COLUMNS)
-    return _sheet().crop((column * CELL, row * CELL, (column + 1) * CELL, (row + 1) * CELL))
+    return _pictures().crop((column * CELL, row * CELL, (column + 1) * CELL, (row + 1) * CELL))
 
 
 @cache
-def _sheet() -> Image.Image:
-    with Image.open(str(files("wherelook.data.scenes") / "noto" / "things.png")) as sheet:
-        return sheet.convert("RGBA")
+def _pictures() -> Image.Image:
+    with Image.open(str(files("wherelook.data.scenes") / "noto" / "things.png")) as pictures:
+        return pictures.convert("RGBA")
 
 
 def sample_things(rng: np.random.Generator, aspect: float) -> tuple[SceneObject, ...]:

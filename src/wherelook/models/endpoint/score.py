@@ -11,9 +11,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.canvas import Canvas
 from wherelook.errors import InputError
 from wherelook.models.endpoint.protocols import ScoredToken
-from wherelook.score import Cost, Noise, Size
+from wherelook.score import Cost, Noise
 
 PIXELS = "image"
 """Name of the only tensor that follows the image: its pixels, as they are sent."""
@@ -60,7 +61,7 @@ class EndpointScore:
         self.image_pixels = pictures
         self.baseline_pixels = baseline_pictures
         height, width = pictures[PIXELS].shape[-2:]
-        self.image_size: Size = (height, width)
+        self.canvas = Canvas(((height, width),))
         self.selected = tuple(selected)
         self.cost = cost
         self._read = read
@@ -116,7 +117,7 @@ class EndpointScore:
         """{"image": (masks, 3, height, width) uint8}: B + M (I - B) with the mask interpolated between cell centres."""
         image, base = self.image_pixels[PIXELS].float(), self.baseline_pixels[PIXELS].float()
         kept = functional.interpolate(
-            masks[:, None].detach().cpu().float(), size=self.image_size, mode="bilinear", align_corners=False
+            masks[:, None].detach().cpu().float(), size=self.canvas.size, mode="bilinear", align_corners=False
         )
         return {PIXELS: (base + kept * (image - base)).round().clamp(0, 255).to(torch.uint8)}
 

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from wherelook.canvas import resize
 from wherelook.errors import InputError
 from wherelook.geometry import Geometry, sample
 from wherelook.models.huggingface.batching import BatchPlan
@@ -80,7 +79,7 @@ class Inside:
             finer = (rows * SUBCELLS, columns * SUBCELLS)
             places = [
                 torch.eye(rows, dtype=torch.float32).repeat_interleave(SUBCELLS, dim=1),
-                resize(torch.eye(columns, dtype=torch.float32)[:, None], (1, finer[1]), self.geometry.widths)[:, 0],
+                self.geometry.canvas.resize(torch.eye(columns, dtype=torch.float32)[:, None], (1, finer[1]))[:, 0],
             ]
             strips = torch.cat([places[0][:, :, None].expand(-1, *finer), places[1][:, None, :].expand(-1, *finer)])
             changes = self._changes(torch.cat([torch.ones(1, *finer, dtype=torch.float32), strips]))

@@ -49,8 +49,7 @@ class _Ends:
 
 
 class HuggingFaceScore:
-    """An `AnswerScore`, a `PixelGradient`, an `OpensInside` and `SeveralImages` (see wherelook.score) on a Transformers
-    model.
+    """An `AnswerScore`, a `PixelGradient` and an `OpensInside` (see wherelook.score) on a Transformers model.
 
     Args:
         model: the model, in evaluation mode.
@@ -85,8 +84,7 @@ class HuggingFaceScore:
     ) -> None:
         self.model = model
         self.conversation = conversation
-        self.image_size: Size = geometry.size
-        self.image_widths = geometry.widths
+        self.canvas = geometry.canvas
         self.selected = tuple(selected)
         self.plan = plan
         self.cost = cost

@@ -47,7 +47,7 @@ def test_image_and_baseline_are_asked_about_once():
     assert score.flips() == [True, False]
     assert score.select([1]).original.tolist() == score.original[1:].tolist()
     assert len(reader.pictures) == 2
-    assert score.image_size == SIZE
+    assert score.canvas.size == SIZE
 
 
 def test_a_mask_is_blended_into_the_pixels_and_rounded():

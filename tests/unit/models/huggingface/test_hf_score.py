@@ -15,6 +15,7 @@ from tools.families import Pair, build
 from torch import Tensor, nn
 
 from wherelook.baselines import make_baseline
+from wherelook.canvas import Canvas
 from wherelook.errors import WherelookError
 from wherelook.geometry import Geometry, TensorGeometry, sample
 from wherelook.models import VisionLanguageModel
@@ -278,11 +279,11 @@ def test_the_pixel_gradient_of_every_tensor_counts_and_padding_does_not():
     whole = float(score.pixel_gradient((1, 1)).sum())
     parts = []
     for name, place in score.geometry.tensors.items():
-        only = Geometry(score.geometry.size, {name: place})
+        only = Geometry(score.canvas, {name: place})
         score.geometry = only
         parts.append(float(score.pixel_gradient((1, 1)).sum()))
-        nothing = TensorGeometry(place.grid, torch.zeros_like(place.pixel), place.value_range)
-        score.geometry = Geometry(only.size, {name: nothing})
+        nothing = TensorGeometry(place.grid, torch.zeros_like(place.pixel), place.value_range, place.canvas)
+        score.geometry = Geometry(only.canvas, {name: nothing})
         assert not score.pixel_gradient((3, 4)).any()
         score.geometry = model.geometry((PICTURE.height, PICTURE.width))
     assert len(parts) == 2
@@ -519,13 +520,13 @@ class Plain(nn.Module):
 
 
 def plain_score(image: float, baseline: float, *, selected: tuple[int, ...] = (0, 1), dtype=torch.float32):
-    grid = torch.zeros(1, 1, 2, 2, 2)
+    grid, canvas = torch.zeros(1, 1, 2, 2, 2), Canvas(((2, 2),))
     return HuggingFaceScore(
         Plain(dtype),
         Conversation({"input_ids": torch.tensor([[3, 2]])}, (1, 0)),
         {"pixel_values": torch.full((1, 1, 2, 2), image, dtype=dtype)},
         {"pixel_values": torch.full((1, 1, 2, 2), baseline, dtype=dtype)},
-        Geometry((2, 2), {"pixel_values": TensorGeometry(grid, torch.ones(1, 1, 2, 2, dtype=torch.bool), 1.0)}),
+        Geometry(canvas, {"pixel_values": TensorGeometry(grid, torch.ones(1, 1, 2, 2, dtype=torch.bool), 1.0, canvas)}),
         selected=selected,
         plan=BatchPlan(torch.device("cpu")),
         cost=Cost(),

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.answer import Case
-from wherelook.canvas import sheet_widths, split
+from wherelook.canvas import Canvas
 from wherelook.data.images import LoadedImage
-from wherelook.explanation import Focus, ImagePart
+from wherelook.explanation.record import Focus, ImagePart
 from wherelook.metrics import ImageShare, focus_box, peak
 
 
@@ -23,12 +22,12 @@ def image_parts(
 
     Args:
         images: in the order of the prompt.
-        saliency: the map over their sheet.
+        saliency: the map over their canvas.
         shares: what rests on each; empty where nothing does.
     """
     if len(images) == 1:
         return ()
-    parts = split(saliency, sheet_widths([image.size for image in images]))
+    parts = _canvas(images).split(saliency)
     known: Sequence[ImageShare | None] = shares or [None] * len(images)
     return tuple(
         ImagePart(
@@ -46,24 +45,25 @@ def image_parts(
     )
 
 
-def focus_of(case: Case, saliency: Float[Tensor, "height width"]) -> Focus:
-    """Where the map points, in pixels of the image; of several, in pixels of their sheet.
+def focus_of(images: Sequence[LoadedImage], saliency: Float[Tensor, "height width"]) -> Focus:
+    """Where the map points, in pixels of the canvas.
 
     Box and peak are those of the image that the largest value lies in.
     """
-    if len(case.images) == 1:
-        return _focus(saliency, case.image)
-    widths = sheet_widths([image.size for image in case.images])
-    parts = split(saliency, widths)
+    canvas = _canvas(images)
+    parts = canvas.split(saliency)
     first = int(torch.stack([part.max() for part in parts]).argmax())
-    focus, image = _focus(parts[first], case.images[first]), case.images[first]
-    left, (height, width) = sum(widths[:first]), image.size
-    across, down = widths[first] / width, case.image.size[0] / height
+    focus, place, (height, width) = _focus(parts[first], images[first]), canvas.places[first], images[first].size
+    left, across, down = place.start, (place.stop - place.start) / width, canvas.size[0] / height
     x0, y0, x1, y1 = focus.box
     return Focus(
         (left + int(x0 * across), int(y0 * down), left + int(np.ceil(x1 * across)), int(np.ceil(y1 * down))),
         (left + focus.peak[0] * across, focus.peak[1] * down),
     )
+
+
+def _canvas(images: Sequence[LoadedImage]) -> Canvas:
+    return Canvas(tuple(image.size for image in images))
 
 
 def _focus(saliency: Tensor, image: LoadedImage) -> Focus:
