@@ -6,8 +6,6 @@ command and is left as it is; a file that is damaged for certain is renamed, nev
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +15,8 @@ from contextlib import closing, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from wherelook.errors import DISK_FULL, InputError, WherelookError
 
@@ -210,41 +210,34 @@ def locked(folder: Path) -> Iterator[None]:
         WherelookError: the lock cannot be had.
     """
     file = folder / LOCK_FILE
+    holder = b""
+    if os.path.lexists(file):
+        regular = stat.S_ISREG(os.lstat(file).st_mode)
+        holder = (read_bytes(file) or b"").strip() if regular else b"none"
+    if holder and not holder.isdigit():
+        raise InputError(f"{file} is not the lock of a run; move it away, or name a new folder")
+    # Not the library's own way out where a system has no locks: that lock outlives a process that is killed.
+    lock = FileLock(file, timeout=0, thread_local=False, fallback_to_soft=False, on_acquired=_sign)
     try:
-        # Not through a link, and without waiting: it may be anything.
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise _not_a_lock(file) from error
-        raise WherelookError(f"cannot write {file}: {error.strerror or error}") from error
-    try:
-        holder = os.pread(descriptor, 100, 0).strip() if stat.S_ISREG(os.fstat(descriptor).st_mode) else b"none"
-        if holder and not holder.isdigit():
-            raise _not_a_lock(file)
-        _take(descriptor, file, holder.decode())
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int, file: Path, holder: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        held = lock.acquire()
+    except Timeout as error:
+        other = holder.decode() or "unknown"
         raise InputError(
-            f"another process ({holder or 'unknown'}) is writing to {file.parent}: wait for it, or name a new folder"
+            f"another process ({other}) is writing to {folder}: wait for it, or name a new folder"
         ) from error
     except OSError as error:
         raise WherelookError(
-            f"{file} cannot be locked: {error.strerror or error}; choose a folder on a file system that has locks"
+            f"{file} cannot be locked: {error.strerror or error}; choose a folder that can be written to, on a file "
+            "system that has locks"
         ) from error
-    with refusals(file):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with held:
+        yield
 
 
-def _not_a_lock(file: Path) -> InputError:
-    return InputError(f"{file} is not the lock of a run; move it away, or name a new folder")
+def _sign(descriptor: int) -> None:
+    """Writes into the lock whose it is."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 class LineFile:

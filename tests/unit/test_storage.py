@@ -82,7 +82,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
     def none(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("wherelook.storage.fcntl.flock", none)
+    monkeypatch.setattr("fcntl.flock", none)
     with pytest.raises(WherelookError, match="cannot be locked: No locks available"), locked(tmp_path):
         pass
 

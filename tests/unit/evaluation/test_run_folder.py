@@ -281,13 +281,16 @@ def fails(error: BaseException):
 
 
 PLANTS = {
-    "no permission": ("study.records.parquet.ParquetFile", PermissionError(errno.EACCES, "Permission denied")),
-    "a failing disk": ("study.records.parquet.ParquetFile", OSError(errno.EIO, "Input/output error")),
-    "a stale mount": ("study.records.parquet.ParquetFile", OSError(errno.ESTALE, "Stale file handle")),
-    "too many open files": ("study.records.parquet.ParquetFile", OSError(errno.EMFILE, "Too many open files")),
-    "arrow has no memory": ("study.records.parquet.ParquetFile", pyarrow.ArrowMemoryError("malloc of size 8 failed")),
-    "no memory": ("study.records.parquet.ParquetFile", MemoryError()),
-    "a codec that is missing": ("study.records.parquet.ParquetFile", pyarrow.ArrowNotImplementedError("zstd")),
+    "no permission": ("evaluation.records.parquet.ParquetFile", PermissionError(errno.EACCES, "Permission denied")),
+    "a failing disk": ("evaluation.records.parquet.ParquetFile", OSError(errno.EIO, "Input/output error")),
+    "a stale mount": ("evaluation.records.parquet.ParquetFile", OSError(errno.ESTALE, "Stale file handle")),
+    "too many open files": ("evaluation.records.parquet.ParquetFile", OSError(errno.EMFILE, "Too many open files")),
+    "arrow has no memory": (
+        "evaluation.records.parquet.ParquetFile",
+        pyarrow.ArrowMemoryError("malloc of size 8 failed"),
+    ),
+    "no memory": ("evaluation.records.parquet.ParquetFile", MemoryError()),
+    "a codec that is missing": ("evaluation.records.parquet.ParquetFile", pyarrow.ArrowNotImplementedError("zstd")),
     "a folder that cannot be listed": ("storage.os.listdir", PermissionError(errno.EACCES, "Permission denied")),
     "bytes that do not come": ("storage.Path.read_bytes", OSError(errno.EIO, "Input/output error")),
 }
@@ -413,7 +416,7 @@ def test_wherever_the_disk_is_full_the_run_can_be_resumed(tmp_path, monkeypatch,
     target = {"fsync": "wherelook.storage.os.fsync", "rename": "os.replace", "mkdir": "os.mkdir"}[call]
     real = operator.attrgetter(call if call != "rename" else "replace")(os)
     run(tmp_path / "straight", 2)
-    straight, failures = same(tmp_path / "straight"), 0
+    straight, failures, told = same(tmp_path / "straight"), 0, 0
     while True:
         calls = itertools.count()
 
@@ -426,14 +429,16 @@ def test_wherever_the_disk_is_full_the_run_can_be_resumed(tmp_path, monkeypatch,
         with monkeypatch.context() as patched:
             patched.setattr(target, full)
             refused = outcome(path, 2)
-        if not refused:
+        if next(calls) <= failures:
             break
         failures += 1
-        assert "No space left on device" in refused
+        # filelock makes sure of a folder that is there: its failure means nothing.
+        assert "No space left on device" in refused or call == "mkdir"
+        told += bool(refused)
         assert not list(path.glob("records/.*"))
         run(path, 2)
         assert same(path).equals(straight)
-    assert failures >= {"fsync": 4, "rename": 4, "mkdir": 2}[call]
+    assert told >= {"fsync": 4, "rename": 4, "mkdir": 2}[call]
 
 
 def test_a_failed_retry_that_is_interrupted_keeps_the_rows(tmp_path):
