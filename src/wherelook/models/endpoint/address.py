@@ -21,8 +21,9 @@ def check_address(address: str) -> str:
     try:
         parts = urlsplit(address)
         secret = parts.username is not None or parts.password is not None
+        (parts.hostname or "").encode("idna")  # a label of a name that no name has
         valid = is_address(address) and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
+    except ValueError:  # UnicodeError is one
         secret, valid = "@" in address, False
     if secret:  # not repeated: it would end up in logs
         raise InputError("the endpoint's address holds a user or a password: put the key into WHERELOOK_API_KEY")

@@ -6,14 +6,13 @@ Nothing that a server says leaves this module before `keys.cut` and `_as_text` h
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import re
 import ssl
 import threading
 import time
-import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+import httpx2
 
 from wherelook import keys
 from wherelook.errors import InputError, UnavailableError, UnusableError, WherelookError
@@ -88,16 +89,31 @@ class Client:
             raise InputError(f"the endpoint's address holds the key in {self.key_variable}: leave it out there")
         self._authorization = _Secret(f"Bearer {key}" if key else "")
         self._sleep = sleep
-        self._proxy_there = _environment_proxy(self.address)
+        proxy = _environment_proxy(self.address)
+        # Without its user and password.
+        self._proxy_there = shorten(proxy.rpartition("@")[2].rpartition("//")[2])
         self.proxy = self._proxy_there if use_proxy else ""
         if use_proxy and not self.proxy:
             raise InputError(
                 f"the environment names no proxy for {self.address}: set {urlsplit(self.address).scheme}_proxy, or "
                 "leave --use-proxy out"
             )
-        # A redirected request would carry image and key to a place that the user did not name; so would a proxy.
-        proxies = urllib.request.ProxyHandler(None if use_proxy else {})
-        self._opener = urllib.request.build_opener(proxies, _NoRedirect)
+        # The environment is not asked and no redirection is followed: both would carry image and key to a place that
+        # the user did not name.
+        try:
+            self._http = httpx2.Client(
+                base_url=self.address,
+                proxy=proxy if self.proxy else None,
+                trust_env=False,
+                verify=ssl.create_default_context(),
+                timeout=timeout,
+                limits=httpx2.Limits(max_connections=None),
+                headers={"User-Agent": "wherelook", "Accept": "application/json", "Accept-Encoding": "identity"},
+            )
+        except (httpx2.InvalidURL, ValueError, ImportError):
+            place = f"the proxy {self.proxy} of the environment" if self.proxy else self.address
+            raise InputError(f"{place} is no address that requests can be sent to") from None
+        weakref.finalize(self, self._http.close)
         self._reached = threading.Event()
 
     def get(self, path: str) -> dict[str, Any]:
@@ -124,68 +140,57 @@ class Client:
         for tries_left in range(self.retries, -1, -1):
             asked_wait = None
             try:
-                return _parse(self.address, self._send(path, data))
-            except urllib.error.HTTPError as error:
-                with error:
-                    said = self._said(error)
-                problem, kind = f"HTTP {error.code}{said}", WherelookError
-                if error.code not in RETRIED:
-                    raise self._refusal(error, said) from None
-                asked_wait = _retry_after(error.headers.get("Retry-After"))
+                status, retry_after, reply = self._send(path, data)
+            except (httpx2.TransportError, TimeoutError) as error:  # refused, reset, cut off, timed out
+                problem, kind = self._reason(error), UnavailableError
+                if not self._reached.is_set() and _hopeless(error):
+                    raise UnavailableError(self._unreachable(error, problem)) from None
+            else:
+                if 200 <= status < 300:
+                    return _parse(self.address, reply)
+                said = _said(reply)
+                problem, kind = f"HTTP {status}{said}", WherelookError
+                if status not in RETRIED:
+                    raise self._refusal(status, said)
+                asked_wait = _retry_after(retry_after)
                 if asked_wait is not None and asked_wait > LONGEST_WAIT:
                     raise UnavailableError(
                         f"{self.address} asks to wait {asked_wait:.0f} s ({problem}): run again then, or with a lower "
                         "--concurrency"
-                    ) from None
-            except (OSError, http.client.HTTPException) as error:  # refused, reset, cut off, timed out
-                problem, kind = self._reason(error), UnavailableError
-                if not self._reached.is_set() and _hopeless(error):
-                    raise UnavailableError(self._unreachable(error, problem)) from None
+                    )
             if tries_left:
                 self._sleep(wait if asked_wait is None else asked_wait)
                 wait = min(2 * wait, LONGEST_WAIT)
         raise kind(f"{self.address} failed {self.retries + 1} times, at last with: {problem}")
 
-    def _send(self, path: str, data: bytes | None) -> bytes:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "wherelook"}
-        request = urllib.request.Request(self.address + path, data=data, headers=headers)
-        if self._authorization.value:
-            request.add_unredirected_header("Authorization", self._authorization.value)
+    def _send(self, path: str, data: bytes | None) -> tuple[int, str | None, bytes]:
+        """Status, Retry-After and body of the reply."""
+        headers = {"Authorization": self._authorization.value} if self._authorization.value else {}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
         deadline = time.monotonic() + self.timeout
-        with self._opener.open(request, timeout=self.timeout) as reply:
+        method = "GET" if data is None else "POST"
+        with self._http.stream(method, self.address + path, content=data, headers=headers) as reply:
             self._reached.set()
-            return _read(reply, deadline, self.address)
-
-    def _said(self, error: urllib.error.HTTPError) -> str:
-        """What the server says about an error, without the key, as the end of a line; "" if nothing."""
-        try:
-            text = error.read(CHUNK).decode("utf-8", "replace")
-        except (OSError, http.client.HTTPException):
-            return ""
-        try:
-            found = json.loads(text)
-            inner = found.get("error", found) if isinstance(found, dict) else text
-            text = str(inner.get("message", text) if isinstance(inner, dict) else inner)
-        except (ValueError, RecursionError):
-            pass
-        return f": {shorten(text)}" if text.strip() else ""
+            self._http.cookies.clear()
+            read = _read if reply.is_success else _read_error
+            return reply.status_code, reply.headers.get("Retry-After"), read(reply, deadline, self.address)
 
     def _reason(self, error: Exception) -> str:
-        reason = getattr(error, "reason", None) or error
-        if isinstance(reason, TimeoutError):
+        if isinstance(error, httpx2.TimeoutException | TimeoutError):
             return f"no reply within {self.timeout:g} s (--timeout)"
-        return shorten(str(reason) or type(reason).__name__)
+        return shorten(str(error) or type(error).__name__)
 
     def _unreachable(self, error: Exception, problem: str) -> str:
         """What to tell where a first request found nobody, or nobody to trust."""
-        reason = getattr(error, "reason", None) or error
+        reason = _cause(error, ssl.SSLError)
         if isinstance(reason, ssl.SSLCertVerificationError):
             why = shorten(getattr(reason, "verify_message", "") or str(reason))
             return (
                 f"{self.address} shows a certificate that this machine does not trust ({why}): nothing was sent. If "
                 "the server is yours, name its certificate, or its authority's, in the variable SSL_CERT_FILE"
             )
-        if isinstance(reason, ssl.SSLError):
+        if reason is not None:
             return f"{self.address} does not speak https ({problem}): is its address one with http://?"
         hint = "; is the server running, and is this its address?"
         if self.proxy:
@@ -194,27 +199,22 @@ class Client:
             hint += f" The proxy {self._proxy_there} of the environment is used with --use-proxy alone"
         return f"{self.address} cannot be reached: {problem}{hint}"
 
-    def _refusal(self, error: urllib.error.HTTPError, said: str) -> WherelookError:
-        if error.code in (401, 403):
+    def _refusal(self, status: int, said: str) -> WherelookError:
+        if status in (401, 403):
             key = f"the key in {self.key_variable}" if self.key_variable else "a request without a key"
             return UnusableError(
-                f"{self.address} refuses {key} (HTTP {error.code}{said}): set {' or '.join(keys.KEY_VARIABLES)}"
+                f"{self.address} refuses {key} (HTTP {status}{said}): set {' or '.join(keys.KEY_VARIABLES)}"
             )
-        if 300 <= error.code < 400:
+        if 300 <= status < 400:
             return UnusableError(
-                f"{self.address} sends to another place (HTTP {error.code}), which is not followed: give its address"
+                f"{self.address} sends to another place (HTTP {status}), which is not followed: give its address"
             )
-        if error.code == 404:
+        if status == 404:
             return UnusableError(
                 f"{self.address} has no such model, or is not the address of an API (HTTP 404{said}): "
                 "check --model, which ends in /v1 as a rule, and --model-name"
             )
-        return RefusedError(f"{self.address} refuses the request: HTTP {error.code}{said}")
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *arguments: Any, **options: Any) -> None:
-        return None
+        return RefusedError(f"{self.address} refuses the request: HTTP {status}{said}")
 
 
 @contextlib.contextmanager
@@ -244,18 +244,12 @@ def shorten(text: str) -> str:
 
 
 def _environment_proxy(address: str) -> str:
-    """Host and port of the proxy that the environment names for this address; without its user and password."""
+    """The proxy that the environment names for this address; "" without one."""
     parts = urlsplit(address)
     named = urllib.request.getproxies().get(parts.scheme, "")
     if not named or urllib.request.proxy_bypass(parts.netloc):
         return ""
-    return shorten(named.rpartition("@")[2].rpartition("//")[2]) or "(unnamed)"
-
-
-def _hopeless(error: Exception) -> bool:
-    """Whether an error means that nobody is there, so that asking again is in vain."""
-    reason = getattr(error, "reason", error)
-    return isinstance(reason, OSError) and not isinstance(reason, TimeoutError | ConnectionResetError)
+    return named if "://" in named else f"http://{named}"
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -271,18 +265,49 @@ def _retry_after(value: str | None) -> float | None:
     return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _read(reply: Any, deadline: float, address: str) -> bytes:
+def _hopeless(error: Exception) -> bool:
+    """Whether an error means that nobody is there, so that asking again is in vain."""
+    return isinstance(error, httpx2.ConnectError | httpx2.ProxyError) and not _cause(error, ConnectionResetError)
+
+
+def _cause(error: BaseException | None, kind: type[Exception]) -> BaseException | None:
+    """The error of this kind that the error comes from."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _read(reply: httpx2.Response, deadline: float, address: str) -> bytes:
     parts, size = [], 0
-    while part := reply.read1(CHUNK):
+    for part in reply.iter_raw():  # unpacked nowhere: nothing can unfold to gigabytes
         parts.append(part)
         size += len(part)
         if size > REPLY_LIMIT:
             raise WherelookError(f"the reply of {address} is longer than {REPLY_LIMIT // 2**20} MiB")
         if time.monotonic() > deadline:  # a server that trickles
             raise TimeoutError
-    if reply.length:  # what is left of the announced length
-        raise http.client.IncompleteRead(b"", reply.length)
     return b"".join(parts)
+
+
+def _read_error(reply: httpx2.Response, deadline: float, _: str) -> bytes:
+    """The beginning of what a server says about an error; if that is cut short, the error is what counts."""
+    text = b""
+    with contextlib.suppress(httpx2.TransportError):
+        for part in reply.iter_raw():
+            text += part
+            if len(text) > CHUNK or time.monotonic() > deadline:
+                break
+    return text[:CHUNK]
+
+
+def _said(reply: bytes) -> str:
+    """What the server says about an error, without the key, as the end of a line; "" if nothing."""
+    text = reply.decode("utf-8", "replace")
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        inner = found.get("error", found) if isinstance(found, dict) else text
+        text = str(inner.get("message", text) if isinstance(inner, dict) else inner)
+    return f": {shorten(text)}" if text.strip() else ""
 
 
 def _parse(address: str, data: bytes) -> dict[str, Any]:

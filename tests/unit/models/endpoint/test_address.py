@@ -25,7 +25,8 @@ def test_addresses(given, kept):
 @pytest.mark.parametrize(
     "given",
     ["http://", "http://h:99999/v1", "http://h:x/v1", "http://h/v1?a=b", "http://h/v1#x", "http://h /v1", "ftp://h/v1",
-     "http://h/\n", "http://[::1/v1", "http://h\u00e9/v1", "file:///etc/passwd"],
+     "http://h/\n", "http://[::1/v1", "http://h\u00e9/v1", "file:///etc/passwd",
+     "http://a..b/v1", f"http://{'a' * 64}/v1"],
 )  # fmt: skip
 def test_no_addresses(given):
     with pytest.raises(InputError, match="is not the address of an endpoint; expected one such as"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import ssl
 import time
-import urllib.error
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import httpx2
 import pytest
 
 from scripted_server import serving
@@ -107,19 +108,7 @@ def test_a_server_that_hangs_and_one_that_trickles_time_out():
         line, _, _ = failure(log, timeout=0.1, retries=1)
     assert line.endswith("failed 2 times, at last with: no reply within 0.1 s (--timeout)")
     with pytest.raises(TimeoutError):
-        module._read(Parts([b"1"] * 3), time.monotonic() - 1, "it")
-
-
-class Parts:
-    """A reply in parts."""
-
-    length = None
-
-    def __init__(self, parts):
-        self.parts = list(parts)
-
-    def read1(self, _):
-        return self.parts.pop(0) if self.parts else b""
+        module._read(httpx2.Response(200, content=iter([b"1"] * 3)), time.monotonic() - 1, "it")
 
 
 def test_an_endless_reply_is_cut_off(monkeypatch):
@@ -151,6 +140,27 @@ def test_a_reply_cut_short_is_tried_again():
         waits = []
         assert Client(log.address, sleep=waits.append).post("/x", {}) == {"fine": True}
     assert waits == [0.5]
+
+
+def test_an_error_cut_short_is_the_error_that_it_is():
+    with serving(script((400, {"Content-Length": "500"}, b"too long"))) as log:
+        line, waits, kind = failure(log)
+    assert (line, waits) == (f"{log.address} refuses the request: HTTP 400: too long", [])
+    assert kind is RefusedError
+
+
+def test_cookies_are_not_kept_and_packed_replies_are_not_unpacked():
+    packed = gzip.compress(b'{"fine": true}')
+    with serving(
+        script((200, {"Set-Cookie": "a=1; Path=/"}, {}), OK, (200, {"Content-Encoding": "gzip"}, packed))
+    ) as log:
+        client = Client(log.address)
+        client.get("/x")
+        client.get("/x")
+        with pytest.raises(WherelookError, match="is not JSON"):
+            client.get("/x")
+    assert "Cookie" not in log.requests[1][1]
+    assert {headers["Accept-Encoding"] for _, headers, _ in log.requests} == {"identity"}
 
 
 def test_a_redirection_is_not_followed():
@@ -215,6 +225,14 @@ def test_a_proxy_that_might_help_is_named_without_its_password(monkeypatch):
     assert "pw" not in line
 
 
+def test_a_proxy_of_no_kind_that_is_known(monkeypatch):
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", "gopher://me:pw@127.0.0.1:9")
+    with pytest.raises(InputError, match=r"^the proxy 127.0.0.1:9 of the environment is no address that") as caught:
+        Client("http://127.0.0.1:8/v1", use_proxy=True)
+    assert "pw" not in str(caught.value)
+
+
 def test_a_proxy_that_the_environment_does_not_name():
     with pytest.raises(InputError, match=r"names no proxy for http://127.0.0.1:9/v1: set http_proxy"):
         Client("http://127.0.0.1:9/v1", use_proxy=True)
@@ -229,9 +247,9 @@ def test_a_proxy_that_the_environment_does_not_name():
 )
 def test_certificates_are_told_from_servers_that_are_gone(monkeypatch, error, part):
     def refuse(*_, **__):
-        raise urllib.error.URLError(error)
+        raise httpx2.ConnectError(str(error)) from error
 
-    monkeypatch.setattr("urllib.request.OpenerDirector.open", refuse)
+    monkeypatch.setattr("httpx2.Client.stream", refuse)
     line, waits, _ = failure("https://127.0.0.1:9/v1")
     assert part in line
     assert waits == []
