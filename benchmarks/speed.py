@@ -26,11 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from wherelook.attribution import METHODS, make_settings
 from wherelook.baselines import make_baseline
 from wherelook.cli import options
+from wherelook.cost import PeakMemory
 from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, make_scene
 from wherelook.errors import InputError, unknown_name
 from wherelook.metrics import Replay, replay
 from wherelook.models import VisionLanguageModel
-from wherelook.models.huggingface.batching import PeakMemory, is_out_of_memory
+from wherelook.models.huggingface.batching import is_out_of_memory
 from wherelook.models.huggingface.score import HuggingFaceScore
 from wherelook.score import AnswerScore, Progress
 from wherelook.tokens import select

@@ -6,9 +6,8 @@ whatever comes after, so it is done once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,18 +15,22 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from wherelook.arguments import check_text, text
 from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
 from wherelook.canvas import Canvas
-from wherelook.data.images import ImageSource, LoadedImage, load_image, load_images, side_by_side
+from wherelook.config import AUTO_BASELINES, ExplainConfig
+from wherelook.cost import Meter
+from wherelook.data.images import ImageSource, LoadedImage, load_images, side_by_side
 from wherelook.errors import WherelookError
 from wherelook.models import AnyModel, AnyScore
 from wherelook.models.chat_options import ChatOptions
-from wherelook.models.huggingface.batching import PeakMemory
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.turns import in_turn
-from wherelook.request import AUTO_BASELINES, check_request, check_text
 from wherelook.score import Size, Status, Token
-from wherelook.tokens import ALPHA, Reliance, judge, measure_reliance, select
+from wherelook.tokens import Reliance, judge, measure_reliance, select
+
+DEFAULT = ExplainConfig()
+"""Nothing is chosen."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,26 @@ class Relevance:
     blind_answer: str | None = None
 
 
-@dataclass(frozen=True)
-class Case:
-    """An answered question. Make one with `open_case`.
+@dataclass(frozen=True, kw_only=True)
+class AnsweredQuestion:
+    """A question with its answer, which every method explains and every measure starts from. Made by `ask`.
 
     Attributes:
         model: who answered.
         image: what was asked about; several images lie side by side on their canvas.
         question: the question.
-        prompt: both, as the model reads them, and its thought, if it thinks: the answer is explained given it.
-        relevance: the answer, its tokens, and whether they rest on the image.
+        config: what was chosen about the answer and its words; several methods may explain the same answer.
+        prompt: question and images, as the model reads them, and its thought, if it thinks: the answer is explained
+            given it.
+        relevance: the answer, its tokens, and whether they are visually grounded.
         score: of all tokens of the answer, against the baseline that the reliance names.
-        tokens: which words were asked for; "auto" for the rule.
-        answer_given: whether the user gave the answer.
-        seed: of noise baselines.
-        max_new_tokens: longest answer to generate.
-        cost: passes, seconds and peak memory that opening took.
+        cost: passes, seconds and peak memory that asking took.
         notes: what a reader should know.
         images: each image of the prompt, in its order.
         baseline_image: the other image that serves as the baseline; None where another baseline does.
         reply: the answer with the prompt that it follows.
         chat: the chat around the question.
-        reasoning_given: the thought that the user gave; None for none.
+        given: whether the answer was given.
         working: in the place of each image what everything but the model's own look at it is made of: the image, or a
             smaller copy where it is far larger than the model's input.
     """
@@ -78,21 +79,18 @@ class Case:
     model: AnyModel
     image: LoadedImage
     question: str
+    config: ExplainConfig
     prompt: Prompt
     relevance: Relevance
     score: AnyScore
-    tokens: str
-    answer_given: bool
-    seed: int
-    max_new_tokens: int
     cost: Mapping[str, float]
     notes: tuple[str, ...]
     images: tuple[LoadedImage, ...]
+    baseline_image: LoadedImage | None
     reply: Reply
     chat: ChatOptions
-    reasoning_given: str | None = None
-    baseline_image: LoadedImage | None = None
-    working: tuple[LoadedImage, ...] = ()
+    given: bool
+    working: tuple[LoadedImage, ...]
 
     @property
     def reasoning(self) -> str | None:
@@ -135,10 +133,13 @@ class Case:
         """The score of the tokens to explain."""
         return self.score.select(self.selected)
 
+    def _baseline_pictures(self, name: str) -> list[Image.Image]:
+        return _baseline_pictures(self.working, name, self.config.seed, self.baseline_image, self.prompt.sizes)
+
     @in_turn
     def against(self, score: AnyScore, baseline: str) -> AnyScore:
         """`score` with another baseline, by name."""
-        pictures = _baseline_pictures(self.working, baseline, self.seed, self.baseline_image, self.prompt.sizes)
+        pictures = self._baseline_pictures(baseline)
         return score.with_baseline(self.model.pixels(self.prompt, pictures))
 
     @in_turn
@@ -151,7 +152,7 @@ class Case:
         check_text("question", question)
         prompt = self.model.encode([image.picture for image in self.images], question, self.chat)
         reply = self.model.repeat(prompt, self.reply)
-        pictures = _baseline_pictures(self.working, self.baseline, self.seed, self.baseline_image, self.prompt.sizes)
+        pictures = self._baseline_pictures(self.baseline)
         return self.model.score(reply.prompt, pictures, reply.ids).select(self.selected)
 
     @in_turn
@@ -160,46 +161,37 @@ class Case:
 
         A thinking model answers after the thought that it had about the image.
         """
-        return self.model.answer_text(_shown(self.prompt, score.blend(mask[None])), max_new_tokens=self.max_new_tokens)
+        shown = _shown(self.prompt, score.blend(mask[None]))
+        return self.model.answer_text(shown, max_new_tokens=self.config.max_new_tokens)
 
 
 @in_turn
-def open_case(
+def ask(
     model: AnyModel,
     image: ImageSource | Sequence[ImageSource],
     question: str,
+    config: ExplainConfig = DEFAULT,
     *,
-    answer: str | None = None,
-    tokens: str = "auto",
-    baseline: str = "auto",
-    baseline_image: ImageSource | None = None,
-    alpha: float = ALPHA,
-    max_new_tokens: int = 64,
-    chat: ChatOptions | None = None,
-    reasoning: str | None = None,
     repeated: Reply | None = None,
-    seed: int = 0,
-) -> Case:
+) -> AnsweredQuestion:
     """Asks, and finds the words to explain with the baseline that shows them best.
 
-    Arguments and errors are those of `Explainer.explain`; `chat` holds think, system and the like, None for the model's
-    own options. Threads that ask one model wait for each other.
+    Threads that ask one model wait for each other.
 
     Args:
-        repeated: the thought and the answer of another case, token for token, in place of `answer` and `reasoning`.
+        model: who is asked.
+        image: one, or several in the order of the prompt.
+        question: about them.
+        config: its answer, reasoning, tokens, baseline, alpha, max_new_tokens, seed and chat are followed.
+        repeated: the thought and the answer of another answered question, token for token, in place of the config's.
+
+    Raises:
+        InputError, UnfinishedThoughtError, WherelookError: as `Explainer.explain`.
     """
-    check_request(
-        question,
-        answer=answer,
-        baseline=baseline,
-        alpha=alpha,
-        max_new_tokens=max_new_tokens,
-        baseline_image=baseline_image is not None,
-    )
+    check_text("question", text("question", question))
     images = load_images(image)
-    other = None if baseline_image is None else load_image(baseline_image)
     meter = Meter(model)
-    chat = model.chat if chat is None else chat
+    chat = config.chat(model.chat)
     pictures = [one.picture for one in images]
     prompt = model.encode(pictures, question, chat)
     smaller = model.stand_ins(prompt, pictures)
@@ -207,61 +199,54 @@ def open_case(
         one if small is picture else replace(one, pixels=np.array(small))
         for one, picture, small in zip(images, pictures, smaller, strict=True)
     )
-    if repeated is not None:
-        reply = model.repeat(prompt, repeated)
-    else:
-        reply = _replied(model, prompt, answer, reasoning, max_new_tokens, chat.max_thinking_tokens)
-    prompt, ids = reply.prompt, reply.ids
-    notes = _image_notes(images) + model.size_notes(prompt) + _geometry_notes(model, working, prompt.sizes, seed)
-    notes += prompt.notes
-    if reply.cut:
-        notes += (f"the answer was cut after {max_new_tokens} tokens: allow more with max_new_tokens",)
-    if reply.pictured:
-        notes += (
-            f"the answer ends where the model began to write an image ({reply.pictured!r}): only the words before it "
-            "are explained",
-        )
+    reply = _replied(model, prompt, config, chat) if repeated is None else model.repeat(prompt, repeated)
+    geometry_notes = _geometry_notes(model, working, reply.prompt.sizes, config.seed)
+    relevance, score = _grounded(model, reply, working, config)
+    return AnsweredQuestion(
+        model=model,
+        image=side_by_side(images),
+        question=question,
+        config=config,
+        prompt=reply.prompt,
+        relevance=relevance,
+        score=score,
+        cost=meter.read(),
+        notes=_image_notes(images) + model.size_notes(prompt) + geometry_notes + _reply_notes(reply, config),
+        images=images,
+        baseline_image=config.other_image if relevance.reliance.baseline == OTHER_IMAGE else None,
+        reply=reply,
+        chat=chat,
+        given=config.answer is not None or repeated is not None,
+        working=working,
+    )
 
-    names: tuple[str, ...] = AUTO_BASELINES if baseline == "auto" else (baseline,)
-    if baseline == "auto" and other is not None:
+
+def _grounded(
+    model: AnyModel, reply: Reply, working: Sequence[LoadedImage], config: ExplainConfig
+) -> tuple[Relevance, AnyScore]:
+    """The words of the reply with the baseline that shows them best, and the score against it."""
+    prompt, other = reply.prompt, config.other_image
+    names: tuple[str, ...] = AUTO_BASELINES if config.baseline == "auto" else (str(config.baseline),)
+    if config.baseline == "auto" and other is not None:
         names += (OTHER_IMAGE,)
     found: list[tuple[Relevance, AnyScore]] = []
     for name in names:
         if name == OTHER_IMAGE and any(pair[0].reliance.relevant_words for pair in found):
             break
-        replaced = _baseline_pictures(working, name, seed, other, prompt.sizes)
+        replaced = _baseline_pictures(working, name, config.seed, other, prompt.sizes)
         if not found:
-            score = model.score(prompt, replaced, ids)
+            score = model.score(prompt, replaced, reply.ids)
         else:
             score = found[0][1].with_baseline(model.pixels(prompt, replaced))
-        found.append((_relevance(reply, score, tokens, name, alpha), score))
+        found.append((_relevance(reply, score, config.words, name, config.alpha), score))
         if found[0][0].reliance.relevant_words:
             break
-    # Where none shows any relevant word all gaps are zero, and the first one speaks.
+    # Where none shows any grounded word all gaps are zero, and the first one speaks.
     shown = [pair for pair in found if pair[0].reliance.relevant_words] or found[:1]
     relevance, score = max(shown, key=lambda pair: pair[0].reliance.gap)
     if relevance.status == "not_visual":
-        relevance = _with_blind_answer(model, prompt, score, relevance, max_new_tokens)
-    return Case(
-        model,
-        side_by_side(images),
-        question,
-        prompt,
-        relevance,
-        score,
-        tokens,
-        answer is not None or repeated is not None,
-        seed,
-        max_new_tokens,
-        meter.read(),
-        notes,
-        images,
-        reply,
-        chat,
-        reasoning,
-        other if relevance.reliance.baseline == OTHER_IMAGE else None,
-        working,
-    )
+        relevance = _with_blind_answer(model, prompt, score, relevance, config.max_new_tokens)
+    return relevance, score
 
 
 def baseline_picture(
@@ -285,38 +270,25 @@ def _baseline_pictures(
     return [baseline_picture(image, name, seed, other, size) for image, size in zip(images, known, strict=True)]
 
 
-class Meter:
-    """What this thread spends from here on: passes of the model and seconds; and the peak memory of the process."""
-
-    def __init__(self, model: AnyModel) -> None:
-        self.model = model
-        self.before = model.cost.of_this_thread()
-        self.started = time.perf_counter()
-        self.memory = PeakMemory(model.device)
-
-    def read(self) -> dict[str, float]:
-        spent = asdict(self.model.cost.of_this_thread())
-        passes = {name: count - getattr(self.before, name) for name, count in spent.items()}
-        return passes | {"seconds": time.perf_counter() - self.started, "peak_bytes": self.memory.bytes()}
-
-
-def add_costs(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
-    """Both together: sums, and the higher of the peaks."""
-    return {
-        name: max(value, second[name]) if name == "peak_bytes" else value + second[name]
-        for name, value in first.items()
-    }
-
-
-def _replied(
-    model: AnyModel, prompt: Prompt, answer: str | None, reasoning: str | None, longest: int, longest_thought: int
-) -> Reply:
+def _replied(model: AnyModel, prompt: Prompt, config: ExplainConfig, chat: ChatOptions) -> Reply:
     """The model's answer, or the given one, after its thought, or the given one."""
-    if reasoning is not None:
-        prompt = model.with_thought(prompt, reasoning)
-    if answer is not None:
-        return model.place(prompt, answer, max_thinking_tokens=longest_thought)
-    return model.reply(prompt, max_new_tokens=longest, max_thinking_tokens=longest_thought)
+    if config.reasoning is not None:
+        prompt = model.with_thought(prompt, config.reasoning)
+    if config.answer is not None:
+        return model.place(prompt, config.answer, max_thinking_tokens=chat.max_thinking_tokens)
+    return model.reply(prompt, max_new_tokens=config.max_new_tokens, max_thinking_tokens=chat.max_thinking_tokens)
+
+
+def _reply_notes(reply: Reply, config: ExplainConfig) -> tuple[str, ...]:
+    notes = reply.prompt.notes
+    if reply.cut:
+        notes += (f"the answer was cut after {config.max_new_tokens} tokens: allow more with max_new_tokens",)
+    if reply.pictured:
+        notes += (
+            f"the answer ends where the model began to write an image ({reply.pictured!r}): only the words before it "
+            "are explained",
+        )
+    return notes
 
 
 def _relevance(reply: Reply, score: AnyScore, wanted: str, baseline: str, alpha: float) -> Relevance:

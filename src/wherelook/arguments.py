@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -76,3 +78,41 @@ def check_text(name: str, text: str, *, limit: int = TEXT_LIMIT) -> None:
         text.encode()
     except UnicodeEncodeError:  # bytes of the command line that are no text
         raise InputError(f"the {name} {ascii(text)[:100]} is not text in UTF-8") from None
+
+
+@dataclass(frozen=True)
+class Option:
+    """What the command line says of a field of a configuration, and how it reads it.
+
+    Attributes:
+        help: one line or two.
+        flag: its name there; None for that of the field.
+        metavar: what stands for the value; None for the type's.
+        least, most: of a number.
+        kind: type of the text or number that is typed; None for that of the field.
+        parse: makes the field's value of the values of an option that can be repeated.
+    """
+
+    help: str
+    flag: str | None = None
+    metavar: str | None = None
+    least: float | None = None
+    most: float | None = None
+    kind: type | None = None
+    parse: Callable[[Sequence[str]], Any] | None = None
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """A field of a configuration with what the command line says of it; see `Option`."""
+    return field(default=default, metadata={"option": Option(help, **more)})
+
+
+def key_values(pairs: Sequence[str], *, option: str = "--set", example: str = "iterations=8") -> dict[str, str]:
+    """KEY=VALUE pairs as a mapping."""
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"{option} {pair!r}: expected KEY=VALUE, for example {option} {example}")
+        settings[key.strip()] = value.strip()
+    return settings

@@ -1,9 +1,15 @@
-"""Everything that can be chosen about an explanation, but its images: one record, checked once, when it is made."""
+"""`ExplainConfig`: everything that can be chosen about an explanation, checked once, when the record is made.
+
+`Explainer.explain(**options)`, the command line, a run and the record of a result are made from it. `LoadOptions` is
+its counterpart for a model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, cast
 
@@ -11,68 +17,138 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wherelook.arguments import LARGEST, expected, number, text, truth_value, whole
-from wherelook.attribution import Method, find_method, make_settings, method_name
-from wherelook.baselines import OTHER_IMAGE
-from wherelook.data.images import ImageSource
-from wherelook.errors import InputError
+from wherelook.arguments import LARGEST, check_text, expected, key_values, number, option, text, truth_value, whole
+from wherelook.attribution import Method, check_forward_only, find_method, make_settings, method_name
+from wherelook.baselines import BASELINES, OTHER_IMAGE
+from wherelook.data.images import ImageSource, LoadedImage, load_image
+from wherelook.errors import InputError, unknown_name
+from wherelook.metrics.deletion_insertion import STEPS
+from wherelook.models import AnyModel, EndpointModel
 from wherelook.models.chat_options import ChatOptions
-from wherelook.request import PER_TOKEN_WORDS, REASONING_LIMIT, check_request, check_text
-from wherelook.score import Progress
 from wherelook.tokens import ALPHA
 
 MethodLike = str | Method | Callable[..., Any]
 """A name of `wherelook methods`, a `Method`, or a function as `wherelook.attribution.own_method` describes it."""
 
+AUTO_BASELINES = ("blur", "mean", "strong-blur")
+"""What the baseline "auto" tries: the first one; if no word of the answer is visually grounded by that difference, of
+the others the one with the largest score gap; another image, if one is given, where none of these shows a grounded word
+either. Noise is not among them: a model shown noise leaves what it was trained on, and any word may then change."""
 
-@dataclass(frozen=True)
+REASONING_LIMIT = 1_000_000
+"""Characters of a given thought: thinking models write long ones."""
+
+STEPS_LIMIT = 500
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExplainConfig:
-    """What to explain and how; the fields are the arguments of `Explainer.explain`.
+    """What to explain and how. The fields are the options of `Explainer.explain`.
 
     Numbers of numpy become Python's. A list of tokens becomes the words and phrases in it. A baseline that is an image
-    becomes the baseline image.
+    becomes the baseline image, which is loaded.
+
+    Attributes:
+        answer: the text to explain; None lets the model answer greedily.
+        reasoning: for a model that thinks before it answers: the thought after which the answer comes, "" for an empty
+            one. With its closing mark in it, it is taken to the letter. None lets the model think.
+        method: one of `wherelook methods`, or a function method(score, image, settings, *, seed, progress) that returns
+            a map (rows, columns) of numbers from 0 up; see `wherelook.attribution.own_method`.
+        preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly).
+        settings: constants of the method to change, by name.
+        tokens: "auto" explains the visually grounded words, "all" every word, else the words named, as text or as a
+            list.
+        baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "image" for `baseline_image`,
+            or that image itself (but no text: that names a baseline); "auto" blurs, and takes the mean color or a
+            stronger blur if no word depends on what the blur removes.
+        baseline_image: another image whose parts replace removed ones; it is resized. With the baseline "auto" it is
+            taken only where no other shows a grounded word. It may hold the answer too.
+        alpha: nats of likelihood that a word must lose with the baseline to count as visually grounded.
+        per_token: also a map for every selected token that loses at least 0.2 nats itself. Occlusion, strips and RISE
+            make them from what the whole-answer map took; other methods spend more, see docs/metrics.md.
+        per_token_words: of how many words at most, those that lose most; 0 for all. A note says what it took.
+        truth: (height, width) boolean mask of the region that holds the evidence, for the localization metrics; with
+            one image only.
+        replay_steps: points of the deletion and insertion curves, the same for every preset, as figures of different
+            numbers do not compare; 0 skips them. None is the default, 50.
+        max_new_tokens: longest answer to generate.
+        seed: of everything random.
+        think: "on" or "off" for models that have a switch; None leaves it to the model's chat template.
+        system: text of a system message before the question.
+        chat_template_kwargs: variables of the chat template, such as {"enable_thinking": False}.
+        max_thinking_tokens: longest thought; None for the model's option, which is 4096 by default.
 
     Raises:
         InputError: a value of another type, out of range, or an unknown name; the message says what was expected.
 
     Example:
-        >>> ExplainConfig("What is it?", seed=3).seed
+        >>> ExplainConfig(seed=3).seed
         3
+        >>> ExplainConfig(method="rise", preset="fast").chosen_settings.masks
+        256
     """
 
-    question: str
-    answer: str | None = None
-    method: MethodLike = "igos+"
-    preset: str = "best"
-    tokens: str | list[str] | tuple[str, ...] = "auto"
-    baseline: str | ImageSource = "auto"
-    baseline_image: ImageSource | None = None
-    alpha: float = ALPHA
-    per_token: bool = False
-    per_token_words: int = PER_TOKEN_WORDS
+    answer: str | None = option(None, "Explain this text instead of letting the model answer.")
+    reasoning: str | None = option(
+        None, "The thought after which the answer comes; '' for an empty one.", metavar="TEXT"
+    )
+    method: MethodLike = option("igos+", "See `wherelook methods`.", kind=str)
+    preset: str = option("best", "best, fast, or paper (the paper's constants exactly).")
+    settings: Mapping[str, str | float] | None = option(
+        None, "Change a constant of the method. Repeatable.", flag="--set", metavar="KEY=VALUE", parse=key_values
+    )
+    tokens: str | Sequence[str] = option(
+        "auto",
+        "What to explain: auto (the visually grounded words), all, or words of the answer: a phrase such as "
+        "'red car', words in any order, red#2 for the second 'red'.",
+        kind=str,
+    )
+    baseline: str | ImageSource = option(
+        "auto", "What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise, image.", kind=str
+    )
+    baseline_image: ImageSource | None = option(
+        None,
+        "Another image as the baseline; with auto only where no other baseline shows a grounded word.",
+        kind=str,
+        metavar="FILE",
+    )
+    alpha: float = option(
+        ALPHA, "Nats a word must lose without the image to be visually grounded; 0.2 if the word itself changes."
+    )
+    per_token: bool = option(False, "Also a heatmap for each selected token that loses 0.2 nats itself.")
+    per_token_words: int = option(8, "Of how many words, those that lose most; 0: all.", least=0)
     truth: NDArray[np.bool_] | torch.Tensor | None = None
-    settings: Mapping[str, str | float] | None = None
-    replay_steps: int | None = None
-    max_new_tokens: int = 64
-    seed: int = 0
-    progress: Progress | None = None
-    reasoning: str | None = None
+    replay_steps: int | None = option(
+        None, f"Points of the deletion and insertion curves; 0: none. [default: {STEPS}]", kind=int
+    )
+    max_new_tokens: int = option(64, "Longest answer to generate.", least=1, most=4096)
+    seed: int = option(0, "Seed of everything random.", least=0, most=LARGEST)
     think: str | None = None
     system: str | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
     max_thinking_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        self._set("question", text("question", self.question))
+        self._check_texts()
+        self._check_baseline()
+        self._check_numbers()
+        self.chat(ChatOptions())  # wrong values show here, and below unknown names
+        self.chosen_settings  # noqa: B018
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_texts(self) -> None:
         if self.answer is not None:
-            self._set("answer", text("answer", self.answer))
-        if self.reasoning is not None:
-            self._set("reasoning", text("reasoning", self.reasoning))
-            if self.reasoning:
-                check_text("reasoning", self.reasoning, limit=REASONING_LIMIT)
-        self.chat(ChatOptions())  # wrong values show here
-        self._set("preset", text("preset", self.preset))
+            check_text("answer", text("answer", self.answer))
+        if self.reasoning is not None and text("reasoning", self.reasoning):
+            check_text("reasoning", self.reasoning, limit=REASONING_LIMIT)
+        text("preset", self.preset)
         self._set("tokens", _words(self.tokens))
+        if self.settings is not None:
+            self._set("settings", _changes(self.settings))
+
+    def _check_baseline(self) -> None:
         if not isinstance(self.baseline, str):
             if self.baseline_image is not None:
                 raise InputError("baseline and baseline_image are both images: give one")
@@ -80,35 +156,50 @@ class ExplainConfig:
                 raise expected("baseline", "a name, or an image", None)
             self._set("baseline_image", self.baseline)
             self._set("baseline", OTHER_IMAGE)
+        names = ("auto", *BASELINES, OTHER_IMAGE)
+        if self.baseline not in names:
+            raise unknown_name("baseline", str(self.baseline), names)
+        if self.baseline == OTHER_IMAGE and self.baseline_image is None:
+            raise InputError(
+                f"the baseline {OTHER_IMAGE!r} is another image: give one (baseline_image, --baseline-image)"
+            )
+        if self.baseline_image is not None:
+            if self.baseline not in ("auto", OTHER_IMAGE):
+                raise InputError(
+                    f"a baseline image goes with the baseline {OTHER_IMAGE!r} or 'auto'; got {self.baseline!r}"
+                )
+            self._set("baseline_image", load_image(self.baseline_image))
+
+    def _check_numbers(self) -> None:
         self._set("alpha", number("alpha", self.alpha))
+        if not 0 <= self.alpha < math.inf:
+            raise InputError(f"alpha is a number of nats from 0 up; got {self.alpha}")
         self._set("per_token", truth_value("per_token", self.per_token))
-        self._set("per_token_words", whole("per_token_words", self.per_token_words))
-        if self.per_token_words < 0:
-            raise InputError(f"per_token_words is 0 (all) or more; got {self.per_token_words}")
-        self._set("max_new_tokens", whole("max_new_tokens", self.max_new_tokens))
+        for name, least, what in (("per_token_words", 0, "0 (all) or more"), ("max_new_tokens", 1, "at least 1")):
+            self._set(name, whole(name, getattr(self, name)))
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {what}; got {getattr(self, name)}")
         self._set("seed", whole("seed", self.seed))
-        if self.replay_steps is not None:
-            self._set("replay_steps", whole("replay_steps", self.replay_steps))
-        if self.settings is not None:
-            self._set("settings", _changes(self.settings))
-        self._set("truth", _mask(self.truth))
-        if self.progress is not None and not callable(self.progress):
-            raise expected("progress", "a function progress(stage, done, total)", self.progress)
         if not 0 <= self.seed <= LARGEST:
             raise InputError(f"seed is a whole number from 0 to 2**62; got {self.seed}")
-        self.chosen_settings  # noqa: B018 - unknown names and wrong values show here
-        check_request(
-            self.question,
-            answer=self.answer,
-            baseline=str(self.baseline),
-            alpha=self.alpha,
-            max_new_tokens=self.max_new_tokens,
-            replay_steps=self.replay_steps,
-            baseline_image=self.baseline_image is not None,
-        )
+        steps = STEPS if self.replay_steps is None else whole("replay_steps", self.replay_steps)
+        if steps != 0:
+            check_replay_steps(steps)
+        self._set("replay_steps", steps)
+        self._set("truth", _mask(self.truth))
 
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> ExplainConfig:
+        """The configuration with these options.
+
+        Raises:
+            InputError: an option that there is not, or see the class.
+        """
+        names = [one.name for one in fields(cls)]
+        for name in options:
+            if name not in names:
+                raise unknown_name("option", name, names)
+        return cls(**options)
 
     @cached_property
     def attribution(self) -> Method:
@@ -126,23 +217,76 @@ class ExplainConfig:
         return method_name(self.method)
 
     @property
+    def steps(self) -> int:
+        """`replay_steps` as a number."""
+        return cast(int, self.replay_steps)
+
+    @property
+    def words(self) -> str:
+        """`tokens` as text."""
+        return cast(str, self.tokens)
+
+    @property
+    def other_image(self) -> LoadedImage | None:
+        """`baseline_image`, loaded."""
+        return cast("LoadedImage | None", self.baseline_image)
+
+    @property
     def mask(self) -> NDArray[np.bool_] | None:
         """`truth` as an array."""
-        return cast(NDArray[np.bool_] | None, self.truth)
+        return cast("NDArray[np.bool_] | None", self.truth)
 
     def chat(self, own: ChatOptions) -> ChatOptions:
         """The chat around the question: the model's `own` options, but for what is chosen here."""
-        return own.changed(
-            think=self.think,
-            system=self.system,
-            chat_template_kwargs=self.chat_template_kwargs,
-            max_thinking_tokens=self.max_thinking_tokens,
-        )
+        names = ("think", "system", "chat_template_kwargs", "max_thinking_tokens")
+        return own.changed(**{name: getattr(self, name) for name in names})
 
-    def asking(self, own: ChatOptions) -> dict[str, Any]:
-        """The arguments of `wherelook.answer.open_case` for a model with `own` options of the chat."""
-        names = ("answer", "reasoning", "tokens", "baseline", "baseline_image", "alpha", "max_new_tokens", "seed")
-        return {name: getattr(self, name) for name in names} | {"chat": self.chat(own)}
+    def check_with(self, model: AnyModel, images: Sequence[LoadedImage]) -> None:
+        """What goes with some models and images alone.
+
+        Raises:
+            InputError: the method needs more than an endpoint tells; or `truth` is no mask of the only image.
+        """
+        if isinstance(model, EndpointModel):
+            check_forward_only(self.method)
+        if self.mask is None:
+            return
+        if len(images) > 1:
+            raise InputError(f"a ground-truth mask goes with one image; got {len(images)} images")
+        size = images[0].size
+        if self.mask.shape != size or self.mask.dtype != bool or not self.mask.any():
+            raise InputError(
+                f"the ground-truth mask must be boolean of shape {size} with at least one True; "
+                f"got {self.mask.dtype} of shape {self.mask.shape}"
+            )
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All of it as plain values for JSON: of a function its name, of an image its file and SHA-256, of a mask the
+        number of its pixels and their SHA-256.
+        """
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        other, mask = self.other_image, self.mask
+        function = self.method if callable(self.method) and not isinstance(self.method, Method) else None
+        return plain | {
+            "method": self.method_name,
+            "function": None if function is None else _place(function),
+            "settings": dict(self.settings or {}),
+            "baseline_image": None if other is None else {"path": other.path, "sha256": other.sha256},
+            "truth": None
+            if mask is None
+            else {"pixels": int(mask.sum()), "sha256": hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()},
+        }
+
+
+def check_replay_steps(replay_steps: int) -> None:
+    """Raises InputError unless curves of so many steps can be made."""
+    if not 2 <= replay_steps <= STEPS_LIMIT:
+        raise InputError(f"replay steps are 0 (no replay) or at least 2 and at most {STEPS_LIMIT}; got {replay_steps}")
+
+
+def _place(function: Any) -> str:
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
 
 
 def _words(value: Any) -> str:

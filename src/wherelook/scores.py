@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wherelook.answer import Case
+from wherelook.answer import AnsweredQuestion
 from wherelook.explanation.picture import OUTLINE_LEVEL
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, pointing, replay, roc_area
@@ -21,7 +21,7 @@ REPLAY_FIGURES = ("deletion", "insertion", "deletion_normalized", "insertion_nor
 
 
 def replay_both(
-    case: Case, score: AnyScore, saliency: Tensor, steps: int
+    case: AnsweredQuestion, score: AnyScore, saliency: Tensor, steps: int
 ) -> tuple[tuple[Curve, ...], dict[str, float | None], tuple[str, ...]]:
     """Deletion and insertion with the optimiser's baseline, then with one it never saw; and what they tell of words."""
     notes: tuple[str, ...] = ()

@@ -11,10 +11,10 @@ from contracted import CONTRACTED
 from wherelook import Explainer
 from wherelook.attribution import METHODS
 from wherelook.check import check_model
+from wherelook.cost import PeakMemory
 from wherelook.data.scenes import TUNING_SEEDS, make_scene
 from wherelook.metrics.map_similarity import rank_correlation
 from wherelook.models import VisionLanguageModel
-from wherelook.models.huggingface.batching import PeakMemory
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),

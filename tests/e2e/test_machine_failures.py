@@ -16,7 +16,7 @@ import torch
 from scripted_server import serving
 from simulated_runs import Simulated, simulate_run
 from wherelook import storage
-from wherelook.answer import open_case
+from wherelook.answer import ask
 from wherelook.cli import Terminated, terminate
 from wherelook.errors import machine_failure
 from wherelook.evaluation.records import write_whole
@@ -280,9 +280,9 @@ def test_a_run_goes_on_when_one_sample_does_not_fit(command, tmp_path, monkeypat
         asked.append(arguments)
         if len(asked) == 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 TiB")
-        return open_case(*arguments, **options)
+        return ask(*arguments, **options)
 
-    monkeypatch.setattr("wherelook.evaluation.worker.open_case", hungry)
+    monkeypatch.setattr("wherelook.evaluation.worker.ask", hungry)
     code, _, _ = command(*RUN, "--out", tmp_path / "run")
     assert code == 0
     rows = read_run(tmp_path / "run")[1].to_pylist()
@@ -379,9 +379,9 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
 
     def opened(*arguments, **options):
         asked.append(arguments)
-        return open_case(*arguments, **options)
+        return ask(*arguments, **options)
 
-    monkeypatch.setattr("wherelook.evaluation.worker.open_case", opened)
+    monkeypatch.setattr("wherelook.evaluation.worker.ask", opened)
     code, output, _ = command(*line)
     assert code == 0
     assert "5 samples done (3 new)" in output

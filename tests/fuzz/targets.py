@@ -23,12 +23,13 @@ import pyarrow.parquet
 import transformers
 from PIL import Image
 from tools import families
+from wherelook.request import check_request
 
 from fuzz import mutators
 from fuzz.engine import Target
 from wherelook import keys
+from wherelook.arguments import key_values
 from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
-from wherelook.cli.options import parse_settings
 from wherelook.cli.terminal import encodable, shown
 from wherelook.data.datasets import Sample, prompt_text, read_samples
 from wherelook.data.images import load_frames, load_image
@@ -43,7 +44,6 @@ from wherelook.models.endpoint.address import check_address
 from wherelook.models.endpoint.client import Client
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.prompt import check_prompt_template
-from wherelook.request import check_request
 from wherelook.tokens import measure_reliance, select
 
 MOST_SAMPLES = 20
@@ -376,12 +376,12 @@ def read_settings(made: tuple[str, str, str, str], folder: Path) -> None:
     method, preset, pair, specification = made
 
     def changes() -> object:
-        return make_settings(method, preset, parse_settings([pair]))
+        return make_settings(method, preset, key_values([pair]))
 
     for read in (
         changes,
         lambda: parse_methods(specification),
-        lambda: sweep_methods("rise", "fast", parse_settings([pair])),
+        lambda: sweep_methods("rise", "fast", key_values([pair])),
         lambda: check_address(specification),
         lambda: check_prompt_template(specification),
         lambda: load_image(specification),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wherelook.answer import add_costs, open_case
+from wherelook.answer import ask
+from wherelook.cost import add_costs
 from wherelook.data.scenes import TUNING_SEEDS, make_scene
 from wherelook.models import VisionLanguageModel
 
@@ -14,7 +15,7 @@ from wherelook.models import VisionLanguageModel
 def case():
     scene = make_scene(TUNING_SEEDS[3])
     question = next(question for question in scene.questions if question.kind == "relation")
-    return open_case(VisionLanguageModel.from_pretrained("embedded", device="cpu"), scene.image, question.text)
+    return ask(VisionLanguageModel.from_pretrained("embedded", device="cpu"), scene.image, question.text)
 
 
 def test_the_answer_to_a_changed_image(case):

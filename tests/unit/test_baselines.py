@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from wherelook.baselines import BASELINES, OTHER_IMAGE, UNSEEN, blur, blur_kernel, make_baseline, mean_color, noise
+from wherelook.config import AUTO_BASELINES
 from wherelook.errors import InputError
-from wherelook.request import AUTO_BASELINES
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -32,7 +32,6 @@ def explainer() -> Explainer:
 @pytest.mark.usefixtures("_as_users_run_it")
 def test_numbers_of_numpy_become_plain_ones():
     made = ExplainConfig(
-        "q",
         alpha=np.float32(0.5),
         per_token=np.bool_(True),
         replay_steps=np.int64(4),
@@ -50,7 +49,7 @@ def test_a_list_of_words_is_these_words(explainer):
     listed = explainer.explain(PICTURE, QUESTION, method="center", tokens=["purple", "ring"], **GIVEN)
     named = explainer.explain(PICTURE, QUESTION, method="center", tokens="purple ring", **GIVEN)
     assert listed.tokens == named.tokens
-    assert listed.method["tokens"] == "purple ring"
+    assert listed.config["tokens"] == "purple ring"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_an_item_of_a_list_is_a_word_or_a_phrase(items, words):
     if items[-1] == "red car#2":
         pieces += [" red", " car"]
     numbers = [0.0] * len(pieces)
-    wanted = ExplainConfig("q", tokens=items).tokens
+    wanted = ExplainConfig(tokens=items).tokens
     tokens = select(pieces, range(len(pieces)), numbers, numbers, [False] * len(pieces), wanted=wanted)
     assert sorted(token.text.strip() for token in tokens if token.selected) == sorted(words)
 
@@ -81,7 +80,7 @@ def test_an_image_as_baseline_is_the_baseline_image(explainer):
     named = explainer.explain(PICTURE, QUESTION, method="center", baseline="image", baseline_image=other, **GIVEN)
     assert direct.tokens == named.tokens
     assert direct.method["baseline"] == "image"
-    assert direct.method["baseline_image"] == named.method["baseline_image"]
+    assert direct.config["baseline_image"] == named.config["baseline_image"]
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
@@ -113,16 +112,16 @@ def test_a_function_is_a_method(explainer, kind):
     expected = np.zeros((6, 10), np.float32)
     expected[:, :5] = 1
     assert np.array_equal(made.heatmap, expected)
-    assert made.method["name"] == "method"
-    assert made.method["function"].endswith("test_a_function_is_a_method.<locals>.method")
+    assert made.config["method"] == "method"
+    assert made.config["function"].endswith("test_a_function_is_a_method.<locals>.method")
     assert made.method["parameters"] == {"height": 5}
 
 
 def test_a_method_of_the_table_is_its_name(explainer):
     by_name = explainer.explain(PICTURE, QUESTION, method="edges", **GIVEN)
     by_itself = explainer.explain(PICTURE, QUESTION, method=METHODS["edges"], **GIVEN)
-    assert by_itself.method["name"] == "edges"
-    assert "function" not in by_itself.method
+    assert by_itself.config["method"] == "edges"
+    assert by_itself.config["function"] is None
     assert np.array_equal(by_name.heatmap, by_itself.heatmap)
 
 
@@ -197,15 +196,16 @@ REFUSED = [
     ({"seed": -1}, r"seed is a whole number from 0 to 2\*\*62; got -1"),
     ({"seed": None}, "seed is a whole number; got None"),
     ({"seed": torch.tensor(1)}, "seed is a whole number; got a value of type Tensor"),
+    ({"methd": "rise"}, "unknown option 'methd'; valid: answer, reasoning, method"),
     ({"progress": 3}, r"progress is a function progress\(stage, done, total\); got 3"),
 ]
 
 
 @pytest.mark.usefixtures("_as_users_run_it")
 @pytest.mark.parametrize(("arguments", "message"), REFUSED)
-def test_one_line_for_what_is_wrong(arguments, message):
+def test_one_line_for_what_is_wrong(explainer, arguments, message):
     with pytest.raises(InputError, match=message) as raised:
-        ExplainConfig(**{"question": QUESTION, **arguments})
+        explainer.explain(PICTURE, **{"question": QUESTION, **arguments})
     assert "\n" not in str(raised.value)
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 from tools.families import build
 
 from wherelook import Explainer
-from wherelook.answer import open_case
+from wherelook.answer import ask
 from wherelook.baselines import make_baseline
 from wherelook.check import test_picture as make_picture
+from wherelook.config import ExplainConfig
 from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError
 from wherelook.evaluation.evaluate import evaluate
@@ -66,7 +67,7 @@ def test_the_processor_is_given_the_large_image_once(model, picture, processed):
 
 
 def test_scores_are_those_of_the_large_image_and_its_large_baselines(model, picture):
-    case = open_case(model, picture, QUESTION, baseline="blur", **OPTIONS)
+    case = ask(model, picture, QUESTION, ExplainConfig(baseline="blur", **OPTIONS))
     assert case.working[0].pixels.size < case.image.pixels.size / 4
     assert case.score.canvas.size == LARGE
     prompt = model.encode(picture, QUESTION)

@@ -84,7 +84,7 @@ def test_records_show_the_thought_and_never_as_words(form, explainer, monkeypatc
     result = explainer.explain(PICTURE, QUESTION, method="center", replay_steps=0, **form.options)
     record = json.loads((result.save(tmp_path) / "explanation.json").read_text(encoding="utf-8"))
     assert (record["reasoning"], record["answer"]) == (THOUGHT, ANSWER)
-    assert record["method"]["max_thinking_tokens"] == 4096
+    assert record["config"]["max_thinking_tokens"] == 4096
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f'tabindex="0">{THOUGHT}</pre></details>' in page
     assert f'overflow: auto">{THOUGHT}</div></details>' in result._repr_html_()

@@ -15,11 +15,11 @@ import torch
 from tools.families import FAMILIES, VARIANTS, build, missing_package
 
 from wherelook.check import PICTURE_SIZE, QUESTION, Finding, check_model, test_picture
+from wherelook.cost import PeakMemory
 from wherelook.errors import InputError, WherelookError
 from wherelook.explain import Explainer
 from wherelook.models import VisionLanguageModel
 from wherelook.models.catalogue import family_classes, is_encoder_decoder
-from wherelook.models.huggingface.batching import PeakMemory
 from wherelook.score import Progress
 
 ANSWER = "The green star is left of the ring."

@@ -13,12 +13,15 @@ from wherelook.attribution.method import Method
 from wherelook.attribution.user_function import own_method
 from wherelook.errors import InputError, unknown_name
 
-__all__ = ["METHODS", "Method", "check_forward_only", "find_method", "make_settings", "method_name"]
+__all__ = ["FALLBACK", "METHODS", "Method", "check_forward_only", "find_method", "make_settings", "method_name"]
 
 PRESET_NAMES = ("best", "fast", "paper")
 
 
 INSIDE = "image tokens in a decoder"
+
+FALLBACK = "occlusion"
+"""What makes a map where the score gap is too small for the method that was asked for."""
 
 METHODS: Mapping[str, Method] = {
     "igos+": Method(

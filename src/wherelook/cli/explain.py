@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wherelook.answer import DEFAULT
 from wherelook.cli import options
+from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
+from wherelook.config import ExplainConfig
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
     from wherelook.explanation import Explanation, ImagePart
+    from wherelook.models import AnyModel
     from wherelook.score import Progress
 
 
@@ -22,6 +26,7 @@ THOUGHT_SHOWN = 200
 """Characters of a thought on the terminal; the files hold all of it."""
 
 
+@configured
 @takes_loading
 def explain(
     image: Annotated[str, typer.Argument(help="An image file.")],
@@ -42,145 +47,43 @@ def explain(
         bool, typer.Option("--video", help="Give the frames to the model's own video input, not as images.")
     ] = False,
     model: options.ModelOrAddress = "embedded",
-    answer: Annotated[
-        str | None, typer.Option("--answer", help="Explain this text instead of letting the model answer.")
-    ] = None,
-    method: Annotated[str, typer.Option("--method", help="See `wherelook methods`.")] = "igos+",
-    preset: Annotated[
-        str, typer.Option("--preset", help="best, fast, or paper (the paper's constants exactly).")
-    ] = "best",
-    tokens: Annotated[
-        str,
-        typer.Option(
-            "--tokens",
-            help="What to explain: auto (the visually grounded words), all, or words of the answer: a phrase such as "
-            "'red car', words in any order, red#2 for the second 'red'.",
-        ),
-    ] = "auto",
-    baseline: Annotated[
-        str,
-        typer.Option(
-            "--baseline", help="What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise, image."
-        ),
-    ] = "auto",
-    baseline_image: Annotated[
-        str | None,
-        typer.Option(
-            "--baseline-image",
-            metavar="FILE",
-            help="Another image as the baseline; with auto only where no other baseline shows a relevant word.",
-        ),
-    ] = None,
-    alpha: Annotated[
-        float,
-        typer.Option(
-            "--alpha", help="Nats a word must lose without the image to be relevant; 0.2 if the word itself changes."
-        ),
-    ] = 1.0,
-    per_token: Annotated[
-        bool, typer.Option("--per-token", help="Also a map for every selected token that loses 0.2 nats itself.")
-    ] = False,
-    per_token_words: Annotated[
-        int, typer.Option("--per-token-words", min=0, help="Of how many words, those that lose most; 0: all.")
-    ] = 8,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a constant of the method. Repeatable."),
-    ] = None,
-    replay_steps: Annotated[
-        int | None,
-        typer.Option("--replay-steps", help="Points of the deletion and insertion curves; 0: none. [default: 50]"),
-    ] = None,
-    reasoning: Annotated[
-        str | None,
-        typer.Option(
-            "--reasoning", metavar="TEXT", help="The thought after which the answer comes; '' for an empty one."
-        ),
-    ] = None,
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer to generate.")
-    ] = 64,
+    config: ExplainConfig = DEFAULT,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-out"),
     loading: Loading = AS_IT_IS,
     model_name: options.ModelName = None,
     concurrency: options.Concurrency = 4,
     timeout: options.Timeout = 120.0,
     use_proxy: options.UseProxy = False,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Explains one answer: which words rest on the image, and which region they came from."""
-    from wherelook.attribution import make_settings
-    from wherelook.data.images import frame_rate, load_image, load_images
+    """Explains one answer: which words are visually grounded, and which region they came from."""
+    from wherelook.arguments import check_text
+    from wherelook.data.images import frame_rate, load_images
+    from wherelook.explain import explain, most_requests
     from wherelook.explanation import check_folder
-    from wherelook.request import REASONING_LIMIT, check_request, check_text
+    from wherelook.models import EndpointModel
 
     # Everything that can be wrong with the input is found before a model is loaded.
-    changes = options.parse_settings(settings or [])
-    chosen = make_settings(method, preset, changes)
-    check_request(
-        question,
-        answer=answer,
-        baseline=baseline,
-        alpha=alpha,
-        max_new_tokens=max_new_tokens,
-        replay_steps=replay_steps,
-        baseline_image=baseline_image is not None,
-    )
-    if reasoning:
-        check_text("reasoning", reasoning, limit=REASONING_LIMIT)
+    check_text("question", question)
     loading.check()
     if video and frames is None:
         raise InputError("--video goes with --frames, which says how many frames to take")
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
-    if baseline_image is not None:
-        load_image(baseline_image)
-    elsewhere = options.is_elsewhere(model, model_name, [method], use_proxy=use_proxy)
+    elsewhere = options.is_elsewhere(model, model_name, [config.method_name], use_proxy=use_proxy)
     check_folder(options.make_folder(out))
-
-    from wherelook.budget import most_requests
-    from wherelook.explain import Explainer
-    from wherelook.models import EndpointModel
-
+    asked: AnyModel
     if elsewhere:
         there = options.endpoint_options(
             model_name=model_name, concurrency=concurrency, timeout=timeout, use_proxy=use_proxy, **loading.here
         )
-        endpoint = EndpointModel(model, **there, **loading.chat)
-        size = endpoint.request_bytes([one.picture for one in images], question)
-        explainer = Explainer(endpoint)
-        count = most_requests(
-            method,
-            chosen,
-            images[0].size,
-            replay_steps=replay_steps,
-            baseline=baseline,
-            baseline_image=baseline_image is not None,
-        )
-        options.announce(endpoint, count, size)
+        asked = EndpointModel(model, **there, **loading.chat)
+        size = asked.request_bytes([one.picture for one in images], question)
+        options.announce(asked, most_requests(config, images[0].size), size)
     else:
         rate = (frame_rate(images) or 1.0) if video else None
-        explainer = Explainer(load_model(model, loading, frames_per_second=rate))
+        asked = load_model(model, loading, frames_per_second=rate)
     with options.progress_bar() as progress:
-        explanation = explainer.explain(
-            images,
-            question,
-            answer=answer,
-            reasoning=reasoning,
-            method=method,
-            preset=preset,
-            tokens=tokens,
-            baseline=baseline,
-            baseline_image=baseline_image,
-            alpha=alpha,
-            per_token=per_token,
-            per_token_words=per_token_words,
-            settings=changes,
-            replay_steps=replay_steps,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            progress=_announcing(progress),
-        )
+        explanation = explain(asked, images, question, config, progress=_announcing(progress))
     folder = explanation.save(out)
     if as_json:
         options.print_json(explanation.to_dict())

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from wherelook.arguments import key_values
 from wherelook.cli import terminal
-from wherelook.cli.options import parse_settings
 
 if TYPE_CHECKING:
     from wherelook.models import VisionLanguageModel
@@ -226,7 +226,7 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 def _template_values(pairs: Sequence[str]) -> dict[str, Any]:
     """KEY=VALUE pairs; a value that is JSON, or Python's True, False or None, is what it says, any other one text."""
     values: dict[str, Any] = {}
-    for name, text in parse_settings(pairs, option="--template-option", example="enable_thinking=false").items():
+    for name, text in key_values(pairs, option="--template-option", example="enable_thinking=false").items():
         if text.lower() in WORDS:
             values[name] = WORDS[text.lower()]
             continue

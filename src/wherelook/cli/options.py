@@ -143,7 +143,8 @@ def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "
 
 def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[MethodSpec]) -> Iterator[Sample]:
     """The same samples; what a map costs an endpoint is said before the first, if its image can be read."""
-    from wherelook.budget import most_requests
+    from wherelook.config import ExplainConfig
+    from wherelook.explain import most_requests
     from wherelook.models import EndpointModel
 
     for number, sample in enumerate(samples):
@@ -152,12 +153,10 @@ def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[
                 picture = sample.image.picture
                 requests = sum(
                     most_requests(
-                        run.method,
-                        run.settings,
+                        ExplainConfig(
+                            method=run.method, preset=run.preset, settings=dict(run.overrides), replay_steps=0
+                        ),
                         (picture.height, picture.width),
-                        replay_steps=0,
-                        baseline="auto",
-                        baseline_image=False,
                     )
                     for run in runs
                 )
@@ -220,17 +219,6 @@ def take_folder(folder: Path) -> None:
 def release_folders() -> None:
     """Lets others write to the folders that were taken: the command has ended."""
     _TAKEN.close()
-
-
-def parse_settings(pairs: Sequence[str], *, option: str = "--set", example: str = "iterations=8") -> dict[str, str]:
-    """KEY=VALUE pairs as a mapping."""
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"{option} {pair!r}: expected KEY=VALUE, for example {option} {example}")
-        settings[key.strip()] = value.strip()
-    return settings
 
 
 @contextmanager

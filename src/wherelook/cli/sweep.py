@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from wherelook.arguments import key_values
 from wherelook.cli import options
 from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
 from wherelook.errors import WherelookError
@@ -41,7 +42,7 @@ def sweep(
     from wherelook.evaluation.method_spec import sweep_methods
 
     check_judging(judge, prompt)
-    runs = sweep_methods(method, preset, options.parse_settings(values))
+    runs = sweep_methods(method, preset, key_values(values))
     loading.check()
     samples = read_samples(dataset)
     loaded = load_model(model, loading)

@@ -15,7 +15,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from wherelook.answer import Case, open_case
+from wherelook.answer import AnsweredQuestion, ask
+from wherelook.config import ExplainConfig
 from wherelook.data.datasets import Sample, prompt_text, same_text
 from wherelook.data.images import LoadedImage
 from wherelook.errors import InputError, UnfinishedThoughtError, WherelookError
@@ -150,7 +151,7 @@ def _rows_of(
         shared |= evidence_row(sample)
         lent = None if lenders is None else lenders.other_image(sample.image)
         question = prompt_text(sample, choices.prompt)
-        case = open_case(model, sample.image, question, baseline_image=lent, seed=seed)
+        case = ask(model, sample.image, question, ExplainConfig(baseline_image=lent, seed=seed))
         watch.note(sample.id, model.size_notes(case.prompt))
         if lenders is not None and lent is None and not case.relevance.reliance.relevant_words:
             watch.warn(f"sample {sample.id!r}: none of the next {LEND_AHEAD} samples has another image to lend")
@@ -205,7 +206,9 @@ class _Samples:
 
 
 @in_turn
-def _explained(case: Case, run: MethodSpec, sample: Sample, lent: LoadedImage | None, choices: _Choices) -> Row:
+def _explained(
+    case: AnsweredQuestion, run: MethodSpec, sample: Sample, lent: LoadedImage | None, choices: _Choices
+) -> Row:
     seed = choices.seed
     case = case_of(run, case, lent=lent, seed=seed)
     row, saliency = explain_sample(case, run, sample, replay_steps=choices.replay_steps, independent=True, seed=seed)

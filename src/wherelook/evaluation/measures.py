@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wherelook.answer import Case, open_case
+from wherelook.answer import AnsweredQuestion, ask
 from wherelook.attribution import METHODS
 from wherelook.attribution.regions import superpixels
 from wherelook.errors import WherelookError
@@ -22,7 +24,7 @@ NOISE_LEVEL = 8.0
 """Standard deviation of the image noise for stability, of 255: a person hardly sees it."""
 
 
-def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) -> dict[str, float | None]:
+def independent_measures(case: AnsweredQuestion, saliency: Float[Tensor, "height width"]) -> dict[str, float | None]:
     """Measures that ours does not optimise: another grid, and the model's answer when it is asked again.
 
     The answer is given again with the unseen baseline in place of what is removed; it has flipped when a word that was
@@ -46,7 +48,12 @@ def independent_measures(case: Case, saliency: Float[Tensor, "height width"]) ->
 
 
 def stability_measures(
-    case: Case, run: MethodSpec, saliency: Float[Tensor, "height width"], seed: int, *, paraphrase: str | None = None
+    case: AnsweredQuestion,
+    run: MethodSpec,
+    saliency: Float[Tensor, "height width"],
+    seed: int,
+    *,
+    paraphrase: str | None = None,
 ) -> dict[str, float | None]:
     """Rank correlation of the map with others that should be like it; None where there is no other map.
 
@@ -57,16 +64,8 @@ def stability_measures(
     again = method(case.selected_score(), case.guide, run.settings, seed=seed + 1).saliency
     draw = np.random.default_rng(seed).normal(0, NOISE_LEVEL, case.image.pixels.shape)
     noisy = np.clip(case.image.pixels + draw, 0, 255).astype(np.uint8)
-    other = open_case(
-        case.model,
-        noisy,
-        case.question,
-        repeated=case.reply,
-        chat=case.chat,
-        baseline=case.baseline,
-        baseline_image=case.baseline_image,
-        seed=seed,
-    )
+    config = replace(case.config, baseline=case.baseline, baseline_image=case.baseline_image, seed=seed)
+    other = ask(case.model, noisy, case.question, config, repeated=case.reply)
     shaken = None
     if other.relevance.status == "ok":
         shaken = rank_correlation(
@@ -79,7 +78,7 @@ def stability_measures(
     }
 
 
-def _rephrased(case: Case, run: MethodSpec, saliency: Tensor, seed: int, paraphrase: str) -> float | None:
+def _rephrased(case: AnsweredQuestion, run: MethodSpec, saliency: Tensor, seed: int, paraphrase: str) -> float | None:
     """Rank correlation with the map to a paraphrase; None where it cannot be asked, or leaves nothing to explain."""
     try:
         score = case.asked(paraphrase)
@@ -90,6 +89,6 @@ def _rephrased(case: Case, run: MethodSpec, saliency: Tensor, seed: int, paraphr
     return rank_correlation(saliency, METHODS[run.method].run(score, case.guide, run.settings, seed=seed).saliency)
 
 
-def superpixel_grid(case: Case) -> Int[np.ndarray, "rows columns"]:
+def superpixel_grid(case: AnsweredQuestion) -> Int[np.ndarray, "rows columns"]:
     """Superpixels of the image, on the coarser of their own grid and 56 cells."""
     return superpixels(case.guide, SUPERPIXELS).numpy()

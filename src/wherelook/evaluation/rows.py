@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.answer import Case, open_case
+from wherelook.answer import AnsweredQuestion, ask
+from wherelook.config import ExplainConfig
 from wherelook.data.datasets import Sample
 from wherelook.data.images import LoadedImage
 from wherelook.errors import InputError
 from wherelook.evaluation.focus import focus_measures, human_measures
 from wherelook.evaluation.measures import independent_measures
 from wherelook.evaluation.method_spec import MethodSpec
-from wherelook.explain import explain_case
+from wherelook.explain import explain_answer
 from wherelook.explanation import Explanation
 
 Row = dict[str, Any]
@@ -114,7 +116,7 @@ def method_row(run: MethodSpec, seed: int) -> Row:
     return {"method": run.method, "preset": run.preset, "run": run.name, "seed": seed + run.seed}
 
 
-def case_row(case: Case) -> Row:
+def case_row(case: AnsweredQuestion) -> Row:
     """The answer, and how much it rests on the image."""
     relevance = case.relevance
     reliance, tokens = relevance.reliance, relevance.tokens
@@ -144,7 +146,7 @@ def case_row(case: Case) -> Row:
 
 
 def explain_sample(
-    case: Case,
+    case: AnsweredQuestion,
     run: MethodSpec,
     sample: Sample,
     *,
@@ -162,15 +164,16 @@ def explain_sample(
         independent: whether to take `independent_measures` too.
         seed: of everything random.
     """
-    explanation = explain_case(
-        case,
+    config = replace(
+        case.config,
         method=run.method,
         preset=run.preset,
-        overrides=dict(run.overrides),
+        settings=dict(run.overrides),
         truth=sample.truth,
         replay_steps=replay_steps,
         seed=seed + run.seed,
     )
+    explanation = explain_answer(case, config)
     row = method_row(run, seed) | explanation_row(explanation)
     if explanation.status != "ok":
         return row, None
@@ -181,20 +184,14 @@ def explain_sample(
     return row, saliency
 
 
-def case_of(run: MethodSpec, case: Case, *, lent: LoadedImage | None = None, seed: int = 0) -> Case:
+def case_of(
+    run: MethodSpec, case: AnsweredQuestion, *, lent: LoadedImage | None = None, seed: int = 0
+) -> AnsweredQuestion:
     """The case as `run` wants its words selected: itself unless the run has an alpha of its own."""
     if run.alpha is None:
         return case
-    return open_case(
-        case.model,
-        case.image,
-        case.question,
-        repeated=case.reply,
-        chat=case.chat,
-        baseline_image=lent,
-        alpha=run.alpha,
-        seed=seed,
-    )
+    config = ExplainConfig(baseline_image=lent, alpha=run.alpha, seed=seed)
+    return ask(case.model, case.image, case.question, config, repeated=case.reply)
 
 
 def explanation_row(explanation: Explanation) -> Row:
@@ -204,7 +201,7 @@ def explanation_row(explanation: Explanation) -> Row:
         "status": explanation.status,
         "reason": explanation.reason,
         "fallback": explanation.method["fallback"],
-        "replay_steps": explanation.method["replay_steps"] if explanation.curves else None,
+        "replay_steps": explanation.config["replay_steps"] if explanation.curves else None,
         "forward": cost["forward"],
         "backward": cost["backward"],
         "seconds": cost["seconds"],

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wherelook.answer import Case, open_case
+from wherelook.answer import AnsweredQuestion, ask
 from wherelook.attribution import METHODS
+from wherelook.config import ExplainConfig
 from wherelook.data.datasets import Sample, prompt_text
 from wherelook.data.images import load_image
 from wherelook.errors import InputError, WherelookError
@@ -166,14 +167,14 @@ def _find(
     judge: str,
     seed: int,
     warn: Callable[[str], None],
-) -> tuple[list[tuple[Sample, Case]], str]:
+) -> tuple[list[tuple[Sample, AnsweredQuestion]], str]:
     """The first answers to check on, and what was passed over."""
     search, watch = Search(), Watch(warn, prompt)
-    cases: list[tuple[Sample, Case]] = []
+    cases: list[tuple[Sample, AnsweredQuestion]] = []
     while len(cases) < count and (sample := next(samples, None)) is not None:
         row = sample_row(sample)
         try:
-            case = open_case(model, sample.image, prompt_text(sample, prompt), seed=seed)
+            case = ask(model, sample.image, prompt_text(sample, prompt), ExplainConfig(seed=seed))
         except Exception as error:
             watch([row | {"status": "error", "error": describe(error)}])
             search.pass_failed(describe(error))
@@ -205,7 +206,7 @@ class _Change:
         return " ".join(one.fingerprint[:16] for one in (sample, self.lender) if one is not None)
 
 
-def _change_of(stage: str, index: int, case: Case, partners: Partners) -> _Change | None:
+def _change_of(stage: str, index: int, case: AnsweredQuestion, partners: Partners) -> _Change | None:
     """None where the change cannot be made."""
     if stage == "blank image":
         return None if (case.image.pixels == GRAY).all() else _Change()
@@ -216,8 +217,8 @@ def _change_of(stage: str, index: int, case: Case, partners: Partners) -> _Chang
 
 
 def _changed(
-    stage: str, case: Case, lender: Sample | None, prompt: str, asked: dict[int, Case]
-) -> tuple[Case, list[int]]:
+    stage: str, case: AnsweredQuestion, lender: Sample | None, prompt: str, asked: dict[int, AnsweredQuestion]
+) -> tuple[AnsweredQuestion, list[int]]:
     """The case after one change, and the positions of the tokens to explain.
 
     Args:
@@ -227,16 +228,9 @@ def _changed(
         assert lender is not None
         question = prompt_text(lender, prompt)
         if id(lender) not in asked:
-            asked[id(lender)] = open_case(case.model, lender.image, question, seed=case.seed)
-        changed = open_case(
-            case.model,
-            case.image,
-            question,
-            repeated=asked[id(lender)].reply,
-            chat=asked[id(lender)].chat,
-            tokens="all",
-            baseline=case.baseline,
-        )
+            asked[id(lender)] = ask(case.model, lender.image, question, case.config)
+        config = ExplainConfig(tokens="all", baseline=case.baseline)
+        changed = ask(case.model, case.image, question, config, repeated=asked[id(lender)].reply)
         return changed, changed.selected
     pixels = case.image.pixels
     if stage == "other image":
@@ -247,19 +241,12 @@ def _changed(
         pixels = np.full_like(pixels, GRAY)
     elif stage == CONTROL:
         return case, case.selected
-    changed = open_case(
-        case.model,
-        load_image(pixels),
-        case.question,
-        repeated=case.reply,
-        chat=case.chat,
-        baseline=case.baseline,
-        seed=case.seed,
-    )
+    config = replace(case.config, baseline=case.baseline)
+    changed = ask(case.model, load_image(pixels), case.question, config, repeated=case.reply)
     return changed, case.selected
 
 
-def _map(case: Case, selected: Sequence[int], run: MethodSpec, seed: int) -> Tensor | None:
+def _map(case: AnsweredQuestion, selected: Sequence[int], run: MethodSpec, seed: int) -> Tensor | None:
     """The map of the tokens at these positions; None where there is nothing to explain."""
     try:
         return METHODS[run.method].run(case.score.select(selected), case.guide, run.settings, seed=seed).saliency

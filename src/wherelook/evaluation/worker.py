@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from wherelook.answer import Case, baseline_picture, open_case
+from wherelook.answer import AnsweredQuestion, ask, baseline_picture
+from wherelook.config import ExplainConfig, check_replay_steps
 from wherelook.data.datasets import Sample, prompt_text
 from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, WherelookError, unknown_name
 from wherelook.evaluation.consensus import soft_accuracy
@@ -35,7 +36,6 @@ from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
 from wherelook.models.endpoint.address import is_address
 from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface.loading import quiet
-from wherelook.request import check_replay_steps
 
 MEASURED: Mapping[str, str] = {
     "map": "what needs no pass of the model: where the map lies, against the evidence and people where these are known",
@@ -169,16 +169,15 @@ class ModelWorker:
     def _methods(self, task: Task) -> list[MethodSpec]:
         return [run for run in self.procedure.methods if not task.methods or run.name in task.methods]
 
-    def _ask(self, sample: Sample) -> Case:
-        return open_case(
+    def _ask(self, sample: Sample) -> AnsweredQuestion:
+        return ask(
             self.model,
             sample.images if len(sample.images) > 1 else sample.image,
             prompt_text(sample, self.procedure.prompt),
-            max_new_tokens=self.procedure.max_new_tokens,
-            seed=self.procedure.seed,
+            ExplainConfig(max_new_tokens=self.procedure.max_new_tokens, seed=self.procedure.seed),
         )
 
-    def _judged(self, case: Case, sample: Sample) -> Row:
+    def _judged(self, case: AnsweredQuestion, sample: Sample) -> Row:
         answer, options = case.judged, {"judge": self.procedure.judge, "style": self.procedure.prompt}
         row: Row = asdict(judge_answer(answer, sample, **options))
         row["soft_accuracy"] = soft_accuracy(answer, sample.references)
@@ -186,7 +185,7 @@ class ModelWorker:
             row |= self._blind(case, sample, options)
         return row
 
-    def _blind(self, case: Case, sample: Sample, options: Mapping[str, str]) -> Row:
+    def _blind(self, case: AnsweredQuestion, sample: Sample, options: Mapping[str, str]) -> Row:
         """What the model answers without the image. Nothing where the image is of one color: it is its own mean."""
         blank = baseline_picture(case.image, BLIND, self.procedure.seed)
         if np.array_equal(np.asarray(blank), case.image.pixels):
@@ -198,7 +197,7 @@ class ModelWorker:
             return {"blind_answer": blind.text, "blind_correct": correct}
         return {}
 
-    def _explained(self, case: Case, run: MethodSpec, sample: Sample) -> Row:
+    def _explained(self, case: AnsweredQuestion, run: MethodSpec, sample: Sample) -> Row:
         seed, measured = self.procedure.seed, self.procedure.measured
         return row_or_error(
             run,

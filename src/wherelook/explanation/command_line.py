@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wherelook.explanation.record import Explanation
+
+
+PLAIN = (
+    *("answer", "reasoning", "preset", "tokens", "alpha", "baseline", "replay_steps", "max_new_tokens", "seed"),
+    *("per_token", "per_token_words"),
+)
+FLAGS = ("checkpointing", "compile", "trust_remote_code")
+
+
+def to_words(options: Iterable[tuple[str, Any]]) -> list[str]:
+    """Options as the command line takes them: True is a flag, None and False are left out, a list is repeated."""
+    words: list[str] = []
+    for name, value in options:
+        if value is True:
+            words.append(name)
+        elif isinstance(value, list):
+            words += [word for one in value for word in (name, str(one))]
+        elif value is not None and value is not False:
+            words += [name, str(value)]
+    return words
 
 
 def words(explanation: Explanation) -> list[str]:
@@ -16,9 +36,9 @@ def words(explanation: Explanation) -> list[str]:
 
     An image that was no file is called IMAGE, one that was the baseline BASELINE_IMAGE, a function METHOD.
     """
-    method, model, ran = explanation.method, explanation.model, explanation.execution
-    limit = ran.get("memory_limit")
-    baseline_image, quantization = method.get("baseline_image"), model.get("quantization")
+    config, model, ran = explanation.config, explanation.model, explanation.execution
+    limit, quantization = ran.get("memory_limit"), model.get("quantization")
+    settings, baseline_image = config.get("settings") or {}, config.get("baseline_image")
     options: list[tuple[str, Any]] = [
         ("--model", model.get("id")),
         ("--model-name", model.get("name")),
@@ -31,29 +51,14 @@ def words(explanation: Explanation) -> list[str]:
         ("--batch-size", ran.get("batch_size")),
         ("--memory-limit", None if limit is None else limit / 1e9),
         ("--prompt-template", model.get("prompt_template")),
-        *((name, value) for name, values in chat_words(method).items() for value in values),
-        ("--answer", explanation.answer if method.get("answer_given") else None),
-        ("--reasoning", method.get("reasoning_given")),
-        ("--method", "METHOD" if method.get("function") else method.get("name")),
-        ("--preset", method.get("preset")),
-        *(("--set", f"{name}={value}") for name, value in (method.get("overrides") or {}).items()),
-        ("--tokens", method.get("tokens")),
-        ("--alpha", explanation.reliance.get("alpha")),
-        ("--baseline", method.get("baseline")),
+        *((name, value) for name, values in chat_words(config).items() for value in values),
+        ("--method", "METHOD" if config.get("function") else config.get("method")),
+        ("--set", [f"{name}={value}" for name, value in settings.items()]),
         ("--baseline-image", (baseline_image.get("path") or "BASELINE_IMAGE") if baseline_image else None),
-        ("--replay-steps", method.get("replay_steps")),
-        ("--max-new-tokens", method.get("max_new_tokens")),
-        ("--seed", method.get("seed")),
+        *((f"--{name.replace('_', '-')}", config.get(name)) for name in PLAIN),
+        *((f"--{name.replace('_', '-')}", ran.get(name)) for name in FLAGS),
     ]
-    plain = ["wherelook", "explain"]
-    for name, value in options:
-        if value is not None:
-            plain += [name, str(value)]
-    plain += ["--per-token"] if explanation.token_maps else []
-    flags = ("checkpointing", "compile", "trust_remote_code")
-    plain += [f"--{name.replace('_', '-')}" for name in flags if ran.get(name)]
-    words = method.get("per_token_words")
-    plain += ["--per-token-words", str(words)] if explanation.token_maps and words is not None else []
+    plain = ["wherelook", "explain", *to_words(options)]
     first, *others = explanation.images or (None,)
     if first is not None and first.frame is not None:
         plain += ["--frames", str(len(explanation.images))]

@@ -37,7 +37,7 @@ def headline(explanation: Explanation) -> str:
         if gap >= FLOOR:
             return "No focus region: the method found no region that the answer depends on"
         return f"No focus region: {likelier or 'the selected words depend too little on the image'}"
-    if explanation.method.get("tokens", "auto") != "auto":
+    if explanation.config.get("tokens", "auto") != "auto":
         return "The selected words depend on the image"
     return "The answer is visually grounded"
 

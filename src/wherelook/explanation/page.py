@@ -233,7 +233,7 @@ def _absent(name: str) -> str:
 
 def _facts(explanation: Explanation) -> list[tuple[str, list[tuple[str, str]]]]:
     """The small tables at the end: title, and rows of name and value."""
-    cost, method, image = explanation.cost, dict(explanation.method), explanation.image
+    cost, method, image = explanation.cost, {**explanation.config, **explanation.method}, explanation.image
     parameters, objective = method.pop("parameters", None) or {}, method.pop("objective", None) or []
     method.pop("before_answer", None)  # the thought is shown where the answer is
     settings = [(str(key).replace("_", " "), _plain(value)) for key, value in method.items()]

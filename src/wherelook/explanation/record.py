@@ -18,7 +18,7 @@ from wherelook.canvas import Canvas
 from wherelook.explanation import files, page, picture
 from wherelook.score import Status, Token
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 DRAWN_SCALE = 8
 """How much finer than its cells the map of several images is drawn: colours run over a border by less than a cell."""
@@ -145,7 +145,9 @@ class Explanation:
         token_maps: a map for each selected token, if asked for.
         images: of several images what is said of each; empty where there is one. All that speaks of "the image" then
             means their canvas: the images scaled to one height, side by side.
-        model, image, method, cost, versions: as in `explanation.json`.
+        config: everything that was chosen, see `wherelook.config.ExplainConfig.record`.
+        method: what came of the choice: the method's parameters, the baseline that was taken, a fallback, its cost.
+        model, image, cost, versions: as in `explanation.json`.
         pixels: (height, width, 3) uint8, the image as the model was shown it.
         notes: what else a reader should know, such as warnings.
         execution: device, batch size and the like: with the same ones a repetition gets the same digits.
@@ -162,6 +164,7 @@ class Explanation:
     answer: str
     tokens: tuple[Token, ...]
     reliance: Mapping[str, Any]
+    config: Mapping[str, Any]
     method: Mapping[str, Any]
     heatmap: Float[np.ndarray, "rows columns"]
     focus: Focus | None
@@ -220,6 +223,7 @@ class Explanation:
             "answer": self.answer,
             "tokens": tokens,
             "reliance": dict(self.reliance),
+            "config": dict(self.config),
             "method": dict(self.method),
             "focus": None if self.focus is None else asdict(self.focus),
             "metrics": dict(self.metrics),

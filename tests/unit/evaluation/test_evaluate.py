@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherelook.answer import open_case
+from wherelook.answer import ask
 from wherelook.attribution import METHODS
 from wherelook.data.datasets import read_samples
 from wherelook.data.images import load_image
@@ -77,7 +77,7 @@ def test_stability_is_measured_on_the_first_answers(rows):
 
 def test_a_paraphrase_keeps_the_answer_and_the_words(model, samples):
     sample = next(sample for sample in read_samples("scenes-tuning") if sample.paraphrase)
-    case = open_case(model, sample.image, sample.question)
+    case = ask(model, sample.image, sample.question)
     assert torch.equal(case.asked(sample.question).original, case.selected_score().original)
     score = case.asked(sample.paraphrase)
     assert score.conversation.answer == tuple(token.id for token in case.relevance.tokens)

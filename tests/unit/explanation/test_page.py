@@ -128,7 +128,8 @@ def test_hostile_text_stays_text(make_explanation, text, form):
             model={"id": words, words: words}, image={"path": words, "width": 120, "height": 90, "sha256": words},
             versions={words: words}, metrics={words: 0.5, "deletion": None},
             reliance={"score": 0.5, "strongest_word": words, "baseline": words},
-            method={"name": words, "parameters": {words: words}, "overrides": {words: words}},
+            config={"method": words, "settings": {words: words}},
+            method={"parameters": {words: words}},
         )  # fmt: skip
 
     hostile, harmless = (getattr(build(words), form)() for words in (text, "harmless"))
@@ -268,6 +269,7 @@ def test_banner_and_panel_never_contradict(make_explanation, words, gap, status,
         tokens=tokens,
         reliance=explanation.reliance | {"score": 0.99, "gap": gap},
         method=explanation.method | method,
+        config=explanation.config | method,
     )
     text = Page(explanation.to_html()).text()
     assert headline in text
@@ -313,18 +315,20 @@ def test_command_is_the_explanation_again(make_explanation, token_maps):
         question='What\'s "this"? $(rm -rf ~) `x` \\',
         image={"path": "it's here/é.png"},
         token_maps=token_maps,
-        method={
-            "name": "igos+",
+        config={
+            "method": "igos+",
             "preset": "fast",
             "seed": 3,
-            "overrides": {"cells": 14},
-            "answer_given": True,
+            "settings": {"cells": 14},
+            "answer": "The green one.",
+            "per_token": True,
+            "alpha": 1.0,
         },
     )
     words = shlex.split(" ".join(command_line.words(explanation)))
     assert words == [
-        "wherelook", "explain", "--model", "some/model", "--dtype", "float32", "--answer", "The green one.",
-        "--method", "igos+", "--preset", "fast", "--set", "cells=14", "--alpha", "1.0", "--seed", "3", "--per-token",
+        "wherelook", "explain", "--model", "some/model", "--dtype", "float32", "--method", "igos+", "--set", "cells=14",
+        "--answer", "The green one.", "--preset", "fast", "--alpha", "1.0", "--seed", "3", "--per-token",
         "it's here/é.png", "What's \"this\"? $(rm -rf ~) `x` \\",
     ]  # fmt: skip
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tools.families import build
 
-from wherelook.answer import Case, open_case
+from wherelook.answer import AnsweredQuestion, ask
 from wherelook.attribution import METHODS, make_settings
 from wherelook.check import test_picture as make_picture
+from wherelook.config import ExplainConfig
 from wherelook.models import VisionLanguageModel
 from wherelook.models.score_cache import RememberingScore, ScoreMemory
 from wherelook.score import Noise, OpensInside, PixelGradient
@@ -29,14 +30,12 @@ FIXED = ("gradient-x-input", "integrated-gradients", "smoothgrad")
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
+def case() -> AnsweredQuestion:
     """In double precision: a sequence that ends later is rounded otherwise."""
     network, processor = build("llava")
     model = VisionLanguageModel(network.double(), processor, batch_size=4)
-    return open_case(
-        model, make_picture((60, 100)), "What color is the ring?", answer="The purple ring is left of the star.",
-        tokens="all", alpha=0.0,
-    )  # fmt: skip
+    config = ExplainConfig(answer="The purple ring is left of the star.", tokens="all", alpha=0.0)
+    return ask(model, make_picture((60, 100)), "What color is the ring?", config)
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +50,12 @@ def masks(count: int, *, seed: int = 0) -> torch.Tensor:
     return torch.rand(count, 5, 8, generator=torch.Generator().manual_seed(seed))
 
 
-def run(method: str, case: Case, score) -> torch.Tensor:
+def run(method: str, case: AnsweredQuestion, score) -> torch.Tensor:
     settings = make_settings(method, "best", SETTINGS[method])
     return METHODS[method].run(score, case.guide, settings, seed=3).saliency
 
 
-def spent(case: Case, work) -> tuple[int, int]:
+def spent(case: AnsweredQuestion, work) -> tuple[int, int]:
     """Forward and backward passes."""
     before = copy(case.model.cost)
     work()

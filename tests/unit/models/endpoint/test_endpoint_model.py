@@ -20,8 +20,9 @@ from PIL import Image
 from scripted_server import serving
 from wherelook import Explainer, InputError, WherelookError
 from wherelook.attribution import METHODS, make_settings
-from wherelook.budget import most_requests
+from wherelook.config import ExplainConfig
 from wherelook.data.scenes import TUNING_SEEDS, make_scene
+from wherelook.explain import most_requests
 from wherelook.models import EndpointModel, VisionLanguageModel
 from wherelook.models.endpoint import EndpointScore
 from wherelook.models.endpoint.protocols import ScoredToken
@@ -137,14 +138,8 @@ def test_the_estimate_holds_for_every_method_that_works(address, scene, method):
     explanation = explainer.explain(
         np.asarray(scene), QUESTION, method=method, preset="fast", settings=fewer, replay_steps=3
     )
-    most = most_requests(
-        method,
-        make_settings(method, "fast", fewer),
-        (128, 128),
-        replay_steps=3,
-        baseline="auto",
-        baseline_image=False,
-    )
+    config = ExplainConfig(method=method, preset="fast", settings=fewer, replay_steps=3)
+    most = most_requests(config, (128, 128))
     assert explanation.status == "ok"
     assert explanation.metrics["deletion"] is not None
     assert explanation.cost["forward"] < most

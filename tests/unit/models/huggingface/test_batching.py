@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherelook.cost import PeakMemory
 from wherelook.errors import WherelookError
-from wherelook.models.huggingface.batching import BatchPlan, PeakMemory, free_memory, is_out_of_memory
+from wherelook.models.huggingface.batching import BatchPlan, free_memory, is_out_of_memory
 
 CPU = torch.device("cpu")
 

@@ -81,7 +81,7 @@ def test_the_mode_changes_no_map(explainer, expected, mode, request):
             found = fresh.explain(PICTURE, QUESTION, method=name, **QUICK)
             assert np.abs(found.heatmap - expected[name].heatmap).max() <= near, name
             assert found.metrics == pytest.approx(expected[name].metrics, abs=near), name
-            assert found.method["name"] in METHODS
+            assert found.config["method"] in METHODS
         assert state() == before
 
 
