@@ -2,6 +2,9 @@
 
 Every worker is an actor with a model of its own. It holds few tasks at a time, so a data set streams through whatever
 its length. A worker that dies is replaced and its tasks go to others; a task that costs two workers is given up.
+
+Ray's own pools do not know when to give up: `ray.util.ActorPool` goes on with one actor fewer and does not tell which
+task it died at; Ray Data hands a task that ends its worker to the next one without end.
 """
 
 from __future__ import annotations

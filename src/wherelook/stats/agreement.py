@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherelook.stats.clusters import FISHER, Clusters, Names, influence_estimate, number_clusters
+from wherelook.stats.clusters import Clusters, Names, influence_estimate, number_clusters
 from wherelook.stats.intervals import wilson_interval
 from wherelook.stats.result import Estimate
 
@@ -42,4 +42,4 @@ def cohens_kappa(first: Names, second: Names, *, clusters: Clusters = None, leve
     influence = (same - observed) / (1 - chance) - (q[a] + p[b] - 2 * chance) * (1 - observed) / (1 - chance) ** 2
     if value <= -1 + 1e-12 or not np.abs(influence - influence.mean()).max() > 1e-12:
         return Estimate("Cohen's kappa", value, -1.0, 1.0, "verdicts without any spread bound nothing", level)
-    return influence_estimate("Cohen's kappa", value, influence, clusters, level=level, link=FISHER)
+    return influence_estimate("Cohen's kappa", value, influence, clusters, level=level, fisher=True)

@@ -8,16 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import rankdata
 
-from wherelook.stats.clusters import (
-    FISHER,
-    Array,
-    Clusters,
-    Outcomes,
-    Values,
-    finite,
-    influence_estimate,
-    number_clusters,
-)
+from wherelook.stats.clusters import Array, Clusters, Outcomes, Values, finite, influence_estimate, number_clusters
 from wherelook.stats.intervals import mean_interval, wilson_interval
 from wherelook.stats.result import Estimate
 
@@ -115,7 +106,7 @@ def roc_area(scores: Values, correct: Outcomes, *, clusters: Clusters = None, le
     if not np.abs(influence).max() > 1e-12:
         return Estimate(name, area, 0.0, 1.0, "values that are all tied bound nothing", level)
     # On the scale atanh(2 area - 1), which is Cliff's delta.
-    found = influence_estimate(name, 2 * area - 1, 2 * influence, names, level=level, link=FISHER, of_ranks=True)
+    found = influence_estimate(name, 2 * area - 1, 2 * influence, names, level=level, fisher=True, of_ranks=True)
     return replace(found, value=area, low=(1 + found.low) / 2, high=(1 + found.high) / 2)
 
 

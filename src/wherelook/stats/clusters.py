@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,20 +25,6 @@ Clusters = Names | None
 
 CHUNK = 4_000_000
 """Numbers that a resampling holds at once."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A scale on which an estimate is about normal: there and back, and its slope at a value."""
-
-    there: Callable[[float], float]
-    back: Callable[[float], float]
-    slope: Callable[[float], float]
-
-
-IDENTITY = Link(lambda x: x, lambda x: x, lambda x: 1.0)
-FISHER = Link(math.atanh, math.tanh, lambda x: 1 / (1 - x * x))
-"""For what lies in (-1, 1)."""
 
 
 def finite(values: Values, *, least: int = 1) -> Array:
@@ -97,12 +82,14 @@ def influence_estimate(
     clusters: Clusters,
     *,
     level: float,
-    link: Link = IDENTITY,
+    fisher: bool = False,
     of_ranks: bool = False,
 ) -> Estimate:
-    """An estimate with the interval that its influences and Student's t give, made on the scale of `link`.
+    """An estimate with the interval that its influences and Student's t give.
 
     Args:
+        fisher: of what lies in (-1, 1): the interval is made on the scale atanh(value) (Fisher 1915), on which it is
+            about normal.
         of_ranks: the influences are of ranks, whose spread hardly varies: without clusters the normal quantile is
             taken.
     """
@@ -110,8 +97,8 @@ def influence_estimate(
     is_normal = of_ranks and clusters is None
     method = f"{'normal' if is_normal else 't'}, influence of {'items' if clusters is None else 'clusters'}"
     quantile = norm.ppf((1 + level) / 2) if is_normal else student.ppf((1 + level) / 2, degrees)
-    half = float(quantile) * error * link.slope(value)
-    if not math.isfinite(half):
-        return Estimate(name, value, link.back(-math.inf), link.back(math.inf), method, level)
-    centre = link.there(value)
-    return Estimate(name, value, link.back(centre - half), link.back(centre + half), method, level)
+    half = float(quantile) * error
+    if not fisher:
+        return Estimate(name, value, value - half, value + half, method, level)
+    centre, half = math.atanh(value), half / (1 - value * value)
+    return Estimate(name, value, math.tanh(centre - half), math.tanh(centre + half), method, level)
