@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,7 +59,6 @@ class AnsweredQuestion:
 
     Attributes:
         model: who answered.
-        image: what was asked about; several images lie side by side on their canvas.
         question: the question.
         config: what was chosen about the answer and its words; several methods may explain the same answer.
         prompt: question and images, as the model reads them, and its thought, if it thinks: the answer is explained
@@ -77,7 +77,6 @@ class AnsweredQuestion:
     """
 
     model: AnyModel
-    image: LoadedImage
     question: str
     config: ExplainConfig
     prompt: Prompt
@@ -116,6 +115,11 @@ class AnsweredQuestion:
     def unseen_baseline(self) -> str:
         """Name of the one to replay with that no method has worked with."""
         return UNSEEN[self.baseline]
+
+    @cached_property
+    def image(self) -> LoadedImage:
+        """What was asked about; several images side by side on their canvas."""
+        return side_by_side(self.images)
 
     @property
     def canvas(self) -> Canvas:
@@ -204,7 +208,6 @@ def ask(
     relevance, score = _grounded(model, reply, working, config)
     return AnsweredQuestion(
         model=model,
-        image=side_by_side(images),
         question=question,
         config=config,
         prompt=reply.prompt,

@@ -12,13 +12,15 @@ columns only, at least one to each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
@@ -71,6 +73,15 @@ class Canvas:
     def places(self) -> tuple[slice, ...]:
         """Which columns of the canvas's pixels belong to each image."""
         return self.columns(self.size[1])
+
+    def paste(self, pictures: Sequence[Image.Image]) -> UInt8[np.ndarray, "height width 3"]:
+        """The pictures of the images side by side, each resized to its place."""
+        height, width = self.size
+        canvas = Image.new("RGB", (width, height))
+        for picture, place in zip(pictures, self.places, strict=True):
+            size = (place.stop - place.start, height)
+            canvas.paste(picture.resize(size, Image.Resampling.BICUBIC), (place.start, 0))
+        return np.array(canvas)
 
     def columns(self, count: int) -> tuple[slice, ...]:
         """Which of a mask's `count` columns belong to each image.

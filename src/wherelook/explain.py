@@ -23,7 +23,7 @@ from wherelook.cost import Meter, add_costs, telling
 from wherelook.data.images import ImageSource, load_images
 from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
-from wherelook.explanation.per_image import focus_of, image_parts
+from wherelook.explanation.per_image import image_parts
 from wherelook.explanation.record import Curve
 from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.deletion_insertion import replay_grid
@@ -236,14 +236,13 @@ def result(
     answered: AnsweredQuestion, config: ExplainConfig, found: Found, measured: Measured, cost: Mapping[str, float]
 ) -> Explanation:
     """The record of all of it."""
-    (height, width), relevance, image = answered.image.size, answered.relevance, answered.image
-    settings = config.chosen_settings
+    relevance, settings = answered.relevance, config.chosen_settings
     return Explanation(
         status=found.status,
         reason=found.reason,
         model=answered.model.description,
         execution=answered.model.execution,
-        image={"path": image.path, "width": width, "height": height, "sha256": image.sha256},
+        images=image_parts(answered.images, found.saliency, measured.shares),
         question=answered.question,
         answer=relevance.answer,
         tokens=relevance.tokens,
@@ -257,16 +256,12 @@ def result(
             "objective": [] if found.attribution is None else list(found.attribution.trace),
             "cost": {name: found.cost[name] for name in ("forward", "backward", "seconds")},
         },
-        heatmap=_array(found.saliency),
-        focus=None if found.attribution is None else focus_of(answered.images, found.saliency),
         metrics=measured.metrics,
         cost=cost,
         versions=versions(),
-        pixels=image.pixels,
         curves=measured.curves,
         token_maps=found.token_maps,
         notes=answered.notes + found.notes + measured.notes,
-        images=image_parts(answered.images, found.saliency, measured.shares),
         prompt=answered.prompt.text,
         reasoning=answered.reasoning,
     )

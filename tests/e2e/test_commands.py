@@ -22,19 +22,19 @@ from wherelook.attribution import METHODS
 from wherelook.data.datasets import read_samples
 
 KEYS = {
-    "schema_version", "status", "reason", "model", "image", "images", "question", "answer", "tokens", "reliance",
+    "schema_version", "status", "reason", "model", "images", "question", "answer", "tokens", "reliance",
     "method", "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
     "prompt", "reasoning", "execution", "files",
 }  # fmt: skip
 CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
     "model": {"id", "revision", "class", "dtype", "attention"},
-    "image": {"path", "width", "height", "sha256"},
     "method": {"name", "parameters", "seed"},
     "cost": {"forward", "backward", "seconds", "peak_bytes"},
     "reliance": {"score"},
     "focus": {"box", "peak"},
     "metrics": {"deletion", "insertion"},
 }
+IMAGE_KEYS = {"path", "width", "height", "sha256", "share", "focus"}
 TOKEN_KEYS = {"text", "id", "log_prob", "log_prob_baseline", "llr", "selected"}
 
 QUICK = ("--replay-steps", 6)
@@ -66,11 +66,12 @@ def test_explain_writes_the_files_of_the_contract(explain):
     assert set(record) == KEYS
     for name, keys in CONTRACT.items():
         assert keys <= set(record[name])
+    assert all(set(image) >= IMAGE_KEYS for image in record["images"])
     assert record["tokens"]
     assert all(set(token) >= TOKEN_KEYS for token in record["tokens"])
     assert record["status"] == "ok"
     assert record["versions"]["wherelook"] == __version__
-    assert (record["image"]["width"], record["image"]["height"]) == (80, 60)
+    assert [(image["width"], image["height"], image["share"]) for image in record["images"]] == [(80, 60, 1)]
     x0, y0, x1, y1 = record["focus"]["box"]
     assert 0 <= x0 < x1 <= 80
     assert 0 <= y0 < y1 <= 60

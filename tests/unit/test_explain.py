@@ -55,8 +55,7 @@ def test_the_parts_of_an_explanation_agree(explainer, explanation):
     assert f"{explanation.reliance['gap']:.2f} nats" in explanation.reason
     assert explanation.heatmap.dtype == np.float32
     assert explanation.heatmap.max() == 1
-    assert explanation.image["height"] == 60
-    assert explanation.image["width"] == 100
+    assert explanation.canvas.size == (60, 100)
     assert explanation.model["id"] == "tiny"
     saliency = torch.from_numpy(explanation.heatmap)
     assert explanation.focus is not None

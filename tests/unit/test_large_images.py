@@ -62,7 +62,7 @@ def test_the_processor_is_given_the_large_image_once(model, picture, processed):
     explanation = Explainer(model).explain(picture, QUESTION, method="center", replay_steps=2, **OPTIONS)
     assert processed.count(picture.size) == 1
     assert max(width * height for width, height in processed if (width, height) != picture.size) < 1.1e6
-    assert (explanation.image["height"], explanation.image["width"]) == LARGE
+    assert explanation.canvas.size == explanation.pixels.shape[:2] == LARGE
     assert explanation.overlay().size == picture.size
 
 

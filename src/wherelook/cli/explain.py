@@ -158,9 +158,9 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
         x0, y0, x1, y1 = explanation.focus.box
         x, y = explanation.focus.peak
         typer.echo(f"words      {' '.join(word.strip() for word in words.values())}")
-        if not explanation.images:
+        if len(explanation.images) == 1:
             typer.echo(f"looked at  box ({x0}, {y0}) to ({x1}, {y1}), peak ({x:.0f}, {y:.0f}), in pixels of the image")
-    for index, part in enumerate(explanation.images, start=1):
+    for index, part in enumerate(explanation.images if len(explanation.images) > 1 else (), start=1):
         typer.echo(f"image {index:<4} {_image_line(part)}")
     for curve in explanation.curves:
         suffix = "" if curve.seen else "_unseen"

@@ -107,12 +107,7 @@ def side_by_side(images: Sequence[LoadedImage]) -> LoadedImage:
     if len(images) == 1:
         return images[0]
     canvas = Canvas(tuple(image.size for image in images))
-    height, width = canvas.size
-    picture = Image.new("RGB", (width, height))
-    for image, place in zip(images, canvas.places, strict=True):
-        size = (place.stop - place.start, height)
-        picture.paste(image.picture.resize(size, Image.Resampling.BICUBIC), (place.start, 0))
-    pixels = np.array(picture)
+    pixels = canvas.paste([image.picture for image in images])
     return LoadedImage(pixels, None, _sha256(pixels.tobytes()))
 
 

@@ -59,15 +59,14 @@ def words(explanation: Explanation) -> list[str]:
         *((f"--{name.replace('_', '-')}", ran.get(name)) for name in FLAGS),
     ]
     plain = ["wherelook", "explain", *to_words(options)]
-    first, *others = explanation.images or (None,)
-    if first is not None and first.frame is not None:
+    first, *others = explanation.images
+    if first.frame is not None:
         plain += ["--frames", str(len(explanation.images))]
         plain += ["--video"] if model.get("frames_per_second") else []
     else:
         for other in others:
             plain += ["--image", str(other.path or "IMAGE")]
-    path = explanation.image.get("path") if first is None else first.path
-    inputs = [str(path or "IMAGE"), explanation.question]
+    inputs = [str(first.path or "IMAGE"), explanation.question]
     if any(text.startswith("-") for text in inputs):
         plain.append("--")
     return [shell_quote(word) for word in plain + inputs]

@@ -70,7 +70,8 @@ def _files(explanation: Explanation) -> Iterator[tuple[str, bytes]]:
         yield "token_masks.npy", _array(stack.astype(np.float32))
     yield "heatmap.png", _png(explanation.heatmap_image())
     yield "overlay.png", _png(explanation.overlay())
-    for index, image in enumerate(explanation.images, start=1):
+    several = explanation.images if len(explanation.images) > 1 else ()
+    for index, image in enumerate(several, start=1):
         size = (image.pixels.shape[0], image.pixels.shape[1])
         yield f"mask-{index}.npy", _array(image.heatmap)
         colors = picture.heatmap(image.heatmap, size, meaningful=explanation.meaningful)

@@ -157,6 +157,8 @@ def _contour_path(saliency: NDArray[np.float32], size: tuple[int, int]) -> str:
 
 def _images(explanation: Explanation) -> list[dict[str, Any]]:
     """Of several images each with its part of the map, and what rests on it."""
+    if len(explanation.images) == 1:
+        return []
     return [
         {
             "title": f"Image {index} of {len(explanation.images)}",
@@ -233,7 +235,7 @@ def _absent(name: str) -> str:
 
 def _facts(explanation: Explanation) -> list[tuple[str, list[tuple[str, str]]]]:
     """The small tables at the end: title, and rows of name and value."""
-    cost, method, image = explanation.cost, {**explanation.config, **explanation.method}, explanation.image
+    cost, method, several = explanation.cost, {**explanation.config, **explanation.method}, len(explanation.images) > 1
     parameters, objective = method.pop("parameters", None) or {}, method.pop("objective", None) or []
     method.pop("before_answer", None)  # the thought is shown where the answer is
     settings = [(str(key).replace("_", " "), _plain(value)) for key, value in method.items()]
@@ -249,12 +251,7 @@ def _facts(explanation: Explanation) -> list[tuple[str, list[tuple[str, str]]]]:
             ("peak memory", _bytes(cost.get("peak_bytes"))),
         ]),
         ("Model", [(str(key), _plain(value)) for key, value in explanation.model.items()]),
-        *([("Image", [
-            ("path", _plain(image.get("path") or "(given as an object)")),
-            ("size", f"{image.get('width', '?')}{TIMES}{image.get('height', '?')} pixels"),
-            ("sha256", _plain(image.get("sha256"))),
-        ])] if not explanation.images else []),
-        *((f"Image {index}", [
+        *((f"Image {index}" if several else "Image", [
             ("path", _image_name(part)),
             ("size", f"{part.pixels.shape[1]}{TIMES}{part.pixels.shape[0]} pixels"),
             ("sha256", part.sha256),

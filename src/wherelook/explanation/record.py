@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -47,13 +48,14 @@ class TokenMap:
 
 @dataclass(frozen=True)
 class ImagePart:
-    """What an explanation says of one of several images of a prompt.
+    """What an explanation says of one image of its prompt.
 
     Attributes:
-        path, sha256: as in `Explanation.image`.
+        path: of its file; None for an image that was given as an object.
+        sha256: of the file, or of the pixels where there is none.
         frame: which frame of the file, from 1; None for an image that was given by itself.
         pixels: (height, width, 3) uint8.
-        heatmap: this image's part of the map, (rows, columns); all images share one scale.
+        heatmap: this image's part of the map, (rows, columns) float32 in [0, 1]; all images share one scale.
         focus: where this part points, in pixels of this image; None where it is zero.
         share: of the answer's score gap that rests on this image (Shapley value); the shares of all images add up to
             1. None where the answer does not rest on the images.
@@ -135,20 +137,16 @@ class Explanation:
             too little likelihood without the image). In the last two the heatmap is all zeros and means nothing, unless
             `method` names a `fallback`: a weak gap may hide that occluding one place costs more than losing all.
         reason: one sentence for the status.
-        heatmap: (rows, columns) float32 saliency in [0, 1], 1 = most salient, over the whole image. Its resolution is
-            the mask's, not the image's.
         tokens: every token of the answer with its likelihood ratio.
         reliance: see `wherelook.tokens.Reliance`, as a mapping.
-        focus: None unless the status is "ok".
         metrics: figures by name (`wherelook metrics` explains them); None where a figure is guarded.
         curves: the replays behind them.
         token_maps: a map for each selected token, if asked for.
-        images: of several images what is said of each; empty where there is one. All that speaks of "the image" then
-            means their canvas: the images scaled to one height, side by side.
+        images: each image of the prompt with its part of the map. All that speaks of "the image" means their canvas:
+            the images scaled to one height, side by side; one image is a canvas of one.
         config: everything that was chosen, see `wherelook.config.ExplainConfig.record`.
         method: what came of the choice: the method's parameters, the baseline that was taken, a fallback, its cost.
-        model, image, cost, versions: as in `explanation.json`.
-        pixels: (height, width, 3) uint8, the image as the model was shown it.
+        model, cost, versions: as in `explanation.json`.
         notes: what else a reader should know, such as warnings.
         execution: device, batch size and the like: with the same ones a repetition gets the same digits.
         reasoning: the thought of a thinking model, after which its answer was explained; it is no part of the answer.
@@ -159,40 +157,71 @@ class Explanation:
     status: Status
     reason: str
     model: Mapping[str, Any]
-    image: Mapping[str, Any]
+    images: tuple[ImagePart, ...]
     question: str
     answer: str
     tokens: tuple[Token, ...]
     reliance: Mapping[str, Any]
     config: Mapping[str, Any]
     method: Mapping[str, Any]
-    heatmap: Float[np.ndarray, "rows columns"]
-    focus: Focus | None
     metrics: Mapping[str, float | None]
     cost: Mapping[str, Any]
     versions: Mapping[str, str]
-    pixels: NDArray[np.uint8] = field(repr=False)
     curves: tuple[Curve, ...] = ()
     token_maps: tuple[TokenMap, ...] = ()
     notes: tuple[str, ...] = ()
-    images: tuple[ImagePart, ...] = ()
     prompt: str = ""
     reasoning: str | None = None
     execution: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def canvas(self) -> Canvas:
+        """How the images lie side by side."""
+        return Canvas(tuple((image.pixels.shape[0], image.pixels.shape[1]) for image in self.images))
+
+    @cached_property
+    def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The canvas: the image, or several side by side."""
+        if len(self.images) == 1:
+            return self.images[0].pixels
+        return self.canvas.paste([Image.fromarray(image.pixels) for image in self.images])
+
+    @cached_property
+    def heatmap(self) -> Float[np.ndarray, "rows columns"]:
+        """Saliency in [0, 1], float32, 1 = most salient, over the canvas. Its resolution is the mask's, not the
+        image's.
+        """
+        return np.concatenate(self.heatmaps, axis=1)
+
     @property
     def heatmaps(self) -> list[Float[np.ndarray, "_ _"]]:
         """A heatmap for each image of the prompt, all on one scale."""
-        return [image.heatmap for image in self.images] or [self.heatmap]
+        return [image.heatmap for image in self.images]
+
+    @property
+    def focus(self) -> Focus | None:
+        """Where the map points, in pixels of the canvas: the focus of the image that holds the largest value. None
+        where the map is zero, as it is unless it is `meaningful`.
+        """
+        index = max(range(len(self.images)), key=lambda index: self.images[index].heatmap.max())
+        focus, (height, width), place = self.images[index].focus, self.canvas.sizes[index], self.canvas.places[index]
+        if focus is None:
+            return None
+        across, down = (place.stop - place.start) / width, self.canvas.size[0] / height
+        x0, y0, x1, y1 = focus.box
+        right, bottom = math.ceil(x1 * across), math.ceil(y1 * down)
+        return Focus(
+            (place.start + int(x0 * across), int(y0 * down), place.start + right, bottom),
+            (place.start + focus.peak[0] * across, focus.peak[1] * down),
+        )
 
     def drawn(self, heatmap: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "_ _"]:
         """A map of this explanation as pictures show it: of several images each is enlarged by itself."""
-        if not self.images:
+        if len(self.images) == 1:
             return heatmap
         rows, columns = heatmap.shape
-        canvas = Canvas(tuple((image.pixels.shape[0], image.pixels.shape[1]) for image in self.images))
         size = (rows * DRAWN_SCALE, columns * DRAWN_SCALE)
-        return canvas.resize(torch.from_numpy(heatmap), size, mode="bilinear", align_corners=False).numpy()
+        return self.canvas.resize(torch.from_numpy(heatmap), size, mode="bilinear", align_corners=False).numpy()
 
     @property
     def meaningful(self) -> bool:
@@ -215,7 +244,6 @@ class Explanation:
             "status": self.status,
             "reason": self.reason,
             "model": dict(self.model),
-            "image": dict(self.image),
             "images": [image.to_dict() for image in self.images],
             "question": self.question,
             "prompt": self.prompt,

@@ -47,16 +47,18 @@ class ImageShare:
 
 
 def image_shares(score: AnswerScore, *, seed: int = 0) -> tuple[ImageShare, ...]:
-    """The share of each image; empty where there is one image, or no gap above zero to share.
+    """The share of each image, all of it where there is one; empty where there is no gap above zero to share.
 
     Args:
-        score: the score function of several images.
+        score: the score function.
         seed: of the orders that are sampled for more than `EXACT_IMAGES` images.
     """
     count = len(score.canvas)
     gap = float((score.original - score.baseline).sum())
-    if count < 2 or not gap > 0:
+    if not gap > 0:
         return ()
+    if count == 1:
+        return (ImageShare(1.0, 1.0, 1.0),)
     orders = _orders(count, seed)
     ends = [frozenset[int](), frozenset(range(count))]
     asked = {frozenset(order[:length]) for order in orders for length in range(count)}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherelook.explanation import Explanation, Focus, TokenMap
+from wherelook.explanation import Explanation, Focus, ImagePart, TokenMap
 from wherelook.explanation.record import Curve
 from wherelook.score import Token
 
@@ -34,12 +34,17 @@ TOKENS = (
 
 @pytest.fixture
 def make_explanation():
-    """Builds an explanation; keyword arguments replace its fields."""
+    """Builds an explanation; keyword arguments replace its fields, or those of its one image."""
 
     def make(status: str = "ok", **changes: Any) -> Explanation:
         ok = status == "ok"
-        pixels = changes.pop("pixels", photo(90, 120))
-        height, width = pixels.shape[:2]
+        image = {
+            "path": "a picture.png", "frame": None, "sha256": "ab" * 32, "pixels": photo(90, 120),
+            "heatmap": peak_map(7, 21) if ok else np.zeros((28, 28), np.float32),
+            "focus": Focus((80, 15, 105, 35), (92.1, 24.1)) if ok else None,
+            **dict.fromkeys(("share", "lost", "restored"), 1.0 if ok else None),
+        }  # fmt: skip
+        image |= {name: changes.pop(name) for name in image.keys() & changes.keys()}
         fractions = (0.0, 0.5, 1.0)
         curves = (
             Curve("blur", True, fractions, (0.9, 0.2, 0.1), (0.1, 0.8, 0.9)),
@@ -54,7 +59,7 @@ def make_explanation():
             "status": status,
             "reason": "1 of 3 words is visually grounded" if ok else "no word passes the 1-nat threshold",
             "model": {"id": "some/model", "revision": None, "class": "Llava", "dtype": "float32"},
-            "image": {"path": "a picture.png", "width": width, "height": height, "sha256": "ab" * 32},
+            "images": (ImagePart(**image),),
             "question": "Which one is it?",
             "answer": "The green one.",
             "tokens": TOKENS,
@@ -64,12 +69,9 @@ def make_explanation():
             },
             "config": {"method": "igos+", "preset": "best", "tokens": "auto", "replay_steps": 2, "seed": 0},
             "method": {"parameters": {"cells": 28}, "baseline": "blur", "objective": [0.5, -0.5]},
-            "heatmap": peak_map(7, 21) if ok else np.zeros((28, 28), np.float32),
-            "focus": Focus((80, 15, 105, 35), (92.1, 24.1)) if ok else None,
             "metrics": figures if ok else {},
             "cost": {"forward": 40, "backward": 20, "seconds": 1.25, "peak_bytes": 123_000_000},
             "versions": {"wherelook": "0.1.0"},
-            "pixels": pixels,
             "curves": curves if ok else (),
         }  # fmt: skip
         return Explanation(**fields | changes)

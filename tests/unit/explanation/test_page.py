@@ -125,7 +125,7 @@ def test_hostile_text_stays_text(make_explanation, text, form):
             question=words, answer=words, reason=words, notes=(words,),
             tokens=(Token(words, 1, -1.0, -3.0, 2.0, True, 0), Token(" " + words, 2, -1.0, -1.0, 0.0, False, 1)),
             token_maps=(TokenMap(0, np.eye(4, dtype=np.float32)),),
-            model={"id": words, words: words}, image={"path": words, "width": 120, "height": 90, "sha256": words},
+            model={"id": words, words: words}, path=words, sha256=words,
             versions={words: words}, metrics={words: 0.5, "deletion": None},
             reliance={"score": 0.5, "strongest_word": words, "baseline": words},
             config={"method": words, "settings": {words: words}},
@@ -313,7 +313,7 @@ def test_curves_end_where_their_scores_are(make_explanation):
 def test_command_is_the_explanation_again(make_explanation, token_maps):
     explanation = make_explanation(
         question='What\'s "this"? $(rm -rf ~) `x` \\',
-        image={"path": "it's here/é.png"},
+        path="it's here/é.png",
         token_maps=token_maps,
         config={
             "method": "igos+",
@@ -386,7 +386,7 @@ def test_card_is_a_fragment_without_script(make_explanation):
 
 
 def test_saves_an_image_whose_name_is_not_utf8(make_explanation, tmp_path):
-    explanation = make_explanation(image={"path": "a\udcff.png", "width": 120, "height": 90, "sha256": "0"})
+    explanation = make_explanation(path="a\udcff.png")
     folder = explanation.save(tmp_path / "out")
     assert "\\udcff.png" in (folder / "explanation.json").read_text(encoding="utf-8")
     assert "⟨U+DCFF⟩.png" in (folder / "report.html").read_text(encoding="utf-8")

@@ -14,8 +14,7 @@ from PIL import Image
 from wherelook.explanation import Explanation, Focus, ImagePart, command_line
 
 HOSTILE = '</td><script>alert(1)</script>"><img src=x>.png'
-SHEET = (40, 90)
-FIRST, SECOND = (40, 60), (80, 60)  # (height, width); on the sheet 60 and 30 columns wide
+FIRST, SECOND = (40, 60), (80, 60)  # (height, width); on the canvas, 57 high, 85 and 42 columns wide
 
 
 def part(size: tuple[int, int], heatmap: np.ndarray, **changes: object) -> ImagePart:
@@ -32,10 +31,6 @@ def several(make_explanation) -> Explanation:
     heatmap = np.zeros((4, 9), np.float32)
     heatmap[:, 6:] = 1
     return make_explanation(
-        pixels=np.full((*SHEET, 3), 200, np.uint8),
-        heatmap=heatmap,
-        token_maps=(),
-        image={"path": None, "width": SHEET[1], "height": SHEET[0], "sha256": "ab" * 32},
         images=(
             part(FIRST, heatmap[:, :6], focus=None, share=0.25),
             part(SECOND, heatmap[:, 6:], path=HOSTILE),
@@ -43,7 +38,7 @@ def several(make_explanation) -> Explanation:
     )
 
 
-def test_each_image_has_its_files_beside_those_of_the_sheet(several, tmp_path):
+def test_each_image_has_its_files_beside_those_of_the_canvas(several, tmp_path):
     several.save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "explanation.json", "report.html", "mask.npy", "heatmap.png", "overlay.png",
@@ -51,7 +46,7 @@ def test_each_image_has_its_files_beside_those_of_the_sheet(several, tmp_path):
           for name, kind in (("mask", "npy"), ("heatmap", "png"), ("overlay", "png"))),
     }  # fmt: skip
     assert np.array_equal(np.load(tmp_path / "mask-2.npy"), np.ones((4, 3)))
-    for name, size in (("overlay-1.png", (60, 40)), ("heatmap-2.png", (60, 80)), ("overlay.png", (90, 40))):
+    for name, size in (("overlay-1.png", (60, 40)), ("heatmap-2.png", (60, 80)), ("overlay.png", (127, 57))):
         with Image.open(tmp_path / name) as picture:
             assert picture.size == size
     record = json.loads((tmp_path / "explanation.json").read_text())
@@ -71,20 +66,31 @@ def test_files_of_an_earlier_explanation_of_more_images_are_gone(several, make_e
     }  # fmt: skip
 
 
-def test_one_image_has_no_parts(make_explanation):
+def test_one_image_is_a_canvas_of_one(make_explanation):
     explanation = make_explanation()
-    assert explanation.to_dict()["images"] == []
-    assert len(explanation.heatmaps) == 1
+    (image,) = explanation.images
+    assert explanation.to_dict()["images"] == [
+        {"path": "a picture.png", "frame": None, "width": 120, "height": 90, "sha256": "ab" * 32, "share": 1.0,
+         "lost": 1.0, "restored": 1.0, "largest_saliency": 1.0, "focus": explanation.to_dict()["focus"]},
+    ]  # fmt: skip
+    assert explanation.focus == image.focus == Focus((80, 15, 105, 35), (92.1, 24.1))
+    assert explanation.pixels is image.pixels
+    assert np.array_equal(explanation.heatmap, image.heatmap)
     assert explanation.drawn(explanation.heatmap) is explanation.heatmap
     assert "Which image" not in explanation.to_html()
 
 
 def test_colours_do_not_run_over_the_border(several):
-    """Interpolated over the border, the first image would be coloured for half a cell, five pixels."""
+    """Interpolated over the border, the first image would be colored for half a cell, seven pixels."""
     shown = np.asarray(several.overlay())
-    assert (shown[:, :58] == 200).all()
-    assert (shown[:, 62:] != 200).any(axis=2).all()
+    assert (shown[:, :82] == 200).all()
+    assert (shown[:, 88:] != 200).any(axis=2).all()
     assert [heatmap.max() for heatmap in several.heatmaps] == [0, 1]
+
+
+def test_the_focus_is_that_of_the_image_with_the_largest_value_in_pixels_of_the_canvas(several):
+    """10 of 60 columns of the second image are 7 of 42 on the canvas, 10 of 80 rows 7.1 of 57: 8 in whole pixels."""
+    assert several.focus == Focus((85, 0, 92, 8), (88.5, 3.5625))
 
 
 def test_the_page_shows_the_images_with_their_shares(several):
@@ -101,7 +107,7 @@ def test_the_page_shows_the_images_with_their_shares(several):
 @pytest.mark.parametrize("status", ["not_visual", "weak_gap"])
 def test_without_a_focus_no_image_has_a_map_or_a_share(several, status):
     images = tuple(replace(image, share=None, lost=None, restored=None, focus=None) for image in several.images)
-    html = replace(several, status=status, focus=None, images=images).to_html()
+    html = replace(several, status=status, images=images).to_html()
     assert html.count("grayed and hatched: no focus region") == 2
     assert "Share of the loss" not in html
 

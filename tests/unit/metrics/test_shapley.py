@@ -10,7 +10,7 @@ from torch import Tensor
 
 from toy import ToyScore
 from wherelook.canvas import Canvas
-from wherelook.metrics import image_shares
+from wherelook.metrics import ImageShare, image_shares
 
 
 def score_of(function: Callable[[Tensor], Tensor], count: int) -> ToyScore:
@@ -67,7 +67,12 @@ def test_sampled_orders_share_the_whole_gap_and_are_exact_where_effects_add_up()
     assert together == image_shares(score_of(lambda kept: 3 * kept.prod(dim=1), 7), seed=3)
 
 
-def test_there_is_nothing_to_share_of_one_image_or_without_a_gap():
-    assert image_shares(ToyScore(lambda masks: masks.mean(dim=(1, 2))[:, None])) == ()
+def test_there_is_nothing_to_share_without_a_gap():
     assert image_shares(score_of(lambda kept: 0 * kept.sum(dim=1), 2)) == ()
     assert image_shares(score_of(lambda kept: -kept.sum(dim=1), 2)) == ()
+
+
+def test_all_of_the_gap_is_the_only_images_at_no_pass():
+    score = score_of(lambda kept: 4 * kept[:, 0] - 4, 1)
+    assert image_shares(score) == (ImageShare(1, 1, 1),)
+    assert score.cost.forward == 0
