@@ -31,6 +31,12 @@ Size = tuple[int, int]
 """(height, width) in pixels or cells."""
 
 
+def map_size(cells: float, size: Size) -> Size:
+    """(rows, columns) of about `cells` x `cells` square cells on an image of (height, width)."""
+    aspect = (size[0] / size[1]) ** 0.5
+    return max(1, round(cells * aspect)), max(1, round(cells / aspect))
+
+
 @dataclass(frozen=True)
 class Canvas:
     """Images side by side, scaled to one height.

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from scipy.ndimage import sobel
 from torch import Tensor
 
-from wherelook.attribution.grids import map_size, to_saliency
+from wherelook.attribution.grids import to_saliency
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 

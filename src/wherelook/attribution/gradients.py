@@ -24,7 +24,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wherelook.attribution.grids import map_size, to_saliency
+from wherelook.attribution.grids import to_saliency
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Noise, Passes, PixelGradient, Progress, Size
 

@@ -24,7 +24,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wherelook.attribution.regions import RegionKind, cell_grid, region_labels
+from wherelook.attribution.regions import RegionKind, region_labels
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 
@@ -232,7 +233,7 @@ def _search(
 def _most_regions(settings: GreedySettings, image_size: Size) -> int:
     if settings.regions == "superpixels":
         return settings.count
-    rows, columns = cell_grid(image_size, settings.count)
+    rows, columns = map_size(settings.count**0.5, image_size)
     return rows * columns
 
 

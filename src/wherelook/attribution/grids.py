@@ -1,4 +1,4 @@
-"""What the maps of several methods share: their size and their scale."""
+"""What the maps of several methods share: their scale, and what is measured of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wherelook.score import AnswerScore, Size
-
-
-def map_size(cells: int, image_size: Size) -> Size:
-    """(rows, columns) of about `cells` x `cells` square cells on an image of (height, width)."""
-    aspect = (image_size[0] / image_size[1]) ** 0.5
-    return max(1, round(cells * aspect)), max(1, round(cells / aspect))
+from wherelook.score import AnswerScore
 
 
 def to_saliency(values: Float[Tensor, "height width"]) -> Float[Tensor, "height width"]:

@@ -28,12 +28,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.attribution.gradients import integrated_gradient
-from wherelook.attribution.grids import first_places, map_size, share_of_gap
+from wherelook.attribution.grids import first_places, share_of_gap
 from wherelook.attribution.peak_checks import FLOOR, verify_peaks
 from wherelook.attribution.refinement import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
 from wherelook.attribution.total_variation import edge_weighted_variation, edge_weights, total_variation
-from wherelook.canvas import Canvas
+from wherelook.canvas import Canvas, map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress, Size
 

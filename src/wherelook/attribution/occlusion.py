@@ -21,8 +21,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.attribution.grids import map_size, to_saliency
-from wherelook.canvas import Canvas
+from wherelook.attribution.grids import to_saliency
+from wherelook.canvas import Canvas, map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 

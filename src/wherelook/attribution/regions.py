@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.canvas import Canvas
+from wherelook.canvas import Canvas, map_size
 from wherelook.score import Size
 
 RegionKind = Literal["superpixels", "cells"]
@@ -40,7 +40,7 @@ def region_labels(
         Labels 0 .. regions - 1 on the CPU, each of them used, at the resolution of the map.
     """
     if len(canvas) == 1:
-        return superpixels(image, count) if kind == "superpixels" else cells(cell_grid(canvas.size, count))
+        return superpixels(image, count) if kind == "superpixels" else cells(map_size(count**0.5, canvas.size))
     share = max(1, count // len(canvas))
     own = [
         region_labels(part, kind, share, Canvas(((canvas.size[0], place.stop - place.start),)))
@@ -60,12 +60,6 @@ def _side_by_side(own: Sequence[Int[Tensor, "_ _"]], canvas: Canvas) -> Int[Tens
         first += int(labels.max()) + 1
     together = torch.cat(placed, dim=1)
     return torch.unique(together, return_inverse=True)[1]  # a region thinner than a cell may have been lost
-
-
-def cell_grid(image_size: Size, count: int) -> Size:
-    """(rows, columns) of about `count` square cells over an image of (height, width); 784 is the replay's 28 x 28."""
-    side, aspect = count**0.5, (image_size[0] / image_size[1]) ** 0.5
-    return max(1, round(side * aspect)), max(1, round(side / aspect))
 
 
 def cells(grid: Size) -> Int[Tensor, "rows columns"]:

@@ -24,8 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.attribution.grids import map_size, to_saliency
+from wherelook.attribution.grids import to_saliency
 from wherelook.attribution.occlusion import CHUNK, FLAT
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
 

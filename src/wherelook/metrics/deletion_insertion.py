@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wherelook.canvas import Canvas
+from wherelook.canvas import Canvas, map_size
 from wherelook.score import AnswerScore, Size
 
 STEPS = 50
@@ -52,9 +52,7 @@ class Replay:
 
 def replay_grid(image_size: Size, cells: int = GRID_CELLS) -> Size:
     """Rows and columns of the replay grid: about cells x cells square cells over an image of (height, width)."""
-    height, width = image_size
-    aspect = (height / width) ** 0.5
-    return max(1, round(cells * aspect)), max(1, round(cells / aspect))
+    return map_size(cells, image_size)
 
 
 def replay(

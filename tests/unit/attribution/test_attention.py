@@ -24,8 +24,8 @@ from wherelook.attribution.attention import (
     remove_interference,
     roll_out,
 )
-from wherelook.attribution.grids import map_size
 from wherelook.baselines import make_baseline
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.score import Attention, ImageTokens, Passes, Readout, States

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from toy import ToyScore, constant, planted
 from wherelook.attribution.controls import PRESETS, ControlSettings, edge_map
-from wherelook.attribution.grids import map_size
+from wherelook.canvas import map_size
 
 
 def edges(picture: Tensor, settings: ControlSettings = PRESETS["best"]) -> Tensor:

@@ -24,7 +24,8 @@ from wherelook.attribution.gradients import (
     integrated_gradient,
     weighted_gradient,
 )
-from wherelook.attribution.grids import map_size, to_saliency
+from wherelook.attribution.grids import to_saliency
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.score import Noise, Passes, PixelGradient
 

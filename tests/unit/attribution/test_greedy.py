@@ -20,7 +20,7 @@ from wherelook.attribution.greedy import (
     passes,
     window_passes,
 )
-from wherelook.attribution.regions import cell_grid
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 
 IMAGE_SIZE = (60, 90)
@@ -61,7 +61,7 @@ def evidence() -> Tensor:
 
 
 def test_grid_of_the_tests():
-    assert cell_grid(IMAGE_SIZE, CELLS.count) == GRID
+    assert map_size(CELLS.count**0.5, IMAGE_SIZE) == GRID
 
 
 def test_on_an_additive_score_the_order_is_that_of_the_weights():
@@ -123,7 +123,7 @@ def test_both_what_a_region_brings_and_what_is_lost_without_it_count():
 def test_the_full_search_costs_what_it_says(count):
     size = (20, 20 * count)
     settings = GreedySettings("cells", count)
-    regions = math.prod(cell_grid(size, count))
+    regions = math.prod(map_size(count**0.5, size))
     score = ToyScore(additive(torch.ones(1, regions) / regions), image_size=size)
     greedy(score, image(size), settings)
     assert score.cost.forward == passes(settings, size).forward == max(0, regions * (regions + 1) - 2)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from toy import ToyScore, constant, planted
-from wherelook.attribution.grids import map_size
 from wherelook.attribution.igos import PRESETS, LineSearchSettings, backtrack, igos, passes
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 from wherelook.score import Passes
 

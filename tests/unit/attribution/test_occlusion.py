@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from toy import ToyScore, additive, constant, planted
-from wherelook.attribution.grids import map_size
 from wherelook.attribution.occlusion import (
     CHUNK,
     PRESETS,
@@ -19,6 +18,7 @@ from wherelook.attribution.occlusion import (
     strip_passes,
     strips,
 )
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 
 METHODS = {"occlusion": (occlusion, PRESETS, passes), "strips": (strips, STRIP_PRESETS, strip_passes)}

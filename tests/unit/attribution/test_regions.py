@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.ndimage import label
 
-from wherelook.attribution.regions import cell_grid, cells, region_labels, superpixels
-from wherelook.canvas import Canvas
+from wherelook.attribution.regions import cells, region_labels, superpixels
+from wherelook.canvas import Canvas, map_size
 
 
 def noise(height: int, width: int) -> torch.Tensor:
@@ -19,7 +19,7 @@ def noise(height: int, width: int) -> torch.Tensor:
     [((64, 64), 49, (7, 7)), ((100, 400), 64, (4, 16)), ((64, 64), 784, (28, 28)), ((1, 900), 9, (1, 90))],
 )
 def test_cells_are_square(image_size, count, grid):
-    assert cell_grid(image_size, count) == grid
+    assert map_size(count**0.5, image_size) == grid
 
 
 def test_cells_are_numbered_in_reading_order_and_divided():

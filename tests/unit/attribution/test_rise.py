@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from toy import ToyScore, constant, planted
-from wherelook.attribution.grids import map_size
 from wherelook.attribution.occlusion import CHUNK
 from wherelook.attribution.rise import PRESETS, RiseSettings, passes, random_masks, rise
+from wherelook.canvas import map_size
 from wherelook.errors import InputError
 
 
