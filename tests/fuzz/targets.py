@@ -23,14 +23,14 @@ import pyarrow.parquet
 import transformers
 from PIL import Image
 from tools import families
-from wherelook.request import check_request
 
 from fuzz import mutators
 from fuzz.engine import Target
 from wherelook import keys
-from wherelook.arguments import key_values
+from wherelook.arguments import check_text, key_values
 from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
 from wherelook.cli.terminal import encodable, shown
+from wherelook.config import ExplainConfig
 from wherelook.data.datasets import Sample, prompt_text, read_samples
 from wherelook.data.images import load_frames, load_image
 from wherelook.errors import WherelookError
@@ -326,7 +326,7 @@ def make_replies(random: Random) -> list[bytes]:
 
 
 def read_replies(replies: list[bytes], folder: Path) -> None:
-    waiting = iter([*replies, *replies[-1:] * 20])
+    waiting = iter([(200, None, reply) for reply in (*replies, *replies[-1:] * 20)])
     with (
         mock.patch.object(Client, "_send", side_effect=waiting),
         mock.patch.dict(os.environ, {"WHERELOOK_API_KEY": "sk-0123456789"}),
@@ -417,7 +417,8 @@ def read_texts(texts: list[str], folder: Path) -> None:
         encodable(shown(answer), encoding).encode(encoding)
     str(printable(answer)).encode()
     with contextlib.suppress(WherelookError):
-        check_request(question, answer=answer, baseline="auto", alpha=1.0, max_new_tokens=8)
+        check_text("question", question)
+        ExplainConfig(answer=answer, max_new_tokens=8)
     select(pieces, range(len(pieces)), numbers, [-9.0] * len(pieces), [False] * len(pieces), wanted=option)
 
 

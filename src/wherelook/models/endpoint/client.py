@@ -105,7 +105,7 @@ class Client:
                 base_url=self.address,
                 proxy=proxy if self.proxy else None,
                 trust_env=False,
-                verify=ssl.create_default_context(),
+                verify=ssl.create_default_context() if urlsplit(self.address).scheme == "https" else False,
                 timeout=timeout,
                 limits=httpx2.Limits(max_connections=None),
                 headers={"User-Agent": "wherelook", "Accept": "application/json", "Accept-Encoding": "identity"},
