@@ -23,12 +23,13 @@ from wherelook.data.datasets import read_samples
 
 KEYS = {
     "schema_version", "status", "reason", "model", "images", "question", "answer", "tokens", "reliance",
-    "method", "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
+    "config", "method", "focus", "metrics", "curves", "token_maps", "cost", "versions", "notes",
     "prompt", "reasoning", "execution", "files",
 }  # fmt: skip
 CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
     "model": {"id", "revision", "class", "dtype", "attention"},
-    "method": {"name", "parameters", "seed"},
+    "config": {"method", "preset", "seed"},
+    "method": {"parameters", "baseline"},
     "cost": {"forward", "backward", "seconds", "peak_bytes"},
     "reliance": {"score"},
     "focus": {"box", "peak"},
