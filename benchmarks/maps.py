@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ RENAMED: dict[str, str] = {}
 def digests(presets: tuple[str, ...], count: int) -> dict[str, dict[str, str]]:
     """By run and scene the SHA-256 of the map's bytes, after its size and the status."""
     explainer = Explainer.from_pretrained("embedded", device="cpu")
-    explainer.model.most_images = None  # two are more than it was trained on: its answer is poor, its maps are maps
+    # Two images are more than it was trained on: its answer is poor, its maps are maps.
+    explainer.model.options = replace(explainer.model.options, most_images=None)
     scenes = [make_scene(seed, size=(224, 224)) for seed in SCENES[:count]]
     asked = [
         (str(seed), np.asarray(scene.image), scene.questions[0].text)

@@ -23,6 +23,7 @@ from PIL import Image, ImageFilter
 
 from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, WORLDS, make_scene
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE, SHAPES
 
 GENERATION_BATCH = 256
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("--show-wrong", type=int, default=0, help="print this many wrong answers")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model, processor = load(str(arguments.model), device="cpu")
+    model, processor = load(str(arguments.model), LoadOptions(device="cpu"))
 
     seeds = {"tuning": TUNING_SEEDS, "reporting": REPORTING_SEEDS}[arguments.seeds][: arguments.scenes]
     size = (arguments.height, arguments.width)

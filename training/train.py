@@ -50,6 +50,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 
 ARCHITECTURES = {
     "embedded": EMBEDDED,
@@ -185,7 +186,7 @@ def take_tower(architecture: Architecture, model: PreTrainedModel, folder: Path)
         WherelookError: the folder holds no model that can be loaded.
         RuntimeError: its encoder is another one.
     """
-    trained, _ = load(str(folder), device="cpu")
+    trained, _ = load(str(folder), LoadOptions(device="cpu"))
     architecture.encoder(model).load_state_dict(architecture.encoder(trained).state_dict())
 
 
@@ -346,7 +347,7 @@ def main() -> None:
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens")
     frozen_steps = arguments.joint_steps
     if arguments.weights_from is not None:
-        model.load_state_dict(load(str(arguments.weights_from), device="cpu")[0].state_dict())
+        model.load_state_dict(load(str(arguments.weights_from), LoadOptions(device="cpu"))[0].state_dict())
     elif arguments.tower_from is not None:
         take_tower(architecture, model, arguments.tower_from)
     else:

@@ -44,6 +44,7 @@ from wherelook.models.endpoint.address import check_address
 from wherelook.models.endpoint.client import Client
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.prompt import check_prompt_template
+from wherelook.models.load_options import LoadOptions
 from wherelook.tokens import measure_reliance, select
 
 MOST_SAMPLES = 20
@@ -279,7 +280,7 @@ def read_model(files: dict[str, bytes], folder: Path) -> None:
         path.unlink()
     for name, data in files.items():
         (place / name).write_bytes(data)
-    load(str(place), device="cpu")  # ends where weights would be read: there are none
+    load(str(place), LoadOptions(device="cpu"))  # ends where weights would be read: there are none
 
 
 # ---- replies of an endpoint ----

@@ -5,32 +5,33 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import fields
+from typing import Annotated
 
 import pytest
 import typer
 
 from wherelook import Explainer
 from wherelook.check import test_picture as make_picture
-from wherelook.cli import loading
 from wherelook.cli.app import app, run
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS
 from wherelook.errors import InputError
 from wherelook.evaluation.sanity_files import conditions
 from wherelook.explanation import command_line
 from wherelook.models import VisionLanguageModel
-from wherelook.models.chat_options import ChatOptions
 from wherelook.models.huggingface import footprint
-from wherelook.models.load_options import LoadOptions, check_use
+from wherelook.models.load_options import FOR_ENDPOINTS, LoadOptions
 
 COMMANDS = {command.name: command.callback for command in app.registered_commands}
 LOADING = [
     name
     for name, callback in COMMANDS.items()
-    if {"load_model", "model_options"} & vars(sys.modules[callback.__module__]).keys() and name != "demo"
+    if {"open_model", "open_here", "check_loading"} & vars(sys.modules[callback.__module__]).keys() and name != "demo"
 ]
 """Commands that load a model that the user names."""
 
-NOT_ASKED = {"most_images", "frames_per_second"}
-"""What the command line finds out by itself."""
+NOT_ASKED = {"most_images", "frames_per_second", "retries"}
+"""What the command line finds out by itself, or leaves as it is."""
 
 GIVEN = {
     "--device": ("device", "cpu"),
@@ -58,16 +59,16 @@ class Asked(InputError):
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[dict]:
+def asked(monkeypatch) -> list[LoadOptions]:
     """The options that models were to be loaded with."""
-    found: list[dict] = []
+    found: list[LoadOptions] = []
 
-    def stop(cls, name, **options):
+    def stop(cls, name, options):
         found.append(options)
         raise Asked("no model is loaded here")
 
     monkeypatch.setattr(VisionLanguageModel, "from_pretrained", classmethod(stop))
-    monkeypatch.setattr(footprint, "footprint", lambda name, **options: None)
+    monkeypatch.setattr(footprint, "footprint", lambda name, options: None)
     return found
 
 
@@ -99,8 +100,7 @@ def test_a_command_that_loads_a_model_takes_all_that_can_be_chosen(name):
         ).params for option in one.opts
     }  # fmt: skip
     assert options >= GIVEN.keys()
-    wanted = {one.name for one in fields(LoadOptions)} | {one.name for one in fields(ChatOptions)}
-    wanted |= inspect.signature(check_use).parameters.keys() - NOT_ASKED
+    wanted = {one.name for one in fields(LoadOptions)} - NOT_ASKED - set(FOR_ENDPOINTS)
     assert wanted == {field for field, _ in GIVEN.values()}
 
 
@@ -113,14 +113,14 @@ def test_a_command_passes_all_of_it_on(name, words, asked):
     ]
     assert run([*words[name], *given]) == 2
     (options,) = asked
-    assert options | dict(GIVEN.values()) == options
+    assert {name: getattr(options, name) for name, _ in GIVEN.values()} == dict(GIVEN.values())
 
 
 @pytest.mark.parametrize("name", LOADING)
 def test_a_command_that_is_told_nothing_chooses_nothing(name, words, asked):
     assert run(words[name]) == 2
     (options,) = asked
-    assert {key: value for key, value in options.items() if value not in (None, False)} == {"batch_size": 16}
+    assert options == AS_IT_IS
 
 
 @pytest.mark.parametrize("name", LOADING)
@@ -143,21 +143,28 @@ def test_a_wrong_one_is_seen_before_anything_is_loaded(name, option, value, mess
 
 
 def test_the_options_stand_where_the_command_has_them():
-    def command(name: str, chosen: loading.Loading = loading.AS_IT_IS, last: int = 3) -> None:
-        """Does it."""
-
-    def taking(first: str, loading: loading.Loading = loading.AS_IT_IS, last: int = 3) -> None:
+    def command(first: str, loading: LoadOptions = AS_IT_IS, last: int = 3) -> None:
         """Does it."""
         told.append((first, loading, last))
 
     told: list = []
-    taken = loading.takes_loading(taking)
-    names = list(inspect.signature(taken).parameters)
-    assert names == ["first", *(one.name for one in fields(loading.Loading)), "last"]
-    assert (taken.__name__, taken.__doc__) == ("taking", "Does it.")
-    defaults = {one.name: one.default for one in fields(loading.Loading)}
-    taken(first="a", last=4, **defaults | {"dtype": "float16"})
-    assert told == [("a", loading.Loading(dtype="float16"), 4)]
+    made = configured(command)
+    named = [one.name for one in fields(LoadOptions) if "option" in one.metadata]
+    assert list(inspect.signature(made).parameters) == ["first", *named, "last"]
+    assert (made.__name__, made.__doc__) == ("command", "Does it.")
+    made(first="a", last=4, **{name: getattr(AS_IT_IS, name) for name in named} | {"dtype": "float16"})
+    assert told == [("a", LoadOptions(dtype="float16"), 4)]
+
+
+def test_a_command_may_take_some_of_the_options():
+    def command(chosen: Annotated[LoadOptions, ("timeout", "model_name")] = AS_IT_IS) -> None:
+        told.append(chosen)
+
+    told: list = []
+    made = configured(command)
+    assert set(inspect.signature(made).parameters) == {"timeout", "model_name"}
+    made(timeout=3.0, model_name=None)
+    assert told == [LoadOptions(timeout=3.0)]
 
 
 @pytest.mark.parametrize("chosen", [None, "eager"])

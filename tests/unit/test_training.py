@@ -19,6 +19,7 @@ from tools.families.parts import spread_weights
 from wherelook.data.scenes import TRAINING_SEEDS, make_scene
 from wherelook.models import zoo
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 
 TRAINING = Path(__file__).parents[2] / "training"
 ARCHITECTURES = ("embedded", "things", "tiled", "minigemini", "cambrian", "qwen2vl")
@@ -47,7 +48,7 @@ def untrained(training: SimpleNamespace, name: str, folder: Path) -> tuple:
     spread_weights(model, torch.Generator().manual_seed(0))
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    return architecture, *load(str(folder), device="cpu")
+    return architecture, *load(str(folder), LoadOptions(device="cpu"))
 
 
 def packed_logits(training: SimpleNamespace, architecture: object, model: torch.nn.Module, processor: object) -> tuple:

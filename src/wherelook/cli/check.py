@@ -7,19 +7,21 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS, open_here
+from wherelook.models import LoadOptions
 
 
-@takes_loading
+@configured
 def check(
     model: Annotated[str, typer.Argument(help="Hub id or local folder of an image-text-to-text model.")],
-    loading: Loading = AS_IT_IS,
+    loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
     """Does this model work? Geometry, gradient, batching, teacher forcing, memory; exit code 1 if something fails."""
     from wherelook.check import check_model
 
-    loaded = load_model(model, loading)
+    loaded = open_here(model, loading)
     findings = check_model(loaded)
     works = all(finding.passed for finding in findings)
     if as_json:

@@ -9,8 +9,9 @@ import typer
 
 from wherelook.cli import options
 from wherelook.cli.explain import print_explanation
-from wherelook.cli.loading import Loading, load_model
+from wherelook.cli.loading import open_model
 from wherelook.errors import InputError
+from wherelook.models import LoadOptions
 
 DEMO_SIZE = (448, 448)
 
@@ -36,7 +37,7 @@ def demo(
     ):
         raise InputError(f"{image} is there and belongs to no demo: name another folder with --out")
     write_whole(image, drawn)
-    model = load_model(THINGS, Loading(device="cpu"))
+    model = open_model(THINGS, LoadOptions(device="cpu"))
     explainer = Explainer(model)
     results = {}
     for name, question in DEMO_QUESTIONS.items():

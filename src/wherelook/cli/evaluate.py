@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wherelook.cli import options
-from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS, check_loading, open_model
 from wherelook.errors import InputError, WherelookError
+from wherelook.models import LoadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
 
-@takes_loading
+@configured
 def evaluate(
     dataset: Annotated[
         str,
@@ -90,11 +92,7 @@ def evaluate(
         "wherelook-evaluation"
     ),
     model: options.ModelOrAddress = "embedded",
-    loading: Loading = AS_IT_IS,
-    model_name: options.ModelName = None,
-    concurrency: options.Concurrency = 4,
-    timeout: options.Timeout = 120.0,
-    use_proxy: options.UseProxy = False,
+    loading: LoadOptions = AS_IT_IS,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -119,12 +117,10 @@ def evaluate(
     if sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     runs = parse_methods(methods)
-    loading.check()
     check_judging(judge, prompt)
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
     _refuse_strangers(out)
-    there = {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
-    loaded, name = _open(model, there, loading, runs, out, check=sanity > 0)
+    loaded, name = _open(model, loading, runs, out, check=sanity > 0)
     about = conditions(
         loaded,
         name,
@@ -186,14 +182,14 @@ def evaluate(
         command=_command(
             {
                 "--model": model,
-                "--model-name": model_name,
+                "--model-name": loading.model_name,
                 "--revision": loading.revision,
                 "--dtype": loading.dtype,
                 "--quantize": loading.quantize,
                 "--trust-remote-code": loading.trust_remote_code,
                 "--attn-implementation": loading.attn_implementation,
                 "--prompt-template": loading.prompt_template,
-                **chat_words(loading.chat),
+                **chat_words(vars(loading)),
                 "--max-pixels": loading.max_pixels,
                 "--dataset": dataset,
                 "--methods": methods,
@@ -247,32 +243,22 @@ def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummar
 
 
 def _open(
-    model: str,
-    there: Mapping[str, Any],
-    loading: Loading,
-    runs: Sequence[MethodSpec],
-    out: Path,
-    *,
-    check: bool,
+    model: str, loading: LoadOptions, runs: Sequence[MethodSpec], out: Path, *, check: bool
 ) -> tuple[AnyModel, str]:
     """The model, after its folder for results was made and taken, and what to call it.
 
     Args:
-        there, loading: options of an endpoint, and of a model in this process.
+        loading: its options.
         check: whether its weights are to be shuffled.
     """
     from wherelook.evaluation.rows import called
-    from wherelook.models import EndpointModel
 
-    if not options.is_elsewhere(model, there["model_name"], [run.method for run in runs]):
-        options.take_folder(out)
-        return load_model(model, loading), model
-    if check:
+    elsewhere = check_loading(model, loading, [run.method for run in runs])
+    if elsewhere and check:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
-    made_with = options.endpoint_options(**there, **loading.here)
     options.take_folder(out)
-    endpoint = EndpointModel(model, **made_with, **loading.chat)
-    return endpoint, called(endpoint.description)
+    opened = open_model(model, loading)
+    return opened, called(opened.description) if elsewhere else model
 
 
 def _add(rows: list[Row], make: Callable[..., Iterable[Row]], lines: LineFile) -> WherelookError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +12,14 @@ import typer
 from wherelook.answer import DEFAULT
 from wherelook.cli import options
 from wherelook.cli.configured import configured
-from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
+from wherelook.cli.loading import AS_IT_IS, check_loading, open_model
 from wherelook.config import ExplainConfig
 from wherelook.errors import InputError
+from wherelook.models import EndpointModel, LoadOptions
 
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
     from wherelook.explanation import Explanation, ImagePart
-    from wherelook.models import AnyModel
     from wherelook.score import Progress
 
 
@@ -27,7 +28,6 @@ THOUGHT_SHOWN = 200
 
 
 @configured
-@takes_loading
 def explain(
     image: Annotated[str, typer.Argument(help="An image file.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
@@ -49,11 +49,7 @@ def explain(
     model: options.ModelOrAddress = "embedded",
     config: ExplainConfig = DEFAULT,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-out"),
-    loading: Loading = AS_IT_IS,
-    model_name: options.ModelName = None,
-    concurrency: options.Concurrency = 4,
-    timeout: options.Timeout = 120.0,
-    use_proxy: options.UseProxy = False,
+    loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
     """Explains one answer: which words are visually grounded, and which region they came from."""
@@ -61,27 +57,20 @@ def explain(
     from wherelook.data.images import frame_rate, load_images
     from wherelook.explain import explain, most_requests
     from wherelook.explanation import check_folder
-    from wherelook.models import EndpointModel
 
     # Everything that can be wrong with the input is found before a model is loaded.
     check_text("question", question)
-    loading.check()
     if video and frames is None:
         raise InputError("--video goes with --frames, which says how many frames to take")
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
-    elsewhere = options.is_elsewhere(model, model_name, [config.method_name], use_proxy=use_proxy)
+    if video:
+        loading = replace(loading, frames_per_second=frame_rate(images) or 1.0)
+    check_loading(model, loading, [config.method_name])
     check_folder(options.make_folder(out))
-    asked: AnyModel
-    if elsewhere:
-        there = options.endpoint_options(
-            model_name=model_name, concurrency=concurrency, timeout=timeout, use_proxy=use_proxy, **loading.here
-        )
-        asked = EndpointModel(model, **there, **loading.chat)
+    asked = open_model(model, loading)
+    if isinstance(asked, EndpointModel):
         size = asked.request_bytes([one.picture for one in images], question)
         options.announce(asked, most_requests(config, images[0].size), size)
-    else:
-        rate = (frame_rate(images) or 1.0) if video else None
-        asked = load_model(model, loading, frames_per_second=rate)
     with options.progress_bar() as progress:
         explanation = explain(asked, images, question, config, progress=_announcing(progress))
     folder = explanation.save(out)

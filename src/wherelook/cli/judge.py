@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wherelook.cli import options
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS
 from wherelook.errors import InputError
+from wherelook.models import LoadOptions
 from wherelook.models.endpoint.address import is_address
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ COLUMNS = (
 )
 
 
+@configured
 def judge(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     verdicts: Annotated[
@@ -39,16 +43,11 @@ def judge(
             help="OpenAI-compatible endpoint of a model that judges: http://localhost:8000/v1.",
         ),
     ] = None,
-    model_name: Annotated[
-        str | None, typer.Option("--model-name", metavar="NAME", help="Model of the endpoint.")
-    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help=f"Where its verdicts go. [default: {VERDICTS_FILE} in the run]"),
     ] = None,
-    concurrency: options.Concurrency = 4,
-    timeout: options.Timeout = 120.0,
-    use_proxy: options.UseProxy = False,
+    loading: Annotated[LoadOptions, ("model_name", "concurrency", "timeout", "use_proxy")] = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
     """Judges the answers of a run again: by a model (--model, --model-name) or from a file (--verdicts).
@@ -68,14 +67,14 @@ def judge(
     if verdicts is not None:
         path, found = verdicts, read_verdicts(verdicts)
     else:
-        if model is None or not is_address(model) or not model_name:
+        if model is None or not is_address(model) or not loading.model_name:
             raise InputError(
                 "--model is the address of an endpoint, such as http://localhost:8000/v1, and needs --model-name"
             )
         path = out or folder / VERDICTS_FILE
-        check_place(path, model_name)
-        client = Client(model, timeout=timeout, use_proxy=use_proxy)
-        found = _ask(rows, client, model_name, folder / REPLIES_FILE, concurrency=concurrency)
+        check_place(path, loading.model_name)
+        client = Client(model, timeout=loading.timeout, use_proxy=loading.use_proxy)
+        found = _ask(rows, client, loading.model_name, folder / REPLIES_FILE, concurrency=loading.concurrency)
         write_verdicts(path, found)
     table = _compare(rows, apply_verdicts(rows, found))
     if as_json:

@@ -21,7 +21,6 @@ from rich.text import Text
 
 from wherelook.cli import terminal
 from wherelook.errors import InputError, WherelookError
-from wherelook.models.endpoint.address import is_address
 
 if TYPE_CHECKING:
     from wherelook.data.datasets import Sample
@@ -50,22 +49,6 @@ ModelOrAddress = Annotated[
         "http://localhost:8000/v1.",
     ),
 ]
-ModelName = Annotated[
-    str | None,
-    typer.Option("--model-name", metavar="NAME", help="Model of the endpoint. [default: the only one that it has]"),
-]
-Concurrency = Annotated[
-    int, typer.Option("--concurrency", min=1, max=256, help="Requests to the endpoint under way at once.")
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds that a reply of the endpoint may take.")
-]
-UseProxy = Annotated[
-    bool,
-    typer.Option(
-        "--use-proxy", help="Reach the endpoint through the proxy that the environment names (http_proxy, https_proxy)."
-    ),
-]
 Prompt = Annotated[
     str,
     typer.Option(
@@ -84,43 +67,6 @@ Judge = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-
-def is_elsewhere(model: str, model_name: str | None, methods: Iterable[str], *, use_proxy: bool = False) -> bool:
-    """Whether the model is behind an address.
-
-    Raises:
-        InputError: it is, and one of the methods needs more than log-probabilities; or it is not, and has a name or a
-            proxy there.
-    """
-    from wherelook.attribution import check_forward_only
-
-    if not is_address(model):
-        if model_name is not None:
-            raise InputError("--model-name is for an endpoint: give its address with --model, or leave it out")
-        if use_proxy:
-            raise InputError("--use-proxy is for an endpoint: give its address with --model, or leave it out")
-        return False
-    for method in methods:
-        check_forward_only(method)
-    return True
-
-
-def endpoint_options(
-    *, model_name: str | None, concurrency: int, timeout: float, use_proxy: bool, **unusable: object
-) -> dict[str, Any]:
-    """The options of an endpoint as `EndpointModel` takes them.
-
-    Args:
-        model_name, concurrency, timeout, use_proxy: see `EndpointModel`.
-        unusable: options for models in this process; those that are given are at fault.
-    """
-    given = [option for option, value in unusable.items() if value]
-    if given:
-        raise InputError(
-            f"--{given[0].replace('_', '-')} is for a model in this process; --model names the address of one elsewhere"
-        )
-    return {"model_name": model_name, "concurrency": concurrency, "timeout": timeout, "use_proxy": use_proxy}
 
 
 def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "") -> None:

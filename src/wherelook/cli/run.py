@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wherelook.cli import options, terminal
-from wherelook.cli.loading import AS_IT_IS, Loading, model_options, takes_loading
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS, check_loading
 from wherelook.errors import InputError, WherelookError, unknown_name
+from wherelook.models import EndpointModel, LoadOptions
 
 if TYPE_CHECKING:
     import pyarrow
@@ -34,7 +36,7 @@ LINE_EVERY = 60.0
 """Seconds between lines of progress where there is no terminal."""
 
 
-@takes_loading
+@configured
 def run(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As for `wherelook evaluate --dataset`.")],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Output directory; resumed if it exists.")],
@@ -92,11 +94,7 @@ def run(
         bool, typer.Option("--retry-errors", help="Retry failed samples; their rows stay until newer ones are there.")
     ] = False,
     model: options.ModelOrAddress = "embedded",
-    loading: Loading = AS_IT_IS,
-    model_name: options.ModelName = None,
-    concurrency: options.Concurrency = 4,
-    timeout: options.Timeout = 120.0,
-    use_proxy: options.UseProxy = False,
+    loading: LoadOptions = AS_IT_IS,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -114,7 +112,6 @@ def run(
     from wherelook.evaluation.run_folder import open_run, read_run
     from wherelook.evaluation.worker import Procedure, load_worker
     from wherelook.explain import versions
-    from wherelook.models import EndpointModel
 
     if engine not in ENGINES:
         raise unknown_name("engine", engine, tuple(ENGINES))
@@ -131,7 +128,7 @@ def run(
         max_new_tokens=max_new_tokens,
         seed=seed,
     )
-    elsewhere = options.is_elsewhere(model, model_name, [one.method for one in procedure.methods], use_proxy=use_proxy)
+    elsewhere = check_loading(model, loading, [one.method for one in procedure.methods])
     if engine == "ray":
         if (elsewhere or loading.device == "cpu") and gpus_per_worker is None:
             gpus_per_worker = 0.0
@@ -140,22 +137,14 @@ def run(
         chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
     elif ray_address is not None or gpus_per_worker is not None:
         raise InputError("--ray-address and --gpus-per-worker need --engine ray")
-    loading.check()
-    if elsewhere:
-        share = max(1, concurrency // workers)
-        made_with = options.endpoint_options(
-            model_name=model_name, concurrency=share, timeout=timeout, use_proxy=use_proxy, **loading.here
-        )
-        made_with |= loading.chat
-    else:
-        made_with = model_options(loading)
     samples = _open_samples(dataset, limit, out)
     asked = model
     if elsewhere:
-        endpoint = EndpointModel(model, **made_with | {"concurrency": concurrency})
+        endpoint = EndpointModel(model, loading)
         asked = called(endpoint.description)
         samples = options.announce_samples(endpoint, samples, procedure.methods)
-    make_worker = partial(load_worker, procedure, model, made_with)
+    share = replace(loading, concurrency=max(1, loading.concurrency // workers)) if elsewhere else loading
+    make_worker = partial(load_worker, procedure, model, share)
     configuration = {"model": asked, **procedure.record}
     with open_run(out, configuration, versions()) as folder:
         _resume(folder, retry_errors)

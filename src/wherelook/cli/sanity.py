@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from wherelook.cli import options
-from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS, open_here
+from wherelook.models import LoadOptions
 
 
-@takes_loading
+@configured
 def sanity(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Hub id or local folder; embedded for the built-in one.")
@@ -33,7 +35,7 @@ def sanity(
             "its verdicts. Those on more answers stay.",
         ),
     ] = None,
-    loading: Loading = AS_IT_IS,
+    loading: LoadOptions = AS_IT_IS,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -56,12 +58,11 @@ def sanity(
     )
 
     runs = parse_methods(methods)
-    loading.check()
     check_judging(judge, prompt)
     samples = read_samples(dataset)
     if out is not None:
         options.take_folder(out)
-    loaded = load_model(model, loading)
+    loaded = open_here(model, loading)
     about = conditions(
         loaded,
         model,

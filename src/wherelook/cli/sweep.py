@@ -8,11 +8,13 @@ import typer
 
 from wherelook.arguments import key_values
 from wherelook.cli import options
-from wherelook.cli.loading import AS_IT_IS, Loading, load_model, takes_loading
+from wherelook.cli.configured import configured
+from wherelook.cli.loading import AS_IT_IS, open_here
 from wherelook.errors import WherelookError
+from wherelook.models import LoadOptions
 
 
-@takes_loading
+@configured
 def sweep(
     values: Annotated[
         list[str],
@@ -29,7 +31,7 @@ def sweep(
     prompt: options.Prompt = "auto",
     judge: options.Judge = "auto",
     model: options.Model = "embedded",
-    loading: Loading = AS_IT_IS,
+    loading: LoadOptions = AS_IT_IS,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -43,9 +45,8 @@ def sweep(
 
     check_judging(judge, prompt)
     runs = sweep_methods(method, preset, key_values(values))
-    loading.check()
     samples = read_samples(dataset)
-    loaded = load_model(model, loading)
+    loaded = open_here(model, loading)
     with options.progress_bar() as progress:
         rows = list(
             evaluate_rows(

@@ -32,8 +32,7 @@ from wherelook.evaluation.rows import (
     sample_row,
 )
 from wherelook.metrics.deletion_insertion import STEPS
-from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel
-from wherelook.models.endpoint.address import is_address
+from wherelook.models import AnyModel, LoadOptions, VisionLanguageModel, load_model
 from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface.loading import quiet
 
@@ -108,16 +107,11 @@ def check_answer(task: Task, answer: str) -> None:
         )
 
 
-def load_worker(procedure: Procedure, model: str, options: Mapping[str, Any]) -> ModelWorker:
-    """A worker with a model of its own, or one that asks an address.
-
-    `options` are those of `VisionLanguageModel.from_pretrained` or of `EndpointModel`.
-    """
-    if is_address(model):
-        return ModelWorker(procedure, EndpointModel(model, **options))
+def load_worker(procedure: Procedure, model: str, options: LoadOptions) -> ModelWorker:
+    """A worker with a model of its own, or one that asks an address."""
     if multiprocessing.parent_process() is not None:
         quiet()  # several processes would show their bars at once
-    return ModelWorker(procedure, VisionLanguageModel.from_pretrained(model, **options))
+    return ModelWorker(procedure, load_model(model, options))
 
 
 class ModelWorker:

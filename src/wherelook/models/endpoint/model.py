@@ -10,7 +10,6 @@ import base64
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields as fields_of
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,14 +25,13 @@ from wherelook.models.chat_options import ChatOptions
 from wherelook.models.endpoint.client import Client, RefusedError, requests_at_once, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
+from wherelook.models.load_options import FOR_MODELS_HERE, LoadOptions
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.thinking import SWITCHES, THOUGHTS, take_apart
 from wherelook.score import Cost
 
 CHAT = "/chat/completions"
-MOST_AT_ONCE = 256
 NAMES_SHOWN = 8
-CHAT_OPTIONS = tuple(field.name for field in fields_of(ChatOptions))
 NOT_AFTER_A_THOUGHT = (
     "over this protocol an answer cannot be scored after a thought; turn thinking off (--think off), or load the "
     "weights in this process"
@@ -48,11 +46,9 @@ class EndpointModel:
 
     Args:
         address: such as http://localhost:8000/v1.
-        model_name: of the model there; None if the server has one only.
-        concurrency: requests under way at once, from 1 to 256.
-        options: timeout, retries and use_proxy, see `Client`; think, system, chat_template_kwargs and
-            max_thinking_tokens, see `wherelook.models.chat_options.ChatOptions`. Whether the server heeds these is its
-            own affair.
+        options: how it is asked: model_name, concurrency, timeout, retries, use_proxy, and the chat around a question
+            (whether the server heeds it is its own affair); or
+        more: these fields of `LoadOptions` by themselves.
 
     Raises:
         InputError: a wrong address, key or number, no such model, or a name is missing.
@@ -61,15 +57,14 @@ class EndpointModel:
 
     device = torch.device("cpu")
 
-    def __init__(self, address: str, *, model_name: str | None = None, concurrency: int = 4, **options: Any) -> None:
-        if not 1 <= concurrency <= MOST_AT_ONCE:
-            raise InputError(f"the concurrency is from 1 to {MOST_AT_ONCE}; got {concurrency}")
-        chat = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
-        self.chat = ChatOptions().changed(**chat)
-        self.client = Client(address, **options)
-        self.concurrency = concurrency
+    def __init__(self, address: str, options: LoadOptions | None = None, **more: Any) -> None:
+        chosen = LoadOptions.of(more) if options is None else options
+        chosen.refuse(FOR_MODELS_HERE, "is for a model in this process; the address names one elsewhere")
+        self.chat = chosen.chat
+        self.client = Client(address, timeout=chosen.timeout, retries=chosen.retries, use_proxy=chosen.use_proxy)
+        self.concurrency = chosen.concurrency
         self.identifier = self.client.address
-        self.name = self._only_name() if model_name is None else model_name
+        self.name = self._only_name() if chosen.model_name is None else chosen.model_name
         self.cost = Cost()
         self._protocol: Protocol | None = None
         self._answers: dict[tuple[int, ...], tuple[str, ...]] = {}

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from wherelook.models.huggingface.batching import free_memory
-from wherelook.models.huggingface.loading import DTYPES, check_device, load_configuration
+from wherelook.models.huggingface.loading import load_configuration
 from wherelook.models.huggingface.quantization import BYTES_PER_WEIGHT, weightless
+from wherelook.models.load_options import DTYPES, LoadOptions
 
 TIGHT_SHARE = 0.8  # of the free memory: beyond, one image with its gradient may not fit beside the weights
 
@@ -41,15 +42,7 @@ class Footprint:
         )
 
 
-def footprint(
-    name: str,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    quantize: str | None = None,
-) -> Footprint | None:
+def footprint(name: str, options: LoadOptions) -> Footprint | None:
     """What `wherelook.models.huggingface.loading.load` with these arguments would need; None where that cannot be told.
 
     It cannot for layers spread over several devices, for code that comes with the model, and for checkpoints that were
@@ -58,17 +51,18 @@ def footprint(
     Raises:
         InputError: no such model or device.
     """
-    device = check_device(device)
-    config = load_configuration(name, revision=revision, trust_remote_code=trust_remote_code)
-    if device == "auto" or trust_remote_code or getattr(config, "quantization_config", None) is not None:
+    chosen = options.placed()
+    device = str(chosen.device)
+    config = load_configuration(name, revision=chosen.revision, trust_remote_code=chosen.trust_remote_code)
+    if device == "auto" or chosen.trust_remote_code or getattr(config, "quantization_config", None) is not None:
         return None
-    whole = DTYPES.get(dtype or ("float32" if device == "cpu" else "auto"), "auto")
+    whole = DTYPES[str(chosen.dtype)]
     number = whole if isinstance(whole, torch.dtype) else getattr(config, "dtype", None) or torch.float32
     try:
         model = weightless(config)
     except Exception:  # whatever is wrong with it, loading says better
         return None
-    return Footprint(weight_bytes(model, number, quantize), free_memory(torch.device(device)), device)
+    return Footprint(weight_bytes(model, number, chosen.quantize), free_memory(torch.device(device)), device)
 
 
 def weight_bytes(model: nn.Module, dtype: torch.dtype, quantize: str | None = None) -> int:

@@ -30,25 +30,16 @@ from wherelook.models.huggingface.model_folder import adapter_error, check_confi
 from wherelook.models.huggingface.quantization import keep_differentiable, quantization_config, weightless
 from wherelook.models.huggingface.sane_settings import check_config_numbers, check_no_kernels, check_processor_numbers
 from wherelook.models.huggingface.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
-from wherelook.models.load_options import DTYPES, LoadOptions, check_device, model_name
+from wherelook.models.load_options import DTYPES, LoadOptions, model_name
 from wherelook.models.ports import cambrian, minigemini
 from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
 
 HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
 
-__all__ = ["DTYPES", "check_device", "load", "load_configuration", "load_processor", "locate"]
+__all__ = ["load", "load_configuration", "load_processor", "locate"]
 
 
-def load(
-    name: str,
-    *,
-    device: Any = None,
-    dtype: Any = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    quantize: str | None = None,
-    attn_implementation: str | None = None,
-) -> tuple[PreTrainedModel, ProcessorMixin]:
+def load(name: str, options: LoadOptions) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Loads an image-text-to-text model and its processor; weights from safetensors only.
 
     The model is in evaluation mode, and no weight asks for a gradient. Everything that can be seen to be wrong without
@@ -56,56 +47,48 @@ def load(
 
     Args:
         name: hub id, local folder, "embedded", "things", or zoo:NAME.
-        device: "cpu", "cuda", "cuda:1", "mps", a `torch.device`, or "auto" to spread the layers over all devices; None
-            takes the first accelerator, else the CPU.
-        dtype: one of `DTYPES`, or a `torch.dtype`; None takes the checkpoint's on an accelerator and float32 on the
-            CPU.
-        revision: branch, tag or commit on the hub.
-        trust_remote_code: runs Python code that comes with the model.
-        quantize: keeps the weights of linear layers in fewer bits: a name of `QUANTIZATIONS`. A checkpoint that was
-            quantised before loads without it.
-        attn_implementation: one of `wherelook.models.load_options.ATTENTION`; None lets Transformers choose.
+        options: its device, dtype, revision, trust_remote_code, quantize and attn_implementation are followed.
 
     Raises:
-        InputError: unknown device, dtype or quantisation, no such model, a broken folder, not an image-text-to-text
+        InputError: a device that is not here, no such model, a broken folder, not an image-text-to-text
             model, an adapter, weights that are not safetensors, not inside the folder or do not fit the model, or a
-            package that the model's processor or its quantisation needs is missing.
+            package that the model's processor or its quantization needs is missing.
     """
-    chosen = LoadOptions(device, dtype, revision, trust_remote_code, quantize, attn_implementation)
+    chosen = options.placed()
     name = model_name(name)
     place = locate(name)
     local = Path(place).is_dir()
-    if revision is not None and local:
-        raise InputError(f"--revision {revision!r} is for models on the hub; {name!r} is a folder")
-    options: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = load_configuration(name, **options)
-    check_answers(name, config, trust_remote_code=trust_remote_code)
+    if chosen.revision is not None and local:
+        raise InputError(f"--revision {chosen.revision!r} is for models on the hub; {name!r} is a folder")
+    passed: dict[str, Any] = {"revision": chosen.revision, "trust_remote_code": chosen.trust_remote_code}
+    config = load_configuration(name, **passed)
+    check_answers(name, config, trust_remote_code=chosen.trust_remote_code)
     quantization = None
-    if quantize is not None:
-        own: Any = getattr(config, "dtype", None) if chosen.dtype == "auto" else DTYPES[chosen.dtype]
-        quantization = quantization_config(quantize, config, device=chosen.device, dtype=own)
+    if chosen.quantize is not None:
+        own: Any = getattr(config, "dtype", None) if chosen.dtype == "auto" else DTYPES[str(chosen.dtype)]
+        quantization = quantization_config(chosen.quantize, config, device=chosen.device, dtype=own)
     if not local:  # what was checked is what is read, should the branch move meanwhile
-        options["revision"] = getattr(config, "_commit_hash", None) or revision
+        passed["revision"] = getattr(config, "_commit_hash", None) or chosen.revision
     part = "processor"
     try:
-        processor = load_processor(place, **options)
+        processor = load_processor(place, **passed)
         check_processor_numbers(processor, name)
         part = "weights"
-        check_weight_files(place, config, options["revision"])
-        if attn_implementation is not None:
-            options["attn_implementation"] = attn_implementation
+        check_weight_files(place, config, passed["revision"])
+        if chosen.attn_implementation is not None:
+            passed["attn_implementation"] = chosen.attn_implementation
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # weights that are missing are drawn
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 place,
                 config=config,
-                dtype=DTYPES[chosen.dtype],
+                dtype=DTYPES[str(chosen.dtype)],
                 device_map=chosen.device,
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are in the report, and refused below
                 quantization_config=quantization,
                 key_mapping=cambrian.renamed_weights(config.model_type),
-                **options,
+                **passed,
             )
     except WherelookError:
         raise

@@ -12,7 +12,7 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -43,7 +43,7 @@ from wherelook.models.huggingface.prompt import Prompting
 from wherelook.models.huggingface.quantization import quantization_of
 from wherelook.models.huggingface.score import HuggingFaceScore
 from wherelook.models.huggingface.teacher_forcing import Conversation, extended, teacher_forced_inputs
-from wherelook.models.load_options import LoadOptions, check_use, known_options, model_name
+from wherelook.models.load_options import FOR_ENDPOINTS, FOR_LOADING, LoadOptions, model_name
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.speedups.compilation import compile_layers
 from wherelook.models.thinking import (
@@ -80,116 +80,73 @@ class VisionLanguageModel:
             torch.compile or DataParallel put around it is taken off.
         processor: its processor.
         identifier: how to call it in results.
-        revision: its revision, where known.
-        prompt_template: a text with {image} and {question} instead of the model's chat template; a model without a
-            chat template gets "{image}{question}" unless one is given. Several images come where {image} is.
-        batch_size: the most images per forward pass, reduced to fit memory.
-        memory_limit: bytes that one batch may use; None takes most of what is free.
-        checkpointing: whether gradients are made with less memory and more time (`models.speedups.checkpointing`).
-        compile: whether layers are compiled for scoring (`models.speedups.compilation`): minutes at first, less after.
-        most_images: the most images in a prompt that the model knows what to do with; None where that is not known.
-        frames_per_second: takes several images as so many frames per second of one video, for the model's own video
-            input; None takes them as images.
-        think, system, chat_template_kwargs, max_thinking_tokens: the chat around every question that has no options of
-            its own; see `wherelook.models.chat_options.ChatOptions`.
-        max_pixels: of an image, at most: fewer pixels are fewer image tokens where the processor makes more of a larger
-            image. Told to the processor where it has such a limit; else the image is made smaller before.
+        options: fields of `LoadOptions` that are not about loading: batch_size, max_pixels, prompt_template and more.
+
+    Raises:
+        InputError: no model or processor that can be explained, or a wrong option.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        processor: Any,
-        *,
-        identifier: str | None = None,
-        revision: str | None = None,
-        prompt_template: str | None = None,
-        batch_size: int = 16,
-        memory_limit: int | None = None,
-        checkpointing: bool = False,
-        compile: bool = False,
-        most_images: int | None = None,
-        frames_per_second: float | None = None,
-        think: str | None = None,
-        system: str | None = None,
-        chat_template_kwargs: Mapping[str, Any] | None = None,
-        max_thinking_tokens: int | None = None,
-        max_pixels: int | None = None,
-    ) -> None:
+    def __init__(self, model: Any, processor: Any, *, identifier: str | None = None, **options: Any) -> None:
+        chosen = LoadOptions.of(options)
+        chosen.refuse(FOR_ENDPOINTS, "is for an endpoint")
+        chosen.refuse([name for name in FOR_LOADING if name != "revision"], "comes too late: the model is loaded")
+        self._set_up(model, processor, chosen, identifier)
+
+    def _set_up(self, model: Any, processor: Any, options: LoadOptions, identifier: str | None) -> None:
         model = take_model(model)
         check_processor(processor)
-        check_use(
-            prompt_template=prompt_template,
-            batch_size=batch_size,
-            memory_limit=memory_limit,
-            checkpointing=checkpointing,
-            compile=compile,
-            most_images=most_images,
-            frames_per_second=frames_per_second,
-            max_pixels=max_pixels,
-        )
+        self.options = options
         self.model: PreTrainedModel = model
         self.processor: ProcessorMixin = processor
         self.identifier = identifier or model.name_or_path or type(model).__name__
-        self.revision = getattr(model.config, "_commit_hash", None) or revision
-        self.most_images = most_images
-        self.batch_size, self.memory_limit = batch_size, memory_limit
+        self.revision = getattr(model.config, "_commit_hash", None) or options.revision
         self.device: torch.device = input_device(model)
         self.plan = BatchPlan(
             self.device,
-            largest=batch_size,
-            memory_limit=memory_limit,
+            largest=options.batch_size,
+            memory_limit=options.memory_limit,
             weights=_weight_storages(model),
-            recompute=checkpointing,
+            recompute=options.checkpointing,
         )
         self.cost = Cost()
-        self._layers = compile_layers(model) if compile else {}
+        self._layers = compile_layers(model) if options.compile else {}
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
         self.prompting = Prompting(
             processor,
             self.identifier,
             frozenset(inspect.signature(inner.forward).parameters),
             self.device,
-            prompt_template,
-            frames_per_second,
+            options.prompt_template,
+            options.frames_per_second,
             inner.config,
-            ChatOptions().changed(
-                think=think,
-                system=system,
-                chat_template_kwargs=chat_template_kwargs,
-                max_thinking_tokens=max_thinking_tokens,
-            ),
-            max_pixels,
+            options.chat,
+            options.max_pixels,
         )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None
-        self.attn_implementation: str | None = None
-        """What was asked for when the model was loaded; what it came to is in `description`."""
 
     @classmethod
-    def from_pretrained(cls, name: str | PathLike[str], **options: Any) -> VisionLanguageModel:
+    def from_pretrained(
+        cls, name: str | PathLike[str], options: LoadOptions | None = None, **more: Any
+    ) -> VisionLanguageModel:
         """Loads a model by name; see `wherelook.models.huggingface.loading.load`.
 
         Args:
             name: hub id, local folder, "embedded", "things", or zoo:NAME.
-            options: those of `load`, among them `device` and `dtype` (`device_map` and `torch_dtype` are understood),
-                and those of the constructor.
+            options: how; or
+            more: the fields of `LoadOptions`, `device` and `dtype` among them (`device_map` and `torch_dtype` are
+                understood).
 
         Raises:
             InputError: an unknown option or a value that cannot be, before anything is loaded; or see `load`.
         """
         name = model_name(name)
-        loading = {field.name for field in fields(LoadOptions)}
-        using = inspect.signature(cls).parameters.keys() - {"model", "processor", "identifier", "revision"}
-        known = known_options(options, loading | using)
-        chosen = {key: value for key, value in known.items() if key in using}
-        for check in (check_use, ChatOptions().changed):
-            check(**{key: value for key, value in chosen.items() if key in inspect.signature(check).parameters})
-        model, processor = load(name, **{key: value for key, value in known.items() if key in loading})
+        chosen = LoadOptions.of(more) if options is None else options
+        chosen.refuse(FOR_ENDPOINTS, "is for an endpoint: give its address as the model, or leave it out")
         if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
-            chosen.setdefault("most_images", 1)
-        made = cls(model, processor, identifier=name, revision=known.get("revision"), **chosen)
-        made.attn_implementation = known.get("attn_implementation")
+            chosen = replace(chosen, most_images=chosen.most_images or 1)
+        made = cls.__new__(cls)
+        made._set_up(*load(name, chosen), chosen, name)
         return made
 
     @property
@@ -225,14 +182,15 @@ class VisionLanguageModel:
         """What a repetition needs beside `description` to get the same digits: where and in which batches it ran."""
         remote = any(type(part).__module__.startswith("transformers_modules") for part in (self.model, self.processor))
         spread = len(set((getattr(self.model, "hf_device_map", None) or {}).values())) > 1
+        asked = self.options.attn_implementation
         return {
             "device": "auto" if spread else str(self.device),
-            "batch_size": self.batch_size,
-            "memory_limit": self.memory_limit,
+            "batch_size": self.options.batch_size,
+            "memory_limit": self.options.memory_limit,
             "checkpointing": self.plan.recompute,
             "compile": bool(self._layers),
             "trust_remote_code": remote,
-            **({} if self.attn_implementation is None else {"attn_implementation": self.attn_implementation}),
+            **({} if asked is None else {"attn_implementation": asked}),
         }
 
     # ---- prompt and answer ----
@@ -256,9 +214,10 @@ class VisionLanguageModel:
         """
         images = _listed(image)
         chat = self.chat if chat is None else chat
-        if self.most_images is not None and len(images) > self.most_images:
+        most = self.options.most_images
+        if most is not None and len(images) > most:
             raise InputError(
-                f"{self.identifier!r} was trained on prompts of {self.most_images} image(s), not {len(images)}: "
+                f"{self.identifier!r} was trained on prompts of {most} image(s), not {len(images)}: "
                 "choose a model that takes several"
             )
         if self.prompting.is_video(len(images)) and len(sizes := set(_sizes(images))) > 1:

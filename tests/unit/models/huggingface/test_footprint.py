@@ -10,15 +10,16 @@ from wherelook.errors import InputError
 from wherelook.models.huggingface import footprint as module
 from wherelook.models.huggingface.footprint import Footprint, footprint, weight_bytes
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 
 
 def test_bytes_are_those_of_the_loaded_weights():
-    model, _ = load("embedded", device="cpu")
+    model, _ = load("embedded", LoadOptions(device="cpu"))
     expected = sum(parameter.nbytes for parameter in model.parameters())
-    found = footprint("embedded", device="cpu")
+    found = footprint("embedded", LoadOptions(device="cpu"))
     assert found.weights == expected
     assert found.warning is None
-    assert footprint("embedded", device="cpu", dtype="bfloat16").weights == expected // 2
+    assert footprint("embedded", LoadOptions(device="cpu", dtype="bfloat16")).weights == expected // 2
 
 
 def test_fewer_bits():
@@ -45,13 +46,13 @@ def test_warning(weights, text):
 
 
 def test_where_it_cannot_be_told(monkeypatch):
-    assert footprint("embedded", device="auto") is None
-    assert footprint("embedded", device="cpu", trust_remote_code=True) is None
+    assert footprint("embedded", LoadOptions(device="auto")) is None
+    assert footprint("embedded", LoadOptions(device="cpu", trust_remote_code=True)) is None
     with pytest.raises(InputError, match="no model folder 'nothing'"):
-        footprint("nothing", device="cpu")
+        footprint("nothing", LoadOptions(device="cpu"))
 
     def fail(config):
         raise ValueError("no such class")
 
     monkeypatch.setattr(module, "weightless", fail)
-    assert footprint("embedded", device="cpu") is None
+    assert footprint("embedded", LoadOptions(device="cpu")) is None

@@ -16,7 +16,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError, WherelookError
 from wherelook.models.huggingface.given import first_pass, take_model
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import ATTENTION, ELSEWHERE, LoadOptions, known_options
+from wherelook.models.load_options import ATTENTION, ELSEWHERE, LoadOptions
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"
@@ -207,7 +207,7 @@ def test_names_of_models_are_text_or_paths(name):
     ],
 )
 def test_names_and_values_that_users_know(given, expected):
-    chosen = LoadOptions(**known_options(given, ["device", "dtype"]))
+    chosen = LoadOptions.of(given).placed()
     assert (chosen.device, chosen.dtype) == expected
 
 
@@ -216,7 +216,7 @@ def test_the_implementation_of_attention_is_used_and_recorded(name):
     explainer = Explainer.from_pretrained("embedded", device="cpu", attn_implementation=name)
     assert name in ATTENTION
     assert explainer.model.description["attention"] == name
-    assert load("embedded", device="cpu", attn_implementation=name)[0].config._attn_implementation == name
+    assert load("embedded", LoadOptions(device="cpu", attn_implementation=name))[0].config._attn_implementation == name
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from wherelook.errors import InputError, WherelookError
 from wherelook.models.huggingface import loading
 from wherelook.models.huggingface.loading import (
     check_complete,
-    check_device,
     explain_failure,
     load,
     load_processor,
     locate,
 )
 from wherelook.models.huggingface.requirements import check_torchvision
+from wherelook.models.load_options import LoadOptions, check_device
 
 
 @pytest.fixture(scope="module")
@@ -85,26 +85,26 @@ def test_devices_that_are_not_there(device, message):
     [(None, torch.float32), ("auto", torch.bfloat16), ("float16", torch.float16), ("float32", torch.float32)],
 )
 def test_dtype(folder, dtype, expected):
-    model, _ = load(str(folder), device="cpu", dtype=dtype)
+    model, _ = load(str(folder), LoadOptions(device="cpu", dtype=dtype))
     assert model.dtype == expected
     assert not model.training
 
 
 def test_unknown_dtype_names_the_valid_ones(folder):
     with pytest.raises(InputError, match="unknown dtype 'half'; valid: auto, float32, bfloat16, float16"):
-        load(str(folder), device="cpu", dtype="half")
+        load(str(folder), LoadOptions(device="cpu", dtype="half"))
 
 
 def test_a_revision_needs_a_hub(folder):
     with pytest.raises(InputError, match="'v1' is for models on the hub"):
-        load(str(folder), device="cpu", revision="v1")
+        load(str(folder), LoadOptions(device="cpu", revision="v1"))
 
 
 # ---- weights ----
 
 
 def test_weights_are_those_of_the_file(folder):
-    model, _ = load(str(folder), device="cpu")
+    model, _ = load(str(folder), LoadOptions(device="cpu"))
     expected, _ = families.build("llava")
     for name, value in expected.to(torch.bfloat16).state_dict().items():
         assert torch.equal(model.state_dict()[name], value.float()), name
@@ -122,7 +122,7 @@ def test_weights_that_would_stay_random_are_refused(folder, tmp_path, damage):
     save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
     state = torch.get_rng_state()
     with pytest.raises(InputError, match=r"1 tensors are missing or of another shape .*mlp\.down_proj\.weight"):
-        load(str(tmp_path), device="cpu")
+        load(str(tmp_path), LoadOptions(device="cpu"))
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -17,6 +17,7 @@ from tools import families
 from wherelook.errors import InputError
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.model_folder import check_folder
+from wherelook.models.load_options import LoadOptions
 
 CONFIG = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"]}
 TEXT = {
@@ -119,7 +120,7 @@ KINDS = {
 @pytest.mark.parametrize(("files", "message"), KINDS.values(), ids=KINDS.keys())
 def test_what_a_folder_is(files, message, tmp_path):
     with pytest.raises(InputError, match=message) as raised:
-        load(str(make(tmp_path, files)), device="cpu")
+        load(str(make(tmp_path, files)), LoadOptions(device="cpu"))
     assert "\n" not in str(raised.value)
     assert str(tmp_path) in str(raised.value)
 
@@ -129,14 +130,14 @@ def test_an_adapter_beside_a_whole_model_is_not_ignored(folder, own, tmp_path):
     """Without peft Transformers loads the base model, and no one is told."""
     make(Path(shutil.copytree(folder, tmp_path / "model")), own)
     with pytest.raises(InputError, match=r"holds a PEFT adapter \(LORA\)"):
-        load(str(tmp_path / "model"), device="cpu")
+        load(str(tmp_path / "model"), LoadOptions(device="cpu"))
 
 
 def test_files_beside_the_weights_that_do_not_matter(folder, tmp_path):
     files = dict.fromkeys(["pytorch_model.bin", "model.gguf", "onnx/model.onnx", "training_args.bin", "tf_model.h5"])
     place = make(Path(shutil.copytree(folder, tmp_path / "model")), files)
     (place / "pytorch_model.bin.index.json").write_text("{broken")
-    model, _ = load(str(place), device="cpu")
+    model, _ = load(str(place), LoadOptions(device="cpu"))
     assert isinstance(model, transformers.LlavaForConditionalGeneration)
 
 
@@ -151,13 +152,13 @@ def test_files_beside_the_weights_that_do_not_matter(folder, tmp_path):
 def test_what_a_file_is(tmp_path, name, message):
     (tmp_path / name).write_bytes(b"GGUF")
     with pytest.raises(InputError, match=message):
-        load(str(tmp_path / name), device="cpu")
+        load(str(tmp_path / name), LoadOptions(device="cpu"))
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr("wherelook.models.huggingface.loading.check_folder", _refuse)
     with pytest.raises(InputError, match=r"model folder .* cannot be read: Permission denied"):
-        load(str(tmp_path), device="cpu")
+        load(str(tmp_path), LoadOptions(device="cpu"))
 
 
 def _refuse(*_):
@@ -185,7 +186,7 @@ def test_a_model_without_its_processor(folder, tmp_path, gone, message):
     for name in gone:
         (place / name).unlink()
     with pytest.raises(InputError, match=message):
-        load(str(place), device="cpu")
+        load(str(place), LoadOptions(device="cpu"))
 
 
 WITHOUT_VIDEO = """

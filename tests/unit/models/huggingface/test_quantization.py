@@ -20,6 +20,7 @@ from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface import quantization
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.quantization import quantization_config, quantization_of
+from wherelook.models.load_options import LoadOptions
 
 IMAGE = check.test_picture((224, 224))
 BASELINE = Image.fromarray(np.full((224, 224, 3), 127, dtype=np.uint8))
@@ -72,7 +73,7 @@ def test_shuffled_weights_change_scores_and_come_back(name):
 
 @installed
 def test_rows_that_are_no_whole_blocks_stay_whole_on_a_cpu():
-    model, _ = load("embedded", device="cpu", quantize="int4")
+    model, _ = load("embedded", LoadOptions(device="cpu", quantize="int4"))
     kinds = {name: (type(module).__name__, module.in_features) for name, module in model.named_modules()
              if isinstance(module, torch.nn.Linear)}  # fmt: skip
     assert {kind for kind, width in kinds.values() if width % 64} == {"Linear"}
@@ -82,13 +83,13 @@ def test_rows_that_are_no_whole_blocks_stay_whole_on_a_cpu():
 
 @installed
 def test_a_checkpoint_that_was_quantised_loads_as_it_is(tmp_path):
-    model, processor = load("embedded", device="cpu", quantize="int8")
+    model, processor = load("embedded", LoadOptions(device="cpu", quantize="int8"))
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    again, _ = load(str(tmp_path), device="cpu")
+    again, _ = load(str(tmp_path), LoadOptions(device="cpu"))
     assert quantization_of(again) == "int8 checkpoint"
     with pytest.raises(InputError, match=r"quantised already \(bitsandbytes\) .*: leave --quantize out"):
-        load(str(tmp_path), device="cpu", quantize="int4")
+        load(str(tmp_path), LoadOptions(device="cpu", quantize="int4"))
 
 
 def test_whole_weights_have_no_quantization():

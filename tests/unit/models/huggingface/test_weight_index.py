@@ -16,6 +16,7 @@ from tools import families
 from wherelook.errors import InputError
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.weight_index import PICKLED_INDEX, SAFE_INDEX, check_name, read_index
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.checkpoint import weight_files
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -67,7 +68,7 @@ class Marking:
 
 
 def test_a_sharded_model_loads(sharded):
-    model, _ = load(str(sharded), device="cpu")
+    model, _ = load(str(sharded), LoadOptions(device="cpu"))
     expected, _ = families.build("llava")
     for name, value in expected.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
@@ -83,9 +84,9 @@ def test_the_cache_of_the_hub_loads_by_folder_and_by_name(sharded, tmp_path, mon
     for number, file in enumerate(sorted(sharded.iterdir())):
         shutil.copy(file, repository / "blobs" / f"{number:040d}")
         (snapshot / file.name).symlink_to(f"../../blobs/{number:040d}")
-    model, _ = load(str(snapshot), device="cpu")
+    model, _ = load(str(snapshot), LoadOptions(device="cpu"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    by_name, _ = load("owner/name", device="cpu")
+    by_name, _ = load("owner/name", LoadOptions(device="cpu"))
     assert all(torch.equal(value, by_name.state_dict()[name]) for name, value in model.state_dict().items())
     index = snapshot / SAFE_INDEX
     content = index.read_text().replace(SHARDS[1], "../../../elsewhere.safetensors")
@@ -93,7 +94,7 @@ def test_the_cache_of_the_hub_loads_by_folder_and_by_name(sharded, tmp_path, mon
     index.write_text(content)
     for name in (str(snapshot), "owner/name"):
         with pytest.raises(InputError, match=r"names '../../../elsewhere.safetensors', which is not inside its folder"):
-            load(name, device="cpu")
+            load(name, LoadOptions(device="cpu"))
 
 
 # ---- what is never opened ----
@@ -106,7 +107,7 @@ def test_a_pickle_in_the_index_is_not_loaded(copy, tmp_path):
     places = places_of(copy)
     write_index(copy, places | {min(places): "evil.bin"})
     with pytest.raises(InputError, match=r"names 'evil.bin' as weights; only files that end in .safetensors are read"):
-        load(str(copy), device="cpu")
+        load(str(copy), LoadOptions(device="cpu"))
     assert not marker.exists()
 
 
@@ -116,7 +117,7 @@ def test_a_file_outside_the_folder_is_not_loaded(copy, tmp_path, name):
     places = {key: name.format(root=tmp_path) if file == SHARDS[0] else file for key, file in places_of(copy).items()}
     write_index(copy, places)
     with pytest.raises(InputError, match="which is not inside its folder: do not trust this checkpoint"):
-        load(str(copy), device="cpu")
+        load(str(copy), LoadOptions(device="cpu"))
 
 
 @pytest.mark.parametrize("named", ["adapter_model.bin", "../other.safetensors", "other.index.json", 3])
@@ -124,7 +125,7 @@ def test_weights_that_the_configuration_names_are_checked_too(copy, named):
     config = json.loads((copy / "config.json").read_text()) | {"transformers_weights": named}
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"config.json' names"):
-        load(str(copy), device="cpu")
+        load(str(copy), LoadOptions(device="cpu"))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_names_that_are_files_of_the_folder(name):
 def test_an_index_that_is_damaged(copy, content, message):
     (copy / SAFE_INDEX).write_bytes(content)
     with pytest.raises(InputError, match=message) as raised:
-        load(str(copy), device="cpu")
+        load(str(copy), LoadOptions(device="cpu"))
     assert "\n" not in str(raised.value)
 
 
@@ -179,7 +180,7 @@ def test_an_endless_index_is_not_read(tmp_path):
 def test_shards_that_are_missing_are_counted(copy):
     (copy / SHARDS[1]).unlink()
     with pytest.raises(InputError, match=r"1 of 2 weight files are missing, such as .*model-00002-of-00002.safetens"):
-        load(str(copy), device="cpu")
+        load(str(copy), LoadOptions(device="cpu"))
 
 
 @pytest.mark.parametrize("single", [True, False])
@@ -189,7 +190,7 @@ def test_pointers_of_git_lfs_are_no_weights(copy, single):
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     (copy / ("model.safetensors" if single else SHARDS[1])).write_bytes(pointer)
     with pytest.raises(InputError, match="is a pointer of Git LFS, not the weights: run `git lfs pull`"):
-        load(str(copy), device="cpu")
+        load(str(copy), LoadOptions(device="cpu"))
 
 
 # ---- checkpoints to convert ----

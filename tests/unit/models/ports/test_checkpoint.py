@@ -23,7 +23,7 @@ from wherelook.models.ports.checkpoint import new_folder
 )
 @pytest.mark.parametrize("kind", ["minigemini", "cambrian"])
 def test_a_conversion_that_is_not_finished_leaves_nothing(tmp_path, monkeypatch, capsys, kind, error, code, message):
-    module = importlib.import_module(f"wherelook.models.{kind}.convert")
+    module = importlib.import_module(f"wherelook.models.ports.{kind}.convert")
 
     def half(*_, **__):
         with new_folder(tmp_path / "out") as made:

@@ -13,6 +13,7 @@ from tools.families import build
 
 from wherelook.errors import InputError
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.cambrian.configuration import TOWERS
 from wherelook.models.ports.cambrian.convert import (
     SOURCES,
@@ -245,7 +246,7 @@ def test_a_converted_checkpoint_has_every_tensor_in_its_place(tiny, checkpoint, 
         {name: whole[name] for name in ("hidden_sizes", "depths", "layer_norm_eps")},
     )
     convert(folder, tmp_path / "out", sources)
-    model, processor = load(str(tmp_path / "out"), device="cpu")
+    model, processor = load(str(tmp_path / "out"), LoadOptions(device="cpu"))
     assert type(model) is CambrianForConditionalGeneration
     assert model.state_dict().keys() == tiny[0].state_dict().keys()
     for name, value in tiny[0].state_dict().items():

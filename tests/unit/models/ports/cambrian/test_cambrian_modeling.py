@@ -14,6 +14,7 @@ from tools.families import build
 
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.ports.cambrian.grids import cut_windows, window_masks
 
@@ -287,7 +288,7 @@ def test_saved_and_loaded_by_the_auto_classes(pair, tmp_path):
     model, processor = pair
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    loaded, its_processor = load(str(tmp_path), device="cpu")
+    loaded, its_processor = load(str(tmp_path), LoadOptions(device="cpu"))
     assert type(loaded) is type(model)
     assert its_processor.chat_template == processor.chat_template
     image = noise((70, 130))

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wherelook.models.huggingface.loading import load, locate
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.cambrian import renamed_weights
 
 OLD = {"q_proj": "attention.query", "k_proj": "attention.key", "v_proj": "attention.value", "o_proj": "output.dense"}
@@ -25,7 +26,7 @@ def test_old_and_new_names_of_dinov2_give_the_same_model(tmp_path):
         renamed[f"{start}{dot}{OLD[part]}.{kind}" if is_dinov2 else name] = value
     assert len(renamed.keys() - weights.keys()) == 16
     save_file(renamed, folders["old"] / "model.safetensors", {"format": "pt"})
-    new, old = (load(str(folder), device="cpu")[0].state_dict() for folder in folders.values())
+    new, old = (load(str(folder), LoadOptions(device="cpu"))[0].state_dict() for folder in folders.values())
     assert new.keys() == old.keys()
     assert all(torch.equal(value, old[name]) for name, value in new.items())
 

@@ -13,6 +13,7 @@ import mini_gemini_reference as reference
 from wherelook.check import test_picture as make_picture
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.minigemini import register
 from wherelook.models.ports.minigemini.configuration import MiniGeminiConfig
 from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration, PatchInfoMining
@@ -150,7 +151,7 @@ def test_generation_with_and_without_cache_agrees(model):
 def test_saved_and_loaded_by_the_auto_classes(model, tmp_path):
     model.model.save_pretrained(tmp_path)
     model.processor.save_pretrained(tmp_path)
-    loaded, processor = load(str(tmp_path), device="cpu")
+    loaded, processor = load(str(tmp_path), LoadOptions(device="cpu"))
     assert type(loaded) is MiniGeminiForConditionalGeneration
     assert type(processor) is MiniGeminiProcessor
     assert type(AutoImageProcessor.from_pretrained(tmp_path)) is MiniGeminiImageProcessor

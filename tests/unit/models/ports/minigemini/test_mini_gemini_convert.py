@@ -18,6 +18,7 @@ from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
+from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.ports.minigemini.convert import convert, main, translate_config
 from wherelook.models.ports.minigemini.weights import expected_weights, rename_weights
@@ -228,7 +229,7 @@ def test_a_converted_folder_loads_and_answers(kind, hd, tmp_path):
     changes = {"image_grid": 2, "image_global": True} if hd else {}
     weights = make_checkpoint(tmp_path / "published", kind=kind, **changes)
     convert(tmp_path / "published", tmp_path / "out", **SMALL_TOWERS)
-    model, processor = load(str(tmp_path / "out"), device="cpu")
+    model, processor = load(str(tmp_path / "out"), LoadOptions(device="cpu"))
     assert torch.equal(model.model.mining.key[1].weight, weights["model.vlm_uni_aux_projector.1.weight"])
     assert torch.equal(model.get_input_embeddings().weight, weights["model.embed_tokens.weight"])
     head = weights["model.embed_tokens.weight" if kind == "gemma" else "lm_head.weight"]
@@ -258,7 +259,7 @@ def test_pickled_weights_and_towers_of_their_own_repositories(tmp_path):
     high = {f"visual.trunk.{name}": value for name, value in random_weights(convnext_shapes(**SMALL_CONVNEXT)).items()}
     save_file({**high, "visual.trunk.head.norm.weight": torch.ones(16)}, convnext / "open_clip_model.safetensors")
     convert(tmp_path / "published", tmp_path / "out", vision_tower=clip, high_resolution_tower=convnext, **SMALL_TOWERS)
-    model, _ = load(str(tmp_path / "out"), device="cpu")
+    model, _ = load(str(tmp_path / "out"), LoadOptions(device="cpu"))
     stem = model.model.high_resolution_tower.embeddings.patch_embeddings.weight
     assert torch.equal(stem, high["visual.trunk.stem.0.weight"])
     state = model.state_dict()
