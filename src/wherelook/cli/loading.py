@@ -67,8 +67,8 @@ def open_here(model: str, loading: LoadOptions) -> VisionLanguageModel:
     """
     if check_loading(model, loading):
         raise InputError(
-            f"{model} is the address of an endpoint, which `wherelook explain`, `run` and `evaluate` can ask: this needs "
-            "a model in this process"
+            f"{model} is the address of an endpoint, which `wherelook explain`, `run` and `evaluate` can ask: "
+            "this needs a model in this process"
         )
     opened = open_model(model, loading)
     assert isinstance(opened, VisionLanguageModel)
