@@ -73,7 +73,7 @@ def test_json_on_standard_output_is_json_alone(command, images):
             "--replay-steps", 0, "--json",
         )  # fmt: skip
     assert code == 0
-    assert json.loads(output)["method"]["name"] == "center"
+    assert json.loads(output)["config"]["method"] == "center"
     assert "model small, no key: at most" in errors
 
 
