@@ -173,8 +173,7 @@ class Client:
         with self._http.stream(method, self.address + path, content=data, headers=headers) as reply:
             self._reached.set()
             self._http.cookies.clear()
-            read = _read if reply.is_success else _read_error
-            return reply.status_code, reply.headers.get("Retry-After"), read(reply, deadline, self.address)
+            return reply.status_code, reply.headers.get("Retry-After"), _read(reply, deadline, self.address)
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, httpx2.TimeoutException | TimeoutError):
@@ -278,31 +277,27 @@ def _cause(error: BaseException | None, kind: type[Exception]) -> BaseException 
 
 
 def _read(reply: httpx2.Response, deadline: float, address: str) -> bytes:
+    """The body of a reply, not unpacked: nothing can unfold to gigabytes. Of an error its beginning is enough."""
     parts, size = [], 0
-    for part in reply.iter_raw():  # unpacked nowhere: nothing can unfold to gigabytes
-        parts.append(part)
-        size += len(part)
-        if size > REPLY_LIMIT:
-            raise WherelookError(f"the reply of {address} is longer than {REPLY_LIMIT // 2**20} MiB")
-        if time.monotonic() > deadline:  # a server that trickles
-            raise TimeoutError
-    return b"".join(parts)
-
-
-def _read_error(reply: httpx2.Response, deadline: float, _: str) -> bytes:
-    """The beginning of what a server says about an error; if that is cut short, the error is what counts."""
-    text = b""
-    with contextlib.suppress(httpx2.TransportError):
+    try:
         for part in reply.iter_raw():
-            text += part
-            if len(text) > CHUNK or time.monotonic() > deadline:
+            parts.append(part)
+            size += len(part)
+            if size > (REPLY_LIMIT if reply.is_success else CHUNK):
                 break
-    return text[:CHUNK]
+            if time.monotonic() > deadline:  # a server that trickles
+                raise TimeoutError
+    except (httpx2.TransportError, TimeoutError):
+        if reply.is_success:
+            raise
+    if size > REPLY_LIMIT:
+        raise WherelookError(f"the reply of {address} is longer than {REPLY_LIMIT // 2**20} MiB")
+    return b"".join(parts)
 
 
 def _said(reply: bytes) -> str:
     """What the server says about an error, without the key, as the end of a line; "" if nothing."""
-    text = reply.decode("utf-8", "replace")
+    text = reply[:CHUNK].decode("utf-8", "replace")
     with contextlib.suppress(ValueError, RecursionError):
         found = json.loads(text)
         inner = found.get("error", found) if isinstance(found, dict) else text
