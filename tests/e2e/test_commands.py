@@ -234,9 +234,12 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert (code, errors) == (0, "")
     assert [row["run"] for row in json.loads(output)] == ["center:best", "random:best"]
     first = (tmp_path / "rows.jsonl").read_text()
-    code, output, errors = command("evaluate", *options, "--methods", "center,igos+:fast", "--n", 2)
+    more = ("--methods", "center,igos+:fast", "--n", 2, "--figures", tmp_path / "figures")
+    code, output, errors = command("evaluate", *options, *more)
     assert (code, errors) == (0, "")
     assert "igos+:fast" in output
+    figures = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"methods.json", "tables.md", "cost.csv", "cost-insertion.svg", "cost-deletion.pdf"} <= figures
     assert output.endswith(f"report     {tmp_path / 'report.html'}\n")
     rows = (tmp_path / "rows.jsonl").read_text()
     assert rows.startswith(first)
@@ -490,14 +493,14 @@ def test_compare_reads_what_run_writes(command, lines, tmp_path):
     assert (code, errors.count("\n")) == (2, 1)
     assert "hold the same sample" in errors
     labels = [f"--label={run}=Tiny:{run.name}:{run.name}" for run in runs]
-    code, output, errors = command("compare", *runs, *labels, "--out", tmp_path / "tables")
+    code, output, errors = command("compare", *runs, *labels, "--figures", tmp_path / "figures")
     assert (code, errors) == (0, "")
     assert re.search(r"^seed0 +seed1 +other scale ", output, re.MULTILINE)
-    assert output.endswith(f"tables     {tmp_path / 'tables'}\n")
-    record = json.loads((tmp_path / "tables" / "compare.json").read_text())
+    assert output.endswith(f"figures    {tmp_path / 'figures'}\n")
+    record = json.loads((tmp_path / "figures" / "compare.json").read_text())
     assert [model["parameters"] for model in record["models"]] == [record["models"][0]["parameters"]] * 2
     assert record["models"][0]["parameters"] > 10**6
-    assert pyarrow.parquet.read_table(tmp_path / "tables" / "pairs.parquet")["items"].to_pylist() == [2]
+    assert pyarrow.parquet.read_table(tmp_path / "figures" / "pairs.parquet")["items"].to_pylist() == [2]
     code, output, errors = command("compare", *runs, *labels, "--json", "--measure", "transport")
     assert (code, errors) == (0, "")
     assert json.loads(output)["measure"] == "transport"

@@ -83,9 +83,9 @@ WRITERS = {
     "scenes": (("scenes", "--n", 1, "--size", "64x64", *OUT), (0, 3, 12), None),
     "evaluate": (("evaluate", "--n", 1, "--methods", "center", "--replay-steps", 2, *OUT), (0, 1, 1, 2), (2,)),
     "sanity": (("sanity", "embedded", "--methods", "center", "--n", 2, *OUT), (0,), (0,)),
-    "compare": (("compare", "{runs}/a", "{runs}/b", *OUT), (0, 5), (0, -1)),
+    "compare": (("compare", "{runs}/a", "{runs}/b", "--figures", "out"), (0, 5), (0, -1)),
     "report": (
-        ("report", "{runs}/a", "{runs}/b", "--gallery", 0, "--out", "out/page.html", "--tables", "out/tables"),
+        ("report", "{runs}/a", "{runs}/b", "--gallery", 0, "--out", "out/page.html", "--figures", "out/figures"),
         (0, 1),
         (0, -1),
     ),
@@ -195,10 +195,11 @@ FOREIGN = {
     "evaluate-rows": (("evaluate", "--n", 1), "rows.jsonl", "rows.jsonl is there and belongs to no evaluation"),
     "evaluate": (("evaluate", "--model", "nowhere/nothing"), "table.md",
                  "table.md is there and belongs to no evaluation"),
-    "compare": (("compare", "{runs}/a", "{runs}/b"), "pairs.csv", "pairs.csv was not written by a comparison"),
+    "compare": (("compare", "{runs}/a", "{runs}/b", "--figures", "out"), "pairs.csv",
+                "pairs.csv was not written by a comparison"),
     "report": (("report", "{runs}/a"), "page.html", "page.html' is there and is no page of wherelook"),
-    "report-tables": (
-        ("report", "{runs}/a", "--out", "page.html", "--tables", "out"),
+    "report-figures": (
+        ("report", "{runs}/a", "--out", "page.html", "--figures", "out"),
         "compare.json",
         "compare.json was not written by a comparison",
     ),
@@ -217,7 +218,7 @@ def test_a_file_of_the_users_is_not_written_over(command, images, runs, tmp_path
     mine = tmp_path / "out" / name
     mine.parent.mkdir(parents=True)
     mine.write_text('{"sample": "1", "verdict": "yes"}\n')
-    if "--out" not in line:
+    if not {"--out", "--figures"} & set(line):
         line += ["--out", mine if case in ("judge", "judge-people", "report") else tmp_path / "out"]
     code, output, errors = command(*line)
     assert (code, output, errors.count("\n")) == (2, "", 1)
@@ -234,9 +235,9 @@ def test_a_file_of_the_users_is_not_written_over(command, images, runs, tmp_path
         ("evaluate", "--out", "file/x"),
         ("sanity", "embedded", "--out", "file/x"),
         ("run", "scenes", "--out", "file/x"),
-        ("compare", "{runs}/a", "--out", "file/x"),
+        ("compare", "{runs}/a", "--figures", "file/x"),
         ("report", "{runs}/a", "--out", "file/x.html"),
-        ("report", "{runs}/a", "--tables", "file/x"),
+        ("report", "{runs}/a", "--figures", "file/x"),
         ("judge", "{runs}/a", "--model", "http://127.0.0.1:9/v1", "--model-name", "m", "--out", "file/x.jsonl"),
     ],
     ids=lambda line: line[0],

@@ -36,16 +36,16 @@ def runs(tmp_path) -> list[Path]:
 
 def test_a_page_with_tables(command, runs, tmp_path):
     code, output, error = command(
-        "report", *runs, "--out", "pages/page.html", "--tables", "tables", "--gallery", 4, "--title", "My <study>"
+        "report", *runs, "--out", "pages/page.html", "--figures", "figures", "--gallery", 4, "--title", "My <study>"
     )
     assert (code, error) == (0, "")
-    assert output.splitlines()[-2:] == ["report     pages/page.html", "tables     tables"]
+    assert output.splitlines()[-2:] == ["report     pages/page.html", "figures    figures"]
     page = (tmp_path / "pages" / "page.html").read_text(encoding="utf-8")
     assert "<title>My &lt;study&gt; · wherelook</title>" in page
     assert page.count('<article class="sample"') == 4
     assert "wherelook report" in page
-    assert {"compare.json", "evidence.csv", "evidence.parquet"} <= {
-        path.name for path in (tmp_path / "tables").iterdir()
+    assert {"compare.json", "evidence.csv", "evidence.parquet", "tables.md", "cells.svg", "cells.pdf"} <= {
+        path.name for path in (tmp_path / "figures").iterdir()
     }
 
 
@@ -53,7 +53,7 @@ def test_results_as_json(command, runs):
     code, output, _ = command("report", runs[0], "--out", "page.html", "--gallery", 2, "--json")
     found = json.loads(output)
     assert code == 0
-    assert (found["page"], found["samples"], found["shown"], found["tables"]) == ("page.html", 30, 2, None)
+    assert (found["page"], found["samples"], found["shown"], found["figures"]) == ("page.html", 30, 2, None)
 
 
 def test_the_same_runs_give_the_same_page(command, runs, tmp_path):
@@ -103,7 +103,7 @@ def test_the_page_works_in_a_browser_without_a_network(command, runs, tmp_path, 
     assert page.evaluate("document.documentElement.scrollWidth") == 420
 
     table = page.locator("#reliance table.sortable").first
-    head = table.locator("th", has_text="Answers resting")
+    head = table.locator("th", has_text="Grounded answers")
     column = head.evaluate("head => head.cellIndex")
     values = f"table => [...table.tBodies[0].rows].map(row => Number(row.cells[{column}].dataset.key))"
     before = table.evaluate(values)

@@ -102,6 +102,7 @@ def test_what_a_server_says_in_an_error(command, images):
 
 def test_tables_and_progress_of_evil_texts(monkeypatch):
     from wherelook.cli import options
+    from wherelook.report.table import from_rows
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -112,7 +113,7 @@ def test_tables_and_progress_of_evil_texts(monkeypatch):
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stderr", screen)
     with terminal.guarded():
-        options.print_table([{"name": f"[bold]{EVIL}", "other": None}])
+        options.print_table(from_rows("names", [{"name": f"[bold]{EVIL}", "other": None}]))
         with options.progress_bar() as progress:
             progress(f"[red]{EVIL}", 1, 2)
             print(EVIL)
@@ -194,7 +195,7 @@ def test_commands_over_many_samples_in_a_code_page(narrow, tmp_path):
     scenes = ("--methods", "center,random", "--n", 2, "--wrong", "--out", tmp_path / "evaluation")
     code, output, errors = narrow("cp1252", "evaluate", *scenes)
     assert code == 0, errors
-    assert "Bold is the best mean. ~ is not distinguishable" in " ".join(output.split())
+    assert "Bold (* in text) is the best mean. ~ is not distinguishable" in " ".join(output.split())
     options = ("--method", "center", "--measures", "map", "--limit", 2, "--out", tmp_path / "run")
     assert narrow("ascii", "run", "scenes-tuning", *options)[0] == 0
     assert narrow("ascii", "compare", tmp_path / "run")[0] == 0

@@ -1,4 +1,4 @@
-"""The table of `wherelook evaluate`: what every run reached, how sure that is, and what it cost.
+"""The summary of `wherelook evaluate`: what every run reached, how sure that is, and what it cost.
 
 Runs are compared on the answers on which all of them made a map: a method that gives up on the hard ones must not look
 better for it. How often each gave up is part of the table.
@@ -15,37 +15,39 @@ from typing import Any
 from wherelook.errors import InputError
 from wherelook.evaluation.evaluate import NO_RUN
 from wherelook.evaluation.rows import Row
-from wherelook.explanation import figures
 from wherelook.metrics import METRICS, Metric
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Localization": ("pointing", "energy", "roc_area"),
-    "People": ("human_pointing", "human_energy", "human_correlation"),
-    "Replay": ("deletion", "insertion"),
-    "Replay, unseen baseline": ("deletion_unseen", "insertion_unseen"),
-    "Replay, superpixels": ("deletion_superpixels", "insertion_superpixels"),
-    "Asked again": ("flip", "keep", "sufficient_area"),
-    "Shape and stability": ("compactness", "stability_seed", "stability_noise", "stability_paraphrase"),
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Localization": {"pointing": "Pointing", "energy": "Energy", "roc_area": "ROC area"},
+    "Agreement with people": {
+        "human_pointing": "Pointing",
+        "human_energy": "Energy",
+        "human_correlation": "Rank correlation",
+    },
+    "Deletion and insertion": {
+        "deletion": "Deletion",
+        "insertion": "Insertion",
+        "deletion_unseen": "Deletion, unseen baseline",
+        "insertion_unseen": "Insertion, unseen baseline",
+        "deletion_superpixels": "Deletion, superpixels",
+        "insertion_superpixels": "Insertion, superpixels",
+    },
+    "Change of the answer": {"flip": "Flip", "keep": "Keep", "sufficient_area": "Sufficient area"},
+    "Shape and stability": {
+        "compactness": "Compactness",
+        "stability_seed": "Seed",
+        "stability_noise": "Noise",
+        "stability_paraphrase": "Paraphrase",
+    },
 }
-MEASURES = tuple(name for names in GROUPS.values() for name in names)
-"""In the order of the table; a measure that no row has is left out."""
+"""Measures and their labels, by what they have in common; in the order of the tables."""
 
-BLOCKS = tuple(
-    tuple(measure for group in groups for measure in GROUPS[group])
-    for groups in (
-        ("Localization", "People"),
-        ("Replay", "Replay, unseen baseline"),
-        ("Replay, superpixels", "Asked again"),
-        ("Shape and stability",),
-    )
-)
-"""Measures that share a table where a table must be narrow."""
+MEASURES = tuple(name for names in GROUPS.values() for name in names)
+"""A measure that no row has is left out."""
 
 SORTED_BY = ("insertion", "pointing")
 """Of these measures the first that is there gives the order of the table."""
-
-DASH = figures.NOTHING
 
 DISTINGUISHABLE_BELOW = 0.05
 """p-value, after correction, from which on a run counts as not distinguishable from the best."""
@@ -55,19 +57,6 @@ RESAMPLES = 9999
 
 NOT_CHECKED, FAILS = "not checked", "fails"
 """Verdicts of a sanity check: that there was none, and the one that is marked wherever a run is named."""
-
-HOW_TO_READ = (
-    "Each figure is the mean over the same n answers for all runs: those on which every run made a map (runs that "
-    "never made one aside). Beside it: its 95 % interval, Wilson's for a share of yes and no, else a percentile "
-    "bootstrap.",
-    "Bold is the best mean. ≈ is not distinguishable from it: p ≥ 0.05 in a paired permutation test (signs flipped) "
-    "against the best, Holm-corrected over all comparisons of the column. Every other run is worse than the best, but "
-    "where a note says that so few answers cannot tell.",
-    "Passes and seconds are means per map over the same answers, without the replay that measures it. Compactness and "
-    "stability describe a map; neither makes it right.",
-    "Sanity: a run fails when its maps stay the same (mean rank correlation above 0.3) after all weights of the model "
-    "were put in random order: they do not explain the model, whatever the other figures say.",
-)
 
 
 @dataclass(frozen=True)
@@ -274,89 +263,12 @@ def missing(rows: Sequence[Row], runs: Sequence[str]) -> list[tuple[str, str, st
     return sorted(lines, key=lambda line: -line[3])
 
 
-# ---- the table elsewhere ----
-
-
 def to_records(summaries: Sequence[RunSummary]) -> list[dict[str, Any]]:
     """Plain types for JSON and Parquet: the same keys in every record."""
     return [
         asdict(summary) | {"share_without_map": summary.share_without_map, "errors": summary.errors}
         for summary in summaries
     ]
-
-
-def to_markdown(summaries: Sequence[RunSummary]) -> str:
-    """Tables in Markdown, narrow enough to read well on a terminal too, and how to read them."""
-    lines = ranked(summaries)
-    measures = list(lines[0].figures) if lines else []
-    blocks = [[name for name in block if name in measures] for block in BLOCKS]
-    parts = [_figures_table(lines, names) for names in blocks if names]
-    head = ["run", "forward", "backward", "seconds", "peak memory", "maps", "without a map", "sanity"]
-    parts.append(_table(head, [[_name(line), *cost_cells(line), *map_cells(line), line.sanity] for line in lines]))
-    notes = [*filter(None, [too_few(lines)]), *HOW_TO_READ]
-    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in notes)]) + "\n"
-
-
-def cost_cells(summary: RunSummary) -> list[str]:
-    """Forward and backward passes, seconds and peak memory as people read them."""
-    passes = [passes_text(summary.forward), passes_text(summary.backward)]
-    seconds = DASH if summary.seconds is None else f"{summary.seconds:.2f}"
-    peak = summary.peak_bytes
-    memory = DASH if not peak else f"{peak / 1e9:.2f} GB" if peak >= 1e9 else f"{peak / 1e6:.0f} MB"
-    return [*passes, seconds, memory]
-
-
-def map_cells(summary: RunSummary) -> list[str]:
-    """How many maps of how many answers, and what became of the others."""
-    counts = [f"{count} {status}" for status, count in summary.without_map.items() if count]
-    share = summary.share_without_map
-    shown = "< 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
-    return [f"{summary.maps} of {summary.answers}", f"{shown} ({', '.join(counts)})" if counts else "none"]
-
-
-def passes_text(value: float | None) -> str:
-    """A mean number of passes: with a digit after the point where it is small and not whole."""
-    if value is None:
-        return DASH
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
-
-
-def number(value: float) -> str:
-    """Three digits, with a true minus."""
-    return figures.number(value, 3)
-
-
-def interval_text(figure: Figure) -> str:
-    """The interval, readable with negative ends too."""
-    return f"{number(figure.low)}{' to ' if figure.low < 0 else DASH}{number(figure.high)}"
-
-
-def _figures_table(lines: Sequence[RunSummary], names: Sequence[str]) -> str:
-    head = ["run"]
-    for name in names:
-        n = next(figure.n for line in lines if (figure := line.figures[name]) is not None)
-        head.append(f"{name} {'↑' if metric_of(name).better == 'higher' else '↓'} (n {n})")
-    return _table(head, [[_name(line), *(_cell(line.figures[name]) for name in names)] for line in lines])
-
-
-def _name(line: RunSummary) -> str:
-    return f"{line.run} (fails sanity)" if line.sanity == FAILS else line.run
-
-
-def _cell(figure: Figure | None) -> str:
-    if figure is None:
-        return DASH
-    mean = f"**{number(figure.mean)}**" if figure.best else f"{'≈ ' if figure.tied else ''}{number(figure.mean)}"
-    return f"{mean} ({interval_text(figure)})"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in (head, *lines)]
-    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
-    cells.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
-    )
 
 
 # ---- columns ----

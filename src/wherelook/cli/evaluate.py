@@ -91,6 +91,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output directory; resumed if it exists.")] = Path(
         "wherelook-evaluation"
     ),
+    figures: options.Figures = None,
     model: options.ModelOrAddress = "embedded",
     loading: LoadOptions = AS_IT_IS,
     seed: options.Seed = 0,
@@ -119,7 +120,7 @@ def evaluate(
     runs = parse_methods(methods)
     check_judging(judge, prompt)
     samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
-    _refuse_strangers(out)
+    _refuse_strangers(out, figures)
     loaded, name = _open(model, loading, runs, out, check=sanity > 0)
     about = conditions(
         loaded,
@@ -211,13 +212,20 @@ def evaluate(
         ],
         summaries=summaries,
     )
-    _finish(out, page, rows, summaries, as_json)
+    _finish(out, page, rows, summaries, as_json, figures)
     if failure is not None:
         raise failure
 
 
-def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummary], as_json: bool) -> None:
-    """Writes page, table and rows, and prints the table.
+def _finish(
+    out: Path,
+    page: str,
+    rows: list[Row],
+    summaries: Sequence[RunSummary],
+    as_json: bool,
+    figures: Path | None = None,
+) -> None:
+    """Writes page, table, rows and figures, and prints the table.
 
     Raises:
         WherelookError: every method failed on every answer.
@@ -225,15 +233,19 @@ def _finish(out: Path, page: str, rows: list[Row], summaries: Sequence[RunSummar
     from wherelook.analysis import method_table
     from wherelook.evaluation.failures import commonest_error
     from wherelook.evaluation.records import write_records
+    from wherelook.report import method_tables
+    from wherelook.report.files import write_methods
     from wherelook.storage import write_whole
 
-    for file, text in ((PAGE_FILE, page), (TABLE_FILE, method_table.to_markdown(summaries))):
+    for file, text in ((PAGE_FILE, page), (TABLE_FILE, method_tables.to_markdown(summaries))):
         write_whole(out / file, text.encode("utf-8", "backslashreplace"))
     write_records(out / RECORDS_FILE, rows)
+    if figures is not None:
+        write_methods(summaries, figures)
     if as_json:
         options.print_json(method_table.to_records(summaries))
     else:
-        typer.echo(method_table.to_markdown(summaries))
+        typer.echo(method_tables.to_text(summaries, options.terminal_width()))
         typer.echo(f"report     {out / PAGE_FILE}")
     tried = [row for row in rows if row["run"] in {line.run for line in summaries}]
     if tried and all(row["status"] == "error" for row in tried):
@@ -350,9 +362,13 @@ def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
     write_whole(path, (json.dumps(configuration, indent=2) + "\n").encode())
 
 
-def _refuse_strangers(out: Path) -> None:
+def _refuse_strangers(out: Path, figures: Path | None) -> None:
     """Raises InputError where a folder without an evaluation has files of the names that one writes."""
+    from wherelook.report.files import METHODS
+
     if not (out / CONFIGURATION_FILE).exists():
         for name in (ROWS_FILE, PAGE_FILE, TABLE_FILE, RECORDS_FILE):
             if os.path.lexists(out / name):
                 raise InputError(f"{out / name} is there and belongs to no evaluation: name another folder")
+    if figures is not None:
+        METHODS.check(options.make_folder(figures, option="--figures"))

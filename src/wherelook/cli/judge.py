@@ -58,6 +58,7 @@ def judge(
     from wherelook.evaluation.run_folder import read_run
     from wherelook.evaluation.verdicts import apply_verdicts, check_place, read_verdicts, write_verdicts
     from wherelook.models.endpoint.client import Client
+    from wherelook.report.table import from_rows
 
     if (verdicts is None) == (model is None):
         raise InputError("expected either --model with the address of an endpoint, or --verdicts with a file")
@@ -82,7 +83,7 @@ def judge(
 
         options.print_json({"verdicts": str(path), "judges": table} | ({"prompt": INSTRUCTIONS} if model else {}))
         return
-    options.print_table(table)
+    options.print_table(from_rows("judges", table))
     typer.echo(f"verdicts: {path}")
 
 

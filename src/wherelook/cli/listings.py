@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def models(as_json: options.Json = False) -> None:
     """Lists the models that can be explained: what is known of every family of the installed Transformers."""
     from wherelook.models.catalogue import model_families
+    from wherelook.report.table import from_rows
 
     families = model_families()
     if as_json:
@@ -23,7 +24,7 @@ def models(as_json: options.Json = False) -> None:
     print("embedded (colored shapes), things (animals, foods, vehicles): small LLaVAs that come with the package")
     print("and know their drawn scenes alone; `wherelook zoo` lists more")
     print("any hub id or folder of an image-text-to-text model; families of the installed Transformers:")
-    options.print_table(families)
+    options.print_table(from_rows("families", families))
     print("docs/models.md has the figures of every family; `wherelook check MODEL` measures a model of yours.")
 
 

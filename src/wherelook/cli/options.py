@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from wherelook.cli import terminal
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from wherelook.data.datasets import Sample
     from wherelook.evaluation.method_spec import MethodSpec
     from wherelook.models import AnyModel, EndpointModel
+    from wherelook.report.table import Table
     from wherelook.score import Progress as Report
-
-FILE_WIDTH = 160
-"""Columns of a table that does not go to a terminal."""
 
 ENTRY_WIDTH = 80
 """Columns of text about a named thing that does not go to a terminal."""
@@ -63,6 +60,14 @@ Judge = Annotated[
         "--judge",
         help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
         "reference (docs/judges.md).",
+    ),
+]
+Figures = Annotated[
+    Path | None,
+    typer.Option(
+        "--figures",
+        metavar="DIR",
+        help="Also write every plot as SVG and PDF, and every table as CSV, Parquet and Markdown, to this directory.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
@@ -218,20 +223,21 @@ def _speaks_unicode(stream: TextIO | io.TextIOBase) -> bool:
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
-    """A table of rows with the same keys; text is shown as it is, without markup."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("-" if value is None else terminal.shown(str(value))) for value in row.values()))
-    width = None if sys.stdout.isatty() else FILE_WIDTH
-    Console(file=terminal.styled(sys.stdout), highlight=False, soft_wrap=False, width=width).print(table)
+def terminal_width() -> int | None:
+    """Characters of a line of the terminal; None where standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_table(table: Table) -> None:
+    """A table and its caption, as wide as the terminal, or as it needs to be where there is none."""
+    typer.echo(table.to_text(terminal_width()))
+    if table.caption:
+        typer.echo(table.caption)
 
 
 def print_entries(entries: Sequence[Sequence[str]]) -> None:
     """Entries of a name and lines about it, indented under it and wrapped: readable at 80 columns, and in a file."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else ENTRY_WIDTH
+    width = terminal_width() or ENTRY_WIDTH
     for name, *lines in entries:
         print(name)
         for line in lines:

@@ -1,4 +1,4 @@
-"""`wherelook report`: the page of a study."""
+"""`wherelook report`: the page of a comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wherelook.cli import comparing, options
+from wherelook.cli import compare, options
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,31 +16,28 @@ if TYPE_CHECKING:
 
 
 def report(
-    runs: comparing.Runs,
+    runs: compare.Runs,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page.")] = Path("report.html"),
     gallery: Annotated[
         int, typer.Option("--gallery", metavar="N", min=0, max=1000, help="Samples to show with their images.")
     ] = 24,
     title: Annotated[str | None, typer.Option("--title", help="Of the page. [default: models and benchmarks]")] = None,
-    tables: Annotated[
-        Path | None,
-        typer.Option("--tables", metavar="DIR", help="Where every table goes as CSV and Parquet, and compare.json."),
-    ] = None,
+    figures: options.Figures = None,
     push_to_hub: Annotated[
         str | None,
         typer.Option(
             "--push-to-hub",
             metavar="OWNER/NAME",
-            help="Also upload page and tables to this data set of the Hugging Face hub; a new one is private.",
+            help="Also upload page and figures to this dataset of the Hugging Face hub; a new one is private.",
         ),
     ] = None,
-    label: comparing.Label = None,
-    models: comparing.Models = None,
-    verdicts: comparing.Verdicts = None,
-    method: comparing.Method = None,
-    measure: comparing.Measure = "rank-correlation",
-    correction: comparing.Correction = "holm",
-    level: comparing.Level = 0.95,
+    label: compare.Label = None,
+    models: compare.Models = None,
+    verdicts: compare.Verdicts = None,
+    method: compare.Method = None,
+    measure: compare.Measure = "rank-correlation",
+    correction: compare.Correction = "holm",
+    level: compare.Level = 0.95,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -49,17 +46,17 @@ def report(
     Reads records, and the images of the samples that it shows; runs no model.
     """
     from wherelook.report.examples import choose_exhibits
+    from wherelook.report.files import COMPARISON, write_comparison
     from wherelook.report.models_page import read_runs, render
-    from wherelook.report.table_files import check_tables, write_tables
     from wherelook.storage import write_whole
 
     if out.is_dir():
         raise InputError(f"--out {str(out)!r} is a folder; expected the name of a file, such as report.html")
     options.make_folder(out.parent)
     options.check_page(out)
-    if tables is not None:
-        check_tables(options.make_folder(tables, option="--tables"))
-    comparison = comparing.compare_labelled(
+    if figures is not None:
+        COMPARISON.check(options.make_folder(figures, option="--figures"))
+    comparison = compare.compare_labelled(
         runs,
         label=label,
         models=models,
@@ -88,7 +85,7 @@ def report(
         ),
     )  # fmt: skip
     write_whole(out, page.encode("utf-8", "backslashreplace"))
-    written = [] if tables is None else write_tables(comparison, tables)
+    written = [] if figures is None else write_comparison(comparison, figures)
     address = None
     if push_to_hub is not None:
         from wherelook.report.hub import push
@@ -97,13 +94,13 @@ def report(
     if as_json:
         shown = len(exhibition.exhibits)
         result = {"page": str(out), "samples": exhibition.samples, "shown": shown, "notes": list(exhibition.notes)}
-        options.print_json(result | {"tables": None if tables is None else str(tables), "address": address})
+        options.print_json(result | {"figures": None if figures is None else str(figures), "address": address})
         return
     for note in (*comparison.notes, *exhibition.notes):
         typer.echo(f"note       {note}")
     typer.echo(f"report     {out}")
-    if tables is not None:
-        typer.echo(f"tables     {tables}")
+    if figures is not None:
+        typer.echo(f"figures    {figures}")
     if address is not None:
         typer.echo(f"pushed     {address}")
 

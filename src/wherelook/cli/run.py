@@ -172,7 +172,9 @@ def _show(table: pyarrow.Table, tally: Tally, out: Path, as_json: bool) -> None:
     if as_json:
         options.print_json({"folder": str(out), "samples": tally.done, "samples_now": tally.now, "runs": summary})
     else:
-        options.print_table(summary)
+        from wherelook.report.table import from_rows
+
+        options.print_table(from_rows("runs", summary))
         typer.echo(f"{options.counted(tally.done, 'sample')} done ({tally.now} new), in {out}")
     _report_failures(table, out)
 

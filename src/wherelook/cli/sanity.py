@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from wherelook.cli import options
 from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS, open_here
 from wherelook.models import LoadOptions
+
+if TYPE_CHECKING:
+    from wherelook.report.table import Table
 
 
 @configured
@@ -100,18 +104,32 @@ def sanity(
     if as_json:
         options.print_json(rows)
         return
-    shown = [
-        {"method": row["method"], "verdict": row["verdict"]} | {stage: _cell(row[stage]) for stage in STAGES}
-        for row in rows
-    ]
-    options.print_table(shown)
-    typer.echo("mean rank correlation with the map before the change, 95 % interval, answers left without a map")
+    options.print_table(_table(rows, STAGES))
 
 
-def _cell(stage: dict[str, Any]) -> str:
+def _table(rows: Sequence[dict[str, Any]], stages: Sequence[str]) -> Table:
+    """A row for every method, a column for every stage."""
+    from wherelook.report.formatting import words
+    from wherelook.report.table import Column, Table
+
+    columns = (
+        Column("method", "Method"),
+        Column("verdict", "Verdict"),
+        *(Column(name, words(name), "number") for name in stages),
+    )
+    caption = "Mean rank correlation with the map before the change, 95 % interval, answers left without a map."
+    shown = tuple({**row, **{stage: _value(row[stage]) for stage in stages}} for row in rows)
+    return Table("sanity", caption, columns, shown)
+
+
+def _value(stage: dict[str, Any]) -> Any:
+    """The mean correlation of a stage, with how many answers have no map after it."""
+    from wherelook.report.table import Marked
+    from wherelook.stats import Estimate
+
     if not stage.get("checked", True):
-        return "not checked"
+        return Marked(None, note="not checked")
     if stage["mean"] is None:
-        return "no map"
-    lost = f", {stage['no_map']} no map" if stage["no_map"] else ""
-    return f"{stage['mean']:.2f} ({stage['low']:.2f} to {stage['high']:.2f}){lost}"
+        return Marked(None, note="no map")
+    value = Estimate("rank correlation", stage["mean"], stage["low"], stage["high"], "")
+    return Marked(value, note=f"{stage['no_map']} no map" if stage["no_map"] else "")

@@ -42,6 +42,7 @@ def sweep(
     from wherelook.evaluation.failures import commonest_error
     from wherelook.evaluation.judges import check_judging
     from wherelook.evaluation.method_spec import sweep_methods
+    from wherelook.report import method_tables
 
     check_judging(judge, prompt)
     runs = sweep_methods(method, preset, key_values(values))
@@ -69,4 +70,4 @@ def sweep(
     if as_json:
         options.print_json(method_table.to_records(summaries))
     else:
-        typer.echo(method_table.to_markdown(summaries))
+        typer.echo(method_tables.to_text(summaries, options.terminal_width()), nl=False)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook import html
-from wherelook.explanation import chart, command_line, grounding, picture, shading
+from wherelook.explanation import command_line, grounding, picture, shading
+from wherelook.explanation.curves import plot_curves
+from wherelook.explanation.drawing import inline
 from wherelook.explanation.figures import NOTHING, number, percent
 
 if TYPE_CHECKING:
@@ -58,7 +60,10 @@ def render(explanation: Explanation) -> str:
     The same explanation gives the same text. Pictures are scaled down to 1,024 pixels and inlined.
     """
     height, width = explanation.pixels.shape[:2]
-    style, script = html.asset(PACKAGE, "page.css"), html.asset(PACKAGE, "page.js")
+    style, script = (
+        Markup(html.asset(PACKAGE, "figures.css") + html.asset(PACKAGE, "page.css")),
+        html.asset(PACKAGE, "page.js"),
+    )
     return (
         html.environment(PACKAGE)
         .get_template("page.html")
@@ -83,7 +88,10 @@ def render(explanation: Explanation) -> str:
             ramp=picture.COLOR_ANCHORS,
             opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
             reliance=grounding.reliance(explanation),
-            charts=chart.charts(explanation.curves, explanation.metrics),
+            charts=[
+                inline(figure, f"{name.capitalize()} of the score", name)
+                for name, figure in plot_curves(explanation.curves, explanation.metrics).items()
+            ],
             steps=len(explanation.curves[0].fractions) - 1 if explanation.curves else 0,
             metrics=_metrics(explanation),
             facts=_facts(explanation),

@@ -1,13 +1,21 @@
-"""The words of a comparison, and figures as people read them: with a true minus, and their interval in brackets."""
+"""Values as people read them: a true minus, digits where they tell something, and the interval apart."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from wherelook.analysis.results import Question
 from wherelook.explanation import figures
 from wherelook.explanation.figures import NOTHING
 from wherelook.stats import Estimate
+
+Kind = Literal[
+    "text", "list", "names", "count", "number", "percent", "ratio", "p", "passes", "seconds", "bytes"
+]  # fmt: skip
+"""What a value is. list: shown in part; names: all of them; percent: a proportion in [0, 1], shown in %; passes: a mean
+of whole numbers."""
 
 QUESTIONS: dict[Question, str] = {
     "reliance": "Do the models rely on the image?",
@@ -23,59 +31,40 @@ SIGNIFICANT = 0.05
 DASH = NOTHING
 """Of ranges, and where there is no figure."""
 
-
-def percent(estimate: Estimate | None) -> str:
-    """A share of 1 as "47 % (40–55)"; a narrow interval brings more digits."""
-    if estimate is None:
-        return DASH
-    return f"{figures.percent(estimate.value, _percent_digits(estimate))} ({percent_interval(estimate)})"
+NAMED = 3
+"""Entries of a list that are shown."""
 
 
-def share(value: float) -> str:
-    """A share of 1 in percent."""
-    return figures.percent(value)
+def parts(value: Any, kind: Kind = "number", digits: int = 2) -> tuple[str, str]:
+    """A value, and its interval; "" where it has none. A narrow interval brings more digits.
+
+    Args:
+        value: of the kind, or an `Estimate` of such; None where there is none.
+        kind: see `Kind`.
+        digits: after the point of a number, at least.
+
+    >>> from wherelook.stats import Estimate
+    >>> parts(Estimate("x", 0.471, 0.40, 0.55, "t"), "percent"), parts(3.0)
+    (('47', '40–55'), ('3.00', ''))
+    """
+    if value is None:
+        return DASH, ""
+    if not isinstance(value, Estimate):
+        few = 0 if kind == "percent" and (value == 0 or value >= 0.0995) else 1
+        return _SHOWN[kind](value, few if kind == "percent" else digits), ""
+    width = value.high - value.low
+    digits = (
+        figures.digits_for(100 * width, least=0, most=4) if kind == "percent" else figures.digits_for(width, digits)
+    )
+    shown, low, high = (_SHOWN[kind](one, digits) for one in (value.value, value.low, value.high))
+    return shown, f"{low}{' to ' if value.low < 0 else DASH}{high}"
 
 
-def percent_value(estimate: Estimate) -> str:
-    """A share of 1, in percent without the sign."""
-    return figures.number(100 * estimate.value, _percent_digits(estimate))
-
-
-def percent_interval(estimate: Estimate) -> str:
-    """The interval of a share of 1, in percent without the sign."""
-    return _range(100 * estimate.low, 100 * estimate.high, _percent_digits(estimate))
-
-
-def figure(estimate: Estimate | None) -> str:
-    """A figure as "0.47 (0.40–0.55)"; a narrow interval brings more digits."""
-    return DASH if estimate is None else f"{value(estimate)} ({interval(estimate)})"
-
-
-def value(estimate: Estimate) -> str:
-    """The figure without its interval."""
-    return number(estimate.value, _digits(estimate))
-
-
-def interval(estimate: Estimate) -> str:
-    """The interval, readable with negative ends too."""
-    return _range(estimate.low, estimate.high, _digits(estimate))
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Two digits after the point, or more if asked for."""
-    return figures.number(value, digits)
-
-
-def ratio(value: float) -> str:
-    """A ratio: two digits that count, or all before the point."""
-    if not math.isfinite(value):
-        return figures.number(value)
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
-
-
-def ratio_interval(estimate: Estimate) -> str:
-    """The interval of a ratio."""
-    return f"{ratio(estimate.low)}{DASH}{ratio(estimate.high)}"
+def text(value: Any, kind: Kind = "number", digits: int = 2) -> str:
+    """A value with its interval in brackets: "0.47 (0.40–0.55)"; a proportion with its sign: "47 % (40–55)"."""
+    shown, interval = parts(value, kind, digits)
+    sign = "\N{NO-BREAK SPACE}%" if kind == "percent" and value is not None else ""
+    return f"{shown}{sign} ({interval})" if interval else f"{shown}{sign}"
 
 
 def p_value(value: float, *, floor: bool = False) -> str:
@@ -85,18 +74,54 @@ def p_value(value: float, *, floor: bool = False) -> str:
         value: the p-value.
         floor: whether the test can give no smaller one, so that the true one may lie below: "≤ 0.012".
     """
-    if value < 0.001:
-        return "<\N{NO-BREAK SPACE}0.001"
-    return f"{'≤' if floor else '='}\N{NO-BREAK SPACE}{value:.3f}"
+    shown = _p(value, 3)
+    return shown if shown.startswith("<") else f"{'≤' if floor else '='}\N{NO-BREAK SPACE}{shown}"
 
 
-def _digits(estimate: Estimate) -> int:
-    return figures.digits_for(estimate.high - estimate.low)
+def plural(count: int, noun: str) -> str:
+    """ "1 model", "2 models"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _percent_digits(estimate: Estimate) -> int:
-    return figures.digits_for(100 * (estimate.high - estimate.low), least=0, most=4)
+def words(name: str) -> str:
+    """A name of an option in words."""
+    return name.replace("-", " ").replace("_", " ")
 
 
-def _range(low: float, high: float, digits: int) -> str:
-    return f"{number(low, digits)}{' to ' if low < 0 else DASH}{number(high, digits)}"
+def _p(value: float, _: int) -> str:
+    return "<\N{NO-BREAK SPACE}0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _ratio(value: float, _: int) -> str:
+    """Two digits that count, or all before the point."""
+    if not math.isfinite(value):
+        return figures.number(value)
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _passes(value: float, _: int) -> str:
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def _bytes(value: float, _: int) -> str:
+    return DASH if not value else f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def _list(values: Any, _: int) -> str:
+    more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
+    return ", ".join(values[:NAMED]) + more
+
+
+_SHOWN: Mapping[Kind, Callable[[Any, int], str]] = {
+    "text": lambda value, _: str(value),
+    "list": _list,
+    "names": lambda values, _: ", ".join(values),
+    "count": lambda value, _: f"{value:,}",
+    "number": figures.number,
+    "percent": lambda value, digits: figures.number(100 * value, digits),
+    "ratio": _ratio,
+    "p": _p,
+    "passes": _passes,
+    "seconds": lambda value, _: f"{value:.2f}",
+    "bytes": _bytes,
+}

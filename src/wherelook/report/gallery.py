@@ -88,7 +88,7 @@ def items(exhibits: Sequence[Exhibit], budget: int = BUDGET) -> tuple[Item, ...]
 def _item(exhibit: Exhibit) -> Item:
     first = next(iter(exhibit.rows.values()))
     size = (first["image_height"] or 1, first["image_width"] or 1)
-    pixels = None if exhibit.pixels is None else _small(exhibit.pixels)
+    pixels = None if exhibit.pixels is None else small(exhibit.pixels)
     height, width = _fitted(size) if pixels is None else pixels.shape[:2]
     return Item(
         benchmark=exhibit.benchmark,
@@ -98,7 +98,7 @@ def _item(exhibit: Exhibit) -> Item:
         choices=tuple(first["choices"] or ()),
         references=tuple(first["references"] or ()),
         flags=tuple(first["flags"] or ()),
-        image="" if pixels is None else _data_uri(Image.fromarray(pixels)),
+        image="" if pixels is None else data_uri(Image.fromarray(pixels)),
         outline="" if exhibit.evidence is None else _outline(exhibit.evidence, (height, width)),
         height=height,
         width=width,
@@ -110,7 +110,7 @@ def _shown(model: str, row: Row, pixels: NDArray[np.uint8] | None, size: tuple[i
     drawn: Markup | str = ""
     if row["status"] == "ok" and row["mask"] is not None:
         saliency = mask_of(row)
-        drawn = _data_uri(picture.heatmap(saliency, size) if pixels is None else picture.overlay(pixels, saliency))
+        drawn = data_uri(picture.heatmap(saliency, size) if pixels is None else picture.overlay(pixels, saliency))
     tokens = row["tokens"] or []
     blind = row["blind_correct"]
     return Shown(
@@ -145,20 +145,21 @@ def _token(token: dict[str, Any]) -> dict[str, Any]:
 # ---- pictures ----
 
 
-def _fitted(size: tuple[int, int]) -> tuple[int, int]:
+def _fitted(size: tuple[int, int], side: int = SIDE) -> tuple[int, int]:
     """(height, width) of a picture of an image of this size."""
     height, width = size
-    scale = SIDE / max(height, width)
+    scale = side / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image at the size of the gallery, smaller or larger."""
-    height, width = _fitted((pixels.shape[0], pixels.shape[1]))
+def small(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
+    """The image with a longer side of so many pixels, smaller or larger."""
+    height, width = _fitted((pixels.shape[0], pixels.shape[1]), side)
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
 
 
-def _data_uri(image: Image.Image) -> Markup:
+def data_uri(image: Image.Image) -> Markup:
+    """The image inside the page, as JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return html.data_uri(buffer.getvalue(), "jpeg")

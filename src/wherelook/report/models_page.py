@@ -1,4 +1,4 @@
-"""The page of a study: the three questions over runs in sentences, figures, tables and samples.
+"""The page of a comparison: the three questions over runs in sentences, figures, tables and samples.
 
 One HTML file that needs no network and runs nothing but its own few lines of script, which sort tables and filter
 samples; without them everything is there all the same. How untrusted text gets onto it is in `wherelook.html`.
@@ -7,9 +7,10 @@ samples; without them everything is there all the same. How untrusted text gets 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from wherelook import html
 from wherelook.analysis.benchmarks import name_benchmarks
@@ -17,11 +18,12 @@ from wherelook.analysis.results import Comparison
 from wherelook.evaluation.run_folder import read_run
 from wherelook.explanation import shading
 from wherelook.explanation.command_line import shell_quote
-from wherelook.report import evidence_plot, formatting, interval_plot, models_summary, similarity_plot, tables
+from wherelook.explanation.drawing import inline
+from wherelook.report import formatting, models_summary
 from wherelook.report.examples import ANSWERS, PLACES, Exhibition
 from wherelook.report.gallery import BUDGET, items
-from wherelook.report.interval_plot import PERCENT, Entry, Plot, Scale
-from wherelook.report.table import without_repetition
+from wherelook.report.plots import PLOTS, comparison_figures
+from wherelook.report.tables import make_tables, reasons
 from wherelook.stats import Estimate
 
 PACKAGE = "wherelook.report"  # where the templates are
@@ -33,21 +35,6 @@ PLACE_WORDS = {
     "no map": "no map",
 }
 STATUS_WORDS = {"not_visual": "not visual", "weak_gap": "weak gap"}
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The drawings of one benchmark; None, or none, where there is nothing to draw."""
-
-    benchmark: str
-    resting: Plot | None
-    accuracy: Plot | None
-    relations: Plot | None
-    similarity: similarity_plot.Drawing | None
-    cells: evidence_plot.Bars | None
-    places: Plot | None
-    odds: Plot | None
-    curves: tuple[evidence_plot.Curve, ...]
 
 
 def render(
@@ -70,28 +57,16 @@ def render(
         budget: bytes of all pictures; the gallery ends where they are used up.
     """
     files = {line.run: line.file for line in comparison.judges}
-    style, script = html.asset(PACKAGE, "study.css"), html.asset(PACKAGE, "study.js")
+    style = html.asset("wherelook.explanation", "figures.css") + html.asset(PACKAGE, "report.css")
+    script = html.asset(PACKAGE, "report.js")
     gallery = items(exhibition.exhibits, budget)
-    shown = {
-        name: without_repetition(getattr(tables, name)(comparison))
-        for name in (
-            "models",
-            "coverage",
-            "judges",
-            "skipped",
-            "own",
-            "reliance",
-            "focus",
-            "human",
-            "relations",
-            "pairs",
-            "evidence",
-            "calibrations",
-        )
-    }
+    benchmarks = list(dict.fromkeys(line.benchmark for line in comparison.coverage))
+    drawn: dict[str, dict[str, Markup]] = {benchmark: dict.fromkeys(PLOTS, Markup()) for benchmark in benchmarks}
+    for number, ((benchmark, name), figure) in enumerate(comparison_figures(comparison).items(), start=1):
+        drawn[benchmark][name] = inline(figure, PLOTS[name], f"figure-{number}")
     return (
         html.environment(PACKAGE)
-        .get_template("study.html")
+        .get_template("models_page.html")
         .render(
             title=title,
             style=style,
@@ -102,13 +77,10 @@ def render(
             extent=models_summary.extent(comparison),
             questions=formatting.QUESTIONS,
             answers=models_summary.answers(comparison),
-            tables=shown,
-            findings={
-                question: without_repetition(tables.findings(comparison, question)) for question in formatting.QUESTIONS
-            },
-            benchmarks=[figures(comparison, name) for name in _benchmarks(comparison)],
-            frame={"interval": interval_plot, "similarity": similarity_plot, "evidence": evidence_plot},
-            measure=tables.words(comparison.measure),
+            tables=make_tables(comparison) | {"reasons": reasons(comparison)},
+            plots=drawn,
+            several=len(benchmarks) > 1,
+            measure=formatting.words(comparison.measure),
             correction=formatting.CORRECTIONS[comparison.correction],
             gallery=gallery,
             exhibition=exhibition,
@@ -129,68 +101,6 @@ def render(
 def read_runs(comparison: Comparison) -> dict[str, dict[str, Any]]:
     """`run.json` of every run of the comparison, by folder. Raises as `read_run` does."""
     return {folder: read_run(Path(folder), ("run",))[0] for model in comparison.models for folder in model.runs}
-
-
-def figures(comparison: Comparison, benchmark: str) -> Figures:
-    """The drawings of one benchmark, over all its tasks."""
-    whole = {
-        name: [line for line in getattr(comparison, name) if line.benchmark == benchmark and line.task is None]
-        for name in ("reliance", "evidence", "calibrations")
-    }
-    reliance, evidence = whole["reliance"], whole["evidence"]
-    relations = [line for line in comparison.relations if line.benchmark == benchmark]
-    odds = [line.odds_ratio for line in evidence]
-    trees = [tree.hierarchy for tree in comparison.trees if tree.benchmark == benchmark]
-    pairs = [pair for pair in comparison.pairs if pair.benchmark == benchmark]
-    similarities = [line.similarity for line in relations]
-    return Figures(
-        benchmark=benchmark,
-        resting=interval_plot.plot(
-            [Entry(line.model, (line.resting, line.tokens_resting)) for line in reliance],
-            Scale("share that rests on the image", PERCENT), ("answers", "tokens"), _share_text,
-        ),
-        accuracy=interval_plot.plot(
-            [Entry(line.model, (line.accuracy, line.blind_accuracy)) for line in reliance],
-            Scale("share of judged answers that are right", PERCENT), ("with the image", "without"), _share_text,
-        ),
-        relations=interval_plot.plot(
-            [Entry(line.relation if line.within is None else f"{line.relation}: {line.within}", (line.similarity,))
-             for line in relations],
-            Scale(f"{tables.words(comparison.measure)} of two models' maps",
-                  interval_plot.linear_ticks(similarities, 0.0) if similarities else PERCENT),
-            ("similarity",), _text,
-        ),
-        similarity=similarity_plot.draw(pairs, trees[0]) if trees else None,
-        cells=evidence_plot.cells(evidence),
-        places=interval_plot.plot(
-            [Entry(line.model, (line.right_place, line.chance)) for line in evidence],
-            Scale("share of answers with the focus on the evidence", PERCENT), ("model", "a random place"), _share_text,
-        ),
-        odds=interval_plot.plot(
-            [Entry(line.model, (line.odds_ratio,)) for line in evidence],
-            Scale("odds ratio", interval_plot.ratio_ticks(odds), logarithmic=True, reference=1.0),
-            ("odds ratio",), _ratio_text,
-        ),
-        curves=tuple(evidence_plot.curve(line.model, line.calibration) for line in whole["calibrations"]),
-    )  # fmt: skip
-
-
-def _share_text(value: Estimate | float) -> str:
-    return formatting.percent(value) if isinstance(value, Estimate) else formatting.share(value)
-
-
-def _text(value: Estimate | float) -> str:
-    return formatting.figure(value) if isinstance(value, Estimate) else formatting.number(value)
-
-
-def _ratio_text(value: Estimate | float) -> str:
-    if isinstance(value, Estimate):
-        return f"{formatting.ratio(value.value)} ({formatting.ratio_interval(value)})"
-    return formatting.ratio(value)
-
-
-def _benchmarks(comparison: Comparison) -> list[str]:
-    return list(dict.fromkeys(line.benchmark for line in comparison.coverage))
 
 
 def _interval_methods(comparison: Comparison) -> list[str]:
@@ -228,13 +138,13 @@ def _run(folder: str, about: Mapping[str, Any], verdicts: str | None) -> dict[st
     return {
         "folder": folder,
         "facts": [
-            ("data set", configuration.get("dataset")),
+            ("dataset", configuration.get("dataset")),
             ("model", model.get("id")),
             ("methods", ", ".join(map(str, configuration.get("runs", ())))),
             ("question put", configuration.get("prompt")),
             ("prompt around it", model.get("prompt")),
             ("judge", configuration.get("judge")),
-            ("verdicts in its place", verdicts),
+            ("verdicts instead of its", verdicts),
             ("asked without the image", "yes" if configuration.get("blind") else "no"),
             ("seed", configuration.get("seed")),
             ("device", model.get("device")),

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wherelook.analysis.results import Comparison, Finding, Question
-from wherelook.report.formatting import (
-    QUESTIONS,
-    SIGNIFICANT,
-    figure,
-    number,
-    p_value,
-    percent,
-    ratio,
-    ratio_interval,
-    share,
-)
-from wherelook.report.tables import words
-from wherelook.stats import Estimate
+from wherelook.report.formatting import QUESTIONS, SIGNIFICANT, Kind, p_value, plural, text, words
 
 NAMED = 4
 """Significant tests of one kind that are named; of more only their number is."""
-
-Text = Callable[[Estimate], str]
 
 
 @dataclass(frozen=True)
@@ -58,13 +44,13 @@ def extent(comparison: Comparison) -> str:
     errors = sum(line.error for line in comparison.coverage)
     return (
         f"{plural(len(comparison.models), 'model')} on {samples}; maps of {comparison.method}. Of {rows:,} answers "
-        f"{without:,} have no map because too little of them rests on the image, and {errors:,} failed."
+        f"{without:,} have no map because too few of their words are visually grounded, and {errors:,} failed."
         f"{_judges(comparison)}"
     )
 
 
 def _judges(comparison: Comparison) -> str:
-    """Who judged in the place of the rules; "" where the rules did."""
+    """Who judged instead of the rules; "" where the rules did."""
     if not comparison.judges:
         return ""
     answers = sum(line.answers for line in comparison.judges)
@@ -73,22 +59,17 @@ def _judges(comparison: Comparison) -> str:
     return f" Files of verdicts say what is right, by {who}: {judged:,} of {plural(answers, 'answer')} have one."
 
 
-def plural(count: int, noun: str) -> str:
-    """ "1 model", "2 models"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _reliance(comparison: Comparison, benchmark: str) -> list[str]:
     lines = [line for line in comparison.reliance if line.benchmark == benchmark and line.task is None]
     sentences = []
-    if resting := _range(lines, "resting", percent):
-        tokens = _range(lines, "tokens_resting", percent)
+    if resting := _range(lines, "resting", "percent"):
+        tokens = _range(lines, "tokens_resting", "percent")
         sentences.append(
-            f"On {benchmark}, {resting} of the answers have a word that rests on the image"
-            + (f"; of the tokens of words {tokens} do." if tokens else ".")
+            f"On {benchmark}, {resting} of the answers have a visually grounded word"
+            + (f"; of the tokens of words {tokens} are grounded." if tokens else ".")
         )
-    if right := _range(lines, "accuracy", percent):
-        blind = _range(lines, "blind_accuracy", percent)
+    if right := _range(lines, "accuracy", "percent"):
+        blind = _range(lines, "blind_accuracy", "percent")
         sentences.append(
             f"Of the judged answers {right} are right" + (f", without the image {blind}." if blind else ".")
         )
@@ -98,7 +79,7 @@ def _reliance(comparison: Comparison, benchmark: str) -> list[str]:
 def _focus(comparison: Comparison, benchmark: str) -> list[str]:
     lines = [line for line in comparison.relations if line.benchmark == benchmark and line.within is None]
     found = "; ".join(
-        f"{figure(line.similarity)} where {_relation(line.relation)} ({plural(line.pairs, 'pair')}, n {line.items:,})"
+        f"{text(line.similarity)} where {_relation(line.relation)} ({plural(line.pairs, 'pair')}, n {line.items:,})"
         for line in lines
     )
     alone = _alone(comparison, benchmark)
@@ -106,7 +87,7 @@ def _focus(comparison: Comparison, benchmark: str) -> list[str]:
         return alone
     chances = [line.chance.value for line in comparison.pairs if line.benchmark == benchmark and line.chance]
     low, high = (min(chances), max(chances)) if chances else (0.0, 0.0)
-    spread = number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"
+    spread = text(low) if text(low) == text(high) else f"{text(low)} to {text(high)}"
     chance = f" Maps of different samples reach {spread} by habit alone." if chances else ""
     measure = words(comparison.measure)
     return [*alone, f"On {benchmark}, the similarity ({measure}) of two models' maps of a sample is {found}.{chance}"]
@@ -116,15 +97,15 @@ def _alone(comparison: Comparison, benchmark: str) -> list[str]:
     """Where the maps lie, and how far they agree with people: of each model alone."""
     lines = [line for line in comparison.focus if line.benchmark == benchmark]
     sentences = []
-    if half := _range(lines, "half", percent):
-        center = _range(lines, "center", percent)
+    if half := _range(lines, "half", "percent"):
+        center = _range(lines, "center", "percent")
         sentences.append(
             f"On {benchmark}, half of the saliency lies on {half} of the image; the middle quarter of the image holds "
             f"{center} of it, 25\N{NO-BREAK SPACE}% for a flat map."
         )
     people = [line for line in comparison.human if line.benchmark == benchmark]
-    if agreement := _range(people, "correlation", figure):
-        center, ceiling = _range(people, "center", figure), _range(people, "ceiling", figure)
+    if agreement := _range(people, "correlation", "number"):
+        center, ceiling = _range(people, "center", "number"), _range(people, "ceiling", "number")
         sentences.append(
             f"The rank correlation with where people looked is {agreement}; a map of the center reaches {center}"
             + (f", people among each other {ceiling}." if ceiling else ".")
@@ -144,15 +125,15 @@ def _relation(relation: str) -> str:
 def _evidence(comparison: Comparison, benchmark: str) -> list[str]:
     lines = [line for line in comparison.evidence if line.benchmark == benchmark and line.task is None]
     sentences = []
-    if places := _range(lines, "right_place", percent):
+    if places := _range(lines, "right_place", "percent"):
         chances = [line.chance for line in lines]
-        low, high = share(min(chances)), share(max(chances))
+        low, high = text(min(chances), "percent"), text(max(chances), "percent")
         chance = low if low == high else f"{low} to {high}"
         sentences.append(
             f"On {benchmark}, the most salient place lies on the evidence in {places} of the answers; a random place "
             f"would in {chance}."
         )
-    if odds := _range(lines, "odds_ratio", lambda one: f"{ratio(one.value)} ({ratio_interval(one)})"):
+    if odds := _range(lines, "odds_ratio", "ratio"):
         sentences.append(f"The odds of a right answer there are {odds} times those elsewhere.")
     calibrations = [
         line.calibration for line in comparison.calibrations if line.benchmark == benchmark and line.task is None
@@ -160,20 +141,20 @@ def _evidence(comparison: Comparison, benchmark: str) -> list[str]:
     areas = [found.roc_area for found in calibrations if found.roc_area is not None]
     if areas:
         least, most = min(areas, key=lambda area: area.value), max(areas, key=lambda area: area.value)
-        spread = figure(least) if len(areas) == 1 else f"{figure(least)} to {figure(most)}"
+        spread = text(least) if len(areas) == 1 else f"{text(least)} to {text(most)}"
         sentences.append(f"Reliance tells right answers from wrong ones with a ROC area of {spread}; 0.5 is chance.")
     return sentences
 
 
-def _range(lines: Sequence[Any], column: str, text: Text) -> str:
+def _range(lines: Sequence[Any], column: str, kind: Kind) -> str:
     """The only figure, or the lowest and the highest with their models; "" without any."""
     known = [(getattr(line, column), line.model) for line in lines if getattr(line, column) is not None]
     if not known:
         return ""
     low, high = min(known, key=lambda one: one[0].value), max(known, key=lambda one: one[0].value)
     if len(known) == 1 or low[0].value == high[0].value:
-        return _of(text(low[0]), "all models") if len(known) > 1 else text(low[0])
-    return f"{_of(text(low[0]), low[1])} to {_of(text(high[0]), high[1])}"
+        return _of(text(low[0], kind), "all models") if len(known) > 1 else text(low[0], kind)
+    return f"{_of(text(low[0], kind), low[1])} to {_of(text(high[0], kind), high[1])}"
 
 
 def _of(figure: str, model: str) -> str:
@@ -208,4 +189,4 @@ def _outcome(findings: Sequence[Finding], several: bool) -> str:
 def _effect(finding: Finding) -> str:
     effect = finding.test.effect
     p = p_value(finding.p, floor=finding.test.at_floor)
-    return f"{effect.name} {figure(effect)}, p\N{NO-BREAK SPACE}{p}"
+    return f"{effect.name} {text(effect)}, p\N{NO-BREAK SPACE}{p}"

@@ -8,6 +8,7 @@ import pytest
 
 from wherelook.analysis import method_table
 from wherelook.errors import InputError
+from wherelook.report import method_tables
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 
 
@@ -101,8 +102,8 @@ def test_equal_means_are_both_best_and_noise_is_tied_but_a_clear_loss_is_not():
     assert {run for run, figure in figures.items() if figure.best} == {"a", "same"}
     assert {run for run, figure in figures.items() if figure.tied} == {"near"}
     assert figures["worse"].p < 0.05
-    text = method_table.to_markdown(method_table.summarize(rows, ["a", "same", "near", "worse"]))
-    assert "**0.500**" in text
+    text = method_tables.to_markdown(method_table.summarize(rows, ["a", "same", "near", "worse"]))
+    assert "**0.500 (0.500\N{EN DASH}0.500)**" in text
     assert "≈ 0.499" in text
     assert "| 0.300" in text
 
@@ -122,10 +123,10 @@ def test_every_measure_of_the_table_has_a_meaning():
 
 def test_the_table_as_text_and_as_records(rows):
     summaries = method_table.summarize(rows, ["a", "b", "c"])
-    text = method_table.to_markdown(summaries)
+    text = method_tables.to_markdown(summaries)
     assert "| a " in text
-    assert "deletion" in text
-    assert "11 error" in text
+    assert "Deletion ↓ (n 9)" in text
+    assert "| c | \N{EN DASH} | \N{EN DASH} | \N{EN DASH} | \N{EN DASH} | 11 | 0 | 100 | 11 | 0 | not checked |" in text
     records = method_table.to_records(summaries)
     json.dumps(records, allow_nan=False)
     assert [record["run"] for record in records] == ["a", "b", "c"]
@@ -136,7 +137,7 @@ def test_a_run_that_fails_its_sanity_check_is_marked_whatever_its_figures(rows):
     summaries = method_table.summarize(rows, ["a", "b", "c"], {"a": "fails", "b": "passes", "other": "fails"})
     assert [one.sanity for one in summaries] == ["fails", "passes", "not checked"]
     assert summaries[0].figures["deletion"].best
-    text = method_table.to_markdown(summaries)
+    text = method_tables.to_markdown(summaries)
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert all(block.count("| a (fails sanity) ") == 1 for block in tables)
     assert "b (fails" not in text
@@ -148,7 +149,7 @@ def test_a_run_that_fails_its_sanity_check_is_marked_whatever_its_figures(rows):
 def test_nothing_is_a_table_too():
     (only,) = method_table.summarize([], ["a"])
     assert (only.answers, only.maps, only.share_without_map) == (0, 0, 0.0)
-    assert method_table.to_markdown([only])
+    assert method_tables.to_markdown([only])
 
 
 def test_what_is_missing_is_named_most_frequent_first(rows):
@@ -169,7 +170,7 @@ def test_with_four_answers_no_difference_is_tested_and_it_says_so():
         "With 4 answers no difference between 2 runs can be significant, however large it is: no run is marked. "
         "It takes 6 answers or more."
     )
-    text = method_table.to_markdown(table)
+    text = method_tables.to_markdown(table)
     assert "no run is marked" in text
     assert "≈ 0" not in text
 
@@ -195,4 +196,4 @@ def test_agreement_with_people_has_columns_of_its_own():
     found = [row(index, run, human_correlation=0.3 + index / 100) for index in range(6) for run in ("a", "b")]
     (first, _) = method_table.summarize(found, ["a", "b"])
     assert first.figures["human_correlation"].mean == pytest.approx(0.325)
-    assert "human_correlation" in method_table.to_markdown([first])
+    assert "Rank correlation ↑ (n 6)" in method_tables.to_markdown([first])

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from wherelook import html
-from wherelook.explanation import TokenMap, chart, command_line, figures, page
+from wherelook.explanation import TokenMap, command_line, figures, page
+from wherelook.explanation.curves import plot_curves
 from wherelook.metrics import METRICS
 from wherelook.score import Token
 
@@ -301,13 +302,16 @@ def test_metric_directions_agree_with_the_registry():
 
 def test_curves_end_where_their_scores_are(make_explanation):
     explanation = make_explanation()
-    deletion, insertion = chart.charts(explanation.curves, explanation.metrics)
-    first, *_, last = deletion.lines[0].points.split()
-    assert first == f"{chart.LEFT:.1f},{chart.BOTTOM - 0.9 * (chart.BOTTOM - chart.TOP):.1f}"
-    assert last == f"{chart.RIGHT:.1f},{chart.BOTTOM - 0.1 * (chart.BOTTOM - chart.TOP):.1f}"
-    assert [line.area for line in insertion.lines] == ["0.650", "0.588"]
-    assert [line.seen for line in insertion.lines] == [True, False]
-    assert chart.charts((), {}) == ()
+    deletion, insertion = plot_curves(explanation.curves, explanation.metrics).values()
+    (axes,) = deletion.axes
+    seen, unseen = axes.lines
+    assert list(zip(seen.get_xdata(), seen.get_ydata(), strict=True)) == [(0, 0.9), (0.5, 0.2), (1, 0.1)]
+    assert (seen.get_linestyle(), unseen.get_linestyle()) == ("-", "--")
+    assert axes.get_ylim()[1] > 1
+    labels = [line.get_label() for line in insertion.axes[0].lines]
+    assert labels[0].startswith("blur, seen: area 0.650 (a perfect map: ")
+    assert labels[1].startswith("mean, unseen: area 0.588 (a perfect map: ")
+    assert plot_curves((), {}) == {}
 
 
 def test_command_is_the_explanation_again(make_explanation, token_maps):

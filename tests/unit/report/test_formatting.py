@@ -20,13 +20,15 @@ from wherelook.stats import Estimate, chance_test, paired_test, share_interval
     ],
 )
 def test_a_figure_never_hides_behind_zeros(value, low, high, text):
-    assert formatting.figure(Estimate("x", value, low, high, "t")) == text
+    assert formatting.text(Estimate("x", value, low, high, "t")) == text
 
 
 def test_one_of_many_is_no_zero_percent():
     """1 of 4,700: 0.02 %, not 0 % (0 to 0)."""
-    assert formatting.percent(share_interval([1] + [0] * 4699)) == "0.02\N{NO-BREAK SPACE}% (0.00\N{EN DASH}0.12)"
-    assert formatting.percent(share_interval([1] * 47 + [0] * 53)) == "47\N{NO-BREAK SPACE}% (38\N{EN DASH}57)"
+    assert (
+        formatting.text(share_interval([1] + [0] * 4699), "percent") == "0.02\N{NO-BREAK SPACE}% (0.00\N{EN DASH}0.12)"
+    )
+    assert formatting.text(share_interval([1] * 47 + [0] * 53), "percent") == "47\N{NO-BREAK SPACE}% (38\N{EN DASH}57)"
 
 
 def test_a_p_at_the_floor_of_the_random_draws_is_an_upper_bound():

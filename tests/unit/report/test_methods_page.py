@@ -85,8 +85,9 @@ def test_the_best_is_marked_and_the_same_summaries_give_the_same_page(rows):
         rows, runs, title="t", command="c", gallery=[], summaries=method_table.summarize(rows, runs)
     )
     assert made == given
-    assert "<strong>0.900</strong>" in made  # insertion of igos+
-    assert "<strong>0.500</strong>" not in made
+    (insertion,) = re.findall(r'<td class="number best"[^>]*data-key="0.9"><bdi>([^<]*)</bdi>', made)
+    assert insertion == "0.900"  # of igos+
+    assert not re.search(r'<td class="number best"[^>]*><bdi>0.500', made)
     assert made.index("igos+:best") < made.index("random:best")
 
 
@@ -94,14 +95,25 @@ def test_a_run_that_fails_its_sanity_check_is_marked(rows):
     runs = ["igos+:best", "random:best"]
     summaries = method_table.summarize(rows, runs, {"igos+:best": "fails"})
     page = methods_page.render(rows, runs, title="t", command="c", gallery=[], summaries=summaries)
-    table = page[page.index("<tbody>") : page.index("</tbody>")]
-    first, second = table.split("<tr>")[1:]
-    assert "igos+:best" in first
-    assert "fails sanity" in first
-    assert ">fails</td>" in first
-    assert "<strong>0.900</strong>" in first
-    assert ">not checked</td>" in second
-    assert "fails" not in second
+    tables = re.findall("<tbody>(.*?)</tbody>", page, re.DOTALL)[:3]
+    for table in tables:
+        first, second = table.split("<tr>")[1:]
+        assert '<bdi>igos+:best</bdi><span class="detail">fails sanity</span>' in first
+        assert "fails" not in second
+    first, second = tables[-1].split("<tr>")[1:]
+    assert "<bdi>fails</bdi>" in first
+    assert "<bdi>not checked</bdi>" in second
+
+
+def test_metrics_stand_in_tables_by_what_they_have_in_common(page):
+    captions = re.findall(r"<b>Table \d+.</b> ([^<]*)</figcaption>", page)
+    assert captions == [
+        "Localization.",
+        "Deletion and insertion.",
+        "Cost of a map, and what became of every answer.",
+        "Answers without a map, most frequent reason first.",
+    ]
+    assert page.count("<svg") == 2  # cost against insertion and against deletion
 
 
 def test_characters_that_reorder_or_cannot_be_encoded_are_spelled_out(rows):
