@@ -127,7 +127,7 @@ def main() -> None:
         *("report", *(str(run) for name in MODELS for run in runs[name])),
         *(part for label in labels for part in ("--label", label)),
         *("--title", "Where small models look", "--out", str(options.out / "report.html")),
-        *("--tables", str(options.out / "tables")),
+        *("--figures", str(options.out / "figures")),
     )
     print_planted(runs)
     print_null(again)

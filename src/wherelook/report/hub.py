@@ -1,4 +1,4 @@
-"""Puts a page and its tables on the Hugging Face hub."""
+"""Puts a page and its figures on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 from wherelook.errors import InputError, WherelookError
 
 
-def push(repository: str, page: Path, tables: Sequence[Path] = ()) -> str:
-    """Uploads the page as report.html and the files of the tables; makes a private data set if there is none.
+def push(repository: str, page: Path, figures: Sequence[Path] = ()) -> str:
+    """Uploads the page as report.html and the files of its plots and tables; makes a private dataset if there is none.
 
     Args:
         repository: OWNER/NAME of a data set on the hub.
         page: the HTML file.
-        tables: the files of the tables.
+        figures: the files of its plots and tables.
 
     Returns:
         Where it is.
@@ -28,7 +28,7 @@ def push(repository: str, page: Path, tables: Sequence[Path] = ()) -> str:
     """
     hub = huggingface_hub.HfApi()
     operations = [huggingface_hub.CommitOperationAdd("report.html", page)]
-    operations += [huggingface_hub.CommitOperationAdd(f"tables/{file.name}", file) for file in sorted(tables)]
+    operations += [huggingface_hub.CommitOperationAdd(f"figures/{file.name}", file) for file in sorted(figures)]
     try:
         # One that exists keeps its visibility.
         hub.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)

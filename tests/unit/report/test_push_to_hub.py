@@ -40,7 +40,7 @@ def test_page_and_tables_go_to_a_private_data_set(files, calls):
     assert hub.push("me/study", files / "page.html", sorted((files / "tables").iterdir())) == "the address"
     assert calls == [
         ("me/study", {"repo_type": "dataset", "private": True, "exist_ok": True}),
-        ("me/study", ["report.html", "tables/compare.json", "tables/pairs.csv", "tables/pairs.parquet"], "dataset"),
+        ("me/study", ["report.html", "figures/compare.json", "figures/pairs.csv", "figures/pairs.parquet"], "dataset"),
     ]
 
 
