@@ -222,8 +222,10 @@ def cells(lines: Sequence[EvidenceLine]) -> Figure | None:
         for row, line in enumerate(lines):
             left = 0.0
             for index, cell in enumerate(line.cells):
-                (bar,) = axes.barh([row], [cell.share], left=left, height=0.66, linewidth=0, color=COLORS[f"cell{index}"],
-                                   label=CELLS[index] if row == 0 else None)  # fmt: skip
+                name = CELLS[index] if row == 0 else None
+                (bar,) = axes.barh(
+                    [row], [cell.share], left=left, height=0.66, linewidth=0, color=COLORS[f"cell{index}"], label=name
+                )
                 share = text(cell.share, "percent")
                 tell(bar, f"{line.model}, {CELLS[index]}: {cell.count} of {line.answers} ({share})")
                 if cell.share > 0.04:
