@@ -58,11 +58,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The samples of one data set that all of its models have rows for.
+    """The samples of one dataset that all of its models have rows for.
 
     Attributes:
-        name: of the data set.
-        samples: ids, in the order of the data set.
+        name: of the dataset.
+        samples: ids, in the order of the dataset.
         clusters: for each sample what it belongs to: samples of one image or one group; None where each stands alone.
         rows: by model, in the order of `samples`; `folder` is the run that a row is from. Those of a run with a file of
             verdicts are judged by it, see `wherelook.evaluation.verdicts.judge_run`.
@@ -143,13 +143,13 @@ def put_together(
     method: str | None = None,
     verdicts: Mapping[str, Path] | None = None,
 ) -> Together:
-    """The runs' rows by data set and model.
+    """The runs' rows by dataset and model.
 
     Args:
         runs: folders of `wherelook run`.
         labels: by run, as it is named in `runs`; a run without one is labelled by its model's class and `scale_class`.
         method: method:preset to compare; None: the first that all runs have.
-        verdicts: by run, the file that judges its answers in the place of its rule.
+        verdicts: by run, the file that judges its answers instead of its rule.
 
     Raises:
         InputError: a folder without a run, a run twice, a label or verdicts for none, no common method, or no common
@@ -195,7 +195,7 @@ def put_together(
             benchmarks.append(benchmark)
         notes += _differences(benchmark)
     if not benchmarks:
-        raise InputError("the runs have no sample in common: expected runs over the same data sets")
+        raise InputError("the runs have no sample in common: expected runs over the same datasets")
     return Together(method, models, tuple(benchmarks), tuple(notes))
 
 

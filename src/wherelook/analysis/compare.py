@@ -34,16 +34,16 @@ def compare_runs(
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
-    """The three questions over runs of one or several models and data sets.
+    """The three questions over runs of one or several models and datasets.
 
-    Runs of one model over several data sets are one model. Only samples that all models of a data set have rows for
+    Runs of one model over several datasets are one model. Only samples that all models of a dataset have rows for
     are compared.
 
     Args:
         runs: folders of `wherelook run`.
         labels: by run as named in `runs`: what its model is compared by.
         method: method:preset whose rows are compared; None: the first that all runs have.
-        verdicts: by run as named in `runs`: a file that judges its answers in the place of its rule, see
+        verdicts: by run as named in `runs`: a file that judges its answers instead of its rule, see
             `wherelook.evaluation.verdicts`.
         measure: of similarity between maps, one of `wherelook.analysis.focus_similarity.SIMILARITIES`.
         correction: for all tests together, one of `wherelook.analysis.findings.CORRECTIONS`.

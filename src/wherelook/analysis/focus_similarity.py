@@ -133,7 +133,7 @@ def _similarities(pairs: Sequence[tuple[Sequence[Tensor], Sequence[Tensor]]], me
 def _by_chance(
     first: Sequence[Tensor], second: Sequence[Tensor], clusters: Sequence[int] | None, measure: Similarity
 ) -> list[float]:
-    """Similarities of one model's maps with the other's of the sample half the data set away, of another cluster."""
+    """Similarities of one model's maps with the other's of the sample half the dataset away, of another cluster."""
     count, shift = len(first), max(1, len(first) // 2)
     found = []
     for place in range(min(count, CHANCE_ITEMS)):

@@ -30,7 +30,7 @@ class StudyModel:
         architecture, scale: what it is compared by.
         id, revision, model_class, dtype: as it was loaded.
         parameters: how many; None where its runs do not tell.
-        runs: folders, one for every data set.
+        runs: folders, one for every dataset.
     """
 
     name: str
@@ -85,7 +85,7 @@ class JudgeLine:
 
     Attributes:
         run: its folder.
-        file: of the verdicts, which stand in the place of the rule's.
+        file: of the verdicts, which count instead of the rule's.
         judge, rule: their names, several after commas; "" where nobody judged.
         answers: that were given.
         judged: of them, those with a verdict of the file; the others count as not judged.
@@ -224,8 +224,8 @@ class PairLine:
     """How alike the focus of two models is.
 
     Attributes:
-        chance: the same of one model's map with the other's map of another sample: what a habit, such as the centre,
-            makes alike. None where all items belong together.
+        chance: the same of one model's map with the other's map of another sample: what a habit, such as looking at the
+            center, makes alike. None where all items belong together.
     """
 
     benchmark: str
@@ -254,7 +254,7 @@ class Cell:
         right_answer: whether the answer is right.
         count: of them.
         share: of all four cells.
-        samples: ids of all, in the order of the data set.
+        samples: ids of all, in the order of the dataset.
     """
 
     right_place: bool

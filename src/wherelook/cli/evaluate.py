@@ -75,7 +75,7 @@ def evaluate(
         bool,
         typer.Option(
             "--lend",
-            help="Where no word rests on what blur, mean colour and strong blur remove, try the data set's next other "
+            help="Where no word rests on what blur, mean color and strong blur remove, try the dataset's next other "
             "image as the baseline.",
         ),
     ] = False,

@@ -158,7 +158,7 @@ def print_explanation(explanation: Explanation, folder: Path) -> None:
             f"scores     deletion {deletion:.3f} (lower is better, {curve.deletion_floor:.3f} for a perfect map), "
             f"insertion {insertion:.3f} (higher is better, {curve.insertion_ceiling:.3f}); "
             f"{len(curve.fractions) - 1} steps, "
-            f"baseline {curve.baseline}{'' if curve.seen else ' (never seen by the optimiser)'}"
+            f"baseline {curve.baseline}{'' if curve.seen else ' (never seen by the optimizer)'}"
         )
     cost = explanation.cost
     typer.echo(

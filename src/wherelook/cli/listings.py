@@ -122,7 +122,7 @@ def metrics(as_json: options.Json = False) -> None:
 
 
 def datasets(as_json: options.Json = False) -> None:
-    """Lists the data sets that can be read: write NAME:PATH, with the files in a folder or zip archive at the path."""
+    """Lists the datasets that can be read: write NAME:PATH, with the files in a folder or zip archive at the path."""
     from wherelook.data.datasets import DATASETS
 
     rows = [

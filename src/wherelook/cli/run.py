@@ -1,4 +1,4 @@
-"""`wherelook run`: a whole data set, with a row for every sample and method."""
+"""`wherelook run`: a whole dataset, with a row for every sample and method."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(
     ] = None,
     prompt: options.Prompt = "auto",
     judge: options.Judge = "auto",
-    blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean colour.")] = False,
+    blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean color.")] = False,
     measures: Annotated[
         str,
         typer.Option(
@@ -98,7 +98,7 @@ def run(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Asks and explains every sample of a data set: a row each per method, or its error, see docs/runs.md.
+    """Asks and explains every sample of a dataset: a row each per method, or its error, see docs/runs.md.
 
     The same command resumes where it was interrupted; further methods are added to the rows that are there. Changed
     settings, models or data are refused, not mixed. Exit code 1 if every row is an error.

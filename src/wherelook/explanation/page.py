@@ -38,12 +38,12 @@ METRICS = {
     "deletion": ("Deletion area", "lower", "score while the most salient cells are removed"),
     "insertion": ("Insertion area", "higher", "score while the most salient cells are revealed"),
     "deletion_normalized": (
-        "Deletion, normalised",
+        "Deletion, normalized",
         "lower",
         "between the score without (0) and with (1) the image",
     ),
     "insertion_normalized": (
-        "Insertion, normalised",
+        "Insertion, normalized",
         "higher",
         "between the score without (0) and with (1) the image",
     ),
@@ -133,7 +133,7 @@ def _data_uri(shown: NDArray[np.uint8] | Image.Image) -> Markup:
 
 
 def _cover(explanation: Explanation) -> Markup:
-    """What lies over the image: the map's colours, or the picture that says that there is no map."""
+    """What lies over the image: the map's colors, or the picture that says that there is no map."""
     if explanation.meaningful:
         return _layer_uri(explanation.drawn(explanation.heatmap), explanation.pixels.shape[:2], 1)
     pixels = _shrink(explanation.pixels, LONGEST_SIDE)

@@ -1,4 +1,4 @@
-"""Pictures of a map: false colours, and the overlay on the image.
+"""Pictures of a map: false colors, and the overlay on the image.
 
 A map is small (some 28 cells a side) and the image may have 100 million pixels, so everything here works on horizontal
 strips: beyond the result, memory does not grow with the image.
@@ -17,11 +17,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wherelook.score import Size
 
-# The anchors of "plasma" (CC0): lightness only rises, so the order survives gray print and colour blindness.
+# The anchors of "plasma" (CC0): lightness only rises, so the order survives gray print and color blindness.
 COLOR_ANCHORS = ((13, 8, 135), (106, 0, 168), (177, 42, 144), (225, 100, 98), (252, 166, 54), (240, 249, 33))
 
 TRANSPARENT_BELOW, OPAQUE_FROM = 0.1, 0.5
-"""Saliency up to which the image stays untouched, and from which the colour has its full opacity."""
+"""Saliency up to which the image stays untouched, and from which the color has its full opacity."""
 
 OUTLINE_LEVEL = 0.5  # share of the maximum, as for the focus box
 SMALLEST_OUTLINED = 48  # pixels of the shorter side: below, a line would hide what it surrounds
@@ -41,12 +41,12 @@ def overlay(
     opacity: float = 0.65,
     meaningful: bool = True,
 ) -> Image.Image:
-    """A map on its image: colour where the saliency is high, the image itself elsewhere.
+    """A map on its image: color where the saliency is high, the image itself elsewhere.
 
     Args:
         pixels: (height, width, 3), the image; not changed.
         saliency: values in [0, 1], of any resolution, over the whole image.
-        opacity: of the colours where the saliency is at least a half, in [0, 1]. It falls to nothing at a saliency of
+        opacity: of the colors where the saliency is at least a half, in [0, 1]. It falls to nothing at a saliency of
             0.1; where the saliency is lower, every pixel is the image's own.
         meaningful: False draws no map: the image turns gray and hatched, and says that there is no focus region.
 
@@ -67,7 +67,7 @@ def overlay(
 def heatmap(
     saliency: Float[np.ndarray, "rows columns"], size: tuple[int, int], *, meaningful: bool = True
 ) -> Image.Image:
-    """A map in false colours, from dark blue (0) to yellow (1).
+    """A map in false colors, from dark blue (0) to yellow (1).
 
     Args:
         saliency: values in [0, 1].
@@ -86,7 +86,7 @@ def heatmap(
 
 
 def layer(saliency: Float[np.ndarray, "rows columns"], size: tuple[int, int]) -> Image.Image:
-    """The colours of `overlay` at opacity 1 alone, transparent where the saliency is low, without the line.
+    """The colors of `overlay` at opacity 1 alone, transparent where the saliency is low, without the line.
 
     A palette image with transparency: a quarter of the bytes of RGBA, and shown at any opacity by its viewer.
     """
@@ -173,7 +173,7 @@ def _opacity(values: NDArray) -> NDArray:
 
 
 def _tint(pixels: NDArray[np.uint8], values: NDArray[np.float32], opacity: float) -> None:
-    """Mixes the map's colours into a strip, in place."""
+    """Mixes the map's colors into a strip, in place."""
     touched = values > TRANSPARENT_BELOW
     weights = (opacity * _opacity(values[touched]))[:, None]
     colors = _color_table()[_levels(values[touched])]

@@ -86,10 +86,10 @@ def place_of(row: Row) -> Place:
 
 
 def choose_exhibits(comparison: Comparison, count: int) -> Exhibition:
-    """At most `count` samples with their rows and images, in the order of the data sets.
+    """At most `count` samples with their rows and images, in the order of the datasets.
 
     Each combination of task, model, answer and place is shown once before any is twice, as far as they go. Images are
-    read from the data sets that the runs name; where one has moved or changed, there is a note instead.
+    read from the datasets that the runs name; where one has moved or changed, there is a note instead.
 
     Raises:
         InputError, WherelookError: a run cannot be read any more.
@@ -162,7 +162,7 @@ Picture = tuple[NDArray[np.uint8], Bool[np.ndarray, "height width"] | None]
 
 
 def _read_images(rows: Mapping[Key, Mapping[str, Row]]) -> tuple[dict[Key, Picture], tuple[str, ...]]:
-    """Pixels and evidence by sample, and what could not be read. Every data set is read once, as far as needed."""
+    """Pixels and evidence by sample, and what could not be read. Every dataset is read once, as far as needed."""
     found: dict[Key, Picture] = {}
     notes: list[str] = []
     for benchmark in dict.fromkeys(key[0] for key in rows):
@@ -176,13 +176,13 @@ def _read_images(rows: Mapping[Key, Mapping[str, Row]]) -> tuple[dict[Key, Pictu
             reasons += failures
         absent = sum(key not in found for key in own)
         if absent:
-            reason = reasons[0] if reasons else "they are not in the data set any more, or have changed"
+            reason = reasons[0] if reasons else "they are not in the dataset any more, or have changed"
             notes.append(f"{benchmark}: {absent} of {len(own)} samples are shown without their image: {reason}.")
     return found, tuple(notes)
 
 
 def _read_dataset(dataset: str, keys: Sequence[Key], end: int) -> tuple[dict[Key, Picture], list[str]]:
-    """What the first `end` samples of a data set give, and reasons for what they do not."""
+    """What the first `end` samples of a dataset give, and reasons for what they do not."""
     by_name = {key[1]: key for key in keys}
     found: dict[Key, Picture] = {}
     reasons = []

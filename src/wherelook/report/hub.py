@@ -15,7 +15,7 @@ def push(repository: str, page: Path, figures: Sequence[Path] = ()) -> str:
     """Uploads the page as report.html and the files of its plots and tables; makes a private dataset if there is none.
 
     Args:
-        repository: OWNER/NAME of a data set on the hub.
+        repository: OWNER/NAME of a dataset on the hub.
         page: the HTML file.
         figures: the files of its plots and tables.
 

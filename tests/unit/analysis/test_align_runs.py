@@ -220,7 +220,7 @@ def test_what_is_refused(tmp_path, two):
         "compare one of them, or give them names with --label RUN=ARCHITECTURE:SCALE:NAME"
     )
     apart = simulate_run(tmp_path / "apart", Simulated("c"), samples=range(10, 12))
-    assert refused([first, apart], {}) == ("the runs have no sample in common: expected runs over the same data sets")
+    assert refused([first, apart], {}) == ("the runs have no sample in common: expected runs over the same datasets")
 
 
 def test_runs_without_a_common_method(tmp_path, two):

@@ -156,7 +156,7 @@ def test_without_the_images_there_are_maps_alone_and_a_reason(compared, page):
     found = choose_exhibits(compared, 3)
     assert [exhibit.pixels for exhibit in found.exhibits] == [None] * 3
     assert found.notes == (
-        "scenes: 3 of 3 samples are shown without their image: they are not in the data set any more, or have changed.",
+        "scenes: 3 of 3 samples are shown without their image: they are not in the dataset any more, or have changed.",
     )
     assert "samples are shown without their image" in page
     assert Elements(page).all("image")  # the maps
