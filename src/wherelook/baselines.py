@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
+from wherelook.canvas import Size
 from wherelook.errors import unknown_name
-from wherelook.score import Size
 
 Pixels = NDArray[np.uint8]
 

@@ -63,7 +63,8 @@ class Canvas:
         if len({height for height, _ in self.sizes}) == 1:
             return self.sizes[0][0]
         pixels = sum(height * width for height, width in self.sizes)
-        return (pixels / sum(width / height for height, width in self.sizes)) ** 0.5
+        result: float = (pixels / sum(width / height for height, width in self.sizes)) ** 0.5
+        return result
 
     @cached_property
     def widths(self) -> tuple[int, ...]:

@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from wherelook.baselines import make_baseline
+from wherelook.canvas import Size
 from wherelook.errors import WherelookError
 from wherelook.geometry import pool, views
 from wherelook.models import VisionLanguageModel
-from wherelook.models.huggingface.model import Prompt
 from wherelook.models.huggingface.score import HuggingFaceScore
-from wherelook.score import Size
+from wherelook.models.reply import Prompt
 
 PICTURE_SIZE: Size = (150, 210)
 QUESTION = "What is in the image?"

@@ -18,6 +18,7 @@ from torch import Tensor
 from wherelook.answer import DEFAULT, AnsweredQuestion, Relevance, ask
 from wherelook.arguments import expected
 from wherelook.attribution import FALLBACK, METHODS, make_settings
+from wherelook.canvas import Size
 from wherelook.config import AUTO_BASELINES, ExplainConfig
 from wherelook.cost import Meter, add_costs, telling
 from wherelook.data.images import ImageSource, load_images
@@ -31,7 +32,7 @@ from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel, load_
 from wherelook.models.huggingface.given import take_model
 from wherelook.models.score_cache import ScoreMemory
 from wherelook.models.turns import in_turn
-from wherelook.score import Attribution, Progress, Size, Status
+from wherelook.score import Attribution, Progress, Status
 from wherelook.scores import doubts, localize, replay_both
 from wherelook.tokens import FLIP_FLOOR
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wherelook.score import Size
+from wherelook.canvas import Size
 
 Places = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from wherelook.analysis.align_runs import Benchmark, Label, put_together
 from wherelook.analysis.benchmark_figures import own_figures
@@ -64,7 +64,7 @@ def compare_runs(
     together = put_together(runs, labels or {}, method, verdicts)
     resamples = enough_resamples([len(benchmark.rows) for benchmark in together.benchmarks])
     precision = Precision(level, seed, resamples)
-    tables: dict[str, list] = {
+    tables: dict[str, list[Any]] = {
         name: []
         for name in ("own", "reliance", "focus", "human", "relations", "pairs", "trees", "evidence", "calibrations")
     }

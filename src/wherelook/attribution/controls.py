@@ -10,9 +10,9 @@ from scipy.ndimage import sobel
 from torch import Tensor
 
 from wherelook.attribution.grids import to_saliency
-from wherelook.canvas import map_size
+from wherelook.canvas import Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress
 
 EDGE_SMOOTHING = 1.0
 """Standard deviation, in cells, of the Gaussian over edge density: a line counts for the region that it bounds."""

@@ -25,9 +25,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wherelook.attribution.grids import to_saliency
-from wherelook.canvas import map_size
+from wherelook.canvas import Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Noise, Passes, PixelGradient, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Noise, Passes, PixelGradient, Progress
 
 CHUNK = 64
 """Masks in one call of the score: memory does not grow with their number."""

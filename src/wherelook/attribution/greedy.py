@@ -25,9 +25,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wherelook.attribution.regions import RegionKind, region_labels
-from wherelook.canvas import map_size
+from wherelook.canvas import Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress
 
 CHUNK = 32
 """Sets scored at once, two masks each."""

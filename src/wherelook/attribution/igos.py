@@ -27,9 +27,9 @@ from torch import Tensor
 from wherelook.attribution.gradients import weighted_gradient
 from wherelook.attribution.grids import to_saliency
 from wherelook.attribution.total_variation import total_variation
-from wherelook.canvas import Canvas, map_size
+from wherelook.canvas import Canvas, Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress
 
 
 @dataclass(frozen=True)

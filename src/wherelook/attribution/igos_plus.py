@@ -33,9 +33,9 @@ from wherelook.attribution.peak_checks import FLOOR, verify_peaks
 from wherelook.attribution.refinement import AREAS, rank_rest
 from wherelook.attribution.rise import RiseSettings, rise
 from wherelook.attribution.total_variation import edge_weighted_variation, edge_weights, total_variation
-from wherelook.canvas import Canvas, map_size
+from wherelook.canvas import Canvas, Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Noise, Passes, Progress
 
 Steps = Generator[Tensor, Tensor, None]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wherelook.score import Attribution, Passes, Size
+from wherelook.canvas import Size
+from wherelook.score import Attribution, Passes
 
 
 @dataclass(frozen=True)

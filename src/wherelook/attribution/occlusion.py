@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.grids import to_saliency
-from wherelook.canvas import Canvas, map_size
+from wherelook.canvas import Canvas, Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress
 
 CHUNK = 64
 """Masks that exist at a time, however many passes a method takes."""

@@ -75,5 +75,6 @@ def hill_basins(values: NDArray[np.float64]) -> Int[np.ndarray, "height width"]:
     while True:
         further = uphill[uphill]
         if np.array_equal(further, uphill):
-            return uphill.reshape(values.shape)
+            result: Int[np.ndarray, "height width"] = uphill.reshape(values.shape)
+            return result
         uphill = further

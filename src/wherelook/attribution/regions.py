@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wherelook.canvas import Canvas, map_size
-from wherelook.score import Size
+from wherelook.canvas import Canvas, Size, map_size
 
 RegionKind = Literal["superpixels", "cells"]
 
@@ -59,7 +58,9 @@ def _side_by_side(own: Sequence[Int[Tensor, "_ _"]], canvas: Canvas) -> Int[Tens
         placed.append(enlarged.long() + first)
         first += int(labels.max()) + 1
     together = torch.cat(placed, dim=1)
-    return torch.unique(together, return_inverse=True)[1]  # a region thinner than a cell may have been lost
+    # A region thinner than a cell may have been lost.
+    result: Int[Tensor, "rows columns"] = torch.unique(together, return_inverse=True)[1]
+    return result
 
 
 def cells(grid: Size) -> Int[Tensor, "rows columns"]:

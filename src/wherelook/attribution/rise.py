@@ -26,9 +26,9 @@ from torch.nn import functional
 
 from wherelook.attribution.grids import to_saliency
 from wherelook.attribution.occlusion import CHUNK, FLAT
-from wherelook.canvas import map_size
+from wherelook.canvas import Size, map_size
 from wherelook.errors import InputError
-from wherelook.score import AnswerScore, Attribution, Passes, Progress, Size
+from wherelook.score import AnswerScore, Attribution, Passes, Progress
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool
 
+from wherelook.canvas import Size
 from wherelook.errors import InputError, WherelookError
-from wherelook.score import Size
 
 Numbers = tuple[float, float, float, float]
 
@@ -108,7 +108,7 @@ def check_format(form: str) -> BoxFormat:
     """
     if form not in BOX_FORMATS:
         raise InputError(f"unknown box_format {form!r}; valid: {', '.join(BOX_FORMATS)}")
-    return cast(BoxFormat, form)
+    return form
 
 
 def has_area(box: Numbers) -> bool:

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class LoadedImage:
         return Image.fromarray(self.pixels)
 
 
-ImageSource = str | Path | Image.Image | NDArray | LoadedImage
+ImageSource = str | Path | Image.Image | NDArray[Any] | LoadedImage
 """A file, a PIL image, an array (height, width[, 1|3|4]), or what `load_image` or `load_frames` returned."""
 
 Read = TypeVar("Read")
@@ -392,7 +392,7 @@ def _from_deep_gray(image: Image.Image, name: str) -> tuple[Image.Image, float]:
     return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)), top
 
 
-def _from_array(array: NDArray) -> Image.Image:
+def _from_array(array: NDArray[Any]) -> Image.Image:
     shape_fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
     if not shape_fits or 0 in array.shape:
         raise InputError(f"an image array has shape (height, width[, 1|3|4]); got {array.shape}")

@@ -80,7 +80,8 @@ def _levels(image: Image.Image, name: str) -> np.ndarray:
         return np.asarray(on_black.convert("L"), np.float32)
     if image.mode in ("P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"):
         return np.asarray(image.convert("RGB").convert("L"), np.float32)
-    return np.maximum(_numbers(image, name), 0)
+    result: np.ndarray = np.maximum(_numbers(image, name), 0)
+    return result
 
 
 def _array(data: bytes, name: str) -> np.ndarray:

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from wherelook.canvas import Size
 from wherelook.data.row import is_number
 from wherelook.errors import WherelookError
-from wherelook.score import Size
 
 MOST_POINTS = 100_000
 """Corners of the polygons of one mask."""

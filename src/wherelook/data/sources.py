@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image
 
+from wherelook.canvas import Size
 from wherelook.data.boxes import PIXEL_CORNERS, BoxFormat, Numbers, box_mask
 from wherelook.data.images import (
     LoadedImage,
@@ -29,7 +30,6 @@ from wherelook.data.images import (
 )
 from wherelook.data.masks import gray_levels, region_of
 from wherelook.errors import WherelookError
-from wherelook.score import Size
 
 Box = Numbers
 """(x0, y0, x1, y1) in pixels of the image, x1 and y1 exclusive."""

@@ -51,7 +51,8 @@ class Partners:
             if place == len(self._samples) and not self._read_on():
                 return None
             if differs(place):
-                return self._samples[place]
+                result: Sample | None = self._samples[place]
+                return result
         return None
 
     def _read_on(self) -> bool:

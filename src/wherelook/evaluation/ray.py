@@ -299,7 +299,8 @@ class _Pool:
             return None
         attempt.done, self.deaths = True, 0
         self.finished, self.seconds = self.finished + 1, self.seconds + time.monotonic() - attempt.sent
-        return message
+        result: Finished | None = message
+        return result
 
     def _lost(self, actor: Any, error: Exception) -> None:
         """Replaces a worker, and gives what it held to others.

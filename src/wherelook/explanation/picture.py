@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from wherelook.score import Size
+from wherelook.canvas import Size
 
 # The anchors of "plasma" (CC0): lightness only rises, so the order survives gray print and color blindness.
 COLOR_ANCHORS = ((13, 8, 135), (106, 0, 168), (177, 42, 144), (225, 100, 98), (252, 166, 54), (240, 249, 33))
@@ -150,7 +150,8 @@ def _interpolation(length: int, cells: int) -> NDArray[np.float32]:
     scale = cells / length
     centers = (np.arange(length) + 0.5) * scale - 0.5
     weights = np.maximum(0, 1 - np.abs(centers[:, None] - np.arange(cells)) / max(1.0, scale))
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    result: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def _differences(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
@@ -161,14 +162,15 @@ def _differences(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 def _color_table() -> NDArray[np.uint8]:
     positions = np.linspace(0, 1, len(COLOR_ANCHORS))
     channels = [np.interp(np.linspace(0, 1, 256), positions, channel) for channel in zip(*COLOR_ANCHORS, strict=True)]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    return result
 
 
 def _levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(values * 255).clip(0, 255).astype(np.uint8)
 
 
-def _opacity(values: NDArray) -> NDArray:
+def _opacity(values: NDArray[Any]) -> NDArray[Any]:
     return ((values - TRANSPARENT_BELOW) / (OPAQUE_FROM - TRANSPARENT_BELOW)).clip(0, 1)
 
 

@@ -262,7 +262,8 @@ class Explanation:
             "versions": dict(self.versions),
             "notes": list(self.notes),
         }
-        return _plain(record)
+        result: dict[str, Any] = _plain(record)
+        return result
 
     def save(self, folder: str | Path) -> Path:
         """Writes explanation.json, mask.npy, heatmap.png, overlay.png, report.html, and token_masks.npy (selected

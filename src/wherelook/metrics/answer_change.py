@@ -43,4 +43,5 @@ def sufficient_area(
             enough = middle
         else:
             fails = middle
-    return enough / parts
+    result: float = enough / parts
+    return result

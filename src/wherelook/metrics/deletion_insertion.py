@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wherelook.canvas import Canvas, map_size
-from wherelook.score import AnswerScore, Size
+from wherelook.canvas import Canvas, Size, map_size
+from wherelook.score import AnswerScore
 
 STEPS = 50
 GRID_CELLS = 28

@@ -10,8 +10,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.canvas import Size
 from wherelook.errors import InputError
-from wherelook.score import Size
 
 PLATEAU = 0.95
 """Cells at least this share of the maximum form the peak's plateau."""

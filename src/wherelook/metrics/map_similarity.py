@@ -11,8 +11,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
+from wherelook.canvas import Size
 from wherelook.errors import WherelookError
-from wherelook.score import Size
 
 GRID: Size = (28, 28)
 
@@ -98,7 +98,8 @@ def _top(values: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     wanted = share * values.size
     threshold = np.sort(values)[::-1][min(int(np.ceil(wanted)), values.size) - 1]
     above, tied = values > threshold, values == threshold
-    return above + tied * (wanted - above.sum()) / tied.sum()
+    result: NDArray[np.float64] = above + tied * (wanted - above.sum()) / tied.sum()
+    return result
 
 
 def _resize(saliency: Tensor, grid: Size) -> NDArray[np.float64]:
@@ -120,4 +121,5 @@ def _parts(cells: int, wanted: int) -> NDArray[np.float64]:
     edges, bounds = np.arange(cells + 1) / cells, np.arange(wanted + 1) / wanted
     low = np.maximum(edges[None, :-1], bounds[:-1, None])
     high = np.minimum(edges[None, 1:], bounds[1:, None])
-    return np.clip(high - low, 0, None) * cells
+    result: NDArray[np.float64] = np.clip(high - low, 0, None) * cells
+    return result

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wherelook.score import Size
+from wherelook.canvas import Size
 
 CENTRE_SIDE = 0.5
 """Height and width of the centre, as shares of the image's: a quarter of the area."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from wherelook.canvas import Size
 from wherelook.models.chat_options import ChatOptions
 from wherelook.models.thinking import Marks
-from wherelook.score import Size
 
 
 @dataclass(frozen=True)

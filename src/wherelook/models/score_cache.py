@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wherelook.canvas import Size
 from wherelook.errors import InputError
 from wherelook.models.endpoint.score import NO_GRADIENT, EndpointScore
 from wherelook.models.huggingface.internals import Inside
 from wherelook.models.huggingface.score import HuggingFaceScore
-from wherelook.score import Cost, Noise, Size
+from wherelook.score import Cost, Noise
 
 LIMIT = 2**28
 """Bytes that are kept, at most: log-probabilities of any method, and gradients of some thousand masks and tokens."""

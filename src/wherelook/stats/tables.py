@@ -126,7 +126,8 @@ def _score(table: Table, logarithm: float) -> float:
     cells = (expected, a + b - expected, a + c - expected, d - a + expected)
     total = a + b + c + d
     spread = math.fsum(1 / max(cell, TINY) for cell in cells) ** -0.5 * math.sqrt(total / (total - 1))
-    return (a - expected) / spread
+    result: float = (a - expected) / spread
+    return result
 
 
 def _first_cell(ratio: float, row: int, other_row: int, column: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from wherelook.errors import InputError, WherelookError
 
@@ -29,7 +29,7 @@ def check_answer_format(name: str) -> AnswerFormat:
     """
     if name not in ANSWER_FORMATS:
         raise InputError(f"unknown answer_format {name!r}; valid: {', '.join(ANSWER_FORMATS)}")
-    return cast(AnswerFormat, name)
+    return name
 
 
 def named_option(answer: str, options: Options, form: AnswerFormat, place: str) -> str:

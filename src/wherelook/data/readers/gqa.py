@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wherelook.canvas import Size
 from wherelook.data.boxes import PIXEL_CORNERS, lies_on
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.json_stream import entries
@@ -19,7 +20,6 @@ from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.row import Row, is_number, row
 from wherelook.data.sample import BAD_EVIDENCE, Sample
 from wherelook.data.sources import Box, Boxes
-from wherelook.score import Size
 
 TABLES = (
     "val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json", "*_questions.json",

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from wherelook.data.files import Files, Location, locate
-from wherelook.data.readers.layout import Layout, image_of, lettered_columns
+from wherelook.data.readers.layout import Layout, image_of
 from wherelook.data.readers.options import choice_flags, chosen, split_options
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
+from wherelook.data.readers.table import lettered_columns
 from wherelook.data.row import Row
 from wherelook.data.sample import UNREAD_CHOICES, Sample
 from wherelook.data.tables import read_rows

@@ -73,7 +73,8 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
         image = image + ground.astype(np.float32) * (colors[2] - image) * np.float32(rng.uniform(0.5, 1.0))
     else:
         image = image + 0.6 * blend[1] * (colors[2] - image)
-    return (image + np.float32(rng.uniform(0.0, 0.12)) * (blend[1] - 0.5)).astype(np.float32)
+    result: np.ndarray = (image + np.float32(rng.uniform(0.0, 0.12)) * (blend[1] - 0.5)).astype(np.float32)
+    return result
 
 
 def _color(rng: np.random.Generator) -> np.ndarray:

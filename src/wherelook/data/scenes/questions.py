@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -122,7 +123,10 @@ def _capitalised(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def shuffled(rng: np.random.Generator, items: Sequence) -> list:
+Item = TypeVar("Item")
+
+
+def shuffled(rng: np.random.Generator, items: Sequence[Item]) -> list[Item]:
     return [items[index] for index in rng.permutation(len(items))]
 
 

@@ -87,17 +87,20 @@ def _draw(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, item: S
 
 
 def _circle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.sqrt(x * x + y * y) - np.float32(0.86)
+    result: np.ndarray = np.sqrt(x * x + y * y) - np.float32(0.86)
+    return result
 
 
 def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(x), np.abs(y)) - np.float32(0.72)
+    result: np.ndarray = np.maximum(np.abs(x), np.abs(y)) - np.float32(0.72)
+    return result
 
 
 def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     inner = np.float32(0.49)  # radius of the inscribed circle; the corners lie at twice that
     lowered = y - np.float32(0.18)
-    return np.maximum(lowered, np.float32(0.8660254) * np.abs(x) - 0.5 * lowered) - inner
+    result: np.ndarray = np.maximum(lowered, np.float32(0.8660254) * np.abs(x) - 0.5 * lowered) - inner
+    return result
 
 
 def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -111,7 +114,8 @@ def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     notch_x, notch_y = notch * np.sin(sector / 2), notch * np.cos(sector / 2)
     normal_x, normal_y = tip - notch_y, notch_x
     length = np.sqrt(normal_x**2 + normal_y**2)
-    return (across * normal_x + (up - tip) * normal_y) / length
+    result: np.ndarray = (across * normal_x + (up - tip) * normal_y) / length
+    return result
 
 
 def _cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -153,7 +157,8 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     image = first + blend[..., None] * (second - first)
     slope = rng.uniform(-0.06, 0.06, 2).astype(np.float32)  # uneven light, on every pattern
     down, across = _coordinates(height, width)
-    return image + (slope[0] * down + slope[1] * across)[..., None]
+    result: np.ndarray = image + (slope[0] * down + slope[1] * across)[..., None]
+    return result
 
 
 def _coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +191,8 @@ def _checks(rng: np.random.Generator, down: np.ndarray, across: np.ndarray) -> n
     waves = np.float32(np.pi * rng.uniform(3.0, 8.0))
     start = rng.uniform(0.0, 2 * np.pi, 2).astype(np.float32)
     product = np.sin(waves * down + start[0]) * np.sin(waves * across + start[1])
-    return 0.5 + 0.5 * np.clip(np.float32(rng.uniform(1.5, 6.0)) * product, -1.0, 1.0)
+    result: np.ndarray = 0.5 + 0.5 * np.clip(np.float32(rng.uniform(1.5, 6.0)) * product, -1.0, 1.0)
+    return result
 
 
 def _clouds(rng: np.random.Generator, down: np.ndarray, across: np.ndarray) -> np.ndarray:
@@ -198,7 +204,8 @@ def _clouds(rng: np.random.Generator, down: np.ndarray, across: np.ndarray) -> n
         # sin(a x + b y + c) from one-dimensional sines: costs one outer product instead of a sine per pixel.
         rows, columns = b * down + np.float32(start), a * across
         total += np.float32(waves**-0.7) * (np.sin(rows) * np.cos(columns) + np.cos(rows) * np.sin(columns))
-    return np.clip(0.5 + 0.25 * total, 0.0, 1.0)
+    result: np.ndarray = np.clip(0.5 + 0.25 * total, 0.0, 1.0)
+    return result
 
 
 PATTERNS = (_gradient, _stripes, _checks, _clouds)

@@ -240,7 +240,8 @@ class EndpointModel:
             if isinstance(model, dict) and isinstance(model.get("id"), str)
         ]
         if len(names) == 1:
-            return names[0]
+            result: str = names[0]
+            return result
         shown = ", ".join(shorten(name) for name in names[:NAMES_SHOWN]) or "(it lists none)"
         raise InputError(f"which model of {self.identifier}? Give --model-name; it has: {shown}")
 

@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from wherelook.canvas import Size
 from wherelook.errors import InputError
 from wherelook.geometry import Geometry, sample
 from wherelook.models.huggingface.batching import BatchPlan
 from wherelook.models.speedups.patching import check_differentiable
 from wherelook.models.speedups.precision import exact_convolutions
 from wherelook.models.turns import in_turn
-from wherelook.score import Attention, Cost, ImageTokens, Readout, Size, States
+from wherelook.score import Attention, Cost, ImageTokens, Readout, States
 
 NOISE = 0.5  # standard deviation, as a share of the range from black to white
 SUBCELLS = 8  # steps of a strip's profile per cell: `sample` interpolates between them, and a strip should have edges
@@ -327,13 +328,15 @@ def _embeddings_of(decoder: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
 def _norm(decoder: nn.Module) -> nn.Module:
     for name in NORMS:
         if isinstance(getattr(decoder, name, None), nn.Module):
-            return getattr(decoder, name)
+            result: nn.Module = getattr(decoder, name)
+            return result
     raise InputError(f"{type(decoder).__name__} has no norm after its last layer that is called {', '.join(NORMS)}")
 
 
 def _at_depth(decoder: Any, depth: float) -> nn.Module:
     """The module that reads what the language model holds at a depth: a layer, or the norm after the last one."""
-    return [*decoder.layers, _norm(decoder)][int(depth * len(decoder.layers))]
+    result: nn.Module = [*decoder.layers, _norm(decoder)][int(depth * len(decoder.layers))]
+    return result
 
 
 def _watch_input(module: nn.Module, note: Callable[[Tensor], None]) -> RemovableHandle:

@@ -22,7 +22,9 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
-from transformers.utils import cached_file, find_adapter_config_file
+from transformers.utils.hub import cached_file
+from transformers.utils.import_utils import is_torchvision_available
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from wherelook.errors import InputError, WherelookError, how_to_install
 from wherelook.models.endpoint.address import is_address
@@ -122,7 +124,8 @@ def load_configuration(name: str, **options: Any) -> PreTrainedConfig:
         check_config_numbers(content, name)
         if not trusted:
             check_no_kernels(content, name)
-        return AutoConfig.from_pretrained(place, **options)
+        result: PreTrainedConfig = AutoConfig.from_pretrained(place, **options)
+        return result
     except WherelookError:
         raise
     except Exception as error:  # as above
@@ -214,7 +217,7 @@ def load_processor(place: str, **options: Any) -> ProcessorMixin:
     try:
         processor = AutoProcessor.from_pretrained(place, **options)
     except Exception as error:  # a missing video part ends in errors of several types, a recursion among them
-        if transformers.utils.is_torchvision_available() or options.get("trust_remote_code"):
+        if is_torchvision_available() or options.get("trust_remote_code"):
             raise
         try:
             processor = load_image_only_processor(place, **options)
@@ -225,7 +228,8 @@ def load_processor(place: str, **options: Any) -> ProcessorMixin:
             f"found {type(processor).__name__}, which is no processor for images and text: expected "
             "preprocessor_config.json or processor_config.json, and tokenizer files, beside the weights"
         )
-    return processor
+    result: ProcessorMixin = processor
+    return result
 
 
 def load_image_only_processor(place: str, **options: Any) -> ProcessorMixin:
@@ -238,7 +242,7 @@ def load_image_only_processor(place: str, **options: Any) -> ProcessorMixin:
     if "video_processor" not in full.get_attributes():
         raise TypeError(f"{full.__name__} has no video part to leave out")
 
-    class ImageOnly(full):
+    class ImageOnly(full):  # type: ignore[misc]  # a class that is found at run time
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
             if argument_name == "video_processor":
                 return type(None)
@@ -250,7 +254,10 @@ def load_image_only_processor(place: str, **options: Any) -> ProcessorMixin:
         "tokenizer": AutoTokenizer.from_pretrained(place, **options),
         "video_processor": None,
     }
-    return ImageOnly.from_args_and_dict([parts[attribute] for attribute in full.get_attributes()], settings)
+    result: ProcessorMixin = ImageOnly.from_args_and_dict(
+        [parts[attribute] for attribute in full.get_attributes()], settings
+    )
+    return result
 
 
 def quiet() -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin, StoppingCriteriaList
 
+from wherelook.canvas import Size
 from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError
 from wherelook.geometry import WARN_ERROR, BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.models.chat_options import ChatOptions
@@ -58,7 +59,7 @@ from wherelook.models.thinking import (
 )
 from wherelook.models.turns import in_turn, turn
 from wherelook.models.zoo import BUNDLED, PREFIX
-from wherelook.score import Cost, Size
+from wherelook.score import Cost
 
 GEOMETRIES_KEPT = 8
 
@@ -576,10 +577,12 @@ class VisionLanguageModel:
 
     def _read(self, ids: Sequence[int]) -> str:
         """The text of tokens, special ones included."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        result: str = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return result
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        result: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return result
 
     @in_turn
     def pieces(self, ids: Sequence[int]) -> list[str]:

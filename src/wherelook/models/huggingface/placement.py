@@ -18,7 +18,8 @@ def input_device(model: nn.Module) -> torch.device:
     device = _execution_device(getattr(embedding, "_hf_hook", None))
     if device is not None:
         return device
-    return next(embedding.parameters()).device
+    result: torch.device = next(embedding.parameters()).device
+    return result
 
 
 def _execution_device(hook: Any) -> torch.device | None:

@@ -85,7 +85,8 @@ def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dty
 def weightless(config: Any, **options: Any) -> PreTrainedModel:
     """The model of a configuration with the shapes of its weights and no memory for them (on the meta device)."""
     with torch.device("meta"):
-        return AutoModelForImageTextToText.from_config(config, **options)
+        result: PreTrainedModel = AutoModelForImageTextToText.from_config(config, **options)
+        return result
 
 
 def _uneven(model: PreTrainedModel) -> list[str]:

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wherelook.canvas import Size
 from wherelook.errors import InputError, WherelookError
 from wherelook.geometry import Geometry, pool, sample
 from wherelook.models.huggingface.batching import BatchPlan
@@ -34,7 +35,7 @@ from wherelook.models.speedups.patch_embedding import as_products, patch_embeddi
 from wherelook.models.speedups.patching import Forward, frozen
 from wherelook.models.speedups.precision import exact_convolutions
 from wherelook.models.turns import in_turn
-from wherelook.score import Cost, ImageTokens, Noise, Size
+from wherelook.score import Cost, ImageTokens, Noise
 
 
 @dataclass(frozen=True)
@@ -342,7 +343,7 @@ class HuggingFaceScore:
         if self._keeps_logits:
             # From the end, where the answer is: a model may put its image tokens in itself.
             options["logits_to_keep"] = self._positions - self._inputs["input_ids"].shape[1]
-        logits = self.model(**inputs, **options).logits
+        logits: Tensor = self.model(**inputs, **options).logits
         self.cost.add(forward=count)  # after the call: one that ran out of memory is repeated in parts
         if not (logits < math.inf).all():  # false for what is not a number, too; minus infinity rules a token out
             raise forward_error(self.model, lambda: self.model(**inputs, **options))

@@ -72,6 +72,7 @@ def describe(error: Exception) -> str:
 
 def _compiler() -> Any:
     """Compiles templates with what Transformers offers to them."""
+    import jinja2.exceptions
     import jinja2.ext
     import jinja2.nodes
     import jinja2.sandbox
@@ -125,7 +126,7 @@ def _compiler() -> Any:
 
     def _refuse_private(name: Any) -> None:
         if isinstance(name, str) and name.startswith("_"):
-            raise jinja2.sandbox.SecurityError(f"a namespace takes no private names; got {name!r}")
+            raise jinja2.exceptions.SecurityError(f"a namespace takes no private names; got {name!r}")
 
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)

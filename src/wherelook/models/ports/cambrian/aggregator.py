@@ -29,7 +29,8 @@ class FeedForward(nn.Module):
         self.linear_2 = nn.Linear(hidden_width, out_width, bias=bias)
 
     def forward(self, values: Float[Tensor, "*shape _"]) -> Float[Tensor, "*shape _"]:
-        return self.linear_2(functional.gelu(self.linear_1(values)))
+        result: Float[Tensor, "*shape _"] = self.linear_2(functional.gelu(self.linear_1(values)))
+        return result
 
 
 class WindowAttention(nn.Module):
@@ -54,10 +55,12 @@ class WindowAttention(nn.Module):
             self._heads(values),
             attn_mask=torch.cat(list(masks), dim=1)[:, None, None],
         )
-        return self.output(attended.flatten(1))
+        result: Float[Tensor, "queries channels"] = self.output(attended.flatten(1))
+        return result
 
     def _heads(self, states: Float[Tensor, "queries cells channels"]) -> Float[Tensor, "queries heads cells _"]:
-        return states.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        result: Float[Tensor, "queries heads cells _"] = states.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return result
 
 
 class AggregatorLayer(nn.Module):
@@ -95,7 +98,8 @@ class AggregatorLayer(nn.Module):
         ]
         states = self.query_projection(torch.cat([queries, self.context_projection(context)], dim=-1))
         states = self.norm(states + self.attention(states, placed, masks))
-        return queries + self.output(states)
+        result: Float[Tensor, "queries query_channels"] = queries + self.output(states)
+        return result
 
 
 class SpatialVisionAggregator(nn.Module):

@@ -122,7 +122,7 @@ class CambrianConfig(PreTrainedConfig):
                 f"{self.language_stride}, do not fit into {layers} decoder layers"
             )
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @property
     def vision_configs(self) -> dict[str, Any]:

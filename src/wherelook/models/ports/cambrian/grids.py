@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from wherelook.score import Size
+from wherelook.canvas import Size
 
 
 def content_box(size: Size, side: int) -> tuple[int, int, int, int]:
@@ -39,7 +39,8 @@ def cut_windows(
 ) -> Float[Tensor, "images {grid} {grid} keys channels"]:
     """The cells of a map that each of grid x grid queries attends to, row by row."""
     split = features.unflatten(2, (grid, -1)).unflatten(1, (grid, -1))
-    return split.transpose(2, 3).flatten(3, 4)
+    result: Float[Tensor, "images {grid} {grid} keys channels"] = split.transpose(2, 3).flatten(3, 4)
+    return result
 
 
 def window_masks(sizes: Sequence[Size], side: int, grid: int) -> Bool[Tensor, "images {grid} {grid} keys"]:

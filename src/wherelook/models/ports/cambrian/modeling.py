@@ -18,14 +18,14 @@ from torch.nn import functional
 from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
+from wherelook.canvas import Size
 from wherelook.models.ports.cambrian.aggregator import FeedForward, SpatialVisionAggregator
 from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.ports.cambrian.grids import content_box, crop, cut_windows, window_masks
 from wherelook.models.ports.cambrian.towers import TOWER_CLASSES, join_maps
 from wherelook.models.ports.language_head import causal_output
-from wherelook.score import Size
 
 AGGREGATION = "image_aggregation"
 """The keyword under which decoder layers are given what the aggregators inside the language model read."""
@@ -56,7 +56,8 @@ class VisionProjector(nn.Module):
         self.norm = nn.LayerNorm(vision_width)
 
     def forward(self, features: Float[Tensor, "*shape _"]) -> Float[Tensor, "*shape vision_width"]:
-        return self.norm(self.feed_forward(features))
+        result: Float[Tensor, "*shape vision_width"] = self.norm(self.feed_forward(features))
+        return result
 
 
 class CambrianPreTrainedModel(PreTrainedModel):
@@ -75,7 +76,7 @@ class CambrianPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, nn.ParameterDict):  # of an aggregator: only modules with weights of their own are asked
             for embedding in module.values():
                 init.normal_(embedding)
@@ -108,7 +109,7 @@ class CambrianModel(CambrianPreTrainedModel):
             # Part of the arguments, not of a closure: a deep copy of the model has to run its own aggregators.
             hook = partial(aggregate_after_layer, self.language_aggregators, index)
             self.language_model.layers[layer].register_forward_hook(hook, with_kwargs=True)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def get_image_features(
         self,
@@ -277,11 +278,12 @@ class CambrianForConditionalGeneration(CambrianPreTrainedModel, GenerationMixin)
         super().__init__(config)
         self.model = CambrianModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def get_image_features(self, *arguments: Any, **options: Any) -> CambrianImageOutput:
         """See `CambrianModel.get_image_features`."""
-        return self.model.get_image_features(*arguments, **options)
+        result: CambrianImageOutput = self.model.get_image_features(*arguments, **options)
+        return result
 
     def forward(
         self,

@@ -115,7 +115,10 @@ def join_maps(maps: Sequence[Tensor], side: int) -> Float[Tensor, "images {side}
 
 def _as_map(tokens: Float[Tensor, "images tokens channels"]) -> Float[Tensor, "images channels side side"]:
     """Tokens of a square, row by row."""
-    return tokens.transpose(1, 2).unflatten(2, (math.isqrt(tokens.shape[1]), -1))
+    result: Float[Tensor, "images channels side side"] = tokens.transpose(1, 2).unflatten(
+        2, (math.isqrt(tokens.shape[1]), -1)
+    )
+    return result
 
 
 def _at_least_float32(features: Tensor) -> Tensor:

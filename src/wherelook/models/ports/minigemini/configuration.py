@@ -68,7 +68,7 @@ class MiniGeminiConfig(PreTrainedConfig):
             text = {"model_type": "llama", **(self.text_config or {})}
             self.text_config = CONFIG_MAPPING[text["model_type"]](**text)
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @property
     def views(self) -> int:

@@ -119,7 +119,8 @@ def read_published_config(checkpoint: Path) -> dict[str, Any]:
     for name, value in SUPPORTED.items():
         if published.get(name, value) != value:
             raise InputError(f"{str(path)!r} says {name} is {published[name]!r}; only {value!r} is supported")
-    return published
+    result: dict[str, Any] = published
+    return result
 
 
 def translate_config(
@@ -166,7 +167,8 @@ def translate_config(
 
 
 def _tokens_per_side(config: MiniGeminiConfig) -> int:
-    return config.vision_config.image_size // config.vision_config.patch_size
+    result: int = config.vision_config.image_size // config.vision_config.patch_size
+    return result
 
 
 def _image_processor(published: Mapping[str, Any], config: MiniGeminiConfig) -> MiniGeminiImageProcessor:

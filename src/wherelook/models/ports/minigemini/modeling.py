@@ -80,7 +80,8 @@ class Projector(nn.Module):
         self.linear_2 = nn.Linear(text_width, text_width)
 
     def forward(self, tokens: Float[Tensor, "*shape width"]) -> Float[Tensor, "*shape text_width"]:
-        return self.linear_2(functional.gelu(self.linear_1(tokens)))
+        result: Float[Tensor, "*shape text_width"] = self.linear_2(functional.gelu(self.linear_1(tokens)))
+        return result
 
 
 class MiniGeminiPreTrainedModel(PreTrainedModel):
@@ -108,7 +109,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self.mining = PatchInfoMining(width, sum(config.high_resolution_config.hidden_sizes))
         self.multi_modal_projector = Projector(width, config.text_config.hidden_size)
         self.language_model = AutoModel.from_config(config.text_config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def get_image_features(
         self,
@@ -136,7 +137,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         grid = self.config.image_grid
         crops = features.unflatten(3, (grid, -1)).unflatten(2, (grid, -1)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
         if not self.config.image_global:
-            return crops
+            result: Float[Tensor, "images views channels rows columns"] = crops
+            return result
         whole = _resize(features, crops.shape[-2:])
         return torch.cat([whole[:, None], crops], dim=1)
 
@@ -199,11 +201,12 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         super().__init__(config)
         self.model = MiniGeminiModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def get_image_features(self, *arguments: Any, **options: Any) -> BaseModelOutputWithPooling:
         """See `MiniGeminiModel.get_image_features`."""
-        return self.model.get_image_features(*arguments, **options)
+        result: BaseModelOutputWithPooling = self.model.get_image_features(*arguments, **options)
+        return result
 
     def forward(
         self,

@@ -123,4 +123,5 @@ class MiniGeminiProcessor(ProcessorMixin):
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         views, _, height, width = np.shape(image_inputs["pixel_values"][image_idx])
-        return self.image_token * (views * (height // self.patch_size) * (width // self.patch_size))
+        result: str = self.image_token * (views * (height // self.patch_size) * (width // self.patch_size))
+        return result
