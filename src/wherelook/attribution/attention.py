@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wherelook.attribution.grids import to_saliency
-from wherelook.canvas import map_size
+from wherelook.canvas import Size, map_size
 from wherelook.errors import InputError
 from wherelook.score import (
     AnswerScore,
@@ -45,7 +45,6 @@ from wherelook.score import (
     OpensInside,
     Passes,
     Progress,
-    Size,
 )
 
 GENERAL_QUESTION = "Write a general description of the image."

@@ -57,7 +57,7 @@ def _has_separate_windows(module: nn.Module) -> bool:
 def _product(convolution: Any, whole: Forward) -> Forward:
     window = convolution.kernel_size
 
-    def forward(pixels: Tensor) -> Tensor:
+    def forward(pixels: Tensor) -> Any:
         if pixels.dim() != 2 + len(window):  # a single image
             return whole(pixels)
         counts = [size // side for size, side in zip(pixels.shape[2:], window, strict=True)]

@@ -168,7 +168,7 @@ def test_a_missing_torchvision_leads_to_the_image_only_processor(monkeypatch):
 
     monkeypatch.setattr(loading.AutoProcessor, "from_pretrained", refuse)
     monkeypatch.setattr(loading, "load_image_only_processor", lambda place, **options: processor)
-    monkeypatch.setattr(transformers.utils, "is_torchvision_available", lambda: False)
+    monkeypatch.setattr(loading, "is_torchvision_available", lambda: False)
     assert load_processor("x") is processor
     with pytest.raises(ImportError, match="VideoProcessor"):  # a model's own code may need more than the image part
         load_processor("x", trust_remote_code=True)
