@@ -103,7 +103,8 @@ def to_svg(figure: Figure, title: str) -> bytes:
         figure: made within `style`.
         title: what it shows.
     """
-    return ElementTree.tostring(_tree(figure, title), encoding="utf-8", xml_declaration=True)
+    result: bytes = ElementTree.tostring(_tree(figure, title), encoding="utf-8", xml_declaration=True)
+    return result
 
 
 def inline(figure: Figure, title: str, name: str) -> Markup:
