@@ -136,4 +136,4 @@ def test_a_single_model_without_boxes_is_told_where_it_looks(tmp_path):
     assert (line.maps, line.half.value, line.center.value) == (12, pytest.approx(0.2), pytest.approx(0.5))
     (sentence,) = answers(comparison)["focus"].sentences
     assert sentence.startswith("On scenes, half of the saliency lies on 20\N{NO-BREAK SPACE}%")
-    assert "Where the maps lie" in to_text(comparison)
+    assert "Where the maps of each model lie" in to_text(comparison)
