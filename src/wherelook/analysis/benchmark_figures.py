@@ -32,7 +32,16 @@ def own_figures(benchmark: Benchmark, models: Sequence[StudyModel], level: float
         soft = rows.those("soft_accuracy")
         if soft.rows:
             value = _score_mean(soft.column("soft_accuracy"), soft.clusters, level)
-            found.append(OwnFigure(benchmark.name, None, model.name, "soft accuracy", len(soft.rows), value))
+            found.append(
+                OwnFigure(
+                    benchmark=benchmark.name,
+                    task=None,
+                    model=model.name,
+                    figure="soft accuracy",
+                    items=len(soft.rows),
+                    value=value,
+                )
+            )
         if _is_yes_no(rows.rows):
             for task in (None, *tasks(rows)):
                 found += _yes_no_figures(benchmark.name, task, model.name, rows.those(kind=task), level)
@@ -70,12 +79,28 @@ def _yes_no_figures(benchmark: str, task: str | None, model: str, rows: Rows, le
             continue
         own = None if clusters is None else [clusters[place] for place in places]
         value = share_interval(outcomes[places].astype(float), clusters=own, level=level)
-        figures.append(OwnFigure(benchmark, task, model, name, len(places), value))
+        figures.append(
+            OwnFigure(benchmark=benchmark, task=task, model=model, figure=name, items=len(places), value=value)
+        )
     if (expected & said).any():
-        figures.insert(3, OwnFigure(benchmark, task, model, "F1", len(right), _f1(expected, said, clusters, level)))
+        figures.insert(
+            3,
+            OwnFigure(
+                benchmark=benchmark,
+                task=task,
+                model=model,
+                figure="F1",
+                items=len(right),
+                value=_f1(expected, said, clusters, level),
+            ),
+        )
     if unread.any():
         value = share_interval(unread.astype(float), clusters=clusters, level=level)
-        figures.append(OwnFigure(benchmark, task, model, "neither yes nor no", len(right), value))
+        figures.append(
+            OwnFigure(
+                benchmark=benchmark, task=task, model=model, figure="neither yes nor no", items=len(right), value=value
+            )
+        )
     return figures
 
 
@@ -101,7 +126,16 @@ def _group_figures(benchmark: str, model: str, rows: Sequence[Row], level: float
     if not verdicts:
         return []
     name = "CircularEval" if circular else "group accuracy"
-    return [OwnFigure(benchmark, None, model, name, len(verdicts), share_interval(verdicts, level=level))]
+    return [
+        OwnFigure(
+            benchmark=benchmark,
+            task=None,
+            model=model,
+            figure=name,
+            items=len(verdicts),
+            value=share_interval(verdicts, level=level),
+        )
+    ]
 
 
 def _score_mean(values: Sequence[float], clusters: Sequence[int] | None, level: float) -> Estimate:

@@ -187,7 +187,13 @@ def _judged_differently(benchmarks: Sequence[Benchmark], judges: Sequence[JudgeL
 
 def _skipped(benchmark: Benchmark) -> list[Skipped]:
     return [
-        Skipped(benchmark.name, model, row["sample"], row["status"], row["error"] or row["reason"] or "")
+        Skipped(
+            benchmark=benchmark.name,
+            model=model,
+            sample=row["sample"],
+            status=row["status"],
+            reason=row["error"] or row["reason"] or "",
+        )
         for model, rows in benchmark.rows.items()
         for row in rows
         if row["status"] != "ok"

@@ -22,7 +22,17 @@ def focus_lines(benchmark: Benchmark, models: Sequence[StudyModel], level: float
                 _mean(rows.those(column), column, level)
                 for column in ("compactness", "effective_area", "centre_mass", "border_mass")
             )
-            lines.append(FocusLine(benchmark.name, model.name, len(rows.rows), half, area, center, border))
+            lines.append(
+                FocusLine(
+                    benchmark=benchmark.name,
+                    model=model.name,
+                    maps=len(rows.rows),
+                    half=half,
+                    area=area,
+                    center=center,
+                    border=border,
+                )
+            )
     return tuple(lines)
 
 

@@ -82,13 +82,13 @@ def compare_focus(
         chance = _by_chance(chosen[: len(whole)], chosen[len(whole) :], clusters, SIMILARITIES[measure])
         pair_lines.append(
             PairLine(
-                benchmark.name,
-                first.name,
-                second.name,
-                relations[column],
-                len(whole),
-                mean_interval(values[:, column], clusters=clusters, level=precision.level).within(-1, 1),
-                mean_interval(chance, level=precision.level).within(-1, 1) if len(chance) else None,
+                benchmark=benchmark.name,
+                first=first.name,
+                second=second.name,
+                relation=relations[column],
+                items=len(whole),
+                similarity=mean_interval(values[:, column], clusters=clusters, level=precision.level).within(-1, 1),
+                chance=mean_interval(chance, level=precision.level).within(-1, 1) if len(chance) else None,
             )
         )
     lines = tuple(_relation_lines(benchmark.name, pairs, values, clusters, precision.level))
@@ -166,12 +166,12 @@ def _relation_lines(
                 groups.setdefault((kind, shared), []).append(place)
     return [
         RelationLine(
-            benchmark,
-            kind,
-            within,
-            len(columns),
-            len(values),
-            mean_interval(values[:, columns].mean(axis=1), clusters=clusters, level=level).within(-1, 1),
+            benchmark=benchmark,
+            relation=kind,
+            within=within,
+            pairs=len(columns),
+            items=len(values),
+            similarity=mean_interval(values[:, columns].mean(axis=1), clusters=clusters, level=level).within(-1, 1),
         )
         for (kind, within), columns in groups.items()
     ]

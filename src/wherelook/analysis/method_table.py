@@ -158,18 +158,18 @@ def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, s
     columns = {name: compare(_values(maps, common, name), metric_of(name)) for name in MEASURES}
     return [
         RunSummary(
-            run,
-            len(tried[run]),
-            len(maps[run]),
-            {status: sum(row["status"] == status for row in tried[run].values()) for status in statuses},
-            len(common),
-            {name: column.get(run) for name, column in columns.items() if column},
-            _mean(maps[run][key]["forward"] for key in common if maps[run]),
-            _mean(maps[run][key]["backward"] for key in common if maps[run]),
-            _mean(maps[run][key]["seconds"] for key in common if maps[run]),
-            max((row["peak_bytes"] for row in maps[run].values()), default=None),
-            (verdicts or {}).get(run, NOT_CHECKED),
-            steps,
+            run=run,
+            answers=len(tried[run]),
+            maps=len(maps[run]),
+            without_map={status: sum(row["status"] == status for row in tried[run].values()) for status in statuses},
+            common=len(common),
+            figures={name: column.get(run) for name, column in columns.items() if column},
+            forward=_mean(maps[run][key]["forward"] for key in common if maps[run]),
+            backward=_mean(maps[run][key]["backward"] for key in common if maps[run]),
+            seconds=_mean(maps[run][key]["seconds"] for key in common if maps[run]),
+            peak_bytes=max((row["peak_bytes"] for row in maps[run].values()), default=None),
+            sanity=(verdicts or {}).get(run, NOT_CHECKED),
+            replay_steps=steps,
         )
         for run in runs
     ]

@@ -89,14 +89,14 @@ def replay(
     insertion_curve = np.concatenate([[base], values[len(removed) :], [original]])
     fractions = counts / len(order)
     return Replay(
-        fractions,
-        deletion_curve,
-        insertion_curve,
-        area(fractions, deletion_curve),
-        area(fractions, insertion_curve),
-        _normalized(fractions, deletion_curve, original, base),
-        _normalized(fractions, insertion_curve, original, base),
-        _drops(score, scored[: len(removed)]),
+        fractions=fractions,
+        deletion_curve=deletion_curve,
+        insertion_curve=insertion_curve,
+        deletion=area(fractions, deletion_curve),
+        insertion=area(fractions, insertion_curve),
+        deletion_normalized=_normalized(fractions, deletion_curve, original, base),
+        insertion_normalized=_normalized(fractions, insertion_curve, original, base),
+        drops=_drops(score, scored[: len(removed)]),
     )
 
 

@@ -45,14 +45,14 @@ class Marks:
 
 
 THOUGHTS = (
-    Marks("<think>", "</think>", "\n", "\n", "\n\n"),
+    Marks(opening="<think>", closing="</think>", lead="\n", tail="\n", gap="\n\n"),
     Marks("◁think▷", "◁/think▷"),
     Marks("<|channel>thought", "<channel|>", "\n"),
     Marks("<|channel|>analysis<|message|>", "<|end|>", own=False),  # Phi-3 and Phi-4 end every turn with it
     Marks("[THINK]", "[/THINK]"),
-    Marks("<mm:think>", "</mm:think>", "\n", "\n", "\n\n"),
+    Marks(opening="<mm:think>", closing="</mm:think>", lead="\n", tail="\n", gap="\n\n"),
     Marks("<seed:think>", "</seed:think>"),
-    Marks("<thinking>", "</thinking>", "\n", "\n", "\n\n"),
+    Marks(opening="<thinking>", closing="</thinking>", lead="\n", tail="\n", gap="\n\n"),
 )
 """The ways of writing a thought that are known."""
 
@@ -189,7 +189,15 @@ def take_apart(
         start = len(read(ids[:before]))
         dropped = len(text) - start - len(read(ids[before:]))
         lead = max(0, here - start - dropped)
-    return Parts(reasoning, True, before, stop, lead, len(read(ids[:stop])) - end, found[-1] if found else None)
+    return Parts(
+        reasoning=reasoning,
+        finished=True,
+        before=before,
+        end=stop,
+        lead=lead,
+        rest=len(read(ids[:stop])) - end,
+        final=found[-1] if found else None,
+    )
 
 
 def _visible(text: str, here: int) -> int:

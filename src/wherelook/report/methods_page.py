@@ -125,11 +125,20 @@ def _gallery(rows: Sequence[Row], runs: Sequence[str], samples: Iterable[Gallery
 
 def _picture(run: str, row: Row | None, pixels: NDArray[np.uint8]) -> _Picture:
     if row is None:
-        return _Picture(run, "", "not run", "", None, "")
+        return _Picture(run=run, uri="", status="not run", reason="", pointing=None, figures="")
     if row["status"] != "ok":
-        return _Picture(run, "", row["status"], row.get("error") or row.get("reason") or "", None, "")
+        return _Picture(
+            run=run,
+            uri="",
+            status=row["status"],
+            reason=row.get("error") or row.get("reason") or "",
+            pointing=None,
+            figures="",
+        )
     shown = picture.overlay(pixels, mask_of(row))
     figures = [
         f"{sign} {row[name]:.2f}" for name, sign in (("insertion", "↑"), ("deletion", "↓")) if row.get(name) is not None
     ]
-    return _Picture(run, data_uri(shown), "ok", "", row.get("pointing"), " ".join(figures))
+    return _Picture(
+        run=run, uri=data_uri(shown), status="ok", reason="", pointing=row.get("pointing"), figures=" ".join(figures)
+    )

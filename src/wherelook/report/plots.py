@@ -251,7 +251,9 @@ def calibration(lines: Sequence[CalibrationLine]) -> Figure | None:
         for axes, line in zip(grid.flat, lines, strict=False):
             axes.plot([0, 1], [0, 1], color=COLORS["quiet"], linestyle=(0, (4, 3)), linewidth=1)
             for one in line.calibration.bins:
-                accuracy = text(Estimate("accuracy", one.share, one.low, one.high, "Wilson"), "percent")
+                accuracy = text(
+                    Estimate(name="accuracy", value=one.share, low=one.low, high=one.high, method="Wilson"), "percent"
+                )
                 tip = f"{line.model}, reliance {one.score:.2f}: accuracy {accuracy}, n {one.n}"
                 tell(axes.plot([one.score] * 2, [one.low, one.high], color=COLORS["first"])[0], tip)
                 tell(axes.plot([one.score], [one.share], "o", color=COLORS["first"], markersize=4)[0], tip)
@@ -298,7 +300,7 @@ def cost(summaries: Sequence[RunSummary], measure: str) -> Figure | None:
         for (run, passes, found), shift, y in zip(
             known, _beside([passes for _, passes, _ in known]), names, strict=True
         ):
-            interval = Estimate(measure, found.mean, found.low, found.high, "")
+            interval = Estimate(name=measure, value=found.mean, low=found.low, high=found.high, method="")
             _point(axes, run, (passes, shift, y), interval, run in best)
         axes.set_xlabel("forward and backward passes per map")
         axes.set_title(f"{measure.capitalize()}: {'↑ higher' if better == 'higher' else '↓ lower'} is better")

@@ -38,8 +38,22 @@ def cohens_kappa(first: Names, second: Names, *, clusters: Clusters = None, leve
     if observed == 1:
         count = total if clusters is None else number_clusters(clusters, total)[1]
         low, _ = wilson_interval(count, count, level=level)
-        return Estimate("Cohen's kappa", 1.0, (low - chance) / (1 - chance), 1.0, "Wilson, full agreement", level)
+        return Estimate(
+            name="Cohen's kappa",
+            value=1.0,
+            low=(low - chance) / (1 - chance),
+            high=1.0,
+            method="Wilson, full agreement",
+            level=level,
+        )
     influence = (same - observed) / (1 - chance) - (q[a] + p[b] - 2 * chance) * (1 - observed) / (1 - chance) ** 2
     if value <= -1 + 1e-12 or not np.abs(influence - influence.mean()).max() > 1e-12:
-        return Estimate("Cohen's kappa", value, -1.0, 1.0, "verdicts without any spread bound nothing", level)
+        return Estimate(
+            name="Cohen's kappa",
+            value=value,
+            low=-1.0,
+            high=1.0,
+            method="verdicts without any spread bound nothing",
+            level=level,
+        )
     return influence_estimate("Cohen's kappa", value, influence, clusters, level=level, fisher=True)

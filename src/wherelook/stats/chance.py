@@ -55,7 +55,12 @@ def chance_test(
         p=extreme / (resamples + 1),
         n=len(odds),
         effect=Estimate(
-            "share above chance", share.value - mean, share.low - mean, share.high - mean, share.method, level
+            name="share above chance",
+            value=share.value - mean,
+            low=share.low - mean,
+            high=share.high - mean,
+            method=share.method,
+            level=level,
         ),
         assumptions="Assumes that chance is known and that "
         + ("items are independent." if clusters is None else "clusters are independent."),

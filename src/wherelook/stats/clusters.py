@@ -99,6 +99,8 @@ def influence_estimate(
     quantile = norm.ppf((1 + level) / 2) if is_normal else student.ppf((1 + level) / 2, degrees)
     half = float(quantile) * error
     if not fisher:
-        return Estimate(name, value, value - half, value + half, method, level)
+        return Estimate(name=name, value=value, low=value - half, high=value + half, method=method, level=level)
     centre, half = math.atanh(value), half / (1 - value * value)
-    return Estimate(name, value, math.tanh(centre - half), math.tanh(centre + half), method, level)
+    return Estimate(
+        name=name, value=value, low=math.tanh(centre - half), high=math.tanh(centre + half), method=method, level=level
+    )

@@ -56,7 +56,7 @@ def share_interval(outcomes: Outcomes, *, clusters: Clusters = None, level: floa
         return Estimate("share", share, *wilson_interval(int(array.sum()), total, level=level), "Wilson", level)
     index, count = number_clusters(clusters, total)
     if count < 2:
-        return Estimate("share", share, 0.0, 1.0, "one cluster bounds nothing", level)
+        return Estimate(name="share", value=share, low=0.0, high=1.0, method="one cluster bounds nothing", level=level)
     effective = float(count)
     if 0 < share < 1:
         sums = cluster_sums(array - share, index, count)

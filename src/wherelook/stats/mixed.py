@@ -110,7 +110,16 @@ def _make_design(values: Values, factors: Mapping[str, Names], items: Names) -> 
     centred, sizes = array - array.mean(), np.bincount(item).astype(np.float64)
     column_sums = np.stack([cluster_sums(column, item, count) for column in columns], axis=1)
     value_sums = cluster_sums(centred, item, count)
-    return _Design(centred, matrix, tuple(names), places, item, sizes, value_sums, column_sums)
+    return _Design(
+        values=centred,
+        columns=matrix,
+        names=tuple(names),
+        factors=places,
+        item=item,
+        sizes=sizes,
+        value_sums=value_sums,
+        column_sums=column_sums,
+    )
 
 
 def _share_between(design: _Design) -> float:
@@ -173,7 +182,9 @@ def _test_factor(design: _Design, fit: _Fit, factor: str, level: float) -> Test:
     if count == 1:
         value, half = float(coefficients[0]), float(student.ppf((1 + level) / 2, degrees) * covariance[0, 0] ** 0.5)
         name = design.names[place.start]
-        effect = Estimate(name, value, value - half, value + half, "t, restricted likelihood", level)
+        effect = Estimate(
+            name=name, value=value, low=value - half, high=value + half, method="t, restricted likelihood", level=level
+        )
     else:
         effect = _explained(statistic, count, degrees, level)
     return Test(
@@ -206,4 +217,4 @@ def _explained(statistic: float, count: int, degrees: int, level: float) -> Esti
 
     value = count * statistic / (count * statistic + degrees)
     low, high = bound((1 + level) / 2), bound((1 - level) / 2)
-    return Estimate("partial eta squared", value, low, high, "noncentral F", level)
+    return Estimate(name="partial eta squared", value=value, low=low, high=high, method="noncentral F", level=level)

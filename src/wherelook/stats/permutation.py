@@ -59,7 +59,9 @@ def paired_test(
         statistic=mean,
         p=p,
         n=len(differences),
-        effect=Estimate("mean difference", mean, low, high, "permutation, signs flipped", level),
+        effect=Estimate(
+            name="mean difference", value=mean, low=low, high=high, method="permutation, signs flipped", level=level
+        ),
         assumptions=f"Assumes that without an effect the differences{together} are as likely as their negatives.",
         clusters=None if clusters is None else count,
         standardized=cohens_dz(list(differences), clusters=clusters, level=level) if spread else None,

@@ -131,24 +131,25 @@ def spearman_power(n: int, effect: float, level: float) -> float:
 
 POWER: Mapping[str, PowerAnalysis] = {
     "share": PowerAnalysis(
-        share_power, "share minus the null's share", -1, 1, 0,
-        {"null": Setting("share under the null hypothesis", 0, 1)},
+        power=share_power, effect="share minus the null's share", low=-1, high=1, nothing=0,
+        settings={"null": Setting("share under the null hypothesis", 0, 1)},
     ),
     "mcnemar": PowerAnalysis(
-        mcnemar_power, "difference of two paired shares", -1, 1, 0,
-        {"discordant": Setting("share of items where only one of the two is right", 0, 1)},
+        power=mcnemar_power, effect="difference of two paired shares", low=-1, high=1, nothing=0,
+        settings={"discordant": Setting("share of items where only one of the two is right", 0, 1)},
     ),
     "paired": PowerAnalysis(
-        paired_power, "mean of paired differences in their standard deviations, d_z", -10, 10, 0, {},
+        power=paired_power, effect="mean of paired differences in their standard deviations, d_z", low=-10, high=10,
+        nothing=0, settings={},
     ),
     "odds-ratio": PowerAnalysis(
-        odds_ratio_power, "odds ratio", 0.001, 1000, 1,
-        {
+        power=odds_ratio_power, effect="odds ratio", low=0.001, high=1000, nothing=1,
+        settings={
             "baseline": Setting("share with the outcome among items without the condition", 0, 1),
             "exposed": Setting("share of items with the condition", 0, 1),
         },
     ),
-    "spearman": PowerAnalysis(spearman_power, "Spearman's rho", -1, 1, 0, {}),
+    "spearman": PowerAnalysis(power=spearman_power, effect="Spearman's rho", low=-1, high=1, nothing=0, settings={}),
 }  # fmt: skip
 
 
@@ -188,7 +189,15 @@ def plan(
         return analysis.power(count, effect, level / comparisons, **settings)
 
     size = samples if samples is not None else _fewest(reached, power)
-    return Plan(test, effect, size, reached(size), level, comparisons, settings)
+    return Plan(
+        test=test,
+        effect=effect,
+        samples=size,
+        power=reached(size),
+        level=level,
+        comparisons=comparisons,
+        settings=settings,
+    )
 
 
 def _fewest(reached: Callable[[int], float], power: float) -> int:

@@ -46,7 +46,14 @@ def mcnemar_test(first: Outcomes, second: Outcomes, *, level: float = 0.95) -> T
         statistic=statistic,
         p=float(2 * norm.sf(abs(statistic))),
         n=total,
-        effect=Estimate("difference of shares", (only_first - only_second) / total, low, high, "score", level),
+        effect=Estimate(
+            name="difference of shares",
+            value=(only_first - only_second) / total,
+            low=low,
+            high=high,
+            method="score",
+            level=level,
+        ),
         assumptions="Assumes that items are independent; only items where the two disagree count.",
     )
 
@@ -87,7 +94,12 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
     statistic = math.log(ratio) / error
     half = float(student.ppf((1 + level) / 2, degrees)) * error
     effect = Estimate(
-        "odds ratio", ratio, _exp(math.log(ratio) - half), _exp(math.log(ratio) + half), "t, clusters", level
+        name="odds ratio",
+        value=ratio,
+        low=_exp(math.log(ratio) - half),
+        high=_exp(math.log(ratio) + half),
+        method="t, clusters",
+        level=level,
     )
     return Test(
         name="t-test of the log odds ratio with clusters",
@@ -116,7 +128,7 @@ def odds_ratio(table: Table, *, level: float = 0.95) -> Estimate:
 
     low = brentq(lambda place: _score(table, place) - quantile, -FARTHEST, FARTHEST) if min(a, d) > 0 else -math.inf
     high = brentq(lambda place: _score(table, place) + quantile, -FARTHEST, FARTHEST) if min(b, c) > 0 else math.inf
-    return Estimate("odds ratio", ratio, _exp(low), _exp(high), "score", level)
+    return Estimate(name="odds ratio", value=ratio, low=_exp(low), high=_exp(high), method="score", level=level)
 
 
 def _score(table: Table, logarithm: float) -> float:

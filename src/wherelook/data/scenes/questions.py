@@ -186,7 +186,15 @@ def ask_size(
 def _attribute_draft(kind: str, name: str, other: str | None, answer: str, index: int) -> Draft:
     question = f"What {kind} is the"
     paraphrase = None if other is None else f"{question} {other}?"
-    return Draft(kind, f"{question} {name}?", answer, (index,), (index,), (kind,), paraphrase)
+    return Draft(
+        kind=kind,
+        text=f"{question} {name}?",
+        answer=answer,
+        evidence=(index,),
+        context=(index,),
+        told=(kind,),
+        paraphrase=paraphrase,
+    )
 
 
 def ask_existence(
@@ -215,7 +223,14 @@ def ask_existence(
                 break
         phrase = noun_phrase(**attributes)
         answer = f"Yes, there is {with_article(phrase)}." if found else f"No, there is no {phrase}."
-        yield Draft("existence", f"Is there {with_article(phrase)}?", answer, found, found, way)
+        yield Draft(
+            kind="existence",
+            text=f"Is there {with_article(phrase)}?",
+            answer=answer,
+            evidence=found,
+            context=found,
+            told=way,
+        )
 
 
 def _attribute_groups(objects: Sequence[SceneObject]) -> list[Group]:
@@ -249,7 +264,13 @@ def ask_count(
         choices = by_number[numbers[int(rng.integers(len(numbers)))]]
         single, plural, found = choices[int(rng.integers(len(choices)))]
         counted = f"are {NUMBER_WORDS[len(found)]} {plural}" if len(found) > 1 else f"is one {single}"
-        yield Draft("count", f"How many {plural} are there?", f"There {counted}.", found, found)
+        yield Draft(
+            kind="count",
+            text=f"How many {plural} are there?",
+            answer=f"There {counted}.",
+            evidence=found,
+            context=found,
+        )
 
 
 def ask_relation(
@@ -279,7 +300,15 @@ def ask_relation(
             sentence = f"{phrase} is {direction} the {name}."
             text = f"What is {direction} the {name}?"
             paraphrase = None if other is None else f"What is {direction} the {other}?"
-            yield Draft("relation", text, sentence, (answer,), (answer, reference), told, paraphrase)
+            yield Draft(
+                kind="relation",
+                text=text,
+                answer=sentence,
+                evidence=(answer,),
+                context=(answer, reference),
+                told=told,
+                paraphrase=paraphrase,
+            )
             break
 
 
@@ -314,14 +343,16 @@ def ask_description(rng: np.random.Generator, objects: Sequence[SceneObject], as
     first, last = order[0], order[-1]
     left, right = (with_article(noun_phrase(color=objects[i].color, shape=objects[i].shape)) for i in (first, last))
     sentence = f"{_capitalised(left)} is on the left and {right} is on the right."
-    yield Draft("description", "Describe the image.", sentence, (first, last), (first, last))
+    yield Draft(
+        kind="description", text="Describe the image.", answer=sentence, evidence=(first, last), context=(first, last)
+    )
 
 
 def ask_fact(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
     known = facts()
     for _ in range(40):
         text, answer = known[int(rng.integers(len(known)))]
-        yield Draft("fact", text, answer, (), ())
+        yield Draft(kind="fact", text=text, answer=answer, evidence=(), context=())
 
 
 MAKERS: Mapping[str, Maker] = {

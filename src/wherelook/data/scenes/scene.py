@@ -55,8 +55,10 @@ class World:
 
 
 WORLDS: Mapping[str, World] = {
-    "shapes": World(sample_objects, render, MAKERS, DEFAULT_BUDGET, (0, 1, 2)),
-    "things": World(sample_things, photograph, things.MAKERS, things.BUDGET, (3, 4, 5)),
+    "shapes": World(sample=sample_objects, render=render, makers=MAKERS, budget=DEFAULT_BUDGET, streams=(0, 1, 2)),
+    "things": World(
+        sample=sample_things, render=photograph, makers=things.MAKERS, budget=things.BUDGET, streams=(3, 4, 5)
+    ),
 }
 
 
@@ -170,7 +172,9 @@ def make_scene(
         )
         for draft in ask(asking, objects, aspect, budget, made.makers)
     )
-    return Scene(int(seed), Image.fromarray(pixels), objects, masks, questions)
+    return Scene(
+        seed=int(seed), image=Image.fromarray(pixels), objects=objects, object_masks=masks, questions=questions
+    )
 
 
 def check_scene_size(size: tuple[int, int]) -> None:

@@ -90,7 +90,10 @@ def sample_things(rng: np.random.Generator, aspect: float) -> tuple[SceneObject,
             first = names[int(rng.integers(len(names)))]
             choices = (first,) if draw < REPEAT_SHARE else tuple(CATEGORIES[CATEGORY_OF[first]])
         names.append(choices[int(rng.integers(len(choices)))])
-    kinds = [SceneObject(name, "", SIZES[int(rng.integers(2))], (0.0, 0.0), 0.0, 0.0) for name in names]
+    kinds = [
+        SceneObject(shape=name, color="", size=SIZES[int(rng.integers(2))], center=(0.0, 0.0), radius=0.0, angle=0.0)
+        for name in names
+    ]
     return place_all(rng, kinds, aspect)
 
 
@@ -121,7 +124,14 @@ def _category(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: 
         found = _of_category(objects, category)
         if len(found) == 1:
             answer = f"The {category} is {with_article(objects[found[0]].shape)}."
-            yield Draft("category", f"What {category} is there?", answer, found, found, ("shape",))
+            yield Draft(
+                kind="category",
+                text=f"What {category} is there?",
+                answer=answer,
+                evidence=found,
+                context=found,
+                told=("shape",),
+            )
 
 
 def _clear(maker: Maker) -> Maker:

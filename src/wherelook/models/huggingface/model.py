@@ -113,15 +113,15 @@ class VisionLanguageModel:
         self._layers = compile_layers(model) if options.compile else {}
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # an adapter wraps the model
         self.prompting = Prompting(
-            processor,
-            self.identifier,
-            frozenset(inspect.signature(inner.forward).parameters),
-            self.device,
-            options.prompt_template,
-            options.frames_per_second,
-            inner.config,
-            options.chat,
-            options.max_pixels,
+            processor=processor,
+            identifier=self.identifier,
+            accepted=frozenset(inspect.signature(inner.forward).parameters),
+            device=self.device,
+            template=options.prompt_template,
+            frames_per_second=options.frames_per_second,
+            config=inner.config,
+            chat=options.chat,
+            max_pixels=options.max_pixels,
         )
         self._geometries: OrderedDict[tuple[Size, ...], Geometry] = OrderedDict()
         self._takes_batches: bool | None = None
@@ -311,7 +311,15 @@ class VisionLanguageModel:
         special = tuple(one or two for one, two in zip(hidden, self.special(answer), strict=True))
         pictured = self._pictured(end := generated[len(ids) : len(ids) + 1])
         cut = len(ids) == len(generated)
-        reply = Reply(after, answer, tuple(shown), special, parts.final, cut=cut, pictured=pictured)
+        reply = Reply(
+            prompt=after,
+            ids=answer,
+            pieces=tuple(shown),
+            special=special,
+            final=parts.final,
+            cut=cut,
+            pictured=pictured,
+        )
         if not reply.text:
             raise self._empty(end, "after its thought " if parts.reasoning else "")
         return reply
@@ -651,11 +659,11 @@ class VisionLanguageModel:
         shapes = tuple(tuple(prompt.inputs[name].shape) for name in names)
         self.plan.begin((prompt.inputs["input_ids"].shape[1] + len(answer), shapes))
         return HuggingFaceScore(
-            self.model,
-            self._conversation(prompt.inputs, names, tuple(answer)),
-            {name: self._cast(prompt.inputs[name]) for name in names},
-            self.pixels(prompt, baseline),
-            geometry,
+            model=self.model,
+            conversation=self._conversation(prompt.inputs, names, tuple(answer)),
+            image_pixels={name: self._cast(prompt.inputs[name]) for name in names},
+            baseline_pixels=self.pixels(prompt, baseline),
+            geometry=geometry,
             selected=range(len(answer)),
             plan=self.plan,
             cost=self.cost,

@@ -99,10 +99,15 @@ class CambrianModel(CambrianPreTrainedModel):
         self.vision_projectors = nn.ModuleList(VisionProjector(each, width) for each in config.vision_widths)
         self.image_query = nn.Parameter(torch.empty(1, width))
         self.image_newline = nn.Parameter(torch.empty(text_width))
-        self.connector = SpatialVisionAggregator(width, width, window_sizes, heads, config.connector_layers)
+        self.connector = SpatialVisionAggregator(
+            query_width=width, width=width, window_sizes=window_sizes, heads=heads, layers=config.connector_layers
+        )
         self.projector = FeedForward(width, text_width, text_width)
         self.language_aggregators = nn.ModuleList(
-            SpatialVisionAggregator(text_width, width, window_sizes, heads, 1) for _ in config.language_layers
+            SpatialVisionAggregator(
+                query_width=text_width, width=width, window_sizes=window_sizes, heads=heads, layers=1
+            )
+            for _ in config.language_layers
         )
         self.language_model = AutoModel.from_config(config.text_config)
         for index, layer in enumerate(config.language_layers):
