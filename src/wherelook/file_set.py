@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ FILES = "files"
 """In the record: the other files that were written with it, each with the SHA-256 of its content."""
 
 EARLIER = ".earlier"
+
+LONGEST_RECORD, LONGEST_FILE = 64_000_000, 1_000_000_000
+"""Bytes that are read of a record, and of another file."""
 
 Moves = list[tuple[Path, Path]]
 
@@ -98,6 +102,43 @@ class FileSet:
             _discard(self._hidden(folder))
         return [folder / name for name in hidden]
 
+    def read_record(self, folder: Path) -> Mapping[str, Any]:
+        """The record of the set in a folder, which may come from a stranger.
+
+        Raises:
+            InputError: there is none, or it is too large, damaged, or something else's.
+        """
+        path = folder / self.record
+        try:
+            content = json.loads(
+                _bounded(path, LONGEST_RECORD), parse_constant=_number, parse_int=_number, parse_float=_number
+            )
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict) or not self.is_record(content):
+            raise InputError(f"{path} is damaged, or was not written by {self.writer}")
+        return content
+
+    def read_files(self, folder: Path, record: Mapping[str, Any], *, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+        """The contents of those `wanted` among the files that a record lists; all of them are checked.
+
+        Raises:
+            InputError: one is missing, too large, or not what was written with the record.
+        """
+        found = {}
+        for name, value in _listed(record).items():
+            if not self.is_name(name):
+                raise InputError(f"{folder / self.record} lists {name!r}, which is no file of {self.writer}")
+            data = _bounded(folder / name, LONGEST_FILE)
+            if hashlib.sha256(data).hexdigest() != value:
+                raise InputError(
+                    f"{folder / name} is damaged, or was changed since it was written: its SHA-256 is not the one in "
+                    f"{self.record}"
+                )
+            if wanted(name):
+                found[name] = data
+        return found
+
     def _known(self, folder: Path) -> list[str]:
         """The files of earlier sets in a folder, the record first."""
         there = list_folder(folder)
@@ -164,6 +205,28 @@ def earlier_path(path: Path) -> Path:
 def _listed(record: Mapping[str, Any]) -> dict[str, str]:
     files = record.get(FILES)
     return {str(name): str(value) for name, value in files.items()} if isinstance(files, dict) else {}
+
+
+def _bounded(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most so many."""
+    try:
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > most:
+        raise InputError(f"{path} has more than {most / 1e6:.0f} MB, which no such file has")
+    return data
+
+
+def _number(text: str) -> int | float:
+    """A number of JSON: no NaN or Infinity, and none that no float holds."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number")
+    return int(text) if text.lstrip("-").isdigit() else value
 
 
 def _move(moves: Moves, folder: Path, hidden: Iterable[Path]) -> None:

@@ -37,7 +37,7 @@ def check_folder(folder: Path) -> None:
         WherelookError: it cannot be read.
     """
     make_folder(folder)
-    _SET.check(folder)
+    FILE_SET.check(folder)
 
 
 def save(explanation: Explanation, folder: Path) -> None:
@@ -48,14 +48,14 @@ def save(explanation: Explanation, folder: Path) -> None:
         WherelookError: the disk refuses; see `FileSet.write` for an earlier explanation.
     """
     make_folder(folder)
-    _SET.write(folder, _files(explanation), explanation.to_dict())
+    FILE_SET.write(folder, _files(explanation), explanation.to_dict())
 
 
 def _is_record(record: Mapping[str, Any]) -> bool:
     return record.keys() >= {"schema_version", "status", "answer"}
 
 
-_SET = FileSet(
+FILE_SET = FileSet(
     record=RECORD_FILE,
     is_record=_is_record,
     is_name=lambda name: _NAMES.fullmatch(name) is not None,

@@ -93,7 +93,7 @@ def layer(saliency: Float[np.ndarray, "rows columns"], size: tuple[int, int]) ->
     levels = np.empty(size, np.uint8)
     for strip in _strips(saliency, size):
         levels[strip.rows] = _levels(strip.values)
-    opacities = np.rint(255 * _opacity(np.linspace(0, 1, 256))).astype(np.uint8)
+    opacities = np.rint(255 * strength(np.linspace(0, 1, 256))).astype(np.uint8)
     picture = Image.fromarray(levels)
     picture.putpalette(np.column_stack([_color_table(), opacities]).tobytes(), "RGBA")
     return picture
@@ -170,14 +170,15 @@ def _levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(values * 255).clip(0, 255).astype(np.uint8)
 
 
-def _opacity(values: NDArray[Any]) -> NDArray[Any]:
+def strength(values: NDArray[Any]) -> NDArray[Any]:
+    """The share of the full opacity with which a saliency is drawn, in [0, 1]."""
     return ((values - TRANSPARENT_BELOW) / (OPAQUE_FROM - TRANSPARENT_BELOW)).clip(0, 1)
 
 
 def _tint(pixels: NDArray[np.uint8], values: NDArray[np.float32], opacity: float) -> None:
     """Mixes the map's colors into a strip, in place."""
     touched = values > TRANSPARENT_BELOW
-    weights = (opacity * _opacity(values[touched]))[:, None]
+    weights = (opacity * strength(values[touched]))[:, None]
     colors = _color_table()[_levels(values[touched])]
     pixels[touched] = np.rint(pixels[touched] * (1 - weights) + colors * weights).astype(np.uint8)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -16,8 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook.canvas import Canvas
+from wherelook.data.images import ImageSource
+from wherelook.errors import InputError
 from wherelook.explanation import files, page, picture
 from wherelook.score import Status, Token
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SCHEMA_VERSION = 2
 
@@ -43,7 +49,7 @@ class TokenMap:
     """The map of one selected token: its position in the answer and its saliency, as `Explanation.heatmap`."""
 
     position: int
-    heatmap: Float[np.ndarray, "rows columns"]
+    heatmap: Float[np.ndarray, "rows columns"] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class ImagePart:
             1. None where the answer does not rest on the images.
         lost: share of the gap that is lost when only this image is taken away.
         restored: share that comes back when only this image is shown.
+        missing: whether the image was not there when the explanation was loaded: `pixels` are then gray.
     """
 
     path: str | None
@@ -72,6 +79,7 @@ class ImagePart:
     share: float | None
     lost: float | None
     restored: float | None
+    missing: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Its entry of `images` in explanation.json."""
@@ -174,6 +182,46 @@ class Explanation:
     reasoning: str | None = None
     execution: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        question, answer = (shorten(text, 60, placeholder="...") for text in (self.question, self.answer))
+        explained = f"{sum(token.selected for token in self.tokens)} of {len(self.tokens)} tokens explained"
+        lacks = ", image missing" if self.missing else ""
+        return f"<Explanation {self.status}: {question!r} -> {answer!r}, {explained}{lacks}>"
+
+    @classmethod
+    def load(cls, folder: str | Path, images: ImageSource | Sequence[ImageSource] | None = None) -> Explanation:
+        """Reads what `save` wrote: all of it, with the same values.
+
+        The pixels are no file of an explanation. An image is looked for where its path says, beside the explanation,
+        and a folder up, and is taken if its SHA-256 is the recorded one. One that is not found is gray, `missing` says
+        so, and `save` refuses; all else works. The files may come from a stranger: nothing in them is executed.
+
+        Args:
+            folder: that was saved to.
+            images: the image or images, where they were no files, or lie somewhere else now.
+
+        Raises:
+            InputError: there is no explanation, one of its files is missing, damaged or was changed, its
+                schema_version is another, or `images` are not those that were explained.
+
+        Example:
+            >>> import wherelook
+            >>> wherelook.Explanation.load("nowhere")
+            Traceback (most recent call last):
+            wherelook.errors.InputError: there is no file nowhere/explanation.json
+        """
+        from wherelook.explanation.load import load
+
+        return load(Path(folder), images)
+
+    @property
+    def missing(self) -> str:
+        """Which images of a loaded explanation were not found, in one sentence; "" where all are there."""
+        names = [image.path or f"{index} (no file)" for index, image in enumerate(self.images, 1) if image.missing]
+        if not names:
+            return ""
+        return f"image {', '.join(names)} is not there and shown in gray: give it to Explanation.load(folder, images)"
+
     @cached_property
     def canvas(self) -> Canvas:
         """How the images lie side by side."""
@@ -236,6 +284,30 @@ class Explanation:
         """The heatmap alone in false colours, at the image's size; marked as `overlay`."""
         return picture.heatmap(self.drawn(self.heatmap), self.pixels.shape[:2], meaningful=self.meaningful)
 
+    @overload
+    def plot(self, ax: Axes | None = None, *, opacity: float = 0.65) -> Axes: ...
+
+    @overload
+    def plot(self, ax: Sequence[Axes], *, opacity: float = 0.65) -> Sequence[Axes]: ...
+
+    def plot(self, ax: Axes | Sequence[Axes] | None = None, *, opacity: float = 0.65) -> Axes | Sequence[Axes]:
+        """Draws the image, the heatmap over it, and question and answer as the title, by matplotlib.
+
+        Args:
+            ax: where to. Of several images one Axes shows the canvas, and a sequence of Axes, one for each image, each
+                of them. None makes a Figure of its own, which pyplot does not know: `e.plot().figure.savefig(...)`.
+            opacity: of the heatmap, as in `overlay`.
+
+        Returns:
+            `ax`, or the Axes that was made. Its last image is the heatmap in [0, 1], as `Figure.colorbar` takes it.
+
+        Raises:
+            InputError: not as many Axes as images.
+        """
+        from wherelook.explanation.plot import draw
+
+        return draw(self, ax, opacity)
+
     def to_dict(self) -> dict[str, Any]:
         """The content of `explanation.json`: plain types; a number that is not finite is None."""
         tokens = [asdict(token) for token in self.tokens]
@@ -274,11 +346,13 @@ class Explanation:
         `files`. By this list an earlier explanation in the folder is known, and replaced when the new one is whole.
 
         Raises:
-            InputError: the folder cannot be made, or holds files of these names that no explanation wrote, or that were
-                changed since.
+            InputError: an image is `missing`; the folder cannot be made, or holds files of these names that no
+                explanation wrote, or that were changed since.
             WherelookError: the disk refuses; an earlier explanation is as it was, or will be once the disk allows it.
         """
         folder = Path(folder)
+        if self.missing:
+            raise InputError(f"no overlay can be drawn to save: {self.missing}")
         files.save(self, folder)
         return folder
 
