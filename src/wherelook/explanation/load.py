@@ -249,4 +249,5 @@ def _find(entries: Sequence[Mapping[str, Any]], folder: Path) -> list[LoadedImag
 def _is_same(entry: Mapping[str, Any], image: LoadedImage) -> bool:
     if image.size != entry["size"] or image.frame != entry["frame"]:
         return False
-    return entry["sha256"] == image.sha256 or entry["sha256"] == hashlib.sha256(image.pixels.tobytes()).hexdigest()
+    recorded: str = entry["sha256"]
+    return recorded == image.sha256 or recorded == hashlib.sha256(image.pixels.tobytes()).hexdigest()
