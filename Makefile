@@ -27,7 +27,7 @@ fuzz: $(VENV)/testable
 # The first table of docs/quality.md, and what the status tells; `make bench`: docs/performance.md.
 QUALITY_METHODS := igos+,igos+:fast,greedy-window,rise,relevancy,gradient-x-input,igos+:paper,edges,center,random
 quality: $(VENV)/installed
-	$(BIN)/wherelook evaluate --n 204 --replay-steps 28 --methods $(QUALITY_METHODS) --out $(or $(OUT),wherelook-evaluation)
+	$(BIN)/wherelook evaluate --answers 204 --replay-steps 28 --method $(QUALITY_METHODS) --out $(or $(OUT),wherelook-evaluation)
 	$(BIN)/python benchmarks/statuses.py
 
 bench: $(VENV)/installed

@@ -39,7 +39,7 @@ class Idle:
     about: dict[str, str] = {}  # noqa: RUF012 - the protocol's attribute
 
     def __call__(self, task: Task) -> Finished:
-        return Finished(task.position, [{"position": task.position}])
+        return Finished([{"position": task.position}])
 
     def give_up(self, task: Task, error: str) -> Finished:
         return self(task)

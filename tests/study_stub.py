@@ -72,7 +72,6 @@ class StubWorker:
         shared = sample_row(task.sample) | {"position": task.position, "answer": task.sample.question.upper()}
         failed = task.position == 2
         return Finished(
-            task.position,
             [
                 shared
                 | method_row(run, 0)
@@ -100,4 +99,4 @@ class StubWorker:
 
     def give_up(self, task: Task, error: str) -> Finished:
         shared = sample_row(task.sample) | {"position": task.position, "status": "error", "error": error}
-        return Finished(task.position, [shared | method_row(run, 0) for run in RUNS])
+        return Finished([shared | method_row(run, 0) for run in RUNS])

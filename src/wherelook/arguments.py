@@ -98,7 +98,7 @@ class Option:
     metavar: str | None = None
     least: float | None = None
     most: float | None = None
-    kind: type | None = None
+    kind: Any = None
     parse: Callable[[Sequence[str]], Any] | None = None
 
 

@@ -20,6 +20,8 @@ from PIL import Image
 from wherelook import __version__
 from wherelook.attribution import METHODS
 from wherelook.data.datasets import read_samples
+from wherelook.evaluation.records import TIMES
+from wherelook.evaluation.run_folder import read_run
 
 KEYS = {
     "schema_version", "status", "reason", "model", "images", "question", "answer", "tokens", "reliance",
@@ -229,57 +231,55 @@ def test_scenes(command, tmp_path):
 
 
 def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
-    options = ("--dataset", "scenes-tuning", "--out", tmp_path, *QUICK)
-    code, output, errors = command("evaluate", *options, "--methods", "center,random", "--n", 1, "--json")
+    options = ("scenes-tuning", "--out", tmp_path, *QUICK)
+    code, output, errors = command("evaluate", *options, "--method", "center,random", "--answers", 1, "--json")
     assert (code, errors) == (0, "")
     assert [row["run"] for row in json.loads(output)] == ["center:best", "random:best"]
-    first = (tmp_path / "rows.jsonl").read_text()
-    more = ("--methods", "center,igos+:fast", "--n", 2, "--figures", tmp_path / "figures")
-    code, output, errors = command("evaluate", *options, *more)
+    first = read_run(tmp_path)[1].to_pylist()
+    more = ("--method", "center", "--method", "igos+:fast", "--answers", 2)
+    drawn = ("--figures", tmp_path / "figures")
+    code, output, errors = command("evaluate", *options, *more, *drawn)
     assert (code, errors) == (0, "")
     assert "igos+:fast" in output
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"methods.json", "tables.md", "cost.csv", "cost-insertion.svg", "cost-deletion.pdf"} <= figures
     assert output.endswith(f"report     {tmp_path / 'report.html'}\n")
-    rows = (tmp_path / "rows.jsonl").read_text()
-    assert rows.startswith(first)
-    runs = [json.loads(line)["run"] for line in rows.splitlines()]
-    assert sorted(runs) == ["center:best"] * 2 + ["igos+:fast"] * 2 + ["random:best"]
+    rows = read_run(tmp_path)[1].to_pylist()
+    assert [row for row in rows if row in first] == first
+    assert sorted(row["run"] for row in rows) == ["center:best"] * 2 + ["igos+:fast"] * 2 + ["random:best"]
     assert "igos+:fast" in (tmp_path / "report.html").read_text()
     assert "igos+:fast" in (tmp_path / "table.md").read_text()
-    assert (tmp_path / "rows.parquet").stat().st_size > 1000
-    code, _, errors = command(
-        "evaluate", *QUICK, "--dataset", "scenes", "--out", tmp_path, "--methods", "center", "--n", 1
-    )
+    code, output, errors = command("run", *options, *more, "--measures", "all", "--right-only", "--json")
+    assert (code, errors, json.loads(output)["samples_now"]) == (0, "", 0)
+    code, _, errors = command("evaluate", "scenes", "--out", tmp_path, *QUICK, *more)
     assert code == 2
-    assert 'holds an evaluation with other settings: dataset was "scenes-tuning" and is now "scenes"' in errors
-    code, _, errors = command("evaluate", *options, "--methods", "center", "--n", 1, "--dtype", "bfloat16")
+    assert "holds rows of other data: sample 0 of the dataset was" in errors
+    code, _, errors = command("evaluate", *options, *more, "--dtype", "bfloat16")
     assert code == 2
-    assert 'dtype was "float32" and is now "bfloat16"' in errors
-    (tmp_path / "evaluation.json").write_text("[")
-    code, _, errors = command("evaluate", *options, "--methods", "center", "--n", 1)
+    assert 'configuration.loading.dtype was null and is now "bfloat16"' in errors
+    code, _, errors = command("evaluate", *options, *more, "--wrong")
     assert code == 2
-    assert "is broken" in errors
+    assert "configuration.right_only was true and is now false" in errors
+    (tmp_path / "run.json").write_text("[")
+    code, _, errors = command("evaluate", *options, *more)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "run.json cannot be read as JSON: name a new folder" in errors
 
 
 def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp_path, monkeypatch):
-    options = ("evaluate", "--dataset", "scenes-tuning", "--out", tmp_path, "--n", 2, *QUICK)
-    code, output, errors = command(*options, "--methods", "center", "--json")
+    options = ("evaluate", "scenes-tuning", "--out", tmp_path, "--answers", 2, *QUICK)
+    code, output, errors = command(*options, "--method", "center", "--json")
     assert (code, errors) == (0, "")
     assert [row["sanity"] for row in json.loads(output)] == ["not checked"]
-    code, output, errors = command(*options, "--methods", "center,igos+:fast", "--sanity", 2, "--json")
+    code, output, errors = command(*options, "--method", "center,igos+:fast", "--sanity", 2, "--json")
     assert (code, errors) == (0, "")
     assert {row["run"]: row["sanity"] for row in json.loads(output)} == {"center:best": "fails", "igos+:fast": "passes"}
     for name in ("table.md", "report.html"):
         assert (tmp_path / name).read_text().count("fails sanity") >= 1
-    monkeypatch.setattr("wherelook.evaluation.sanity.check_sanity", None)
-    code, output, errors = command(*options, "--methods", "center", "--sanity", 2)
+    monkeypatch.setattr("wherelook.evaluation.worker.ModelWorker", None)
+    code, output, errors = command(*options, "--method", "center", "--sanity", 2)
     assert (code, errors) == (0, "")
     assert "center:best (fails sanity)" in output
-    (tmp_path / "sanity.json").write_text("{}")
-    code, _, errors = command(*options, "--methods", "center")
-    assert (code, errors.count("\n")) == (2, 1)
-    assert "sanity.json' is broken: move it away" in errors
 
 
 @pytest.fixture
@@ -295,48 +295,14 @@ def lines(tmp_path):
     return tmp_path / "data.jsonl"
 
 
-def test_checks_are_not_made_again_where_fewer_could_be_made_than_asked(command, lines, tmp_path, monkeypatch):
-    options = (
-        "evaluate",
-        "--dataset",
-        lines,
-        "--methods",
-        "center",
-        "--lend",
-        "--sanity",
-        3,
-        "--out",
-        tmp_path / "out",
-        *QUICK,
-    )
-    assert command(*options)[0] == 0
-    (row,) = json.loads((tmp_path / "out" / "sanity.json").read_text())["methods"]
-    assert (row["answers"], row["asked"]) == (2, 3)
-    monkeypatch.setattr("wherelook.evaluation.sanity.check_sanity", None)
-    code, output, errors = command(*options)
-    assert (code, errors) == (0, "")
-    assert "center:best (fails sanity)" in output
-
-
 def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path):
     options = (
-        "--methods",
-        "random",
-        "--n",
-        3,
-        "--stability",
-        1,
-        "--lend",
-        "--wrong",
-        "--sanity",
-        2,
-        "--seed",
-        5,
-        *QUICK,
-    )
+        "--method", "random", "--answers", 3, "--stability", 1, "--baseline-from-dataset", "--wrong", "--sanity", 2,
+        "--seed", 5, *QUICK,
+    )  # fmt: skip
     template = "<|user|>{image}{question}<|assistant|>"
     code, _, errors = command(
-        "evaluate", "--dataset", lines, *options, "--dtype", "float32", "--prompt-template", template, "--out", "first"
+        "evaluate", lines, *options, "--dtype", "float32", "--prompt-template", template, "--out", "first"
     )
     assert (code, errors) == (0, "")
     page = (tmp_path / "first" / "report.html").read_text()
@@ -345,59 +311,54 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
     assert words[-2:] == ["--out", "NEW_FOLDER"]
     assert template in words
     assert command(*words[1:])[0] == 0
-    rows = [
-        [
-            json.loads(line) | {"seconds": 0, "peak_bytes": 0}
-            for line in (tmp_path / folder / "rows.jsonl").read_text().splitlines()
-        ]
-        for folder in ("first", "NEW_FOLDER")
-    ]
-    assert [row["status"] for row in rows[0]] == ["ok"] * 3
-    assert rows[0] == rows[1]
-    for name in ("sanity.json", "evaluation.json"):
-        assert (tmp_path / "first" / name).read_text() == (tmp_path / "NEW_FOLDER" / name).read_text()
+    first, second = (read_run(tmp_path / folder, conditions=True) for folder in ("first", "NEW_FOLDER"))
+    assert [row["status"] for row in first[1].to_pylist() if not row["condition"]] == ["ok"] * 3
+    assert first[0] == second[0]
+    assert first[1].drop_columns(list(TIMES)).equals(second[1].drop_columns(list(TIMES)))
 
 
-def test_a_sanity_check_that_fails_leaves_the_table(command, tmp_path, monkeypatch):
+def test_a_sanity_check_that_fails_leaves_the_table(command, lines, tmp_path, monkeypatch):
     # The rows and the checks are made of the same prompts.
     monkeypatch.setattr("wherelook.models.huggingface.model.MANY_TOKENS", 10)
-    options = ("evaluate", "--dataset", "scenes-tuning", "--methods", "center", "--n", 1, "--sanity", 2, *QUICK)
-    code, output, errors = command(*options, "--out", tmp_path)
+    options = ("evaluate", lines, "--method", "center", "--limit", 2, "--sanity", 2, *QUICK)
+    code, output, errors = command(*options, "--out", tmp_path / "out")
     assert code == 1
     assert "fewer than two of the answers rest on the image" in errors
     assert errors.count("warning    sample") == 1
     assert "not checked" in output
+    assert (tmp_path / "out" / "table.md").is_file()
+
+
+def test_an_evaluation_in_which_every_method_failed_is_a_failure(command, tmp_path, monkeypatch):
+    """Its files are written all the same, and the commonest error is told."""
+    monkeypatch.setattr("wherelook.evaluation.rows.explain_answer", full_memory)
+    options = ("evaluate", "scenes-tuning", "--method", "center", "--answers", 3, "--out", tmp_path, *QUICK)
+    code, _, errors = command(*options)
+    assert code == 1
+    assert re.search(r"no method made a map in .*\(3 of 3 rows\): out of memory", errors.splitlines()[-1])
     assert (tmp_path / "table.md").is_file()
-    assert not (tmp_path / "sanity.json").exists()
 
 
-def test_verdicts_of_the_sanity_command_are_shown_by_evaluate(command, tmp_path):
-    options = ("--methods", "center", "--n", 2, "--dataset", "scenes-tuning", "--out", tmp_path)
-    code, _, errors = command("sanity", "embedded", *options)
-    assert (code, errors) == (0, "")
-    code, output, errors = command("evaluate", *options, *QUICK, "--json")
-    assert (code, errors) == (0, "")
-    assert [row["sanity"] for row in json.loads(output)] == ["fails"]
-    code, _, errors = command("sanity", "embedded", *options, "--seed", 1)
-    assert code == 2
-    assert "holds sanity checks of something else" in errors
+def full_memory(*_: object, **__: object) -> None:
+    raise MemoryError
 
 
-def test_sanity(command):
-    options = ("--methods", "center,igos+:fast", "--n", 2, "--dataset", "scenes-tuning")
-    code, output, errors = command("sanity", "embedded", *options, "--json")
+def test_sanity(command, tmp_path):
+    options = ("scenes-tuning", "--method", "center,igos+:fast", "--sanity", 2, "--out", tmp_path)
+    code, output, errors = command("sanity", *options, "--json")
     assert (code, errors) == (0, "")
     assert {row["method"]: row["verdict"] for row in json.loads(output)} == {
         "center:best": "fails", "igos+:fast": "passes",
     }  # fmt: skip
-    code, output, errors = command("sanity", "embedded", "--methods", "center", "--n", 2)
+    code, output, errors = command("sanity", *options)
     assert (code, errors) == (0, "")
     assert "center:best" in output
     assert "fails" in output
 
 
-def test_sweep(command):
-    code, output, errors = command("sweep", "--preset", "fast", "--set", "smooth=1,3", "--n", 1)
+def test_sweep(command, tmp_path):
+    options = ("--method", "igos+:fast", "--set", "smooth=1,3", "--answers", 1, "--out", tmp_path)
+    code, output, errors = command("sweep", *options)
     assert (code, errors) == (0, "")
     for name in ("igos+:fast ", "igos+:fast[smooth=1]", "igos+:fast[smooth=3]"):
         assert name in output
@@ -424,7 +385,7 @@ def test_help_and_version(command):
     assert (code, errors) == (0, "")
     assert output == command("--help")[1]
     names = ("explain", "demo", "check", "models", "zoo", "methods", "metrics", "datasets", "scenes")
-    for name in (*names, "evaluate", "sanity", "sweep"):
+    for name in (*names, "run", "evaluate", "sanity", "sweep"):
         assert f"  {name} " in output
         assert command(name, "--help")[0] == 0
 
@@ -528,7 +489,7 @@ def test_a_quantised_run_is_not_gone_on_with_by_whole_weights(command, tmp_path)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["quantization"] == "int8"
     code, _, errors = command("run", "scenes-tuning", *options[:-1], 2, "--device", "cpu")
     assert code == 2
-    assert 'model.quantization was "int8" and is now null' in errors
+    assert 'configuration.loading.quantize was "int8" and is now null' in errors
     code, _, errors = command("report", tmp_path / "run", "--out", tmp_path / "page.html")
     assert (code, errors) == (0, "")
     assert "--quantize int8" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -37,12 +37,12 @@ class StandIn:
         try:
             row |= image_row(sample) | evidence_row(sample)
         except WherelookError as error:
-            return Finished(task.position, [row | {"status": "error", "error": str(error)}])
+            return Finished([row | {"status": "error", "error": str(error)}])
         row["answer"] = sample.reference or "I cannot tell."
         if prompt_style(sample, self.procedure.prompt) == "choices" and sample.reference in sample.choices:
             row["answer"] = "ABCDEFGH"[sample.choices.index(sample.reference)]
         verdict = judge_answer(row["answer"], sample, judge=self.procedure.judge, style=self.procedure.prompt)
-        return Finished(task.position, [row | asdict(verdict) | {"status": "not_visual", "reason": "a stand-in"}])
+        return Finished([row | asdict(verdict) | {"status": "not_visual", "reason": "a stand-in"}])
 
     def give_up(self, task: Task, error: str) -> Finished:
         raise NotImplementedError

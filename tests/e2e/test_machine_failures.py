@@ -19,7 +19,7 @@ from wherelook import storage
 from wherelook.answer import ask
 from wherelook.cli import Terminated, terminate
 from wherelook.errors import machine_failure
-from wherelook.evaluation.records import write_whole
+from wherelook.evaluation.records import TIMES, write_whole
 from wherelook.evaluation.run_folder import read_run
 from wherelook.models.huggingface.score import HuggingFaceScore
 
@@ -81,8 +81,8 @@ WRITERS = {
     "explain": ((*EXPLAIN, "--replay-steps", 0, *OUT), (0, 2), (0, -1)),
     "demo": (("demo", *OUT), (0,), None),
     "scenes": (("scenes", "--n", 1, "--size", "64x64", *OUT), (0, 3, 12), None),
-    "evaluate": (("evaluate", "--n", 1, "--methods", "center", "--replay-steps", 2, *OUT), (0, 1, 1, 2), (2,)),
-    "sanity": (("sanity", "embedded", "--methods", "center", "--n", 2, *OUT), (0,), (0,)),
+    "evaluate": (("evaluate", "--answers", 1, "--method", "center", "--replay-steps", 2, *OUT), (0, 1, 3), (0, -1)),
+    "sanity": (("sanity", "--method", "center", "--sanity", 2, *OUT), (0, 4), ()),
     "compare": (("compare", "{runs}/a", "{runs}/b", "--figures", "out"), (0, 5), (0, -1)),
     "report": (
         ("report", "{runs}/a", "{runs}/b", "--gallery", 0, "--out", "out/page.html", "--figures", "out/figures"),
@@ -192,9 +192,8 @@ FOREIGN = {
     "explain-record": (EXPLAIN, "explanation.json", "explanation.json was not written by an explanation"),
     "demo": (("demo",), "relation/overlay.png", "overlay.png was not written by an explanation"),
     "demo-scene": (("demo",), "scene.png", "scene.png is there and belongs to no demo"),
-    "evaluate-rows": (("evaluate", "--n", 1), "rows.jsonl", "rows.jsonl is there and belongs to no evaluation"),
-    "evaluate": (("evaluate", "--model", "nowhere/nothing"), "table.md",
-                 "table.md is there and belongs to no evaluation"),
+    "evaluate-page": (("evaluate", "--answers", 1), "report.html", "report.html is there and belongs to no run"),
+    "evaluate": (("evaluate", "--model", "nowhere/nothing"), "table.md", "table.md is there and belongs to no run"),
     "compare": (("compare", "{runs}/a", "{runs}/b", "--figures", "out"), "pairs.csv",
                 "pairs.csv was not written by a comparison"),
     "report": (("report", "{runs}/a"), "page.html", "page.html' is there and is no page of wherelook"),
@@ -233,7 +232,8 @@ def test_a_file_of_the_users_is_not_written_over(command, images, runs, tmp_path
         ("demo", "--out", "file/x"),
         ("scenes", "--out", "file/x"),
         ("evaluate", "--out", "file/x"),
-        ("sanity", "embedded", "--out", "file/x"),
+        ("sanity", "--out", "file/x"),
+        ("sweep", "--set", "seed=1", "--out", "file/x"),
         ("run", "scenes", "--out", "file/x"),
         ("compare", "{runs}/a", "--figures", "file/x"),
         ("report", "{runs}/a", "--out", "file/x.html"),
@@ -300,7 +300,7 @@ ENDED = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143
         ((*EXPLAIN, "--replay-steps", 4, *OUT), signal.SIGINT),
         ((*EXPLAIN, "--replay-steps", 4, *OUT), signal.SIGTERM),
         (("run", "scenes-tuning", "--method", "center", "--limit", 2, "--replay-steps", 2, *OUT), signal.SIGTERM),
-        (("evaluate", "--methods", "center", "--n", 2, "--replay-steps", 2, *OUT), signal.SIGINT),
+        (("evaluate", "--method", "center", "--answers", 2, "--replay-steps", 2, *OUT), signal.SIGINT),
     ],
 )
 def test_an_interruption_in_a_pass_is_one_line_and_leaves_nothing_half_written(
@@ -324,13 +324,15 @@ def test_an_interruption_in_a_pass_is_one_line_and_leaves_nothing_half_written(
     assert [text for text in errors.splitlines() if text][-1] == f"wherelook: {word}"
     assert "Traceback" not in errors
     left = {path.name for path in contents(tmp_path)}
-    assert left <= {"run.json", "evaluation.json", "rows.jsonl", "sample-00000000.parquet", "part-00000000.parquet"}
+    assert left <= {"run.json", "sample-00000000.parquet", "part-00000000.parquet"}
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert command(*(str(part).format(images=images) for part in line))[0] == 0
 
 
 KILLED = """
+PIECES = 4  # run.json and two samples are there
+
 import os, signal, sys
 from wherelook import storage
 from wherelook.cli import main
@@ -339,7 +341,7 @@ put, pieces = storage.put, []
 
 def half(file, data):
     pieces.append(data)
-    if len(pieces) == 4:  # run.json and two samples are there
+    if len(pieces) == PIECES:
         put(file, data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
     return put(file, data)
@@ -395,6 +397,30 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
     assert after[:4] == rows
     assert all(row["status"] == "ok" for row in after)
     assert sorted(path.name for path in contents(tmp_path / "out" / "records")) == ["part-00000000.parquet"]
+
+
+def test_an_evaluation_that_is_killed_under_a_condition_goes_on_to_the_same_records(tmp_path):
+    line = (
+        "evaluate", "scenes-tuning", "--method", "center,random", "--answers", "2", "--sanity", "2", "--stability", "1",
+        "--replay-steps", "2", "--out",
+    )  # fmt: skip
+
+    def run(*words: str) -> int:
+        one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # other numbers of threads move the last digits
+        words = (sys.executable, *words)
+        done = subprocess.run(words, cwd=tmp_path, env=one_thread, capture_output=True, timeout=200, check=False)
+        return done.returncode
+
+    for pieces in (5, 8):  # in the first condition, and after the resumed run had a few more of them
+        program = KILLED.replace("PIECES = 4", f"PIECES = {pieces}")
+        assert run("-c", program, *line, "killed") == -signal.SIGKILL
+    before = read_run(tmp_path / "killed", conditions=True)[1].to_pylist()
+    assert {row["condition"] for row in before} >= {"", "other seed"}
+    for folder in ("killed", "straight"):
+        assert run("-m", "wherelook", *line, folder) == 0
+    resumed, straight = (read_run(tmp_path / folder, conditions=True)[1] for folder in ("killed", "straight"))
+    assert [row for row in resumed.to_pylist() if row in before] == before
+    assert resumed.drop_columns(list(TIMES)).equals(straight.drop_columns(list(TIMES)))
 
 
 @pytest.mark.parametrize("signaled", ENDED)

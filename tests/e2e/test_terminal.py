@@ -192,7 +192,7 @@ def test_what_an_encoding_lacks_is_similar_or_spelled_out():
 
 
 def test_commands_over_many_samples_in_a_code_page(narrow, tmp_path):
-    scenes = ("--methods", "center,random", "--n", 2, "--wrong", "--out", tmp_path / "evaluation")
+    scenes = ("--method", "center,random", "--answers", 2, "--wrong", "--out", tmp_path / "evaluation")
     code, output, errors = narrow("cp1252", "evaluate", *scenes)
     assert code == 0, errors
     assert "Bold (* in text) is the best mean. ~ is not distinguishable" in " ".join(output.split())

@@ -35,7 +35,7 @@ from wherelook.data.datasets import Sample, prompt_text, read_samples
 from wherelook.data.images import load_frames, load_image
 from wherelook.errors import WherelookError
 from wherelook.evaluation.judges import JUDGES, judge_for
-from wherelook.evaluation.method_spec import parse_methods, sweep_methods
+from wherelook.evaluation.method_spec import MethodSpec, parse_methods, sweep_methods
 from wherelook.evaluation.model_judge import ReplyCache, parse_reply
 from wherelook.evaluation.verdicts import read_verdicts
 from wherelook.html import printable
@@ -382,7 +382,7 @@ def read_settings(made: tuple[str, str, str, str], folder: Path) -> None:
     for read in (
         changes,
         lambda: parse_methods(specification),
-        lambda: sweep_methods("rise", "fast", key_values([pair])),
+        lambda: sweep_methods([MethodSpec("rise", "fast")], key_values([pair])),
         lambda: check_address(specification),
         lambda: check_prompt_template(specification),
         lambda: load_image(specification),

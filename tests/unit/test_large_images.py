@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -17,12 +15,10 @@ from wherelook.check import test_picture as make_picture
 from wherelook.config import ExplainConfig
 from wherelook.data.datasets import read_samples
 from wherelook.errors import InputError
-from wherelook.evaluation.evaluate import evaluate
 from wherelook.evaluation.failures import Watch
 from wherelook.evaluation.method_spec import parse_methods
-from wherelook.evaluation.run import execute
+from wherelook.evaluation.run import Extent, execute
 from wherelook.evaluation.run_folder import open_run
-from wherelook.evaluation.sanity import check_sanity
 from wherelook.evaluation.worker import ModelWorker, Procedure
 from wherelook.explanation import command_line
 from wherelook.geometry import Geometry
@@ -191,19 +187,16 @@ def test_a_long_prompt_is_told_of_once_by_everything_that_runs_a_model(model, tm
     explanation = Explainer(model).explain(make_picture((60, 80)), QUESTION, method="center", replay_steps=0, **OPTIONS)
     assert [note[: len(LONG)] for note in explanation.notes].count(LONG) == 1
 
-    runs, said = parse_methods("center"), []
-    assert len(list(evaluate(model, read_samples("scenes"), runs, count=2, replay_steps=2, warn=said.append))) >= 2
-    assert sum(LONG in text for text in said) == 1
-
-    said.clear()
-    next(check_sanity(model, read_samples("scenes"), runs, count=2, warn=said.append))
-    assert sum(LONG in text for text in said) == 1
-
-    said.clear()
-    procedure, watch = Procedure("scenes", tuple(runs), measured="map"), Watch(said.append, "auto")
-    samples = itertools.islice(read_samples("scenes"), 2)
+    methods, said = tuple(parse_methods("center")), []
+    procedure, watch = Procedure("scenes", methods, measured="map"), Watch(said.append, "auto")
     with open_run(tmp_path, {"model": "embedded", **procedure.record}, {}) as folder:
-        execute(samples, folder, lambda: ModelWorker(procedure, model), watch=watch)
+        execute(
+            lambda: read_samples("scenes"),
+            folder,
+            lambda: ModelWorker(procedure, model),
+            extent=Extent(answers=2),
+            watch=watch,
+        )
     assert sum(LONG in text for text in said) == 1
 
 

@@ -16,9 +16,9 @@ from wherelook.cli.app import app, run
 from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS
 from wherelook.errors import InputError
-from wherelook.evaluation.sanity_files import conditions
 from wherelook.explanation import command_line
 from wherelook.models import VisionLanguageModel
+from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface import footprint
 from wherelook.models.load_options import FOR_ENDPOINTS, LoadOptions
 
@@ -26,7 +26,8 @@ COMMANDS = {command.name: command.callback for command in app.registered_command
 LOADING = [
     name
     for name, callback in COMMANDS.items()
-    if {"open_model", "open_here", "check_loading"} & vars(sys.modules[callback.__module__]).keys() and name != "demo"
+    if {"open_model", "open_here", "check_loading", "carry_out"} & vars(sys.modules[callback.__module__]).keys()
+    and name != "demo"
 ]
 """Commands that load a model that the user names."""
 
@@ -81,9 +82,9 @@ def words(tmp_path) -> dict[str, list[str]]:
         "explain": ["explain", str(tmp_path / "picture.png"), "What is it?", *out],
         "check": ["check", "embedded"],
         "run": ["run", "scenes", "--limit", "1", *out],
-        "evaluate": ["evaluate", "--n", "1", *out],
-        "sanity": ["sanity", "embedded", *out],
-        "sweep": ["sweep", "--set", "alpha=1,2"],
+        "evaluate": ["evaluate", "--answers", "1", *out],
+        "sanity": ["sanity", *out],
+        "sweep": ["sweep", "--set", "alpha=1,2", *out],
     }
 
 
@@ -174,7 +175,6 @@ def test_an_attention_that_was_asked_for_is_asked_for_again(chosen):
     model = VisionLanguageModel.from_pretrained("embedded", device="cpu", **given)
     assert model.description["attention"] == (chosen or "sdpa")
     assert model.execution.get("attn_implementation") == chosen
-    assert conditions(model, "embedded", "scenes").get("attn_implementation") == chosen
     explanation = Explainer(model).explain(
         make_picture((60, 80)),
         "What color is it?",
@@ -189,6 +189,6 @@ def test_an_attention_that_was_asked_for_is_asked_for_again(chosen):
     assert ("--attn-implementation" in words) == (chosen is not None)
 
 
-def test_a_limit_of_pixels_is_a_condition_of_verdicts():
+def test_a_limit_of_pixels_makes_another_model_of_a_run():
     model = VisionLanguageModel.from_pretrained("embedded", device="cpu", max_pixels=4000)
-    assert conditions(model, "embedded", "scenes")["max_pixels"] == 4000
+    assert identity(model)["max_pixels"] == 4000

@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wherelook.errors import InputError
-from wherelook.evaluation.evaluate import NO_RUN
 from wherelook.evaluation.rows import Row
+from wherelook.evaluation.worker import WRONG
 from wherelook.metrics import METRICS, Metric
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
+
+NO_RUN = "-"
+"""In place of a run's name where an answer is told of that no method was tried on."""
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "Localization": {"pointing": "Pointing", "energy": "Energy", "roc_area": "ROC area"},
@@ -104,7 +107,7 @@ class RunSummary:
         figures: by measure, in the order of `MEASURES`; None where this run does not have it.
         forward, backward, seconds: means per map over the common answers; None where there are none.
         peak_bytes: the most that any of its maps needed, replay included.
-        sanity: the verdict of `wherelook sanity`: "passes", "fails", "no map" (there was none to check) or
+        sanity: the verdict of sanity checks: "passes", "fails", "no map" (there was none to check) or
             "not checked".
         replay_steps: of the deletion and insertion curves, the same for all runs; None without any.
     """
@@ -142,15 +145,14 @@ def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, s
     """The table, in the order of `runs`.
 
     Args:
-        rows: of `wherelook.evaluation.evaluate.evaluate`, in any order; of several for an answer and run the last one
-            counts.
+        rows: the plain rows of a run, in any order; of several for an answer and run the last one counts.
         runs: names of the runs to compare; rows of others are ignored.
         verdicts: of sanity checks, by run; a run without one was not checked.
 
     Raises:
         InputError: rows were replayed in different numbers of steps: their areas do not compare.
     """
-    tried = {run: {row["sample"]: row for row in rows if row["run"] == run} for run in runs}
+    tried = {run: {row["sample"]: row for row in rows if row["run"] == run and not untried(row)} for run in runs}
     maps = {run: {key: row for key, row in found.items() if row["status"] == "ok"} for run, found in tried.items()}
     common = common_answers(maps)
     steps = _replay_steps([row for found in maps.values() for row in found.values()])
@@ -173,6 +175,11 @@ def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, s
         )
         for run in runs
     ]
+
+
+def untried(row: Row) -> bool:
+    """Whether no method was tried on the answer: it is wrong where only right ones are explained, or there is none."""
+    return row["status"] == WRONG or (row["status"] == "error" and row["answer"] is None)
 
 
 def _replay_steps(rows: Sequence[Row]) -> int | None:
@@ -248,7 +255,11 @@ def missing(rows: Sequence[Row], runs: Sequence[str]) -> list[tuple[str, str, st
 
     Runs that have no map of the same answers for the same reason share a line.
     """
-    last = {(row["run"], row["sample"]): row for row in rows if row["run"] in {NO_RUN, *runs} and row["status"] != "ok"}
+    last = {
+        (NO_RUN if untried(row) else row["run"], row["sample"]): row
+        for row in rows
+        if row["run"] in runs and row["status"] != "ok"
+    }
     answers: dict[tuple[str, str, str], set[str]] = {}
     for (run, sample), row in last.items():
         key = row["status"], row.get("error") or row.get("reason") or "", run

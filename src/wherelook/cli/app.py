@@ -21,13 +21,10 @@ from wherelook.cli import (
     listings,
     power,
     report,
-    sanity,
     scenes,
-    sweep,
     terminal,
 )
 from wherelook.cli.judge import judge
-from wherelook.cli.options import release_folders
 from wherelook.cli.run import run as run_command
 from wherelook.errors import BAD_USAGE, FAILED, INTERRUPTED, TERMINATED, WherelookError, machine_failure
 
@@ -74,8 +71,8 @@ app.command("judge")(judge)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("evaluate")(evaluate.evaluate)
-app.command("sanity")(sanity.sanity)
-app.command("sweep")(sweep.sweep)
+app.command("sanity")(evaluate.sanity)
+app.command("sweep")(evaluate.sweep)
 app.command("power")(power.power)
 
 
@@ -107,8 +104,6 @@ def _run(arguments: Sequence[str]) -> int:
         text, code = _describe(error)
         _complain(text)
         return code
-    finally:
-        release_folders()
     if code == INTERRUPTED:
         code = TERMINATED if Terminated.asked else INTERRUPTED
         _complain("terminated" if Terminated.asked else "interrupted")

@@ -18,7 +18,8 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
     """A command of Typer whose parameters of a configuration's type are an option for each of its fields.
 
     The command then gets the configuration, made of what was typed. A parameter annotated as
-    `Annotated[ExplainConfig, ("seed", "max_new_tokens")]` has options for these fields alone.
+    `Annotated[ExplainConfig, ("seed", "max_new_tokens")]` has options for these fields alone. The parameter's own
+    default is that of the options.
 
     Raises:
         InputError: when the command is called: a value that the configuration refuses.
@@ -33,7 +34,8 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
             continue
         chosen = [one for one in fields(record) if "option" in one.metadata and (not names or one.name in names)]
         made[parameter.name] = record, chosen
-        parameters += [_parameter(one, get_type_hints(record)[one.name]) for one in chosen]
+        hints, default = get_type_hints(record), parameter.default
+        parameters += [_parameter(one, hints[one.name], getattr(default, one.name, one.default)) for one in chosen]
 
     def with_options(**given: Any) -> None:
         records = {name: make(record, chosen, given) for name, (record, chosen) in made.items()}
@@ -70,7 +72,7 @@ def _record(annotation: Any) -> tuple[Any, tuple[str, ...]]:
     return annotation, names
 
 
-def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
+def _parameter(one: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
     option: Option = one.metadata["option"]
     kind: Any = option.kind or _plain(hint)
     if option.parse is not None and option.kind is None:
@@ -79,7 +81,7 @@ def _parameter(one: Field[Any], hint: Any) -> inspect.Parameter:
     said = typer.Option(flag, help=option.help, metavar=option.metavar, min=option.least, max=option.most)
     optional = kind | None if one.default is None else kind
     return inspect.Parameter(
-        one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=Annotated[optional, said]
+        one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[optional, said]
     )
 
 

@@ -1,374 +1,277 @@
-"""`wherelook evaluate`: many methods on many answers, one table."""
+"""`wherelook evaluate`, `sanity` and `sweep`: runs with other defaults, and a table of their methods."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from wherelook.cli import options
 from wherelook.cli.configured import configured
-from wherelook.cli.loading import AS_IT_IS, check_loading, open_model
+from wherelook.cli.loading import AS_IT_IS
+from wherelook.cli.run import DEFAULT, Choices, Dataset, Out, carry_out, told_of_loading
 from wherelook.errors import InputError, WherelookError
 from wherelook.models import LoadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterator
 
     from wherelook.analysis.method_table import RunSummary
-    from wherelook.data.datasets import Sample
-    from wherelook.evaluation.method_spec import MethodSpec
+    from wherelook.analysis.sanity import Correlations
     from wherelook.evaluation.rows import Row
-    from wherelook.models import AnyModel
-    from wherelook.score import Progress
-    from wherelook.storage import LineFile
+    from wherelook.report.methods_page import GallerySample
+    from wherelook.report.table import Table
 
-ROWS_FILE = "rows.jsonl"
-CONFIGURATION_FILE = "evaluation.json"
-PAGE_FILE, TABLE_FILE, RECORDS_FILE = "report.html", "table.md", "rows.parquet"
+PAGE_FILE, TABLE_FILE = "report.html", "table.md"
 GALLERY = 12
-SCHEMA_VERSION = 3
-"""Of the rows: a folder with older ones is not gone on with."""
 NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
+
+EVALUATE = replace(DEFAULT, method=(DEFAULT_METHODS,), answers=50, right_only=True, measures="all", retry_errors=True)
+SANITY = replace(EVALUATE, method=("igos+,random,center,edges",), answers=None, sanity=10, measures="map")
+SWEEP = replace(EVALUATE, method=("igos+",), answers=20)
+
+UNTOLD = {"engine", "workers", "ray_address", "gpus_per_worker", "retry_errors"}
+"""Choices that make no difference to a page."""
 
 
 @configured
 def evaluate(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            "--dataset",
-            help="scenes or things (drawn, never used for choosing anything), NAME:PATH (see `wherelook "
-            "datasets`), a folder of `wherelook scenes`, or a table with image and question (and answer, mask, "
-            "paraphrase if known).",
-        ),
-    ] = "scenes",
-    methods: Annotated[
-        str,
-        typer.Option("--methods", help="Comma-separated, method or method:preset, see `wherelook methods`."),
-    ] = DEFAULT_METHODS,
-    n: Annotated[int, typer.Option("--n", min=1, help="Answers to explain.")] = 50,
-    prompt: options.Prompt = "auto",
-    judge: options.Judge = "auto",
-    wrong: Annotated[bool, typer.Option("--wrong", help="Explain wrong answers too.")] = False,
-    stability: Annotated[
-        int,
-        typer.Option(
-            "--stability",
-            min=0,
-            help="On so many answers, also compare maps of another seed, a noisy image, and a paraphrased question.",
-        ),
-    ] = 0,
-    replay_steps: Annotated[
-        int | None,
-        typer.Option(
-            "--replay-steps", min=2, max=784, help="Points of the deletion and insertion curves. [default: 50]"
-        ),
-    ] = None,
-    lend: Annotated[
-        bool,
-        typer.Option(
-            "--lend",
-            help="Where no word rests on what blur, mean color and strong blur remove, try the dataset's next other "
-            "image as the baseline.",
-        ),
-    ] = False,
-    sanity: Annotated[
-        int,
-        typer.Option(
-            "--sanity",
-            min=0,
-            help="On so many answers (0: none, or 2 and more), also check as `wherelook sanity` does, for a verdict in "
-            "the table.",
-        ),
-    ] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output directory; resumed if it exists.")] = Path(
-        "wherelook-evaluation"
-    ),
-    figures: options.Figures = None,
+    dataset: Dataset = "scenes",
+    out: Out = Path("wherelook-evaluation"),
+    chosen: Choices = EVALUATE,
     model: options.ModelOrAddress = "embedded",
     loading: LoadOptions = AS_IT_IS,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
+    figures: options.Figures = None,
 ) -> None:
     """Explains the same answers by several methods: every measure with its interval and test, cost, pictures.
 
-    Rows are written as they come; the same command resumes where it was interrupted, adds methods that are new and
-    tries samples again that failed.
+    A run (`wherelook run`) of right answers with all measures; its table and page are written beside its records. The
+    same command resumes it, adds methods and answers, and tries samples again that failed.
     """
-    from wherelook.analysis import method_table
-    from wherelook.data.datasets import read_samples
-    from wherelook.evaluation.evaluate import evaluate as evaluate_rows
-    from wherelook.evaluation.evaluate import read_rows
-    from wherelook.evaluation.judges import check_judging
-    from wherelook.evaluation.method_spec import parse_methods
-    from wherelook.evaluation.records import storable
-    from wherelook.evaluation.sanity_files import VERDICTS_FILE, conditions, read_verdicts
-    from wherelook.explanation.command_line import chat_words
-    from wherelook.metrics.deletion_insertion import STEPS
-    from wherelook.report import methods_page
-    from wherelook.storage import LineFile
-
-    if sanity == 1:
-        raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
-    runs = parse_methods(methods)
-    check_judging(judge, prompt)
-    samples = read_samples(dataset)  # what is wrong with it is found before a model is loaded
-    _refuse_strangers(out, figures)
-    loaded, name = _open(model, loading, runs, out, check=sanity > 0)
-    about = conditions(
-        loaded,
-        name,
-        dataset,
-        prompt=prompt,
-        judge=judge,
-        wrong=wrong,
-        lend=lend,
-        prompt_template=loading.prompt_template,
-        seed=seed,
-    )
-    replay_steps = STEPS if replay_steps is None else replay_steps
-    _keep_apart(
-        out / CONFIGURATION_FILE,
-        {"schema_version": SCHEMA_VERSION} | about | {"replay_steps": replay_steps, "max_pixels": loading.max_pixels},
-    )
-    rows = read_rows(lines := LineFile(out / ROWS_FILE))
-    read_verdicts(out / VERDICTS_FILE, about, runs)  # what is wrong with it is found before the work
-    make = partial(
-        evaluate_rows,
-        loaded,
-        options.announce_samples(loaded, samples, runs),
-        runs,
-        count=n,
-        only_right=not wrong,
-        prompt=prompt,
-        judge=judge,
-        stability=stability,
-        lend=lend,
-        replay_steps=replay_steps,
-        seed=seed,
-        done={(row["sample"], row["run"]): row["fingerprint"] for row in rows},
-        warn=(warn := options.warn_once()),
-    )
-    failure = _add(rows, make, lines)
-
-    names = [run.name for run in runs]
-    answers = {row["sample"]: row["answer"] for row in rows if row["status"] == "ok"}
-
-    def explained(count: int) -> Iterable[Sample]:
-        """The first samples with a map. The scenes go on and on: it stops when all are found."""
-        found = (sample for sample in read_samples(dataset) if storable(sample.id) in answers)
-        return itertools.islice(found, min(count, len(answers)))
-
-    try:
-        if sanity:
-            with options.progress_bar() as progress:
-                # All that have a map: where another image was lent there is nothing to check, and the next one counts.
-                count = min(sanity, len(answers))
-                _check(loaded, explained(len(answers)), count, runs, out / VERDICTS_FILE, about, progress, warn)
-    except WherelookError as error:  # of the check alone: the rest is still shown
-        failure = failure or error
-    verdicts = {run: row["verdict"] for run, row in read_verdicts(out / VERDICTS_FILE, about, runs).items()}
-    summaries = method_table.summarize(rows, names, verdicts)
-    page = methods_page.render(
-        rows,
-        names,
-        title=f"{name} on {dataset}",
-        command=_command(
-            {
-                "--model": model,
-                "--model-name": loading.model_name,
-                "--revision": loading.revision,
-                "--dtype": loading.dtype,
-                "--quantize": loading.quantize,
-                "--trust-remote-code": loading.trust_remote_code,
-                "--attn-implementation": loading.attn_implementation,
-                "--prompt-template": loading.prompt_template,
-                **chat_words(vars(loading)),
-                "--max-pixels": loading.max_pixels,
-                "--dataset": dataset,
-                "--methods": methods,
-                "--n": n,
-                "--prompt": prompt,
-                "--judge": judge,
-                "--wrong": wrong,
-                "--stability": stability or None,
-                "--replay-steps": replay_steps,
-                "--lend": lend,
-                "--sanity": sanity or None,
-                "--seed": seed,
-                "--out": NEW_FOLDER,
-            }
-        ),
-        gallery=[
-            (storable(sample.id), sample.question, answers[storable(sample.id)], sample.image.pixels)
-            for sample in explained(GALLERY)
-        ],
-        summaries=summaries,
-    )
-    _finish(out, page, rows, summaries, as_json, figures)
-    if failure is not None:
-        raise failure
-
-
-def _finish(
-    out: Path,
-    page: str,
-    rows: list[Row],
-    summaries: Sequence[RunSummary],
-    as_json: bool,
-    figures: Path | None = None,
-) -> None:
-    """Writes page, table, rows and figures, and prints the table.
-
-    Raises:
-        WherelookError: every method failed on every answer.
-    """
-    from wherelook.analysis import method_table
-    from wherelook.evaluation.failures import commonest_error
-    from wherelook.evaluation.records import write_records
-    from wherelook.report import method_tables
+    from wherelook.report import method_tables, methods_page
     from wherelook.report.files import write_methods
     from wherelook.storage import write_whole
 
+    _refuse_strangers(out, figures)
+    called, tally = carry_out(dataset, out, chosen, model, loading)
+    rows, found = _rows(out, chosen)
+    names = [one.name for one in chosen.methods]
+    summaries = _summaries(rows, names, found)
+    page = methods_page.render(
+        rows,
+        names,
+        title=f"{called} on {dataset}",
+        command=_command(["evaluate", dataset, "--model", model], chosen, loading),
+        gallery=_gallery(dataset, rows),
+        summaries=summaries,
+    )
     for file, text in ((PAGE_FILE, page), (TABLE_FILE, method_tables.to_markdown(summaries))):
         write_whole(out / file, text.encode("utf-8", "backslashreplace"))
-    write_records(out / RECORDS_FILE, rows)
     if figures is not None:
         write_methods(summaries, figures)
+    _print(summaries, as_json)
+    if not as_json:
+        typer.echo(f"report     {out / PAGE_FILE}")
+    _refuse_failure(rows, names, out)
+    if tally.failure is not None:
+        raise tally.failure
+
+
+@configured
+def sanity(
+    dataset: Dataset = "scenes",
+    out: Out = Path("wherelook-sanity"),
+    chosen: Choices = SANITY,
+    model: options.ModelOrAddress = "embedded",
+    loading: LoadOptions = AS_IT_IS,
+    as_json: options.Json = False,
+) -> None:
+    """Shuffles weights in stages, swaps the image and the question: rank correlation of the maps before and after.
+
+    A method whose maps keep a mean correlation above 0.3 after all weights were shuffled fails: it does not explain the
+    model. "no map" is a good answer too: nothing was left to explain. A run (`wherelook run --sanity`): the same
+    command resumes it, and `wherelook evaluate` shows the verdicts of its own.
+    """
+    from wherelook.analysis.sanity import check
+    from wherelook.evaluation.conditions import SANITY as STAGES
+
+    if not chosen.sanity:
+        raise InputError("sanity checks need at least 2 answers: --sanity N")
+    if chosen.answers is None:
+        chosen = replace(chosen, answers=chosen.sanity)
+    _, tally = carry_out(dataset, out, chosen, model, loading)
+    _, found = _rows(out, chosen)
+    lines = [check(found, one.name) for one in chosen.methods]
+    if tally.failure is not None and not any(line["answers"] for line in lines):
+        raise tally.failure
+    if as_json:
+        options.print_json(lines)
+        return
+    options.print_table(_table(lines, STAGES))
+
+
+def _table(lines: Sequence[dict[str, Any]], stages: Sequence[str]) -> Table:
+    """A row for every method, a column for every stage."""
+    from wherelook.report.formatting import words
+    from wherelook.report.table import Column, Table
+
+    columns = (
+        Column("method", "Method"),
+        Column("verdict", "Verdict"),
+        *(Column(name, words(name), "number") for name in stages),
+    )
+    caption = "Mean rank correlation with the map before the change, 95 % interval, answers left without a map."
+    shown = tuple({**line, **{stage: _value(line[stage]) for stage in stages}} for line in lines)
+    return Table("sanity", caption, columns, shown)
+
+
+@configured
+def sweep(
+    dataset: Dataset = "scenes-tuning",
+    out: Out = Path("wherelook-sweep"),
+    chosen: Choices = SWEEP,
+    model: options.ModelOrAddress = "embedded",
+    loading: LoadOptions = AS_IT_IS,
+    as_json: options.Json = False,
+) -> None:
+    """Changes one setting of a method at a time: measures and cost. For choosing settings, not for reporting.
+
+    A run (`wherelook run --set`) of right answers with all measures; the same command resumes it.
+    """
+    from wherelook.evaluation.failures import commonest_error
+
+    if not chosen.values:
+        raise InputError("a sweep needs a setting and its values: --set KEY=V1,V2, for example --set iterations=3,8")
+    _, tally = carry_out(dataset, out, chosen, model, loading)
+    if tally.failure is not None:
+        raise tally.failure
+    rows, found = _rows(out, chosen)
+    if not any(row["status"] == "ok" for row in rows):
+        error = commonest_error(row["error"] for row in rows if row["status"] == "error")
+        why = f"; the commonest error ({error[1]} of {len(rows)} rows): {error[0]}" if error else ""
+        raise WherelookError(f"no answer of {dataset!r} got a map: take other data, or another model{why}")
+    summaries = _summaries(rows, [one.name for one in chosen.methods], found)
+    _print(summaries, as_json)
+
+
+def _rows(out: Path, chosen: Choices) -> tuple[list[Row], Correlations]:
+    """The plain rows of the methods that were asked for, on as many answers; and how far maps move under conditions."""
+    from wherelook.analysis.method_table import untried
+    from wherelook.analysis.sanity import correlations, with_stability
+    from wherelook.evaluation.records import SCHEMA
+    from wherelook.evaluation.run_folder import read_run
+
+    names = {one.name for one in chosen.methods}
+    columns = [name for name in SCHEMA.names if name != "tokens"]
+    rows = [row for row in read_run(out, columns, conditions=True)[1].to_pylist() if row["run"] in names]
+    answered = sorted({row["position"] for row in rows if not untried(row)})
+    if chosen.answers is not None and len(answered) > chosen.answers:
+        last = answered[chosen.answers - 1]
+        plain = [row for row in rows if row["position"] <= last]
+    else:
+        plain = rows
+    found = correlations(rows)
+    return with_stability(plain, found), found
+
+
+def _summaries(rows: Sequence[Row], names: Sequence[str], found: Correlations) -> list[RunSummary]:
+    from wherelook.analysis.method_table import summarize
+    from wherelook.analysis.sanity import check
+
+    return summarize(rows, names, {name: check(found, name)["verdict"] for name in names})
+
+
+def _print(summaries: Sequence[RunSummary], as_json: bool) -> None:
+    from wherelook.analysis import method_table
+    from wherelook.report import method_tables
+
     if as_json:
         options.print_json(method_table.to_records(summaries))
     else:
         typer.echo(method_tables.to_text(summaries, options.terminal_width()))
-        typer.echo(f"report     {out / PAGE_FILE}")
-    tried = [row for row in rows if row["run"] in {line.run for line in summaries}]
+
+
+def _refuse_failure(rows: Sequence[Row], names: Sequence[str], out: Path) -> None:
+    """Raises WherelookError where every method failed on every answer."""
+    from wherelook.analysis.method_table import untried
+    from wherelook.evaluation.failures import commonest_error
+
+    tried = [row for row in rows if row["run"] in names and not untried(row)]
     if tried and all(row["status"] == "error" for row in tried):
         error, count = commonest_error(row["error"] for row in tried) or ("", 0)
         rows_tried = options.counted(len(tried), "row")
         raise WherelookError(f"no method made a map in {out}; the commonest error ({count} of {rows_tried}): {error}")
 
 
-def _open(
-    model: str, loading: LoadOptions, runs: Sequence[MethodSpec], out: Path, *, check: bool
-) -> tuple[AnyModel, str]:
-    """The model, after its folder for results was made and taken, and what to call it.
+def _gallery(dataset: str, rows: Sequence[Row]) -> Iterator[GallerySample]:
+    """The first samples with a map. The scenes go on and on: it stops when all are found."""
+    from wherelook.data.datasets import read_samples
+    from wherelook.evaluation.records import storable
 
-    Args:
-        loading: its options.
-        check: whether its weights are to be shuffled.
-    """
-    from wherelook.evaluation.rows import called
-
-    elsewhere = check_loading(model, loading, [run.method for run in runs])
-    if elsewhere and check:
-        raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
-    options.take_folder(out)
-    opened = open_model(model, loading)
-    return opened, called(opened.description) if elsewhere else model
+    answers = {row["position"]: row["answer"] for row in rows if row["status"] == "ok"}
+    count = min(GALLERY, len(answers))
+    found = (pair for pair in enumerate(read_samples(dataset)) if pair[0] in answers)
+    for position, sample in itertools.islice(found, count):
+        yield storable(sample.id), sample.question, answers[position], sample.image.pixels
 
 
-def _add(rows: list[Row], make: Callable[..., Iterable[Row]], lines: LineFile) -> WherelookError | None:
-    """Adds rows to the list and to the file as they are made; returns what ended the search for right answers."""
-    from wherelook.evaluation.search import HardlyRightError
+def _command(start: Sequence[str], chosen: Choices, loading: LoadOptions) -> str:
+    """The command line that makes the page again."""
+    from wherelook.explanation.command_line import chat_words, shell_quote
+    from wherelook.models.chat_options import ChatOptions
 
-    with options.progress_bar() as progress:
-        try:
-            for row in make(progress=progress):
-                lines.add(row)
-                rows.append(row)
-        except HardlyRightError as error:
-            return error
-    return None
-
-
-def _check(
-    model: AnyModel,
-    samples: Iterable[Sample],
-    count: int,
-    runs: Sequence[MethodSpec],
-    path: Path,
-    about: dict[str, Any],
-    progress: Progress | None,
-    warn: Callable[[str], None],
-) -> None:
-    """Adds verdicts to the file on those of the runs that were not to be checked on so many answers yet."""
-    from wherelook.evaluation.sanity import check_sanity, to_rows
-    from wherelook.evaluation.sanity_files import CHECKS_FILE, make_checks, read_verdicts, write_verdicts
-    from wherelook.models import VisionLanguageModel
-
-    assert isinstance(model, VisionLanguageModel)  # see `_open`
-    known = read_verdicts(path, about, runs)
-    missing = [run for run in runs if run.name not in known or known[run.name]["asked"] < count]
-    if missing:
-        checks = make_checks(
-            path.with_name(CHECKS_FILE),
-            about,
-            missing,
-            lambda found: check_sanity(
-                model,
-                samples,
-                missing,
-                count=count,
-                prompt=about["prompt"],
-                judge=about["judge"],
-                seed=about["seed"],
-                known=found,
-                progress=progress,
-                warn=warn,
-            ),
-        )
-        write_verdicts(path, about, to_rows(checks, missing, asked=count))
-
-
-def _command(values: Mapping[str, Any]) -> str:
-    """The command line with these options: True is a flag, None and False are left out, a list comes item by item."""
-    from wherelook.explanation.command_line import shell_quote
-
-    words = ["wherelook", "evaluate"]
-    for name, value in values.items():
+    chat = {one.name for one in fields(ChatOptions)}
+    told = {name: value for name, value in told_of_loading(loading).items() if name not in chat}
+    values: dict[str, Any] = {f"--{name.replace('_', '-')}": value for name, value in told.items()}
+    values |= chat_words(vars(loading))
+    for one in fields(Choices):
+        if one.name not in UNTOLD:
+            value = getattr(chosen, one.name)
+            yes, _, no = (one.metadata["option"].flag or f"--{one.name.replace('_', '-')}").partition("/")
+            if isinstance(value, Mapping):
+                value = [f"{key}={texts}" for key, texts in value.items()]
+            values[no if no and not value else yes] = True if no else value
+    words = ["wherelook", *start]
+    for name, value in [*values.items(), ("--out", NEW_FOLDER)]:
         if value is True:
             words.append(name)
-        elif isinstance(value, list):
-            words += [word for one in value for word in (name, one)]
+        elif isinstance(value, list | tuple):
+            words += [word for item in value for word in (name, item)]
         elif value is not None and value is not False:
             words += [name, str(value)]
     return " ".join(shell_quote(word) for word in words)
 
 
-def _keep_apart(path: Path, configuration: Mapping[str, Any]) -> None:
-    """Notes what the rows of a folder are about; refuses to mix them with others.
-
-    Raises:
-        InputError: the folder holds an evaluation of something else.
-    """
-    from wherelook.evaluation.run_folder import differences
-    from wherelook.storage import read_text, write_whole
-
-    text = read_text(path)
-    if text is not None:
-        try:
-            before = dict(json.loads(text))
-        except (ValueError, TypeError, RecursionError):
-            raise InputError(f"{str(path)!r} is broken: name a new folder") from None
-        for change in differences(before, dict(configuration)):
-            raise InputError(f"{path.parent} holds an evaluation with other settings: {change}; name a new folder")
-        return
-    write_whole(path, (json.dumps(configuration, indent=2) + "\n").encode())
-
-
 def _refuse_strangers(out: Path, figures: Path | None) -> None:
-    """Raises InputError where a folder without an evaluation has files of the names that one writes."""
+    """Raises InputError where a page or a table would be written over a file that belongs to no run."""
+    from wherelook.evaluation.run_folder import RUN_FILE
     from wherelook.report.files import METHODS
 
-    if not (out / CONFIGURATION_FILE).exists():
-        for name in (ROWS_FILE, PAGE_FILE, TABLE_FILE, RECORDS_FILE):
-            if os.path.lexists(out / name):
-                raise InputError(f"{out / name} is there and belongs to no evaluation: name another folder")
     if figures is not None:
         METHODS.check(options.make_folder(figures, option="--figures"))
+    if (out / RUN_FILE).exists():
+        options.check_page(out / PAGE_FILE)
+        return
+    for name in (PAGE_FILE, TABLE_FILE):
+        if os.path.lexists(out / name):
+            raise InputError(f"{out / name} is there and belongs to no run: name another folder")
+
+
+def _value(stage: dict[str, Any]) -> Any:
+    """The mean correlation of a stage, with how many answers have no map after it."""
+    from wherelook.report.table import Marked
+    from wherelook.stats import Estimate
+
+    if not stage["checked"]:
+        return Marked(None, note="not checked")
+    if stage["mean"] is None:
+        return Marked(None, note="no map")
+    value = Estimate("rank correlation", stage["mean"], stage["low"], stage["high"], "")
+    return Marked(value, note=f"{stage['no_map']} no map" if stage["no_map"] else "")

@@ -45,18 +45,23 @@ def open_model(model: str, loading: LoadOptions) -> AnyModel:
         model: hub id, local folder, a bundled model's name, or the address of an endpoint.
         loading: how; see `check_loading`.
     """
+    if check_loading(model, loading):
+        return EndpointModel(model, loading)
+    warn_of_memory(model, loading)
+    with terminal.bars():
+        return load_model(model, loading)
+
+
+def warn_of_memory(model: str, loading: LoadOptions) -> None:
+    """One line where the weights will not fit, if that can be known; before anything is downloaded with bars."""
     from wherelook.models.huggingface.footprint import footprint
     from wherelook.models.huggingface.loading import quiet
 
-    if check_loading(model, loading):
-        return EndpointModel(model, loading)
     if not sys.stderr.isatty():
         quiet()
     needs = footprint(model, loading)
     if needs is not None and needs.warning is not None:
         typer.echo(f"memory     {needs.warning}", err=True)
-    with terminal.bars():
-        return load_model(model, loading)
 
 
 def open_here(model: str, loading: LoadOptions) -> VisionLanguageModel:

@@ -8,8 +8,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -46,22 +46,6 @@ ModelOrAddress = Annotated[
         "http://localhost:8000/v1.",
     ),
 ]
-Prompt = Annotated[
-    str,
-    typer.Option(
-        "--prompt",
-        help="auto: as the dataset's authors ask; open: the question alone; choices: with its lettered options, if "
-        "any; short, yes-no, vizwiz: with that instruction (docs/datasets.md).",
-    ),
-]
-Judge = Annotated[
-    str,
-    typer.Option(
-        "--judge",
-        help="exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
-        "reference (docs/judges.md).",
-    ),
-]
 Figures = Annotated[
     Path | None,
     typer.Option(
@@ -92,7 +76,7 @@ def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "
     )
 
 
-def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[MethodSpec]) -> Iterator[Sample]:
+def announce_samples(model: AnyModel, samples: Iterable[Sample], methods: Sequence[MethodSpec]) -> Iterator[Sample]:
     """The same samples; what a map costs an endpoint is said before the first, if its image can be read."""
     from wherelook.config import ExplainConfig
     from wherelook.explain import most_requests
@@ -105,11 +89,11 @@ def announce_samples(model: AnyModel, samples: Iterable[Sample], runs: Sequence[
                 requests = sum(
                     most_requests(
                         ExplainConfig(
-                            method=run.method, preset=run.preset, settings=dict(run.overrides), replay_steps=0
+                            method=one.method, preset=one.preset, settings=dict(one.overrides), replay_steps=0
                         ),
                         (picture.height, picture.width),
                     )
-                    for run in runs
+                    for one in methods
                 )
                 size = model.request_bytes(picture, sample.question)
                 announce(model, requests, size, each="sample like the first, and more to measure its maps")
@@ -151,27 +135,6 @@ def check_page(path: Path) -> None:
         raise InputError(f"{str(path)!r} is there and is no page of wherelook: move it away, or name another file")
 
 
-_TAKEN = ExitStack()
-"""Folders that this command alone may write to."""
-
-
-def take_folder(folder: Path) -> None:
-    """Makes the folder for results, and keeps other processes from writing to it until `release_folders`.
-
-    Raises:
-        InputError: see `make_folder`; another process writes to it.
-    """
-    from wherelook.storage import locked
-
-    make_folder(folder)
-    _TAKEN.enter_context(locked(folder))
-
-
-def release_folders() -> None:
-    """Lets others write to the folders that were taken: the command has ended."""
-    _TAKEN.close()
-
-
 @contextmanager
 def progress_bar() -> Iterator[Report | None]:
     """A progress bar on a terminal; None elsewhere."""
@@ -194,18 +157,6 @@ def progress_bar() -> Iterator[Report | None]:
 def warn(text: str) -> None:
     """A sentence on standard error, while the work goes on."""
     typer.echo(f"warning    {text}", err=True)
-
-
-def warn_once() -> Callable[[str], None]:
-    """`warn`, but the same sentence is said once."""
-    said = set[str]()
-
-    def say(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            warn(text)
-
-    return say
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,12 +1,16 @@
-"""`wherelook run`: a whole dataset, with a row for every sample and method."""
+"""`wherelook run`: a whole dataset, with a row for every sample and method.
+
+What `run` is told, `evaluate`, `sanity` and `sweep` are told too: they are runs with other defaults and a page.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -14,152 +18,263 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wherelook.arguments import LARGEST, key_values, option
 from wherelook.cli import options, terminal
 from wherelook.cli.configured import configured
-from wherelook.cli.loading import AS_IT_IS, check_loading
+from wherelook.cli.loading import AS_IT_IS, check_loading, warn_of_memory
 from wherelook.errors import InputError, WherelookError, unknown_name
+from wherelook.metrics.deletion_insertion import STEPS
 from wherelook.models import EndpointModel, LoadOptions
 
 if TYPE_CHECKING:
     import pyarrow
 
     from wherelook.data.datasets import Sample
-    from wherelook.evaluation.run import Tally
+    from wherelook.evaluation.method_spec import MethodSpec
+    from wherelook.evaluation.run import Extent, Tally
     from wherelook.evaluation.run_folder import RunFolder
+    from wherelook.evaluation.worker import Procedure
 
 DEFAULT_METHOD = "igos+:fast"
 
 SUMMARISED = ("run", "status", "correct", "blind_correct", "reliance", "seconds")
 """Columns that the summary is made from; of those from the third on it gives the mean."""
 
+TOLD_OF_LOADING = ("model_name", "revision", "dtype", "quantize", "trust_remote_code", "attn_implementation",
+                   "prompt_template", "max_pixels", "think", "system", "chat_template_kwargs",
+                   "max_thinking_tokens")  # fmt: skip
+
 LINE_EVERY = 60.0
 """Seconds between lines of progress where there is no terminal."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What of a dataset is run, and how: the options of `run`, `evaluate`, `sanity` and `sweep`, which differ in their
+    defaults alone.
+    """
+
+    method: Sequence[str] = option(
+        (DEFAULT_METHOD,),
+        "See `wherelook methods`. Repeatable, or with commas; methods can be added to a run.",
+        metavar="METHOD[:PRESET]",
+        kind=list[str],
+    )
+    values: Mapping[str, str] | None = option(
+        None,
+        "A setting and its values, also alpha and seed: each method is run with each of them too. Repeatable, one at a "
+        "time.",
+        flag="--set",
+        metavar="KEY=V1,V2",
+        parse=key_values,
+    )
+    limit: int | None = option(None, "Samples from the beginning. [default: all]", kind=int, least=1)
+    answers: int | None = option(None, "Answers to explain: stop when there are as many.", kind=int, least=1)
+    right_only: bool = option(
+        False, "A wrong answer gets a row without a map; or is explained too.", flag="--right-only/--wrong"
+    )
+    name: str | None = option(
+        None, "Of the benchmark, where runs are compared. [default: the dataset's, or its table's]", kind=str
+    )
+    prompt: str = option(
+        "auto",
+        "auto: as the dataset's authors ask; open: the question alone; choices: with its lettered options, if any; "
+        "short, yes-no, vizwiz: with that instruction (docs/datasets.md).",
+    )
+    judge: str = option(
+        "auto",
+        "exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
+        "reference (docs/judges.md).",
+    )
+    blind: bool = option(False, "Also ask without the image, shown its mean color.")
+    measures: str = option(
+        "replay", "map: no extra passes; replay: adds deletion and insertion; all: adds metrics that generate again."
+    )
+    replay_steps: int = option(STEPS, "Points of the deletion and insertion curves.", least=2, most=500)
+    stability: int = option(
+        0, "On so many answers, also maps of another seed, a noisy image, and a paraphrased question.", least=0
+    )
+    sanity: int = option(
+        0,
+        "On so many answers (0, or 2 and more), also maps after weights, image or question were changed.",
+        least=0,
+    )
+    baseline_from_dataset: bool = option(
+        False,
+        "Where no word rests on what blur, mean color and strong blur remove, try the dataset's next other image as "
+        "the baseline.",
+    )
+    max_new_tokens: int = option(64, "Longest answer.", least=1)
+    seed: int = option(0, "Seed of everything random.", least=0, most=LARGEST)
+    engine: str = option("local", "local, or ray: docs/scale.md.")
+    workers: int = option(1, "Processes, each with a model of its own.", least=1, most=256)
+    ray_address: str | None = option(
+        None,
+        "Of the cluster, for --engine ray; auto: this machine's. [default: Ray on this machine alone]",
+        metavar="HOST:PORT",
+        kind=str,
+    )
+    gpus_per_worker: float | None = option(
+        None,
+        "For --engine ray: 0.5 has two workers share one, 2 spreads a model over two. [default: 1 if any]",
+        kind=float,
+    )
+    retry_errors: bool = option(
+        False, "Retry failed samples; or leave their rows.", flag="--retry-errors/--keep-errors"
+    )
+
+    @cached_property
+    def methods(self) -> tuple[MethodSpec, ...]:
+        """The methods, each with the settings that are to be tried.
+
+        Raises:
+            InputError: an unknown name, or a value out of range.
+        """
+        from wherelook.evaluation.method_spec import parse_methods, sweep_methods
+
+        return tuple(sweep_methods(parse_methods(",".join(self.method)), self.values or {}))
+
+    def procedure(self, dataset: str) -> Procedure:
+        """What is done with every sample.
+
+        Raises:
+            InputError: it cannot be.
+        """
+        from wherelook.evaluation.worker import Procedure
+
+        same = {one.name for one in fields(Procedure)} & vars(self).keys()
+        given = {name: getattr(self, name) for name in same}
+        return Procedure(dataset, **given | {"methods": self.methods, "measured": self.measures})
+
+    @property
+    def extent(self) -> Extent:
+        """How much is run."""
+        from wherelook.evaluation.run import Extent
+
+        return Extent(**{one.name: getattr(self, one.name) for one in fields(Extent)})
+
+
+DEFAULT = Choices()
+
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="scenes or things (drawn, never used for choosing anything), NAME:PATH (see `wherelook datasets`), a "
+        "folder of `wherelook scenes`, or a table with image and question (and answer, mask, paraphrase if known).",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="Output directory; resumed if it is there.")]
+
+
 @configured
 def run(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="As for `wherelook evaluate --dataset`.")],
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Output directory; resumed if it exists.")],
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            metavar="METHOD[:PRESET]",
-            help=f"See `wherelook methods`. Repeatable; methods can be added to a run. [default: {DEFAULT_METHOD}]",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Samples from the beginning. [default: all]")
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", help="Of the benchmark, where runs are compared. [default: the dataset's, or its table's]"
-        ),
-    ] = None,
-    prompt: options.Prompt = "auto",
-    judge: options.Judge = "auto",
-    blind: Annotated[bool, typer.Option("--blind", help="Also ask without the image, shown its mean color.")] = False,
-    measures: Annotated[
-        str,
-        typer.Option(
-            "--measures",
-            help="map: no extra passes; replay: adds deletion and insertion; all: adds metrics that generate again.",
-        ),
-    ] = "replay",
-    replay_steps: Annotated[
-        int, typer.Option("--replay-steps", min=2, max=500, help="Points of the deletion and insertion curves.")
-    ] = 50,
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")] = 64,
-    engine: Annotated[str, typer.Option("--engine", help="local, or ray: docs/scale.md.")] = "local",
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, max=256, help="Processes, each with a model of its own.")
-    ] = 1,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address",
-            metavar="HOST:PORT",
-            help="Of the cluster, for --engine ray; auto: this machine's. [default: Ray on this machine alone]",
-        ),
-    ] = None,
-    gpus_per_worker: Annotated[
-        float | None,
-        typer.Option(
-            "--gpus-per-worker",
-            help="For --engine ray: 0.5 has two workers share one, 2 spreads a model over two. [default: 1 if any]",
-        ),
-    ] = None,
-    retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Retry failed samples; their rows stay until newer ones are there.")
-    ] = False,
+    dataset: Dataset,
+    out: Out,
+    chosen: Choices = DEFAULT,
     model: options.ModelOrAddress = "embedded",
     loading: LoadOptions = AS_IT_IS,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Asks and explains every sample of a dataset: a row each per method, or its error, see docs/runs.md.
 
-    The same command resumes where it was interrupted; further methods are added to the rows that are there. Changed
-    settings, models or data are refused, not mixed. Exit code 1 if every row is an error.
+    The same command resumes where it was interrupted; methods, settings, stability and sanity checks are added to the
+    rows that are there. Changed settings, models or data are refused, not mixed. Exit code 1 if every row is an error.
     """
-    from functools import partial
+    from wherelook.evaluation.run_folder import read_run
 
+    _, tally = carry_out(dataset, out, chosen, model, loading)
+    _show(read_run(out, (*SUMMARISED, "error"))[1], tally, out, as_json)
+    if tally.failure is not None:
+        raise tally.failure
+
+
+def carry_out(dataset: str, out: Path, chosen: Choices, model: str, loading: LoadOptions) -> tuple[str, Tally]:
+    """Does what of a run is missing.
+
+    Returns:
+        What the model is called, and how far the run is.
+    """
     from wherelook.evaluation.failures import Watch
-    from wherelook.evaluation.method_spec import parse_methods
     from wherelook.evaluation.rows import called
-    from wherelook.evaluation.run import ENGINES, execute
-    from wherelook.evaluation.run_folder import open_run, read_run
-    from wherelook.evaluation.worker import Procedure, load_worker
+    from wherelook.evaluation.run import execute
+    from wherelook.evaluation.run_folder import open_run
+    from wherelook.evaluation.worker import load_worker
     from wherelook.explain import versions
 
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, tuple(ENGINES))
-    chosen: Callable[..., Any] = ENGINES[engine]
-    procedure = Procedure(
-        dataset=dataset,
-        methods=tuple(parse_methods(",".join(method or [DEFAULT_METHOD]))),
-        name=name,
-        prompt=prompt,
-        judge=judge,
-        measured=measures,
-        replay_steps=replay_steps,
-        blind=blind,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-    )
+    if chosen.sanity == 1:
+        raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
+    procedure = chosen.procedure(dataset)
     elsewhere = check_loading(model, loading, [one.method for one in procedure.methods])
-    if engine == "ray":
-        if (elsewhere or loading.device == "cpu") and gpus_per_worker is None:
-            gpus_per_worker = 0.0
-        if loading.device is None and (gpus_per_worker or 0) > 1 and not elsewhere:
-            loading = replace(loading, device="auto")
-        chosen = partial(chosen, address=ray_address, gpus_per_worker=gpus_per_worker)
-    elif ray_address is not None or gpus_per_worker is not None:
-        raise InputError("--ray-address and --gpus-per-worker need --engine ray")
-    samples = _open_samples(dataset, limit, out)
+    if elsewhere and chosen.sanity:
+        raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
+    engine, loading = _engine(chosen, loading, elsewhere=elsewhere)
+    read = _reader(dataset, out, chosen)
     asked = model
     if elsewhere:
         endpoint = EndpointModel(model, loading)
         asked = called(endpoint.description)
-        samples = options.announce_samples(endpoint, samples, procedure.methods)
-    share = replace(loading, concurrency=max(1, loading.concurrency // workers)) if elsewhere else loading
-    make_worker = partial(load_worker, procedure, model, share)
-    configuration = {"model": asked, **procedure.record}
+        read = _once(options.announce_samples(endpoint, read(), procedure.methods), read)
+        loading = replace(loading, concurrency=max(1, loading.concurrency // chosen.workers))
+    elif chosen.engine == "local":
+        warn_of_memory(model, loading)
+    configuration = {"model": asked, "loading": told_of_loading(loading), **procedure.record}
     with open_run(out, configuration, versions()) as folder:
-        _resume(folder, retry_errors)
+        _resume(folder, chosen.retry_errors)
         with _progress() as progress:
             tally = execute(
-                samples,
+                read,
                 folder,
-                make_worker,
-                limit=limit,
-                engine=chosen,
-                workers=workers,
+                partial(load_worker, procedure, model, loading),
+                extent=chosen.extent,
+                engine=engine,
+                workers=chosen.workers,
                 progress=progress,
                 watch=Watch(options.warn, procedure.prompt),
             )
-    _show(read_run(out, (*SUMMARISED, "error"))[1], tally, out, as_json)
+    return asked, tally
+
+
+def told_of_loading(loading: LoadOptions) -> dict[str, Any]:
+    """What was chosen about the model that may change results; what was not is the model's own."""
+    return {name: value for name in TOLD_OF_LOADING if (value := getattr(loading, name)) not in (None, False)}
+
+
+def _engine(chosen: Choices, loading: LoadOptions, *, elsewhere: bool) -> tuple[Callable[..., Any], LoadOptions]:
+    """The engine with its options, and how models are loaded there."""
+    from wherelook.evaluation.run import ENGINES
+
+    if chosen.engine not in ENGINES:
+        raise unknown_name("engine", chosen.engine, tuple(ENGINES))
+    engine, gpus = ENGINES[chosen.engine], chosen.gpus_per_worker
+    if chosen.engine != "ray":
+        if chosen.ray_address is not None or gpus is not None:
+            raise InputError("--ray-address and --gpus-per-worker need --engine ray")
+        return engine, loading
+    if (elsewhere or loading.device == "cpu") and gpus is None:
+        gpus = 0.0
+    if loading.device is None and (gpus or 0) > 1 and not elsewhere:
+        loading = replace(loading, device="auto")
+    return partial(engine, address=chosen.ray_address, gpus_per_worker=gpus), loading
+
+
+def _reader(dataset: str, out: Path, chosen: Choices) -> Callable[[], Iterator[Sample]]:
+    """What reads the samples; what is wrong with them or the folder to write to is found before a model is loaded."""
+    from wherelook.data.datasets import DRAWN, read_samples
+
+    first = read_samples(dataset)
+    options.make_folder(out)
+    if chosen.limit is None and chosen.answers is None and dataset in DRAWN:
+        raise InputError(
+            f"{dataset!r} is drawn as needed and has no end: say how many samples with --limit, or how many --answers"
+        )
+    return _once(first, lambda: read_samples(dataset))
+
+
+def _once(first: Iterator[Sample], read: Callable[[], Iterator[Sample]]) -> Callable[[], Iterator[Sample]]:
+    """`read`, that gives `first` at the first time."""
+    given = iter([first])
+    return lambda: next(given, None) or read()
 
 
 def _show(table: pyarrow.Table, tally: Tally, out: Path, as_json: bool) -> None:
@@ -168,12 +283,12 @@ def _show(table: pyarrow.Table, tally: Tally, out: Path, as_json: bool) -> None:
     Raises:
         WherelookError: nothing worked.
     """
+    from wherelook.report.table import from_rows
+
     summary = _summary(table)
     if as_json:
         options.print_json({"folder": str(out), "samples": tally.done, "samples_now": tally.now, "runs": summary})
     else:
-        from wherelook.report.table import from_rows
-
         options.print_table(from_rows("runs", summary))
         typer.echo(f"{options.counted(tally.done, 'sample')} done ({tally.now} new), in {out}")
     _report_failures(table, out)
@@ -183,8 +298,8 @@ def _resume(folder: RunFolder, retry_errors: bool) -> None:
     """Says what became of the folder's files, and what is done again."""
     for note in folder.notes:
         options.warn(note)
-    if retry_errors:
-        typer.echo(f"retry      {options.counted(folder.retry_errors(), 'failed sample')}", err=True)
+    if retry_errors and (count := folder.retry_errors()):
+        typer.echo(f"retry      {options.counted(count, 'failed sample')}", err=True)
 
 
 def _report_failures(table: pyarrow.Table, out: Path) -> None:
@@ -213,27 +328,18 @@ def _report_failures(table: pyarrow.Table, out: Path) -> None:
         options.warn(f"{text} ({', '.join(runs)}; --retry-errors tries again)")
 
 
-def _open_samples(dataset: str, limit: int | None, out: Path) -> Iterator[Sample]:
-    """The samples, and a folder to write to; what is wrong with either is found before a model is loaded."""
-    from wherelook.data.datasets import DRAWN, read_samples
-
-    samples = read_samples(dataset)
-    options.make_folder(out)
-    if limit is None and dataset in DRAWN:
-        raise InputError(f"{dataset!r} is drawn as needed and has no end: say how many samples with --limit")
-    return samples
-
-
 def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
     """For every run how many rows there are of each status, and means over the rows that have them."""
+    from wherelook.evaluation.worker import WRONG
     from wherelook.score import Status
 
     found = []
     rows = table.to_pylist()
+    statuses = (*get_args(Status), *({WRONG} & {row["status"] for row in rows}), "error")
     for run_name in dict.fromkeys(row["run"] for row in rows):
         own = [row for row in rows if row["run"] == run_name]
         line: dict[str, Any] = {"run": run_name, "rows": len(own)}
-        line |= {status: sum(row["status"] == status for row in own) for status in (*get_args(Status), "error")}
+        line |= {status: sum(row["status"] == status for row in own) for status in statuses}
         for name in SUMMARISED[2:]:
             values = [row[name] for row in own if row[name] is not None]
             line[name] = round(sum(values) / len(values), 3) if values else None
@@ -262,7 +368,7 @@ def _progress() -> Iterator[Callable[[Tally], None]]:
         def report(tally: Tally) -> None:
             failures = f", {tally.failed} failed" if tally.failed else ""
             rate = f"{tally.now / max(time.monotonic() - started, 1e-9):.2f}/s{failures}"
-            bar.update(task, completed=tally.done, total=tally.total, rate=rate)
+            bar.update(task, description=tally.stage, completed=tally.at, total=tally.of, rate=rate)
 
         yield report
 

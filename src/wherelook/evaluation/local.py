@@ -23,7 +23,7 @@ from wherelook.evaluation.rows import Row
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done with a sample.
+    """What is to be done with a sample: it is asked, judged and explained.
 
     Attributes:
         position: its place in the dataset, from 0.
@@ -31,19 +31,30 @@ class Task:
         methods: names of those that it needs rows of; empty: all.
         answer: what the rows that it has already are about, see `wherelook.evaluation.records.storable`; None where
             there are none.
+        lender: whose image may serve as the baseline; None where none may.
+        partner: who lends its image or its question under a condition that needs one.
     """
 
     position: int
     sample: Sample
     methods: tuple[str, ...] = ()
     answer: str | None = None
+    lender: Sample | None = None
+    partner: Sample | None = None
+
+
+@dataclass(frozen=True)
+class ChangedTasks:
+    """Samples whose words are to be explained again under one of `wherelook.evaluation.conditions.CONDITIONS`."""
+
+    condition: str
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)
 class Finished:
     """The rows of a task: at least one, whatever happened; and what is to know about its prompt meanwhile."""
 
-    position: int
     rows: list[Row]
     notes: tuple[str, ...] = ()
 
@@ -57,9 +68,9 @@ class Worker(Protocol):
 
     about: Mapping[str, Any]
 
-    def __call__(self, task: Task) -> Finished: ...
+    def __call__(self, task: Task | ChangedTasks) -> Finished: ...
 
-    def give_up(self, task: Task, error: str) -> Finished:
+    def give_up(self, task: Task | ChangedTasks, error: str) -> Finished:
         """The rows of a task that cannot be done, without trying."""
         ...
 
@@ -73,7 +84,7 @@ accept: called here with every worker's `about` before its first result; its err
 
 
 def execute_local(
-    tasks: Iterable[Task],
+    tasks: Iterable[Task | ChangedTasks],
     make_worker: Callable[[], Worker],
     *,
     workers: int = 1,
@@ -106,7 +117,7 @@ def threads_of_worker(sharing: int, most: int | None) -> int:
 
 
 def _over_processes(
-    tasks: Iterable[Task],
+    tasks: Iterable[Task | ChangedTasks],
     make_worker: Callable[[], Worker],
     workers: int,
     accept: Callable[[Mapping[str, Any]], None],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wherelook.attribution import METHODS, make_settings
@@ -63,25 +63,29 @@ def parse_methods(text: str) -> list[MethodSpec]:
     return list(dict.fromkeys(runs))
 
 
-def sweep_methods(method: str, preset: str, values: Mapping[str, str]) -> list[MethodSpec]:
-    """The preset as it is, then with one setting changed at a time.
+def sweep_methods(methods: Sequence[MethodSpec], values: Mapping[str, str]) -> list[MethodSpec]:
+    """Each method as it is, then with one setting changed at a time.
 
     Args:
+        methods: where the other settings stay.
         values: values separated by commas, by the name of the setting; "alpha" and "seed" are names too.
 
     Raises:
         InputError: an unknown name, or a value out of range.
     """
-    runs = [MethodSpec(method, preset)]
-    for name, texts in values.items():
-        for text in texts.split(","):
-            try:
-                if name == "alpha":
-                    runs.append(MethodSpec(method, preset, alpha=float(text)))
-                elif name == "seed":
-                    runs.append(MethodSpec(method, preset, seed=int(text)))
-                else:
-                    runs.append(MethodSpec(method, preset, ((name, text.strip()),)))
-            except ValueError:
-                raise InputError(f"{name}={text!r} is not a number") from None
-    return list(dict.fromkeys(runs))
+    every: list[MethodSpec] = []
+    for one in methods:
+        every.append(one)
+        every += [_changed(one, name, text) for name, texts in values.items() for text in texts.split(",")]
+    return list(dict.fromkeys(every))
+
+
+def _changed(method: MethodSpec, name: str, text: str) -> MethodSpec:
+    try:
+        if name == "alpha":
+            return replace(method, alpha=float(text))
+        if name == "seed":
+            return replace(method, seed=int(text))
+    except ValueError:
+        raise InputError(f"{name}={text!r} is not a number") from None
+    return replace(method, overrides=((name, text.strip()),))

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wherelook.data.datasets import Sample, prompt_text, same_text
 from wherelook.errors import WherelookError
 
 AHEAD = 32
-"""Samples that are read beyond those that are checked, to find one that differs."""
+"""Samples beyond the present one, or beyond those that are checked, among which one that differs is looked for."""
+
+
+class LookAhead:
+    """Samples one after another, and a look at those that come; none is read before it is asked for."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._unread = iter(samples)
+        self._ahead: deque[Sample] = deque()
+
+    def __iter__(self) -> Iterator[Sample]:
+        while (sample := self._ahead.popleft() if self._ahead else next(self._unread, None)) is not None:
+            yield sample
+
+    def other_image(self, sample: Sample) -> Sample | None:
+        """The first sample to come whose image is not that of `sample`, which came last; None if none is near."""
+        own = image_hash(sample)
+        for index in range(AHEAD if own is not None else 0):
+            if index == len(self._ahead):
+                following = next(self._unread, None)
+                if following is None:
+                    return None
+                self._ahead.append(following)
+            if image_hash(self._ahead[index]) not in (None, own):
+                return self._ahead[index]
+        return None
 
 
 class Partners:
@@ -63,13 +89,15 @@ class Partners:
         return True
 
     def _image(self, place: int) -> str | None:
-        """A hash of the pixels; None where the image cannot be read."""
         if place not in self._images:
-            try:
-                pixels = self._samples[place].source.load().pixels
-            except WherelookError:
-                self._images[place] = None
-            else:
-                shape = repr(pixels.shape).encode()
-                self._images[place] = hashlib.sha256(shape + pixels.tobytes()).hexdigest()
+            self._images[place] = image_hash(self._samples[place])
         return self._images[place]
+
+
+def image_hash(sample: Sample) -> str | None:
+    """A hash of the pixels of a sample's image, which is not kept; None where it cannot be read."""
+    try:
+        pixels = sample.source.load().pixels
+    except WherelookError:
+        return None
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -59,6 +59,8 @@ SCHEMA = pyarrow.schema(
         "preset": pyarrow.string(),
         "run": pyarrow.string(),
         "seed": pyarrow.int64(),
+        "condition": pyarrow.string(),
+        "partner": pyarrow.string(),
         # the answer
         "status": pyarrow.string(),
         "reason": pyarrow.string(),
@@ -102,7 +104,7 @@ SCHEMA = pyarrow.schema(
 )
 """Type by column. `position` is the sample's place in its data set, from 0."""
 
-ADDED = frozenset(("reasoning", "human_people", "human_share", "human_center", "human_ceiling"))
+ADDED = frozenset(("reasoning", "human_people", "human_share", "human_center", "human_ceiling", "condition", "partner"))
 """Columns that records of earlier versions do not have."""
 
 TIMES = ("seconds", "peak_bytes")
@@ -119,7 +121,10 @@ class DamagedError(WherelookError):
 
 def to_table(rows: Iterable[Row]) -> pyarrow.Table:
     """The rows with all columns of the schema, null where a row has none."""
-    encodable = [{name: storable(row.get(name)) for name in SCHEMA.names} for row in rows]
+    encodable = [
+        {name: storable(row.get(name)) for name in SCHEMA.names} | {"condition": row.get("condition") or ""}
+        for row in rows
+    ]
     return pyarrow.Table.from_pylist(encodable, schema=SCHEMA)
 
 

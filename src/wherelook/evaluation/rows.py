@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional
 
 from wherelook.answer import AnsweredQuestion, ask
-from wherelook.config import ExplainConfig
 from wherelook.data.datasets import Sample
-from wherelook.data.images import LoadedImage
 from wherelook.errors import InputError
+from wherelook.evaluation.conditions import shown
 from wherelook.evaluation.focus import focus_measures, human_measures
 from wherelook.evaluation.measures import independent_measures
 from wherelook.evaluation.method_spec import MethodSpec
@@ -50,14 +48,15 @@ MEASURES = (
     "effective_area",
     "centre_mass",
     "border_mass",
-    "stability_seed",
-    "stability_noise",
-    "stability_paraphrase",
 )
 """Measures that a row may have; see `wherelook metrics`."""
 
 MASK_SIDE = 56
 """Most rows, and most columns, of a stored map; a finer one is averaged."""
+
+DROPPED_BITS = 9
+"""Of the 24 of a stored cell: what is left tells cells apart that differ by 1 in 32,000, however small they are. Ranks,
+by which maps are compared, need that of a map whose cells are mostly near 0."""
 
 
 def sample_row(sample: Sample) -> Row:
@@ -116,13 +115,13 @@ def method_row(run: MethodSpec, seed: int) -> Row:
     return {"method": run.method, "preset": run.preset, "run": run.name, "seed": seed + run.seed}
 
 
-def case_row(case: AnsweredQuestion) -> Row:
+def answer_row(answered: AnsweredQuestion) -> Row:
     """The answer, and how much it rests on the image."""
-    relevance = case.relevance
+    relevance = answered.relevance
     reliance, tokens = relevance.reliance, relevance.tokens
     return {
         "answer": relevance.answer,
-        "reasoning": case.reasoning,
+        "reasoning": answered.reasoning,
         "reliance": reliance.score,
         "gap": reliance.gap,
         "baseline": reliance.baseline,
@@ -146,18 +145,18 @@ def case_row(case: AnsweredQuestion) -> Row:
 
 
 def explain_sample(
-    case: AnsweredQuestion,
+    answered: AnsweredQuestion,
     run: MethodSpec,
     sample: Sample,
     *,
     replay_steps: int | None,
     independent: bool,
     seed: int = 0,
-) -> tuple[Row, Float[Tensor, "rows columns"] | None]:
-    """The map of one run, its measures and its cost, as a row; and the map itself where the status is "ok".
+) -> Row:
+    """The map of one method, its measures and its cost, as a row.
 
     Args:
-        case: the answered question, as `run` selects its words (`case_of`).
+        answered: the answered question, as `run` selects its words (`as_selected`).
         run: what explains it.
         sample: what was asked; its `truth` and its `human` are what maps are compared with.
         replay_steps: see `Explainer.explain`.
@@ -165,7 +164,7 @@ def explain_sample(
         seed: of everything random.
     """
     config = replace(
-        case.config,
+        answered.config,
         method=run.method,
         preset=run.preset,
         settings=dict(run.overrides),
@@ -173,25 +172,23 @@ def explain_sample(
         replay_steps=replay_steps,
         seed=seed + run.seed,
     )
-    explanation = explain_answer(case, config)
+    explanation = explain_answer(answered, config)
     row = method_row(run, seed) | explanation_row(explanation)
     if explanation.status != "ok":
-        return row, None
+        return row
     saliency = torch.from_numpy(explanation.heatmap)
     row |= focus_measures(saliency, sample)
     if independent:
-        row |= independent_measures(case, saliency)
-    return row, saliency
+        row |= independent_measures(answered, saliency)
+    return row
 
 
-def case_of(
-    run: MethodSpec, case: AnsweredQuestion, *, lent: LoadedImage | None = None, seed: int = 0
-) -> AnsweredQuestion:
-    """The case as `run` wants its words selected: itself unless the run has an alpha of its own."""
-    if run.alpha is None:
-        return case
-    config = ExplainConfig(baseline_image=lent, alpha=run.alpha, seed=seed)
-    return ask(case.model, case.image, case.question, config, repeated=case.reply)
+def as_selected(method: MethodSpec, answered: AnsweredQuestion) -> AnsweredQuestion:
+    """The answer with its words selected as the method wants them: itself unless the method has an alpha of its own."""
+    if method.alpha is None:
+        return answered
+    config = replace(answered.config, alpha=method.alpha)
+    return ask(answered.model, shown(answered), answered.question, config, repeated=answered.reply)
 
 
 def explanation_row(explanation: Explanation) -> Row:
@@ -209,23 +206,30 @@ def explanation_row(explanation: Explanation) -> Row:
         **explanation.metrics,
     }
     if explanation.meaningful:
-        mask = stored_mask(explanation.heatmap)
-        row |= {"mask": mask.flatten().tolist(), "mask_height": mask.shape[0], "mask_width": mask.shape[1]}
+        row |= mask_row(explanation.heatmap)
     if explanation.focus is not None:
         row |= dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), explanation.focus.box, strict=True))
         row |= dict(zip(("peak_x", "peak_y"), explanation.focus.peak, strict=True))
     return row
 
 
+def mask_row(heatmap: Float[np.ndarray, "rows columns"]) -> Row:
+    """Columns of a map."""
+    mask = stored_mask(heatmap)
+    return {"mask": mask.flatten().tolist(), "mask_height": mask.shape[0], "mask_width": mask.shape[1]}
+
+
 def stored_mask(heatmap: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "height width"]:
-    """The map as it is stored: at most 56 x 56 cells, 1 = most salient, four decimals."""
+    """The map as it is stored: at most 56 x 56 cells, 1 = most salient, to four digits."""
     rows, columns = heatmap.shape
     size = min(rows, MASK_SIDE), min(columns, MASK_SIDE)
     values = torch.from_numpy(heatmap)
     if size != heatmap.shape:
         values = functional.adaptive_avg_pool2d(values[None], size)[0]
         values = values / values.max().clamp_min(torch.finfo(values.dtype).tiny)
-    return np.round(values.numpy(), 4)
+    bits = np.ascontiguousarray(values.numpy(), np.float32).view(np.uint32)
+    half = np.uint32(1 << (DROPPED_BITS - 1))
+    return ((bits + half) >> DROPPED_BITS << DROPPED_BITS).view(np.float32)
 
 
 def mask_of(row: Mapping[str, Any]) -> Float[np.ndarray, "rows columns"]:

@@ -12,17 +12,19 @@ that is damaged for certain is moved to `damaged/`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import operator
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow
+import pyarrow.compute
 
 from wherelook.data.datasets import Sample
 from wherelook.errors import InputError, WherelookError
@@ -50,25 +52,63 @@ METHODS, SETTINGS = "runs", "settings"
 
 MAY_CHANGE = (METHODS, SETTINGS, "dataset", "name")
 """Of the configuration, what may differ when a run is resumed. The data are compared sample by sample; where they lie
-and what they are called is not what they are."""
+and what they are called is not what they are. How many answers or maps there are is no part of it at all."""
 
 CHANGES_SHOWN, VALUE_SHOWN = 3, 100
 """Of what has changed: how much, and how many characters of a value, an error tells."""
 
 _SAMPLE, _PART = re.compile(r"sample-(\d{8,})\.parquet"), re.compile(r"part-(\d{8,})\.parquet")
-_NOTED = ("position", "sample", "fingerprint", "run", "status", "answer")
+_NOTED = ("position", "sample", "fingerprint", "run", "status", "answer", "baseline", "condition", "partner", "error")
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of a sample with rows: its id and fingerprint as they are stored, its answer, the methods that it
-    has rows of, and those of them with an error."""
+class Known:
+    """What is known of a sample with rows.
+
+    Attributes:
+        sample, fingerprint: as they are stored.
+        answer: the answer that its rows are about, as it is stored; None where none has one.
+        baseline: the baseline that its words were found with.
+        error: the newest.
+        statuses: of its plain rows, by method.
+        changed: (partner, status) of rows under a condition, by method and condition.
+    """
 
     sample: str
     fingerprint: str
-    answer: str | None
-    runs: frozenset[str]
-    failed: frozenset[str]
+    answer: str | None = None
+    baseline: str | None = None
+    error: str = ""
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    changed: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def mapped(self) -> tuple[str, ...]:
+        """The methods that made a map."""
+        return tuple(method for method, status in self.statuses.items() if status == "ok")
+
+    def is_changed(self, method: str, condition: str, partner: Sample | None) -> bool:
+        """Whether there is a row of this method under a condition, with this partner."""
+        return self.changed.get((method, condition), (None,))[0] == ("" if partner is None else storable(partner.id))
+
+    def noted(self, row: Mapping[str, Any]) -> Known:
+        """With one row more; it takes the place of an earlier one."""
+        if row["condition"]:
+            made = row["partner"] or "", row["status"]
+            return replace(self, changed={**self.changed, (row["run"], row["condition"]): made})
+        return replace(
+            self,
+            answer=self.answer if row["answer"] is None else row["answer"],
+            baseline=row["baseline"] or self.baseline,
+            error=row["error"] or self.error,
+            statuses={**self.statuses, row["run"]: row["status"]},
+        )
+
+    def without_errors(self, methods: Iterable[str]) -> Known:
+        """As if what these methods failed at had not been done."""
+        kept = {name: status for name, status in self.statuses.items() if status != "error" or name not in methods}
+        changed = {key: made for key, made in self.changed.items() if made[1] != "error" or key[0] not in methods}
+        return replace(self, statuses=kept, changed=changed)
 
 
 class RunFolder:
@@ -88,7 +128,7 @@ class RunFolder:
         self.versions = dict(versions)
         self.wanted: tuple[str, ...] = tuple(self.configuration[METHODS])
         self.notes: list[str] = []
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Known] = {}
         self._complete: set[int] = set()
         self._failed: set[int] = set()
         self._loose: defaultdict[int, set[int]] = defaultdict(set)
@@ -139,9 +179,18 @@ class RunFolder:
         Raises:
             InputError: what has rows at this position is another sample, or was another then.
         """
+        known = self.check(position, sample)
+        return self.wanted if known is None else tuple(name for name in self.wanted if name not in known.statuses)
+
+    def check(self, position: int, sample: Sample) -> Known | None:
+        """What is known of a sample; None where it has no rows.
+
+        Raises:
+            InputError: what has rows at this position is another sample, or was another then.
+        """
         known = self._known.get(position)
         if known is None:
-            return self.wanted
+            return None
         name = storable(sample.id)
         if known.sample != name:
             what = f"sample {position} of the dataset was {known.sample!r} and is now {name!r}"
@@ -149,20 +198,27 @@ class RunFolder:
             what = f"sample {name!r} has changed: its fingerprint was {known.fingerprint[:12]} and is now "
             what += sample.fingerprint[:12]
         else:
-            return tuple(name for name in self.wanted if name not in known.runs)
+            return known
         raise InputError(f"{self.path} holds rows of other data: {what}; name a new folder")
 
-    def answer(self, position: int) -> str | None:
-        """The answer that the sample's rows are about, as it is stored; None where none has one."""
-        known = self._known.get(position)
-        return None if known is None else known.answer
+    def known(self, position: int) -> Known:
+        """What is known of a sample that has rows."""
+        return self._known[position]
 
-    def add(self, position: int, rows: Sequence[Row]) -> None:
-        """Writes rows of a sample, in the place of earlier ones of the same methods.
+    def all_known(self) -> list[tuple[int, Known]]:
+        """What is known of all samples, by position."""
+        return sorted(self._known.items(), key=operator.itemgetter(0))
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Writes rows of a sample, or of several, in the place of earlier ones of the same methods.
 
         Raises:
             WherelookError: the disk refuses.
         """
+        for position, of_sample in itertools.groupby(rows, key=operator.itemgetter("position")):
+            self._add(position, list(of_sample))
+
+    def _add(self, position: int, rows: Sequence[Row]) -> None:
         file, block = self._sample_file(position), position // BLOCK
         table = to_table(rows)
         if position in self._loose[block]:
@@ -170,7 +226,8 @@ class RunFolder:
         write_records(file, table)
         self._note(table)
         self._loose[block].add(position)
-        if all(place in self._complete for place in range(block * BLOCK, (block + 1) * BLOCK)):
+        plain = not rows[0].get("condition")  # others are few, and would have a part written again for each
+        if plain and all(place in self._complete for place in range(block * BLOCK, (block + 1) * BLOCK)):
             self._gather(block)
 
     def gather(self) -> None:
@@ -189,10 +246,7 @@ class RunFolder:
             How many samples these are.
         """
         failed = list(self._failed)
-        for place in failed:
-            known = self._known[place]
-            again = known.failed.intersection(self.wanted)
-            self._known[place] = replace(known, runs=known.runs - again, failed=known.failed - again)
+        self._known = {place: known.without_errors(self.wanted) for place, known in self._known.items()}
         self._complete.difference_update(failed)
         self._failed.clear()
         return len(failed)
@@ -241,19 +295,13 @@ class RunFolder:
 
     def _note(self, table: pyarrow.Table) -> None:
         for row in table.select(_NOTED).to_pylist():
-            place, run = row["position"], {row["run"]}
-            known = self._known.get(place) or _Known(row["sample"], row["fingerprint"], None, frozenset(), frozenset())
-            failed = row["status"] == "error"
-            known = replace(
-                known,
-                answer=known.answer if row["answer"] is None else row["answer"],
-                runs=known.runs | run,
-                failed=known.failed | run if failed else known.failed - run,
-            )
+            place = row["position"]
+            known = (self._known.get(place) or Known(row["sample"], row["fingerprint"])).noted(row)
             self._known[place] = known
-            if known.runs.issuperset(self.wanted):
+            if all(name in known.statuses for name in self.wanted):
                 self._complete.add(place)
-            (self._failed.discard if known.failed.isdisjoint(self.wanted) else self._failed.add)(place)
+            failed = any(known.statuses.get(name) == "error" for name in self.wanted)
+            (self._failed.add if failed else self._failed.discard)(place)
 
     def _gather(self, block: int) -> None:
         part = self._part_file(block)
@@ -294,12 +342,15 @@ def open_run(path: Path, configuration: Mapping[str, Any], versions: Mapping[str
         folder.gather()
 
 
-def read_run(path: Path, columns: Sequence[str] | None = None) -> tuple[dict[str, Any], pyarrow.Table]:
-    """`run.json` and all rows of a run, in the order of the dataset; the run may be unfinished, or still going on.
+def read_run(
+    path: Path, columns: Sequence[str] | None = None, *, conditions: bool = False
+) -> tuple[dict[str, Any], pyarrow.Table]:
+    """`run.json` and the rows of a run, in the order of the dataset; the run may be unfinished, or still going on.
 
     Args:
         path: the folder.
         columns: which to read, None for all; `position` is always there.
+        conditions: whether to read the rows under a condition too, see `wherelook.evaluation.conditions`.
 
     Raises:
         InputError: there is no run in the folder.
@@ -309,13 +360,16 @@ def read_run(path: Path, columns: Sequence[str] | None = None) -> tuple[dict[str
     if about is None:
         raise InputError(f"{path} holds no run: expected {RUN_FILE} and {RECORDS}/, as `wherelook run` writes them")
     names = list(SCHEMA.names if columns is None else dict.fromkeys(("position", *columns)))
-    read = list(dict.fromkeys((*names, "run")))
+    read = list(dict.fromkeys((*names, "run", "condition")))
     records = path / RECORDS
     # Single samples first: one that is gathered while we read is in a part afterwards.
     samples = [_read_now(records / name, read) for name in list_folder(records) if _SAMPLE.fullmatch(name)]
     parts = [_read_now(records / name, read) for name in list_folder(records) if _PART.fullmatch(name)]
     tables = [table for table in (*parts, *samples) if table is not None]
-    return about, _merged([SCHEMA.empty_table().select(read), *tables]).select(names)
+    rows = _merged([SCHEMA.empty_table().select(read), *tables])
+    if not conditions:
+        rows = rows.filter(pyarrow.compute.equal(rows["condition"].fill_null(""), ""))
+    return about, rows.select(names)
 
 
 def _read_now(path: Path, columns: Sequence[str]) -> pyarrow.Table | None:
@@ -369,11 +423,12 @@ def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
 
 
 def _merged(tables: Sequence[pyarrow.Table]) -> pyarrow.Table:
-    """The rows of all tables by position; of one sample and method those of the last. The methods of a sample come in
-    the order in which it got them."""
+    """The rows of all tables by position; of one sample, method and condition those of the last. The methods of a
+    sample come in the order in which it got them."""
     table = pyarrow.concat_tables(tables)
-    rows: dict[tuple[int, str], int] = {}
-    for row, key in enumerate(zip(table["position"].to_pylist(), table["run"].to_pylist(), strict=True)):
+    rows: dict[tuple[int, str, str], int] = {}
+    of_row = (table["position"].to_pylist(), table["run"].to_pylist(), table["condition"].fill_null("").to_pylist())
+    for row, key in enumerate(zip(*of_row, strict=True)):
         rows[key] = row  # a key keeps its first place
     order = [rows[key] for key in sorted(rows, key=lambda key: key[0])]
     return table.take(pyarrow.array(order, pyarrow.int64()))

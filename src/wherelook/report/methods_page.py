@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wherelook import html
-from wherelook.analysis.method_table import RunSummary, missing, ranked, sorted_by, summarize
-from wherelook.evaluation.evaluate import NO_RUN
+from wherelook.analysis.method_table import NO_RUN, RunSummary, missing, ranked, sorted_by, summarize
 from wherelook.evaluation.rows import Row, mask_of
 from wherelook.explanation import picture
 from wherelook.explanation.drawing import inline
@@ -45,7 +44,7 @@ def render(
     """The page: the table, how to read it, cost against quality, what has no map, and pictures side by side.
 
     Args:
-        rows: of `wherelook.evaluation.evaluate.evaluate`.
+        rows: the plain rows of a run.
         runs: names of the runs to compare.
         title: what was evaluated.
         command: the command line that makes it again.

@@ -13,7 +13,7 @@ from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interv
 
 
 def row(sample: int, run: str, status: str = "ok", **measures) -> dict:
-    base = {"sample": str(sample), "run": run, "status": status, "error": None}
+    base = {"sample": str(sample), "run": run, "status": status, "error": None, "answer": "red"}
     if status == "ok":
         base |= {"forward": 10, "backward": 4, "seconds": 0.5, "peak_bytes": 1e9}
     return base | measures
@@ -197,3 +197,16 @@ def test_agreement_with_people_has_columns_of_its_own():
     (first, _) = method_table.summarize(found, ["a", "b"])
     assert first.figures["human_correlation"].mean == pytest.approx(0.325)
     assert "Rank correlation ↑ (n 6)" in method_tables.to_markdown([first])
+
+
+def test_answers_that_no_method_was_tried_on_do_not_count_and_are_told():
+    """Wrong ones, and samples without any answer, have a row for every method; the table is not about them."""
+    found = [row(index, run, deletion=0.5) for index in range(2) for run in ("a", "b")]
+    found += [row(2, run, "wrong_answer") for run in ("a", "b")]
+    found += [row(3, run, "error", error="no image", answer=None) for run in ("a", "b")]
+    (first, second) = method_table.summarize(found, ["a", "b"])
+    assert (first.answers, first.maps, first.errors, second.answers) == (2, 2, 0, 2)
+    assert method_table.missing(found, ["a", "b"]) == [
+        (method_table.NO_RUN, "wrong_answer", "", 1),
+        (method_table.NO_RUN, "error", "no image", 1),
+    ]

@@ -9,7 +9,7 @@ from wherelook.evaluation.method_spec import parse_methods, sweep_methods
 
 
 def test_a_changed_setting_has_its_name_and_none_is_there_twice():
-    runs = sweep_methods("igos+", "fast", {"l1": "2,2", "alpha": "0.5", "seed": "3"})
+    runs = sweep_methods(parse_methods("igos+:fast"), {"l1": "2,2", "alpha": "0.5", "seed": "3"})
     assert [run.name for run in runs] == [
         "igos+:fast", "igos+:fast[l1=2]", "igos+:fast[alpha=0.5]", "igos+:fast[seed=3]",
     ]  # fmt: skip
@@ -26,7 +26,7 @@ def test_a_changed_setting_has_its_name_and_none_is_there_twice():
 )
 def test_sweeps_that_cannot_be(values, message):
     with pytest.raises(InputError, match=message):
-        sweep_methods("igos+", "best", values)
+        sweep_methods(parse_methods("igos+"), values)
 
 
 @pytest.mark.parametrize(("text", "message"), [("", "no methods"), ("x", "unknown method 'x'"), ("random:x", "preset")])

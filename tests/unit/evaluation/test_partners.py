@@ -8,7 +8,7 @@ import pytest
 from wherelook.data.datasets import Sample, same_text
 from wherelook.data.images import LoadedImage
 from wherelook.data.sources import ImageFile, ImageInMemory
-from wherelook.evaluation.partners import AHEAD, Partners
+from wherelook.evaluation.partners import AHEAD, LookAhead, Partners
 
 
 def sample(number: int, shade: int, question: str) -> Sample:
@@ -57,3 +57,34 @@ def test_an_image_that_cannot_be_read_lends_nothing(tmp_path):
 )
 def test_the_same_words_are_no_other_question(first, second, same):
     assert same_text(first, second) == same
+
+
+@pytest.mark.parametrize(
+    ("letters", "lent"),
+    [("ab", [1, None]), ("aab", [2, 2, None]), ("aBcA", [1, 2, 3, None]), ("a" * (AHEAD + 1) + "b", [None, AHEAD + 1])],
+)
+def test_the_next_other_image_is_lent_if_it_comes_soon(letters, lent):
+    ahead = LookAhead(sample(place, ord(letter.lower()), letter) for place, letter in enumerate(letters))
+    found = [(one.id, ahead.other_image(one)) for one in ahead]
+    assert [name for name, _ in found] == [f"s{place}" for place in range(len(letters))]
+    assert [None if other is None else int(other.id[1:]) for _, other in found][: len(lent)] == lent
+
+
+def test_no_more_samples_are_read_than_needed():
+    read = []
+
+    def samples():
+        for place in range(9):
+            read.append(place)
+            yield sample(place, place, "What?")
+
+    ahead = LookAhead(samples())
+    first = next(iter(ahead))
+    assert read == [0]
+    assert ahead.other_image(first).id == "s1"
+    assert read == [0, 1]
+
+
+def test_a_sample_whose_image_cannot_be_read_is_lent_nothing(tmp_path):
+    broken = Sample("broken", ImageFile(tmp_path, "missing.png"), "What?")
+    assert LookAhead([sample(0, 1, "What?")]).other_image(broken) is None

@@ -43,7 +43,9 @@ def run(path: Path, *, engine=execute_ray, workers: int = 2, count: int = SAMPLE
     with open_run(path, CONFIGURATION, VERSIONS) as opened:
         if retry:
             opened.retry_errors()
-        return execute(make_samples(count), opened, partial(StubWorker, **worker), engine=engine, workers=workers)
+        return execute(
+            partial(make_samples, count), opened, partial(StubWorker, **worker), engine=engine, workers=workers
+        )
 
 
 def same(path: Path):
@@ -112,7 +114,7 @@ def dies():
 def test_workers_that_cannot_be_made_end_the_run(make_worker, kind, message, tmp_path, monkeypatch):
     monkeypatch.setattr("wherelook.evaluation.ray.DEATHS_PER_WORKER", 1)
     with open_run(tmp_path, CONFIGURATION, VERSIONS) as opened, pytest.raises(kind, match=message):
-        execute(make_samples(3), opened, make_worker, engine=execute_ray)
+        execute(partial(make_samples, 3), opened, make_worker, engine=execute_ray)
 
 
 @needs_ray

@@ -20,7 +20,7 @@ from study_stub import ABOUT, CONFIGURATION, VERSIONS, StubWorker, make_samples
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.local import execute_local, most_threads, threads_of_worker
 from wherelook.evaluation.records import TIMES
-from wherelook.evaluation.run import execute
+from wherelook.evaluation.run import Extent, execute
 from wherelook.evaluation.run_folder import open_run, read_run
 
 SAMPLES = 60
@@ -28,7 +28,7 @@ SAMPLES = 60
 
 def run(path: Path, *, count: int = SAMPLES, **worker) -> None:
     with open_run(path, CONFIGURATION, VERSIONS) as opened:
-        execute(make_samples(count), opened, partial(StubWorker, **worker), limit=count)
+        execute(partial(make_samples, count), opened, partial(StubWorker, **worker), extent=Extent(limit=count))
 
 
 def same(path: Path):
@@ -77,7 +77,14 @@ def test_two_processes_give_the_rows_of_one(tmp_path):
     run(tmp_path / "one", count=20)
     with open_run(tmp_path / "two", CONFIGURATION, VERSIONS) as opened:
         tallies = []
-        execute(make_samples(20), opened, partial(StubWorker, pause=0.01), limit=20, workers=2, progress=tallies.append)
+        execute(
+            partial(make_samples, 20),
+            opened,
+            partial(StubWorker, pause=0.01),
+            extent=Extent(limit=20),
+            workers=2,
+            progress=tallies.append,
+        )
     assert same(tmp_path / "two").equals(same(tmp_path / "one"))
     assert [tally.done for tally in tallies] == list(range(21))
     assert (tallies[0].failed, tallies[-1].failed, tallies[-1].total) == (0, 1, 20)
@@ -90,7 +97,7 @@ def test_a_process_that_dies_is_one_clear_line_and_loses_its_sample_only(tmp_pat
         pytest.raises(WherelookError, match=r"a worker process ended with exit code 3 .*the same command goes on"),
         open_run(tmp_path, CONFIGURATION, VERSIONS) as opened,
     ):
-        execute(make_samples(9), opened, partial(StubWorker, dies_at=5), workers=2)
+        execute(partial(make_samples, 9), opened, partial(StubWorker, dies_at=5), workers=2)
     assert multiprocessing.active_children() == []
     positions = set(read_run(tmp_path)[1]["position"].to_pylist())
     assert positions >= set(range(4))
@@ -124,7 +131,7 @@ def test_another_model_is_refused_before_its_first_row(tmp_path):
         open_run(tmp_path, CONFIGURATION, VERSIONS) as opened,
         pytest.raises(InputError, match=r'model.weights was "1" and is now "2"'),
     ):
-        execute(make_samples(3), opened, partial(StubWorker, about=ABOUT | {"weights": "2"}, dies_at=1))
+        execute(partial(make_samples, 3), opened, partial(StubWorker, about=ABOUT | {"weights": "2"}, dies_at=1))
 
 
 def test_a_large_data_set_starts_at_once_in_little_memory(tmp_path):
@@ -140,7 +147,7 @@ def test_a_large_data_set_starts_at_once_in_little_memory(tmp_path):
     tracemalloc.start()
     try:
         with open_run(tmp_path, CONFIGURATION, VERSIONS) as opened:
-            tally = execute(samples(), opened, StubWorker, limit=3)
+            tally = execute(samples, opened, StubWorker, extent=Extent(limit=3))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

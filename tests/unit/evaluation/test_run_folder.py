@@ -24,7 +24,7 @@ from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation import run_folder as folder_module
 from wherelook.evaluation.local import Task
 from wherelook.evaluation.records import SCHEMA, TIMES, DamagedError, read_records, storable, to_table, write_records
-from wherelook.evaluation.run import execute
+from wherelook.evaluation.run import Extent, execute
 from wherelook.evaluation.run_folder import open_run, read_run
 
 
@@ -32,7 +32,7 @@ def run(path: Path, count: int, *, configuration=CONFIGURATION, versions=VERSION
     with open_run(path, configuration, versions) as opened:
         if retry:
             opened.retry_errors()
-        return execute(make_samples(count), opened, lambda: StubWorker(**worker), limit=count)
+        return execute(lambda: make_samples(count), opened, lambda: StubWorker(**worker), extent=Extent(limit=count))
 
 
 def same(path: Path) -> pyarrow.Table:
@@ -83,7 +83,9 @@ def test_what_is_done_is_not_done_again_and_no_model_is_made_for_nothing(tmp_pat
     run(tmp_path / "run", 5, log=log)
     assert log.read_text().split() == ["0", "1", "2", "3", "4"]
     with open_run(tmp_path / "run", CONFIGURATION, VERSIONS) as opened:
-        tally = execute(make_samples(5), opened, lambda: pytest.fail("a model was made"), limit=5)
+        tally = execute(
+            lambda: make_samples(5), opened, lambda: pytest.fail("a model was made"), extent=Extent(limit=5)
+        )
     assert (tally.done, tally.now) == (5, 0)
 
 
@@ -160,7 +162,7 @@ def test_changed_data_is_named(tmp_path):
         ([type(first)("s0", first.source, "Other?")], "sample 's0' has changed: its fingerprint was [0-9a-f]{12} and"),
     ):
         with open_run(tmp_path, CONFIGURATION, VERSIONS) as opened, pytest.raises(InputError, match=message):
-            execute(samples, opened, StubWorker)
+            execute(lambda samples=samples: samples, opened, StubWorker)
 
 
 def test_two_writers(tmp_path):
@@ -208,7 +210,7 @@ def _stepwise(opened, count):
     worker = StubWorker()
     opened.accept(worker.about)
     for position, sample in enumerate(make_samples(count)):
-        opened.add(position, worker(Task(position, sample)).rows)
+        opened.add(worker(Task(position, sample)).rows)
         yield position + 1
 
 
@@ -344,7 +346,7 @@ def test_what_is_damaged_for_certain_is_set_aside_and_said_so(half, tmp_path):
             assert f"{name} is damaged" in note
             assert note.endswith("and its samples are done again")
             assert opened.done == 4 - lost
-            execute(make_samples(4), opened, StubWorker, limit=4)
+            execute(lambda: make_samples(4), opened, StubWorker, extent=Extent(limit=4))
             opened.gather = lambda: None  # so that the same file is there again
         assert damaged in [file.read_bytes() for file in (half / "damaged").iterdir()]
         assert len(list((half / "damaged").iterdir())) == number
@@ -460,7 +462,7 @@ def test_whatever_a_sample_is_called_its_run_is_resumed(tmp_path_factory, names)
     samples = [replace(sample, id=name, question=name) for name, sample in zip(names, make_samples(9), strict=False)]
     for expected in (len(names), 0):
         with open_run(path, CONFIGURATION, VERSIONS) as opened:
-            assert execute(samples, opened, StubWorker).now == expected
+            assert execute(lambda: samples, opened, StubWorker).now == expected
     rows = [row for place, sample in enumerate(samples) for row in StubWorker()(Task(place, sample)).rows]
     written = to_table(rows).drop_columns(list(TIMES))
     assert same(path).equals(written)

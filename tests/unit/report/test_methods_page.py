@@ -31,8 +31,9 @@ def rows() -> list[dict]:
                     "mask_height": 7, "mask_width": 7,
                 }
             )  # fmt: skip
-    found.append({"sample": "3", "run": "-", "status": "wrong_answer", "error": None})
-    found[-2] |= {"status": "error", "error": EVIL, "mask": None}
+    wrong = {"sample": "3", "status": "wrong_answer", "error": None, "answer": "blue"}
+    found += [wrong | {"run": run} for run in ("igos+:best", "random:best")]
+    found[-3] |= {"status": "error", "error": EVIL, "mask": None}
     return found
 
 

@@ -13,10 +13,10 @@ from tools import families
 
 from wherelook import check
 from wherelook.errors import InputError
-from wherelook.evaluation.sanity import shuffled_weights
-from wherelook.evaluation.sanity_files import conditions
+from wherelook.evaluation.conditions import shuffled_weights
 from wherelook.metrics.map_similarity import rank_correlation
 from wherelook.models import VisionLanguageModel
+from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface import quantization
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.quantization import quantization_config, quantization_of
@@ -68,7 +68,7 @@ def test_shuffled_weights_change_scores_and_come_back(name):
         with shuffled_weights(model.model, "all weights"):
             assert float(before.sum() - scores().sum()) > 5  # another model: the answer has become unlikely
         assert torch.equal(scores(), before)
-    assert conditions(model, "embedded", "scenes")["quantization"] == name
+    assert identity(model)["quantization"] == name
 
 
 @installed
