@@ -25,7 +25,7 @@ fuzz: $(VENV)/testable
 	PYTHONPATH=tests $(BIN)/python -m fuzz --count $(or $(COUNT),20000)
 
 # The first table of docs/quality.md, and what the status tells; `make bench`: docs/performance.md.
-QUALITY_METHODS := igos+,igos+:fast,greedy-window,rise,relevancy,gradient-x-input,igos+:paper,edges,center,random
+QUALITY_METHODS := guided-igos,guided-igos:fast,greedy-window,rise,relevancy,gradient-x-input,igos+:paper,edges,center,random
 quality: $(VENV)/installed
 	$(BIN)/wherelook evaluate --answers 204 --replay-steps 28 --method $(QUALITY_METHODS) --out $(or $(OUT),wherelook-evaluation)
 	$(BIN)/python benchmarks/statuses.py

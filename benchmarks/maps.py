@@ -22,10 +22,16 @@ import torch
 from wherelook import Explainer
 from wherelook.attribution import METHODS
 from wherelook.data.scenes import TUNING_SEEDS, make_scene
+from wherelook.evaluation.method_spec import parse_methods
 
 SCENES = TUNING_SEEDS[1700:1710]
 PRESETS = ("best", "fast", "paper")
-RENAMED: dict[str, str] = {}
+RENAMED = {
+    "igos+:best": "guided-igos:best",
+    "igos+:fast": "guided-igos:fast",
+    "igos++:best": "guided-igos:best[masks=2]",
+    "igos++:fast": "guided-igos:fast[masks=2]",
+}
 """Runs under the names of today by those of earlier versions: METHOD:PRESET."""
 
 
@@ -41,17 +47,18 @@ def digests(presets: tuple[str, ...], count: int) -> dict[str, dict[str, str]]:
     ]
     asked.append(("two images", [np.asarray(scene.image) for scene in scenes[:2]], scenes[0].questions[0].text))
     found: dict[str, dict[str, str]] = {}
-    for name, method in METHODS.items():
-        for preset in [preset for preset in presets if preset in method.presets]:
-            run = f"{name}:{preset}"
-            found[run] = {}
-            for label, images, question in asked:
-                explainer.model.plan.forget()  # batches that earlier answers taught would change the last digits
-                explanation = explainer.explain(images, question, method=name, preset=preset, replay_steps=0)
-                heatmap = np.ascontiguousarray(explanation.heatmap)
-                digest = hashlib.sha256(heatmap.tobytes()).hexdigest()
-                found[run][label] = f"{explanation.status} {heatmap.shape} {digest}"
-            print(run, hashlib.sha256("".join(found[run].values()).encode()).hexdigest()[:16], flush=True)
+    names = [f"{name}:{preset}" for name, method in METHODS.items() for preset in method.presets]
+    names += [name for name in RENAMED.values() if name not in names]
+    for run in [run for run in parse_methods(",".join(names)) if run.preset in presets]:
+        found[run.name] = {}
+        for label, images, question in asked:
+            explainer.model.plan.forget()  # batches that earlier answers taught would change the last digits
+            options = {"method": run.method, "preset": run.preset, "settings": dict(run.overrides)}
+            explanation = explainer.explain(images, question, replay_steps=0, **options)
+            heatmap = np.ascontiguousarray(explanation.heatmap)
+            digest = hashlib.sha256(heatmap.tobytes()).hexdigest()
+            found[run.name][label] = f"{explanation.status} {heatmap.shape} {digest}"
+        print(run.name, hashlib.sha256("".join(found[run.name].values()).encode()).hexdigest()[:16], flush=True)
     return found
 
 

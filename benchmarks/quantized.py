@@ -33,7 +33,7 @@ def correlation(whole: Explanation, other: Explanation) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--methods", nargs="+", default=["igos+", "integrated-gradients", "occlusion"])
+    parser.add_argument("--methods", nargs="+", default=["guided-igos", "integrated-gradients", "occlusion"])
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--n", type=int, default=20, help="questions, one a scene")
     parser.add_argument("--device", default="cpu")

@@ -39,7 +39,7 @@ PLANTED = ("blind", "leftmost")
 """Of the zoo: models with a known fault, otherwise like `embedded`."""
 
 FACTS_SEED = REPORTING_SEEDS[500_000]  # far from the scenes of `scenes`
-METHOD = "igos+:fast"
+METHOD = "guided-igos:fast"
 NOISY = "smoothgrad"
 """A method whose maps depend on the seed, for the comparison in which nothing is to be found."""
 

@@ -28,8 +28,9 @@ from wherelook.models import VisionLanguageModel
 THREADS = 4
 QUESTION, ANSWER = "What color is the circle?", "The circle is red."
 CHEAP: dict[str, dict[str, float | str]] = {
-    "igos+": {"cells": 8, "iterations": 1, "steps": 2, "start_steps": 2, "verify": 1, "rest": 1},
-    "igos++": {"cells": 8, "iterations": 1, "steps": 2, "start_steps": 2, "verify": 1, "rest": 1},
+    "guided-igos": {"cells": 8, "iterations": 1, "steps": 2, "start_steps": 2, "verify": 1, "rest": 1},
+    "igos+": {"cells": 8, "iterations": 1, "steps": 2},
+    "igos++": {"cells": 8, "iterations": 1, "steps": 2},
     "igos": {"cells": 8, "iterations": 1, "steps": 2},
     "integrated-gradients": {"cells": 8, "steps": 2},
     "smoothgrad": {"cells": 8, "samples": 2},
@@ -50,8 +51,9 @@ def make_explainers() -> list[Explainer]:
 
 def explain(explainer: Explainer, method: str, seed: int) -> Explanation:
     picture = make_picture((64, 64 + 16 * (seed % 2)))
+    preset = "fast" if "fast" in METHODS[method].presets else None
     return explainer.explain(
-        picture, QUESTION, answer=ANSWER, method=method, preset="fast", tokens="all", alpha=0.0, seed=seed,
+        picture, QUESTION, answer=ANSWER, method=method, preset=preset, tokens="all", alpha=0.0, seed=seed,
         settings=CHEAP.get(method), replay_steps=2,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from wherelook.evaluation.records import write_records
 from wherelook.evaluation.run_folder import RECORDS, RUN_FILE, SCHEMA_VERSION
 
 CELLS = 7
-METHOD = "igos+:fast"
+METHOD = "guided-igos:fast"
 EVIDENCE_SHARE = 0.1
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from wherelook.arguments import LARGEST, check_text, expected, key_values, number, option, text, truth_value, whole
-from wherelook.attribution import Method, check_forward_only, find_method, make_settings, method_name
+from wherelook.attribution import Method, check_forward_only, find_method, make_settings, method_name, split_method
 from wherelook.baselines import BASELINES, OTHER_IMAGE
 from wherelook.data.images import ImageSource, LoadedImage, load_image
 from wherelook.errors import InputError, unknown_name
@@ -52,9 +52,11 @@ class ExplainConfig:
         answer: the text to explain; None lets the model answer greedily.
         reasoning: for a model that thinks before it answers: the thought after which the answer comes, "" for an empty
             one. With its closing mark in it, it is taken to the letter. None lets the model think.
-        method: one of `wherelook methods`, or a function method(score, image, settings, *, seed, progress) that returns
-            a map (rows, columns) of numbers from 0 up; see `wherelook.attribution.own_method`.
-        preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly).
+        method: one of `wherelook methods`, also with its preset, as "rise:fast"; or a function
+            method(score, image, settings, *, seed, progress) that returns a map (rows, columns) of numbers from 0 up;
+            see `wherelook.attribution.own_method`.
+        preset: "best", "fast" (at most a quarter of the cost) or "paper" (its constants exactly), of those that the
+            method has. None is the default, best, or the only one.
         settings: constants of the method to change, by name.
         tokens: "auto" explains the visually grounded words, "all" every word, else the words named, as text or as a
             list.
@@ -84,16 +86,18 @@ class ExplainConfig:
     Example:
         >>> ExplainConfig(seed=3).seed
         3
-        >>> ExplainConfig(method="rise", preset="fast").chosen_settings.masks
-        256
+        >>> ExplainConfig(method="rise:fast").chosen_settings.masks
+        50
     """
 
     answer: str | None = option(None, "Explain this text instead of letting the model answer.")
     reasoning: str | None = option(
         None, "The thought after which the answer comes; '' for an empty one.", metavar="TEXT"
     )
-    method: MethodLike = option("igos+", "See `wherelook methods`.", kind=str)
-    preset: str = option("best", "best, fast, or paper (the paper's constants exactly).")
+    method: MethodLike = option("guided-igos", "See `wherelook methods`.", kind=str, metavar="NAME[:PRESET]")
+    preset: str | None = option(
+        None, "best, fast, or paper (the paper's constants exactly). [default: best, or the only one]"
+    )
     settings: Mapping[str, str | float] | None = option(
         None, "Change a constant of the method. Repeatable.", flag="--set", metavar="KEY=VALUE", parse=key_values
     )
@@ -143,7 +147,11 @@ class ExplainConfig:
             check_text("answer", text("answer", self.answer))
         if self.reasoning is not None and text("reasoning", self.reasoning):
             check_text("reasoning", self.reasoning, limit=REASONING_LIMIT)
-        text("preset", self.preset)
+        if self.preset is not None:
+            text("preset", self.preset)
+        method, preset = split_method(self.method, self.preset)
+        self._set("method", method)
+        self._set("preset", preset)
         self._set("tokens", _words(self.tokens))
         if self.settings is not None:
             self._set("settings", _changes(self.settings))
@@ -209,12 +217,17 @@ class ExplainConfig:
     @cached_property
     def chosen_settings(self) -> Any:
         """The method's settings: its preset's, changed by `settings`."""
-        return make_settings(self.method, self.preset, self.settings)
+        return make_settings(self.method, self.chosen_preset, self.settings)
 
     @property
     def method_name(self) -> str:
         """What a record calls the method."""
         return method_name(self.method)
+
+    @property
+    def chosen_preset(self) -> str:
+        """`preset` by name."""
+        return cast(str, self.preset)
 
     @property
     def steps(self) -> int:

@@ -42,7 +42,7 @@ MAP_STAGE, WORDS_STAGE, REPLAY_STAGE = "map", "maps of words", "replay"
 FALLBACK_AREA = 0.125
 """Share of the area that the map of a weak gap ranks first, and whose loss must tell."""
 
-NO_REGION = "the method found no region whose removal changes the answer: try --preset best or --baseline mean"
+NO_REGION = "the method found no region whose removal changes the answer: try another method or --baseline mean"
 
 
 class Explainer:
@@ -230,7 +230,7 @@ def measure(answered: AnsweredQuestion, found: Found, config: ExplainConfig, pro
             curves, metrics, notes = replay_both(answered, score, saliency, config.steps)
     if config.mask is not None:
         metrics |= localize(saliency, config.mask)
-    return Measured(metrics=metrics, curves=curves, shares=shares, notes=notes + doubts(metrics, config.preset))
+    return Measured(metrics=metrics, curves=curves, shares=shares, notes=notes + doubts(metrics, config.chosen_preset))
 
 
 def result(

@@ -79,7 +79,7 @@ def doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]:
     deletion, insertion = metrics.get("deletion"), metrics.get("insertion")
     if deletion is None or insertion is None or insertion > deletion:
         return ()
-    advice = "another method" if preset == "best" else "the preset 'best', or another method"
+    advice = "the preset 'best', or another method" if preset == "fast" else "another method"
     return (
         f"do not trust this map: its reverse would do as well or better (deletion {deletion:.3f} is not below "
         f"insertion {insertion:.3f}); try {advice}",

@@ -289,7 +289,10 @@ def test_explained_from_end_to_end(case):
     assert {"deletion", "insertion", "deletion_unseen", "insertion_unseen"} <= explanation.metrics.keys()
     for name, value in explanation.metrics.items():
         assert (value is None and "normalized" in name) or 0 <= value <= 1
-    assert explanation.cost["backward"] == METHODS["igos+"].passes(make_settings("igos+", "fast"), (336, 336)).backward
+    assert (
+        explanation.cost["backward"]
+        == METHODS["guided-igos"].passes(make_settings("guided-igos", "fast"), (336, 336)).backward
+    )
     assert all("the word with the largest drop" in note for note in explanation.notes)  # weights are random
 
 

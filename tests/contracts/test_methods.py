@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from torch import Tensor
 
 from toy import PixelScore, ToyScore, additive, constant, planted
-from wherelook.attribution import METHODS, PRESET_NAMES, make_settings
+from wherelook.attribution import METHODS, make_settings
 from wherelook.errors import InputError
 
 IMAGE_SIZE = (60, 90)
 INSIDE = [name for name, method in METHODS.items() if method.needs != "-"]
-EVERY = list(itertools.product((name for name in METHODS if name not in INSIDE), PRESET_NAMES))
-OPTIMISED = [(method, preset) for method, preset in EVERY if method in ("igos+", "igos++")]
+EVERY = [(name, preset) for name in METHODS if name not in INSIDE for preset in METHODS[name].presets]
+OPTIMISED = [(method, preset) for method, preset in EVERY if method in ("guided-igos", "igos+", "igos++")]
 CONTROLS = ("random", "center", "edges")
 
 
@@ -118,13 +116,12 @@ def test_progress_is_told_after_every_iteration(method, preset):
     assert calls == [("optimise", index, count) for index in range(1, count + 1)]
 
 
-@pytest.mark.parametrize("method", ["igos+", "igos++"])
-@pytest.mark.parametrize("preset", PRESET_NAMES)
+@pytest.mark.parametrize(("method", "preset"), OPTIMISED)
 def test_a_score_that_ignores_the_mask_gives_no_picture(method, preset):
     """Nothing may be drawn from nothing: a flat map, or, where the objective is divided by the gap, a clear refusal."""
-    settings = make_settings(method, preset, {"noise": 0})
+    settings = make_settings(method, preset, {"noise": 0} if method != "guided-igos" else {})
     score = PixelScore(constant, image_size=IMAGE_SIZE)
-    if settings.relative:
+    if method == "guided-igos":
         with pytest.raises(InputError, match="nothing to optimise"):
             METHODS[method].run(score, image(), settings)
     else:
@@ -162,7 +159,7 @@ def test_controls_know_nothing_of_the_model():
 
 @pytest.mark.parametrize("method", INSIDE)
 def test_what_needs_the_models_inside_says_so(method):
-    with pytest.raises(InputError, match=r"inside .*methods that work on any model: igos\+"):
+    with pytest.raises(InputError, match=r"inside .*methods that work on any model: guided-igos"):
         run(method, "best", ToyScore(planted(evidence(1, 2)), image_size=IMAGE_SIZE))
 
 
@@ -170,33 +167,27 @@ def test_what_needs_the_models_inside_says_so(method):
 
 
 def test_settings_are_read_from_text():
-    settings = make_settings(
-        "igos+", "paper", {"iterations": "7", "tv": "0.5", "square": "no", "update": "adam", "l1": 2}
-    )
-    assert (settings.iterations, settings.tv, settings.square, settings.update, settings.l1) == (
-        7,
-        0.5,
-        False,
-        "adam",
-        2,
-    )
+    settings = make_settings("igos+", "paper", {"iterations": "7", "tv": "0.5", "upsampling": "cells", "l1": 2})
+    assert (settings.iterations, settings.tv, settings.upsampling, settings.l1) == (7, 0.5, "cells", 2)
     assert settings.steps == make_settings("igos+", "paper").steps
+    assert make_settings("guided-igos", "fast", {"rest_shown": "yes"}).rest_shown is True
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("igos-",), r"unknown method 'igos-'; valid: igos\+, igos\+\+, igos, gradient, "),
-        (("igos+", "good"), "unknown preset 'good'; valid: best, fast, paper"),
-        (("igos+", "best", {"step": 3}), r"unknown setting of igos\+ 'step'; valid: cells, square, iterations, steps"),
-        (("igos+", "best", {"steps": "many"}), "setting steps='many' is not a whole number"),
-        (("igos+", "best", {"steps": "2.5"}), "setting steps='2.5' is not a whole number"),
-        (("igos+", "best", {"tv": "x"}), "setting tv='x' is not a number"),
-        (("igos+", "best", {"tv": "nan"}), "setting tv='nan' is not a finite number"),
-        (("igos+", "best", {"tv": "inf"}), "setting tv='inf' is not a finite number"),
-        (("igos+", "best", {"square": "maybe"}), "setting square='maybe' is not true or false"),
-        (("igos+", "best", {"update": "sgd"}), "unknown value of update 'sgd'; valid: nesterov, adam"),
-        (("igos+", "best", {"cells": "0"}), "cells must be from 1 to .*, not 0"),
+        (("igos-",), r"unknown method 'igos-'; valid: guided-igos, igos\+, igos\+\+, igos, gradient, "),
+        (("guided-igos", "good"), "unknown preset of guided-igos 'good'; valid: best, fast"),
+        (("igos+", "fast"), r"igos\+:fast of earlier versions is called guided-igos:fast"),
+        (("igos+", "paper", {"step": 3}), r"unknown setting of igos\+ 'step'; valid: cells, iterations, steps"),
+        (("igos+", "paper", {"steps": "many"}), "setting steps='many' is not a whole number"),
+        (("igos+", "paper", {"steps": "2.5"}), "setting steps='2.5' is not a whole number"),
+        (("igos+", "paper", {"tv": "x"}), "setting tv='x' is not a number"),
+        (("igos+", "paper", {"tv": "nan"}), "setting tv='nan' is not a finite number"),
+        (("igos+", "paper", {"tv": "inf"}), "setting tv='inf' is not a finite number"),
+        (("igos+", "paper", {"upsampling": "none"}), "unknown value of upsampling 'none'; valid: corners, cells"),
+        (("igos+", "paper", {"cells": "0"}), "cells must be from 1 to .*, not 0"),
+        (("guided-igos", "best", {"rest_shown": "maybe"}), "setting rest_shown='maybe' is not true or false"),
         (("random", "best", {"cells": "-3"}), "cells must be from 1 to .*, not -3"),
         (("random", "best", {"steps": "3"}), "unknown setting of random 'steps'; valid: cells"),
     ],

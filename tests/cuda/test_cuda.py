@@ -52,7 +52,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if "fast" in METHODS[name].presets])  # the others amplify
 def test_every_method_gives_the_map_of_the_cpu(method, on_cpu, on_cuda):
     options = {"answer": QUESTION.answer, "method": method, "preset": "fast", "replay_steps": 8}
     expected = on_cpu.explain(SCENE.image, QUESTION.text, **options)

@@ -104,16 +104,16 @@ def test_the_files_keep_the_size_of_an_upright_image(explain, images):
 
 
 def test_same_seed_same_bytes(explain):
-    noisy = ("--preset", "paper", "--set", "iterations=2", "--set", "steps=2", "--seed", "3")
+    noisy = ("--method", "igos+", "--set", "iterations=2", "--set", "steps=2", "--seed", "3")
     first, second = (explain(*noisy, out=name) for name in ("first", "second"))
     assert (first / "mask.npy").read_bytes() == (second / "mask.npy").read_bytes()
     other = explain(*noisy[:-1], "4", out="other")
     assert (first / "mask.npy").read_bytes() != (other / "mask.npy").read_bytes()
 
 
-@pytest.mark.parametrize("preset", ["fast", "paper"])
-def test_batch_size_does_not_matter(explain, preset):
-    options = ("--preset", preset, "--set", "iterations=2", "--set", "steps=4")
+@pytest.mark.parametrize("method", ["guided-igos:fast", "igos+"])
+def test_batch_size_does_not_matter(explain, method):
+    options = ("--method", method, "--set", "iterations=2", "--set", "steps=4")
     one, eight = (np.load(explain(*options, "--batch-size", n, out=f"{n}") / "mask.npy") for n in (1, 8))
     np.testing.assert_allclose(one, eight, atol=1e-4)
 
@@ -236,19 +236,19 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert (code, errors) == (0, "")
     assert [row["run"] for row in json.loads(output)] == ["center:best", "random:best"]
     first = read_run(tmp_path)[1].to_pylist()
-    more = ("--method", "center", "--method", "igos+:fast", "--answers", 2)
+    more = ("--method", "center", "--method", "guided-igos:fast", "--answers", 2)
     drawn = ("--figures", tmp_path / "figures")
     code, output, errors = command("evaluate", *options, *more, *drawn)
     assert (code, errors) == (0, "")
-    assert "igos+:fast" in output
+    assert "guided-igos:fast" in output
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"methods.json", "tables.md", "cost.csv", "cost-insertion.svg", "cost-deletion.pdf"} <= figures
     assert output.endswith(f"report     {tmp_path / 'report.html'}\n")
     rows = read_run(tmp_path)[1].to_pylist()
     assert [row for row in rows if row in first] == first
-    assert sorted(row["run"] for row in rows) == ["center:best"] * 2 + ["igos+:fast"] * 2 + ["random:best"]
-    assert "igos+:fast" in (tmp_path / "report.html").read_text()
-    assert "igos+:fast" in (tmp_path / "table.md").read_text()
+    assert sorted(row["run"] for row in rows) == ["center:best"] * 2 + ["guided-igos:fast"] * 2 + ["random:best"]
+    assert "guided-igos:fast" in (tmp_path / "report.html").read_text()
+    assert "guided-igos:fast" in (tmp_path / "table.md").read_text()
     code, output, errors = command("run", *options, *more, "--measures", "all", "--right-only", "--json")
     assert (code, errors, json.loads(output)["samples_now"]) == (0, "", 0)
     code, _, errors = command("evaluate", "scenes", "--out", tmp_path, *QUICK, *more)
@@ -271,9 +271,12 @@ def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp
     code, output, errors = command(*options, "--method", "center", "--json")
     assert (code, errors) == (0, "")
     assert [row["sanity"] for row in json.loads(output)] == ["not checked"]
-    code, output, errors = command(*options, "--method", "center,igos+:fast", "--sanity", 2, "--json")
+    code, output, errors = command(*options, "--method", "center,guided-igos:fast", "--sanity", 2, "--json")
     assert (code, errors) == (0, "")
-    assert {row["run"]: row["sanity"] for row in json.loads(output)} == {"center:best": "fails", "igos+:fast": "passes"}
+    assert {row["run"]: row["sanity"] for row in json.loads(output)} == {
+        "center:best": "fails",
+        "guided-igos:fast": "passes",
+    }
     for name in ("table.md", "report.html"):
         assert (tmp_path / name).read_text().count("fails sanity") >= 1
     monkeypatch.setattr("wherelook.evaluation.worker.ModelWorker", None)
@@ -344,11 +347,11 @@ def full_memory(*_: object, **__: object) -> None:
 
 
 def test_sanity(command, tmp_path):
-    options = ("scenes-tuning", "--method", "center,igos+:fast", "--sanity", 2, "--out", tmp_path)
+    options = ("scenes-tuning", "--method", "center,guided-igos:fast", "--sanity", 2, "--out", tmp_path)
     code, output, errors = command("sanity", *options, "--json")
     assert (code, errors) == (0, "")
     assert {row["method"]: row["verdict"] for row in json.loads(output)} == {
-        "center:best": "fails", "igos+:fast": "passes",
+        "center:best": "fails", "guided-igos:fast": "passes",
     }  # fmt: skip
     code, output, errors = command("sanity", *options)
     assert (code, errors) == (0, "")
@@ -357,10 +360,10 @@ def test_sanity(command, tmp_path):
 
 
 def test_sweep(command, tmp_path):
-    options = ("--method", "igos+:fast", "--set", "smooth=1,3", "--answers", 1, "--out", tmp_path)
+    options = ("--method", "guided-igos:fast", "--set", "smooth=1,3", "--answers", 1, "--out", tmp_path)
     code, output, errors = command("sweep", *options)
     assert (code, errors) == (0, "")
-    for name in ("igos+:fast ", "igos+:fast[smooth=1]", "igos+:fast[smooth=3]"):
+    for name in ("guided-igos:fast ", "guided-igos:fast[smooth=1]", "guided-igos:fast[smooth=3]"):
         assert name in output
 
 

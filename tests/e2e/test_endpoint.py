@@ -157,11 +157,13 @@ def test_evaluate_asks_an_endpoint(command, images, tmp_path):
 
 @pytest.mark.parametrize("verb", ["run", "evaluate"])
 def test_a_method_that_an_endpoint_cannot_serve_is_named_before_anything_is_asked(command, tmp_path, verb):
-    what = ("run", "scenes", "--method", "igos+") if verb == "run" else ("evaluate", "--method", "igos+")
+    what = ("run", "scenes", "--method", "guided-igos") if verb == "run" else ("evaluate", "--method", "guided-igos")
     out = tmp_path / "out"
     code, _, errors = command(*what, "--model", "http://127.0.0.1:9/v1", "--out", out)
     assert code == 2
-    assert errors.startswith("wherelook: method 'igos+' needs gradients, and an endpoint tells log-probabilities alone")
+    assert errors.startswith(
+        "wherelook: method 'guided-igos' needs gradients, and an endpoint tells log-probabilities alone"
+    )
     assert not out.exists()
 
 

@@ -69,7 +69,7 @@ def test_the_same_runs_give_the_same_page(command, runs, tmp_path):
     [
         (["nowhere"], "nowhere holds no run: expected run.json and records/, as `wherelook run` writes them"),
         (["run0", "--out", "."], "--out '.' is a folder; expected the name of a file, such as report.html"),
-        (["run0", "--method", "rise:best"], "not all runs have method 'rise:best'; common: igos+:fast"),
+        (["run0", "--method", "rise:best"], "not all runs have method 'rise:best'; common: guided-igos:fast"),
     ],
 )
 def test_what_cannot_be_reported(command, runs, arguments, message):

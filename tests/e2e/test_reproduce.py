@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "batches": ("plain", "--batch-size", 3, "--memory-limit", 0.5, "--device", "cpu", "--dtype", "float32"),
     "method": (
-        *("plain", "--method", "igos+", "--set", "iterations=2", "--per-token", "--checkpointing"),
+        *("plain", "--method", "guided-igos", "--set", "iterations=2", "--per-token", "--checkpointing"),
         *("--max-new-tokens", 4, "--replay-steps", 4),
     ),
     "several images": ("plain", "--image", "{images}/gray.png", "--max-new-tokens", 3),

@@ -348,7 +348,16 @@ def read_replies(replies: list[bytes], folder: Path) -> None:
 # ---- settings and texts ----
 
 SETTINGS = ("iterations=8", "cells=14", "tv=0.1", "relative=true", "update=adam", "steps=3", "l1=1e999", "seed=1")
-SPECIFICATIONS = ("igos+:fast", "rise", ",", "strips:best", "table:x.csv", "mmvp:/nowhere", "scenes", "http://a:1/v1")
+SPECIFICATIONS = (
+    "guided-igos:fast",
+    "rise",
+    ",",
+    "strips:best",
+    "table:x.csv",
+    "mmvp:/nowhere",
+    "scenes",
+    "http://a:1/v1",
+)
 TEXTS = (
     "What color is the red car?",
     "yes",
@@ -366,7 +375,7 @@ TEXTS = (
 
 def make_settings_text(random: Random) -> tuple[str, str, str, str]:
     return (
-        random.choice([*METHODS, "", "x", "igos+:fast"]),
+        random.choice([*METHODS, "", "x", "guided-igos:fast"]),
         random.choice([*PRESET_NAMES, "x"]),
         mutators.text(random, SETTINGS),
         mutators.text(random, SPECIFICATIONS),

@@ -101,7 +101,7 @@ def test_a_map_whose_reverse_does_better_is_not_to_be_trusted(explainer, monkeyp
     saliency = torch.from_numpy(made.heatmap)
     ranks = saliency.flatten().argsort(stable=True).argsort().reshape(saliency.shape) + 1
     reverse = Attribution(1 / ranks, ())
-    monkeypatch.setitem(METHODS, "igos+", replace(METHODS["igos+"], run=lambda *_, **__: reverse))
+    monkeypatch.setitem(METHODS, "guided-igos", replace(METHODS["guided-igos"], run=lambda *_, **__: reverse))
     found = explainer.explain(PICTURE, QUESTION, **QUICK | {"replay_steps": 28, "preset": preset})
     assert found.status == "ok"
     (note,) = found.notes
@@ -133,7 +133,7 @@ def test_cost_is_counted_per_explanation(explainer):
     """The method's announced passes; three tell the given answer's first space, two are the ends, one is the unseen
     baseline, two replays take 2 * 3. Twice the same: what was counted before does not count."""
     unchecked = {**QUICK, "settings": {"verify": 0}}  # how many peaks there are to check depends on the map
-    announced = METHODS["igos+"].passes(make_settings("igos+", "fast", {"verify": 0}), (60, 100))
+    announced = METHODS["guided-igos"].passes(make_settings("guided-igos", "fast", {"verify": 0}), (60, 100))
     for _ in range(2):
         result = explainer.explain(PICTURE, QUESTION, **unchecked)
         assert result.cost["backward"] == announced.backward
@@ -223,13 +223,15 @@ def test_relevance_alone_is_that_of_the_explanation(explainer, explanation):
     assert explainer.model.cost.backward == before
 
 
-@pytest.mark.parametrize("method", ["igos+", "igos++", "random", "center"])
-@pytest.mark.parametrize("preset", ["paper", "fast"])
-def test_every_method_runs(explainer, method, preset):
-    settings = {"iterations": 1, "steps": 2} if method.startswith("igos") else {}
-    result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "preset": preset}, method=method, settings=settings)
+@pytest.mark.parametrize(
+    "method", ["guided-igos:fast", "igos+:paper", "igos++:paper", "random:paper", "random:fast", "center:fast"]
+)
+def test_every_method_runs(explainer, method):
+    settings = {"iterations": 1, "steps": 2} if "igos" in method else {}
+    options = {**QUICK, "preset": None, "method": method, "settings": settings}
+    result = explainer.explain(PICTURE, QUESTION, **options)
     assert result.status == "ok"
-    assert result.config["method"] == method
+    assert f"{result.config['method']}:{result.config['preset']}" == method
     assert result.method["parameters"].items() >= settings.items()
     assert np.isfinite(result.heatmap).all()
 
@@ -283,7 +285,7 @@ def test_another_image_is_resized(explainer, tmp_path):
 
 def test_same_seed_same_bytes(explainer):
     """With noise on every path image, and other explanations in between."""
-    options = {**QUICK, "preset": "paper", "settings": {"iterations": 1, "steps": 2}, "replay_steps": 0}
+    options = {**QUICK, "preset": None, "method": "igos+", "settings": {"iterations": 1, "steps": 2}, "replay_steps": 0}
     first, other, second = (explainer.explain(PICTURE, QUESTION, **options, seed=seed) for seed in (3, 4, 3))
     assert first.heatmap.tobytes() == second.heatmap.tobytes()
     assert first.heatmap.tobytes() != other.heatmap.tobytes()
@@ -314,7 +316,7 @@ def test_nothing_of_the_users_is_changed(explainer):
     assert settings == {"steps": 2}
 
 
-@pytest.mark.parametrize("method", ["igos+", "rise"])
+@pytest.mark.parametrize("method", ["guided-igos", "rise"])
 def test_progress_is_told_of_every_batch_of_passes(explainer, method):
     """Also `fast`, whose optimiser has a single iteration, has many steps of progress; replays have theirs."""
     calls: list[tuple[str, int, int]] = []
@@ -359,7 +361,7 @@ def test_what_maps_of_words_cost_is_told_before_they_are_made(explainer):
     options = {**QUICK, "replay_steps": 0, "tokens": "all", "per_token": True, "per_token_words": 2}
     settings = {"start_steps": 2, "steps": 1, "verify": 0, "rest": 0}
     made = explainer.explain(PICTURE, QUESTION, **options, settings=settings, progress=lambda *c: calls.append(c))
-    passes = METHODS["igos+"].passes(make_settings("igos+", "fast", settings), (60, 100)).forward
+    passes = METHODS["guided-igos"].passes(make_settings("guided-igos", "fast", settings), (60, 100)).forward
     first = next(call for call in calls if call[0] == "maps of words")
     assert first[1:] == (0, passes * len(made.token_maps))
     assert calls.index(first) > calls.index(("map", passes, passes))
@@ -512,9 +514,9 @@ def no_model_call(explainer, monkeypatch) -> None:
         ({"question": " \n"}, "the question is empty"),
         ({"question": "x" * 8001}, "the question has 8001 characters; the limit is 8000"),
         ({"answer": " "}, "the answer .*is empty"),
-        ({"method": "gradcam"}, "unknown method 'gradcam'; valid: igos\\+"),
-        ({"preset": "slow"}, "unknown preset 'slow'; valid: best, fast, paper"),
-        ({"settings": {"speed": 1}}, "unknown setting of igos\\+ 'speed'"),
+        ({"method": "gradcam"}, "unknown method 'gradcam'; valid: guided-igos"),
+        ({"preset": "slow"}, "unknown preset of guided-igos 'slow'; valid: best, fast"),
+        ({"settings": {"speed": 1}}, "unknown setting of guided-igos 'speed'"),
         ({"settings": {"steps": "a few"}}, "setting steps='a few' is not a whole number"),
         ({"baseline": "gray"}, "unknown baseline 'gray'; valid: auto, blur, mean, strong-blur, zeros, noise, image"),
         ({"baseline": "image"}, "the baseline 'image' is another image: give one \\(baseline_image, --baseline-image"),

@@ -62,7 +62,8 @@ def test_a_score_that_a_thread_uses_by_itself_waits_too(explainers):
     before = model.cost.forward
     with ThreadPoolExecutor(threads.THREADS) as pool:
         noise = [
-            pool.submit(threads.explain, explainers[1], method, 0) for method in ("attention", "igos+", "relevancy")
+            pool.submit(threads.explain, explainers[1], method, 0)
+            for method in ("attention", "guided-igos", "relevancy")
         ]
         together = list(pool.map(lambda mask: (score(mask), score.gradient(mask)[1]), masks))
         for one in noise:

@@ -8,15 +8,35 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
-from wherelook.attribution import attention, controls, gradients, greedy, igos, igos_plus, occlusion, rise
+from wherelook.attribution import (
+    attention,
+    controls,
+    grad_cam,
+    gradients,
+    greedy,
+    guided_igos,
+    igos,
+    igos_plus,
+    logit_lens,
+    occlusion,
+    rise,
+)
 from wherelook.attribution.method import Method
 from wherelook.attribution.user_function import own_method
 from wherelook.errors import InputError, unknown_name
 
-__all__ = ["FALLBACK", "METHODS", "Method", "check_forward_only", "find_method", "make_settings", "method_name"]
+__all__ = [
+    "FALLBACK",
+    "METHODS",
+    "Method",
+    "check_forward_only",
+    "find_method",
+    "make_settings",
+    "method_name",
+    "split_method",
+]
 
 PRESET_NAMES = ("best", "fast", "paper")
-
 
 INSIDE = "image tokens in a decoder"
 
@@ -24,6 +44,13 @@ FALLBACK = "occlusion"
 """What makes a map where the score gap is too small for the method that was asked for."""
 
 METHODS: Mapping[str, Method] = {
+    "guided-igos": Method(
+        guided_igos.guided_igos,
+        guided_igos.PRESETS,
+        guided_igos.passes,
+        "the objective of igos+ from a gradient; the map is then smoothed, checked, and ranked to its end",
+        "this project: docs/fidelity.md",
+    ),
     "igos+": Method(
         igos_plus.igos_plus,
         igos_plus.PRESETS,
@@ -144,16 +171,16 @@ METHODS: Mapping[str, Method] = {
         INSIDE,
     ),
     "grad-cam": Method(
-        attention.grad_cam,
-        attention.GRAD_CAM_PRESETS,
+        grad_cam.grad_cam,
+        grad_cam.PRESETS,
         partial(attention.passes, backward=1),
         "hidden states of a language layer, weighted by their gradient",
         "arXiv 1610.02391, equations 1 and 2",
         INSIDE,
     ),
     "logit-lens": Method(
-        attention.logit_lens,
-        attention.LENS_PRESETS,
+        logit_lens.logit_lens,
+        logit_lens.PRESETS,
         attention.passes,
         "what image tokens would say, less interference",
         "after arXiv 2506.23270, simplified",
@@ -167,6 +194,50 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+RENAMED = {f"{name}:{preset}": "guided-igos" for name in ("igos+", "igos++") for preset in ("best", "fast")}
+"""What presets of earlier versions are called now."""
+
+
+def split_method(method: Any, preset: str | None = None) -> tuple[Any, str]:
+    """A method and its preset, which may stand in its name: METHOD[:PRESET].
+
+    Args:
+        method: as `find_method` takes it.
+        preset: None for that of the name, else "best", or the first that the method has.
+
+    Raises:
+        InputError: an unknown method, one that has no such preset, or a preset that is given twice.
+
+    Example:
+        >>> split_method("rise:fast"), split_method("igos+")
+        (('rise', 'fast'), ('igos+', 'paper'))
+    """
+    if isinstance(method, str):
+        name, colon, own = method.partition(":")
+        if colon and preset not in (None, own):
+            raise InputError(f"the preset is given twice: {method!r} and {preset!r}")
+        method, preset = name, own if colon else preset
+    presets = find_method(method).presets
+    if preset is None:
+        preset = "best" if "best" in presets else next(iter(presets))
+    check_preset(method, preset)
+    return method, preset
+
+
+def check_preset(method: Any, preset: str) -> None:
+    """Raises InputError unless the method has this preset."""
+    presets = find_method(method).presets
+    if preset in presets:
+        return
+    name = method_name(method)
+    if f"{name}:{preset}" in RENAMED:
+        raise InputError(
+            f"{name} has the paper's constants alone now; {name}:{preset} of earlier versions is called "
+            f"{RENAMED[f'{name}:{preset}']}:{preset}"
+        )
+    raise unknown_name(f"preset of {name}", preset, list(presets))
+
+
 def find_method(method: Any) -> Method:
     """The method of a name; a `Method` is itself, a function becomes one.
 
@@ -177,9 +248,6 @@ def find_method(method: Any) -> Method:
         return method
     if isinstance(method, str):
         if method not in METHODS:
-            name, _, wanted = method.partition(":")
-            if name in METHODS and wanted in PRESET_NAMES:
-                raise InputError(f"a method has no preset in its name here: use --method {name} --preset {wanted}")
             raise unknown_name("method", method, list(METHODS))
         return METHODS[method]
     if callable(method):
@@ -204,15 +272,14 @@ def make_settings(method: Any, preset: str = "best", overrides: Mapping[str, str
 
     Args:
         method: a key of `METHODS`, a `Method`, or a function, whose settings are a plain mapping.
-        preset: best, fast or paper.
+        preset: best, fast or paper, of those that the method has.
         overrides: new values by name; text is read as the setting's own type.
 
     Raises:
         InputError: an unknown method, preset or setting, or a value of the wrong type or out of range.
     """
     presets = find_method(method).presets
-    if preset not in presets:
-        raise unknown_name("preset", preset, list(PRESET_NAMES))
+    check_preset(method, preset)
     if isinstance(presets[preset], Mapping):
         return {**presets[preset], **(overrides or {})}
     method = method_name(method)

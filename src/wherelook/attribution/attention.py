@@ -1,9 +1,10 @@
-"""Maps from inside the model: attention, its gradient, hidden states, and what the model's head reads in them.
+"""Maps from inside the model: attention, and its gradient.
 
-They need a score that is an `OpensInside` (wherelook.score), and image tokens whose place in the image is known. A
-token gets a value; a cell of the map gets the mean value of the tokens that stand for it (`ImageTokens.paint`). With
-A_l the attention of layer l, mean over heads, from every position of the language model's input to every one before it,
-q the positions that predict the selected tokens, and F the summed log-probability of these:
+They need a score that is an `OpensInside` (wherelook.score), and image tokens whose place in the image is known, as
+`grad_cam` and `logit_lens` do, which read hidden states. A token gets a value; a cell of the map gets the mean value of
+the tokens that stand for it (`ImageTokens.paint`). With A_l the attention of layer l, mean over heads, from every
+position of the language model's input to every one before it, q the positions that predict the selected tokens, and F
+the summed log-probability of these:
 
 attention           the mean over layers and q of A_l[q, image token].
 rollout             A_L' ... A_1' with A' = (A + 1) / 2 (Abnar & Zuidema 2020, arXiv 2005.00928, section 3), read at
@@ -12,11 +13,6 @@ relative-attention  A_l[q, image token] divided by the same for a question that 
                     et al. 2025, arXiv 2502.17422, section 4): what every question attends to cancels.
 relevancy           (1 + C_L) ... (1 + C_1) with C = the mean over heads of max(0, A * dF/dA) (Chefer et al. 2021,
                     arXiv 2103.15679, equations 5 and 6), read like rollout.
-grad-cam            max(0, sum_c w_c h_c[image token]), h the hidden states at a depth of the language model and w_c the
-                    mean over image tokens of dF/dh_c (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2).
-logit-lens          the logit that the head gives a selected token at each image token, less what earlier text tokens
-                    explain of it (after the Token Activation Map, Li et al. 2025, arXiv 2506.23270; see
-                    `remove_interference` for what is simplified).
 
 These say what the model computes with, not what its answer rests on: a token may be attended to because attention has
 to go somewhere, and in deep layers a token may hold what was seen elsewhere.
@@ -25,7 +21,6 @@ to go somewhere, and in deep layers a token may hold what was seen elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,45 +79,6 @@ class LayerSettings(InsideSettings):
             raise InputError(f"depth must be at least 0 and below 1, or -1 for all layers, not {self.depth}")
 
 
-@dataclass(frozen=True)
-class GradCamSettings(InsideSettings):
-    """Of Grad-CAM.
-
-    Attributes:
-        depth: where hidden states are read, as a share of the layers below; what leaves the last layer at an image
-            token has no influence on the answer.
-    """
-
-    depth: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.depth < 1:
-            raise InputError(f"depth must be at least 0 and below 1, not {self.depth}")
-
-
-@dataclass(frozen=True)
-class LensSettings(InsideSettings):
-    """Of the logit lens.
-
-    Attributes:
-        depth: where hidden states are read, as a share of the layers below; 1 for what leaves the last one.
-        interference: whether what earlier text tokens explain is taken away.
-        window: side in cells of the rank filter; odd, 1 for none.
-    """
-
-    depth: float = 1.0
-    interference: bool = True
-    window: int = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.depth <= 1:
-            raise InputError(f"depth must be from 0 to 1, not {self.depth}")
-        if not (1 <= self.window <= 15 and self.window % 2):
-            raise InputError(f"window must be odd, from 1 to 15, not {self.window}")
-
-
 # One reading of the model cannot be made cheaper: the presets of a method are the same.
 PRESETS: dict[str, InsideSettings] = {"best": InsideSettings(), "fast": InsideSettings(), "paper": InsideSettings()}
 RELATIVE_PRESETS: dict[str, LayerSettings] = {
@@ -130,12 +86,6 @@ RELATIVE_PRESETS: dict[str, LayerSettings] = {
     "fast": LayerSettings(),
     "paper": LayerSettings(),
 }
-GRAD_CAM_PRESETS: dict[str, GradCamSettings] = {
-    "best": GradCamSettings(),
-    "fast": GradCamSettings(),
-    "paper": GradCamSettings(),
-}
-LENS_PRESETS: dict[str, LensSettings] = {"best": LensSettings(), "fast": LensSettings(), "paper": LensSettings()}
 
 
 def passes(settings: InsideSettings, image_size: Size, *, forward: int = 1, backward: int = 0) -> Passes:
@@ -166,7 +116,7 @@ def attention(
     Raises:
         InputError: the score does not open its model, or the model does not show what is read.
     """
-    inside, tokens = _open(score, settings, "attention")
+    inside, tokens = open_inside(score, settings, "attention")
     read = inside.attention()
     values = _to_image(read.layers.mean(dim=0), read, tokens)
     return Attribution(to_saliency(tokens.paint(values)), notes=_notes(read))
@@ -181,7 +131,7 @@ def rollout(
     progress: Progress | None = None,
 ) -> Attribution:
     """Attention rollout (Abnar & Zuidema 2020). Arguments and errors: see `attention`."""
-    inside, tokens = _open(score, settings, "attention")
+    inside, tokens = open_inside(score, settings, "attention")
     read = inside.attention()
     flow = roll_out(read.layers, read.predicting)
     return Attribution(to_saliency(tokens.paint(flow.mean(dim=0)[tokens.positions])), notes=_notes(read))
@@ -196,7 +146,7 @@ def relative_attention(
     progress: Progress | None = None,
 ) -> Attribution:
     """Attention divided by that to a general question (Zhang et al. 2025). Arguments and errors: see `attention`."""
-    inside, tokens = _open(score, settings, "attention")
+    inside, tokens = open_inside(score, settings, "attention")
     asked, general = inside.attention(), inside.attention(question=GENERAL_QUESTION)
     ours, others = (_to_image(_layer(read.layers, settings.depth), read, tokens) for read in (asked, general))
     values = ours / others.clamp_min(torch.finfo(others.dtype).tiny)
@@ -215,48 +165,10 @@ def relevancy(
 
     Its backward pass holds the attention of all layers and heads at once, which is what its memory is.
     """
-    inside, tokens = _open(score, settings, "attention")
+    inside, tokens = open_inside(score, settings, "attention")
     read = inside.attention(weighted=True)
     relevance = propagate(read.layers, read.predicting)
     return Attribution(to_saliency(tokens.paint(relevance.mean(dim=0)[tokens.positions])), notes=_notes(read))
-
-
-def grad_cam(
-    score: AnswerScore,
-    image: Float[Tensor, "3 height width"],
-    settings: GradCamSettings,
-    *,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Attribution:
-    """Grad-CAM on image tokens in the language model. Arguments and errors: see `attention`."""
-    inside, tokens = _open(score, settings, "hidden states")
-    states = inside.states(settings.depth, tokens.positions)
-    values = (states.values @ states.gradients.mean(dim=0)).clamp_min(0)
-    return Attribution(to_saliency(tokens.paint(values)))
-
-
-def logit_lens(
-    score: AnswerScore,
-    image: Float[Tensor, "3 height width"],
-    settings: LensSettings,
-    *,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Attribution:
-    """What image tokens would say, less interference. Arguments and errors: see `attention`.
-
-    The maps of the selected tokens are added up.
-    """
-    inside, tokens = _open(score, settings, "hidden states")
-    read = inside.readout(settings.depth, tokens.positions)
-    painted = torch.zeros(tokens.weights.shape[1:], dtype=torch.float32)
-    for row in read.selected:
-        values = read.logits[row]
-        if settings.interference:
-            values = remove_interference(values, read.logits[:row], read.ids[:row], read.ids[row])
-        painted += score.canvas.each(lambda part: rank_filter(part, settings.window), tokens.paint(values.clamp_min(0)))
-    return Attribution(to_saliency(painted))
 
 
 def roll_out(
@@ -279,48 +191,16 @@ def propagate(
     return relevance
 
 
-def remove_interference(
-    values: Float[Tensor, " image_tokens"],
-    earlier: Float[Tensor, "earlier image_tokens"],
-    earlier_ids: Sequence[int],
-    token: int,
-) -> Float[Tensor, " image_tokens"]:
-    """`values` less the mean of the earlier tokens' values, scaled to explain as much of them as it can.
+def open_inside(score: AnswerScore, settings: InsideSettings, what: str) -> tuple[ModelInside, ImageTokens]:
+    """What can be read inside the score's model, and where its image tokens lie on the map.
 
-    After the "estimated causal inference" of the Token Activation Map, simplified: there an earlier token counts by its
-    relevance to `token`, here all count the same, each word of the vocabulary once, and `token` itself not at all.
-    The scale is that of least squares, <values, mean> / <mean, mean>, not negative.
+    Raises:
+        InputError: the score does not open its model, or the places of image tokens are not known.
     """
-    rows = [index for index, other in enumerate(earlier_ids) if other != token and other not in earlier_ids[:index]]
-    if not rows:
-        return values
-    mean = earlier[rows].mean(dim=0)
-    power = mean.square().sum()
-    if not power > 0:
-        return values
-    return values - ((values * mean).sum() / power).clamp_min(0) * mean
-
-
-def rank_filter(values: Float[Tensor, "height width"], window: int) -> Float[Tensor, "height width"]:
-    """Each cell becomes a mean of its window's sorted values, weighted by a Gaussian around the median.
-
-    The Token Activation Map's rank Gaussian filter with a fixed standard deviation, a sixth of the ranks, where the
-    paper takes one from each window's spread: single outliers go, as with a median, and smooth parts stay smooth.
-    """
-    if window == 1:
-        return values
-    padded = functional.pad(values[None, None], [window // 2] * 4, mode="replicate")
-    ranked = functional.unfold(padded, window)[0].sort(dim=0).values
-    ranks = torch.arange(window**2, dtype=torch.float32) - window**2 // 2
-    weights = torch.exp(-ranks.square() / (2 * (window**2 / 6) ** 2))
-    return (weights @ ranked / weights.sum()).reshape(values.shape)
-
-
-def _open(score: AnswerScore, settings: InsideSettings, what: str) -> tuple[ModelInside, ImageTokens]:
     if not isinstance(score, OpensInside):
         raise InputError(
             f"this method reads {what} inside the model, which this model does not offer; methods that work on any "
-            "model: igos+, igos++, occlusion, rise"
+            "model: guided-igos, igos+, occlusion, rise"
         )
     inside = score.inside()
     return inside, inside.image_tokens(map_size(settings.cells, score.canvas.size))

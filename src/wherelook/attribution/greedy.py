@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wherelook.attribution.regions import RegionKind, region_labels
+from wherelook.attribution.grids import RegionKind, region_labels
 from wherelook.canvas import Size, map_size
 from wherelook.errors import InputError
 from wherelook.score import AnswerScore, Attribution, Passes, Progress

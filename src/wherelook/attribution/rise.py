@@ -95,6 +95,13 @@ def rise(
     Returns:
         S, moved and scaled to [0, 1]; all zeros where no mask changes the answer's probability.
     """
+    return Attribution(weighted_mean(score, settings, seed=seed, progress=progress))
+
+
+def weighted_mean(
+    score: AnswerScore, settings: RiseSettings, *, seed: int = 0, progress: Progress | None = None
+) -> Float[Tensor, "rows columns"]:
+    """The map of `rise`."""
     grid, size = (map_size(cells, score.canvas.size) for cells in (settings.grid, settings.cells))
     shapes = [
         (pieces.stop - pieces.start, part.stop - part.start)
@@ -124,9 +131,9 @@ def rise(
             progress("rise", done + count, settings.masks)
 
     if not highest - lowest > FLAT:  # the masks' own unevenness would look like a map
-        return Attribution(torch.zeros(size, dtype=torch.float32))
+        return torch.zeros(size, dtype=torch.float32)
     less = total / settings.masks * shown if settings.centered else weighted.min()
-    return Attribution(to_saliency((weighted - less) / (settings.probability * settings.masks)))
+    return to_saliency((weighted - less) / (settings.probability * settings.masks))
 
 
 def random_masks(

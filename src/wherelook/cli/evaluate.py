@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 PAGE_FILE, TABLE_FILE = "report.html", "table.md"
 GALLERY = 12
 NEW_FOLDER = "NEW_FOLDER"
-DEFAULT_METHODS = "igos+,igos+:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
+DEFAULT_METHODS = "guided-igos,guided-igos:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
 EVALUATE = replace(DEFAULT, method=(DEFAULT_METHODS,), answers=50, right_only=True, measures="all", retry_errors=True)
-SANITY = replace(EVALUATE, method=("igos+,random,center,edges",), answers=None, sanity=10, measures="map")
-SWEEP = replace(EVALUATE, method=("igos+",), answers=20)
+SANITY = replace(EVALUATE, method=("guided-igos,random,center,edges",), answers=None, sanity=10, measures="map")
+SWEEP = replace(EVALUATE, method=("guided-igos",), answers=20)
 
 UNTOLD = {"engine", "workers", "ray_address", "gpus_per_worker", "retry_errors"}
 """Choices that make no difference to a page."""

@@ -61,12 +61,12 @@ def _exact_match(model: ZooModel) -> str:
 
 def methods(as_json: options.Json = False) -> None:
     """Lists the attribution methods, with the most passes that each preset costs on a square image."""
-    from wherelook.attribution import METHODS, PRESET_NAMES
+    from wherelook.attribution import METHODS
 
     rows = [
         {
             "method": name,
-            **{preset: _passes(method, method.presets[preset]) for preset in PRESET_NAMES},
+            **{preset: _passes(method, method.presets[preset]) for preset in method.presets},
             "what": method.summary,
             "needs": method.needs,
             "source": method.source,
@@ -85,8 +85,10 @@ def _costs(row: Mapping[str, str]) -> str:
     """The passes of every preset, told once where all cost the same."""
     from wherelook.attribution import PRESET_NAMES
 
-    costs = {row[preset] for preset in PRESET_NAMES}
-    return costs.pop() if len(costs) == 1 else ", ".join(f"{preset} {row[preset]}" for preset in PRESET_NAMES)
+    costs = {preset: row[preset] for preset in PRESET_NAMES if preset in row}
+    if len(costs) == len(PRESET_NAMES) and len({*costs.values()}) == 1:
+        return row["best"]
+    return ", ".join(f"{preset} {cost}" for preset, cost in costs.items())
 
 
 def _needs_and_source(row: Mapping[str, str]) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from wherelook.evaluation.run_folder import RunFolder
     from wherelook.evaluation.worker import Procedure
 
-DEFAULT_METHOD = "igos+:fast"
+DEFAULT_METHOD = "guided-igos:fast"
 
 SUMMARISED = ("run", "status", "correct", "blind_correct", "reliance", "seconds")
 """Columns that the summary is made from; of those from the third on it gives the mean."""

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wherelook.answer import AnsweredQuestion
-from wherelook.attribution.regions import superpixels
+from wherelook.attribution.grids import superpixels
 from wherelook.metrics import replay, sufficient_area, top_area
 from wherelook.tokens import holds_words, selected_words
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wherelook.attribution import METHODS, make_settings
+from wherelook.arguments import key_values
+from wherelook.attribution import METHODS, make_settings, split_method
 from wherelook.errors import InputError
 
 
@@ -36,7 +37,7 @@ class MethodSpec:
 
     @property
     def name(self) -> str:
-        """method:preset, and what is changed: igos+:best[l1=2]."""
+        """method:preset, and what is changed: guided-igos:best[l1=2]."""
         changes = [f"{key}={value}" for key, value in self.overrides]
         changes += [] if self.alpha is None else [f"alpha={self.alpha:g}"]
         changes += [f"seed={self.seed}"] if self.seed else []
@@ -49,15 +50,26 @@ class MethodSpec:
 
 
 def parse_methods(text: str) -> list[MethodSpec]:
-    """Runs from "igos+:fast,rise"; without a preset it is best.
+    """Runs from "guided-igos:fast,rise"; what is changed stands in brackets, as in the name of a run.
+
+    Without a preset it is best, or the only one that the method has.
 
     Raises:
         InputError: an unknown method or preset, or none.
+
+    Example:
+        >>> [run.name for run in parse_methods("rise,guided-igos:best[masks=2 verify=0]")]
+        ['rise:best', 'guided-igos:best[masks=2 verify=0]']
     """
     runs = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        method, _, preset = part.partition(":")
-        runs.append(MethodSpec(method, preset or "best"))
+        name, bracket, changes = part.removesuffix("]").partition("[")
+        if bool(bracket) != part.endswith("]"):
+            raise InputError(f"method {part!r}: expected NAME[:PRESET], or NAME[:PRESET][KEY=VALUE ...]")
+        run = MethodSpec(*split_method(name))
+        for key, value in key_values(changes.split(), option=name, example="l1=2").items():
+            run = _changed(run, key, value)
+        runs.append(run)
     if not runs:
         raise InputError(f"no methods in {text!r}; valid: {', '.join(METHODS)}")
     return list(dict.fromkeys(runs))
@@ -88,4 +100,4 @@ def _changed(method: MethodSpec, name: str, text: str) -> MethodSpec:
             return replace(method, seed=int(text))
     except ValueError:
         raise InputError(f"{name}={text!r} is not a number") from None
-    return replace(method, overrides=((name, text.strip()),))
+    return replace(method, overrides=(*method.overrides, (name, text.strip())))

@@ -12,18 +12,16 @@ from tools.families import build
 from torch import Tensor
 
 from toy import ToyScore, constant
-from wherelook.attribution import attention
+from wherelook.attribution import attention, grad_cam, logit_lens
 from wherelook.attribution.attention import (
     GENERAL_QUESTION,
-    GradCamSettings,
     InsideSettings,
     LayerSettings,
-    LensSettings,
     propagate,
-    rank_filter,
-    remove_interference,
     roll_out,
 )
+from wherelook.attribution.grad_cam import GradCamSettings
+from wherelook.attribution.logit_lens import LensSettings, rank_filter, remove_interference
 from wherelook.baselines import make_baseline
 from wherelook.canvas import map_size
 from wherelook.errors import InputError
@@ -35,8 +33,8 @@ METHODS = {
     "rollout": (attention.rollout, InsideSettings(cells=2), Passes(1)),
     "relative-attention": (attention.relative_attention, LayerSettings(cells=2), Passes(6)),
     "relevancy": (attention.relevancy, InsideSettings(cells=2), Passes(1, 1)),
-    "grad-cam": (attention.grad_cam, GradCamSettings(cells=2), Passes(1, 1)),
-    "logit-lens": (attention.logit_lens, LensSettings(cells=2), Passes(1)),
+    "grad-cam": (grad_cam.grad_cam, GradCamSettings(cells=2), Passes(1, 1)),
+    "logit-lens": (logit_lens.logit_lens, LensSettings(cells=2), Passes(1)),
 }
 PICTURE = torch.zeros(3, 8, 8)
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from published_igos import CELLS, published_mask
 from toy import ToyScore
 from wherelook.attribution import METHODS
-from wherelook.attribution.igos_plus import PRESETS, IgosSettings
+from wherelook.attribution.igos_plus import PRESETS, IgosPlusSettings
 
 SIDE = 224
 STORED = Path(__file__).with_name("published_masks.npz")
@@ -53,7 +53,7 @@ def pictures(answer: int) -> tuple[Tensor, Tensor]:
     return (image[0], baseline[0]) if scores[0] > scores[1] else (1 - image[0], 1 - baseline[0])
 
 
-def product(method: str, answer: int, settings: IgosSettings) -> Tensor:
+def product(method: str, answer: int, settings: IgosPlusSettings) -> Tensor:
     """Saliency by the package: a mask given to the score is upsampled as the model's input would be."""
     image, baseline = pictures(answer)
 

@@ -1,6 +1,9 @@
-"""Places behind the first ones: what holds the answer after all comes next, what holds it down comes last."""
+"""Functions from a map to a map: peaks that do nothing alone lose their rank, the rest is ranked to its end."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 from toy import ToyScore, constant
-from wherelook.attribution import refinement
-from wherelook.attribution.refinement import AREAS, TAIL, rank_rest
+from wherelook.attribution import METHODS, method_name, refinement
+from wherelook.attribution.refinement import AREAS, FLOOR, TAIL, check_peaks, hill_basins, rank_rest, refine, refined
+from wherelook.score import Passes
 
 IMAGE_SIZE = (120, 120)
 GRID = (12, 12)
@@ -132,3 +136,70 @@ def test_maps_that_nothing_can_be_ranked_behind_stay():
     score = ToyScore(two_hold_it_one_is_against_it, image_size=IMAGE_SIZE)
     assert not rank_rest(score, torch.zeros(GRID), steps=2, shown=True).any()
     assert score.cost.forward == 0
+
+
+# ---- peaks ----
+
+
+def two_peaks() -> torch.Tensor:
+    """A higher peak at the left, a lower one at the right."""
+    rows, columns = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
+    left = torch.exp(-((rows - 5) ** 2 + (columns - 2) ** 2) / 2)
+    right = 0.6 * torch.exp(-((rows - 6) ** 2 + (columns - 9) ** 2) / 2)
+    return left + right
+
+
+def right_half_matters(masks: torch.Tensor) -> torch.Tensor:
+    """One token, whose log-probability follows the mean of the mask around the right peak."""
+    return 4 * masks[:, 5:8, 8:11].mean(dim=(1, 2))[:, None] - 4
+
+
+def test_the_peak_that_the_model_needs_becomes_the_highest():
+    score = ToyScore(right_half_matters, image_size=IMAGE_SIZE)
+    saliency = two_peaks()
+    before = saliency.clone()
+    verified = check_peaks(score, saliency, count=4)
+    assert torch.equal(saliency, before)  # not changed in place
+    assert np.unravel_index(int(saliency.argmax()), saliency.shape) == (5, 2)
+    assert np.unravel_index(int(verified.argmax()), verified.shape) == (6, 9)
+    assert float(verified[5, 2]) == pytest.approx(FLOOR * float(saliency[5, 2]), rel=1e-5)
+    assert score.cost.forward <= 2 + 2 * 2  # both ends, and two passes for each of the two peaks
+
+
+def test_a_map_of_zeros_stays_and_costs_nothing():
+    score = ToyScore(right_half_matters, image_size=IMAGE_SIZE)
+    assert not check_peaks(score, torch.zeros(5, 5), count=3).any()
+    assert score.cost.forward == 0
+
+
+def test_basins_of_two_hills_meet_in_the_valley():
+    basins = hill_basins(two_peaks().double().numpy())
+    assert basins[5, 2] == 5 * 12 + 2
+    assert basins[6, 9] == 6 * 12 + 9
+    assert basins[4, 0] == basins[5, 2]
+    assert basins[8, 11] == basins[6, 9]
+    assert set(np.unique(basins)) == {5 * 12 + 2, 6 * 12 + 9}
+
+
+def test_every_cell_of_a_plain_map_is_its_own_basin():
+    assert np.array_equal(hill_basins(np.ones((3, 4))), np.arange(12).reshape(3, 4))
+
+
+# ---- any method, refined ----
+
+
+def test_the_published_method_is_refined_by_the_same_functions():
+    """The map is that of the functions in turn; the announced passes are its own and those of the functions."""
+    method = METHODS["igos+"]
+    settings = replace(method.presets["paper"], iterations=1, noise=0.0)
+    functions = (refinement.smooth, partial(check_peaks, count=2), partial(rank_rest, steps=2))
+    better = refined(method, *functions, cost=Passes(4 + 2 * len(AREAS), 2 * len(AREAS)))
+    score = ToyScore(two_hold_it_one_is_against_it, image_size=IMAGE_SIZE)
+    picture = torch.zeros(3, *IMAGE_SIZE)
+    found = better.run(score, picture, settings, seed=0).saliency
+    assert score.cost.backward == better.passes(settings, IMAGE_SIZE).backward == 20 + 2 * len(AREAS)
+    assert score.cost.forward - 2 <= better.passes(settings, IMAGE_SIZE).forward
+    plain = method.run(score, picture, settings, seed=0).saliency
+    assert torch.equal(found, refine(score, plain, functions))
+    assert not torch.equal(found, plain)
+    assert method_name(better) == "igos_plus+smooth+check_peaks+rank_rest"

@@ -159,12 +159,12 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(run, model, samples):
     blind = replace(sample, id="blind", paraphrase="How many sides does a triangle have?")
     odd = replace(sample, id="odd", paraphrase="What is in the <image>?")
     none = replace(sample, id="none", paraphrase=None)
-    _, rows = run([sample, blind, odd, none], "center,igos+:fast", stability=4)
+    _, rows = run([sample, blind, odd, none], "center,guided-igos:fast", stability=4)
     found = {
         (row["sample"], row["run"]): row["stability_paraphrase"] for row in with_stability(rows, correlations(rows))
     }
     assert found[sample.id, "center:best"] == pytest.approx(1)  # the centre hears no question
-    assert 0.3 < found[sample.id, "igos+:fast"] <= 1
+    assert 0.3 < found[sample.id, "guided-igos:fast"] <= 1
     assert [found[name, "center:best"] for name in ("blind", "odd", "none")] == [None] * 3  # nothing to explain, or ask
     assert {row["status"] for row in rows if row["condition"] == "paraphrase" and row["sample"] == "blind"} == {NO_MAP}
 
@@ -241,9 +241,9 @@ def test_an_error_under_a_condition_is_a_row(run, samples, monkeypatch):
 
 
 def test_settings_are_methods_of_a_run(run, samples):
-    methods = sweep_methods(parse_methods("igos+:fast"), {"l1": "1,10", "alpha": "0.5", "seed": "3"})
+    methods = sweep_methods(parse_methods("guided-igos:fast"), {"l1": "1,10", "alpha": "0.5", "seed": "3"})
     assert [one.name for one in methods] == [
-        "igos+:fast", "igos+:fast[l1=1]", "igos+:fast[l1=10]", "igos+:fast[alpha=0.5]", "igos+:fast[seed=3]",
+        "guided-igos:fast", "guided-igos:fast[l1=1]", "guided-igos:fast[l1=10]", "guided-igos:fast[alpha=0.5]", "guided-igos:fast[seed=3]",
     ]  # fmt: skip
     _, rows = run(samples, methods, answers=1)
     base, same, other, alpha, seed = rows

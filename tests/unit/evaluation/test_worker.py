@@ -78,7 +78,7 @@ def test_a_row_holds_sample_answer_map_and_measures(rows, samples):
 
 
 def test_rows_do_not_depend_on_what_came_before(model, samples):
-    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_methods("igos+:fast")), replay_steps=6), model)
+    worker = ModelWorker(Procedure("scenes-tuning", tuple(parse_methods("guided-igos:fast")), replay_steps=6), model)
     after_others = [worker(Task(index, sample)).rows for index, sample in enumerate(samples)][-1]
     fresh = VisionLanguageModel.from_pretrained("embedded", device="cpu")
     alone = ModelWorker(worker.procedure, fresh)(Task(2, samples[2])).rows

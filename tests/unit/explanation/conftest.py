@@ -67,7 +67,7 @@ def make_explanation():
                 "score": 0.99 if ok else 0.01, "gap": 4.95, "words": 3, "relevant_words": 1,
                 "strongest_word": "green", "alpha": 1.0, "baseline": "blur",
             },
-            "config": {"method": "igos+", "preset": "best", "tokens": "auto", "replay_steps": 2, "seed": 0},
+            "config": {"method": "guided-igos", "preset": "best", "tokens": "auto", "replay_steps": 2, "seed": 0},
             "method": {"parameters": {"cells": 28}, "baseline": "blur", "objective": [0.5, -0.5]},
             "metrics": figures if ok else {},
             "cost": {"forward": 40, "backward": 20, "seconds": 1.25, "peak_bytes": 123_000_000},

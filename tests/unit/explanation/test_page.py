@@ -85,7 +85,7 @@ def test_page_says_what_the_explanation_holds(make_explanation):
         "“green” depends strongly on the image.", "The image accounts for 99 % of its likelihood", "4.95 nats",
         "guarded (gap too small)", "0.312", "blur (seen)",
         "mean (unseen)", "blur, seen: area 0.350", "mean, unseen: area 0.588", "↓ lower", "↑ higher", "1.2 s", "123 MB",
-        "igos+", "some/model", "a picture.png", "80, 15, 105, 35",
+        "guided-igos", "some/model", "a picture.png", "80, 15, 105, 35",
     ):  # fmt: skip
         assert expected in text, expected
 
@@ -320,7 +320,7 @@ def test_command_is_the_explanation_again(make_explanation, token_maps):
         path="it's here/é.png",
         token_maps=token_maps,
         config={
-            "method": "igos+",
+            "method": "guided-igos",
             "preset": "fast",
             "seed": 3,
             "settings": {"cells": 14},
@@ -331,7 +331,8 @@ def test_command_is_the_explanation_again(make_explanation, token_maps):
     )
     words = shlex.split(" ".join(command_line.words(explanation)))
     assert words == [
-        "wherelook", "explain", "--model", "some/model", "--dtype", "float32", "--method", "igos+", "--set", "cells=14",
+        "wherelook", "explain", "--model", "some/model", "--dtype", "float32", "--method", "guided-igos",
+        "--set", "cells=14",
         "--answer", "The green one.", "--preset", "fast", "--alpha", "1.0", "--seed", "3", "--per-token",
         "it's here/é.png", "What's \"this\"? $(rm -rf ~) `x` \\",
     ]  # fmt: skip

@@ -23,7 +23,7 @@ SETTINGS = {
     "gradient-x-input": {},
     "integrated-gradients": {"steps": 5},
     "smoothgrad": {"samples": 4, "of": "gradient-x-input"},
-    "igos+": {"iterations": 1, "steps": 2, "start_steps": 3, "contexts": 10},
+    "guided-igos": {"iterations": 1, "steps": 2, "start_steps": 3, "contexts": 10},
 }
 FORWARD_ONLY = ("occlusion", "strips", "rise")
 FIXED = ("gradient-x-input", "integrated-gradients", "smoothgrad")
@@ -95,10 +95,10 @@ def test_gradients_at_the_same_masks_cost_one_forward_for_all_tokens(case, lost,
 def test_what_differs_between_tokens_is_paid_for(case, lost):
     """The optimised masks and the checked peaks; the random masks of the contexts are the same."""
     memory = ScoreMemory(case.selected_score())
-    run("igos+", case, memory.select(case.selected))
-    alone = spent(case, lambda: run("igos+", case, case.score.select(lost[:1])))
-    shared = spent(case, lambda: run("igos+", case, memory.select(lost[:1])))
-    assert (alone[0] - shared[0], alone[1] - shared[1]) == (SETTINGS["igos+"]["contexts"], 0)
+    run("guided-igos", case, memory.select(case.selected))
+    alone = spent(case, lambda: run("guided-igos", case, case.score.select(lost[:1])))
+    shared = spent(case, lambda: run("guided-igos", case, memory.select(lost[:1])))
+    assert (alone[0] - shared[0], alone[1] - shared[1]) == (SETTINGS["guided-igos"]["contexts"], 0)
 
 
 def test_other_masks_are_not_taken_for_known_ones(case, lost):

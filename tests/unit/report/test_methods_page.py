@@ -20,7 +20,7 @@ EVIL = "<script>alert(1)</script>"
 def rows() -> list[dict]:
     found = []
     for sample in ("1", "2"):
-        for run, height in (("igos+:best", 0.9), ("random:best", 0.5)):
+        for run, height in (("guided-igos:best", 0.9), ("random:best", 0.5)):
             mask = np.zeros((7, 7))
             mask[2, 3] = 1
             found.append(
@@ -32,7 +32,7 @@ def rows() -> list[dict]:
                 }
             )  # fmt: skip
     wrong = {"sample": "3", "status": "wrong_answer", "error": None, "answer": "blue"}
-    found += [wrong | {"run": run} for run in ("igos+:best", "random:best")]
+    found += [wrong | {"run": run} for run in ("guided-igos:best", "random:best")]
     found[-3] |= {"status": "error", "error": EVIL, "mask": None}
     return found
 
@@ -43,7 +43,7 @@ def page(rows) -> str:
         ("1", EVIL, EVIL, np.full((30, 40, 3), 99, dtype=np.uint8)),
         ("2", "Why?", "So.", np.zeros((8, 8, 3), np.uint8)),
     ]
-    return methods_page.render(rows, ["igos+:best", "random:best"], title=EVIL, command=EVIL, gallery=gallery)
+    return methods_page.render(rows, ["guided-igos:best", "random:best"], title=EVIL, command=EVIL, gallery=gallery)
 
 
 def test_what_comes_from_files_and_models_is_text(page):
@@ -75,31 +75,31 @@ def test_every_map_of_the_gallery_is_shown_and_a_missing_one_says_why(page):
 def test_the_gallery_ends_after_twelve_samples(rows):
     pixels = np.zeros((8, 8, 3), np.uint8)
     endless = ((str(index), "Why?", "So.", pixels) for index in itertools.count())
-    page = methods_page.render(rows, ["igos+:best"], title="t", command="c", gallery=endless)
+    page = methods_page.render(rows, ["guided-igos:best"], title="t", command="c", gallery=endless)
     assert page.count("<article") == methods_page.GALLERY == 12
 
 
 def test_the_best_is_marked_and_the_same_summaries_give_the_same_page(rows):
-    runs = ["igos+:best", "random:best"]
+    runs = ["guided-igos:best", "random:best"]
     made = methods_page.render(rows, runs, title="t", command="c", gallery=[])
     given = methods_page.render(
         rows, runs, title="t", command="c", gallery=[], summaries=method_table.summarize(rows, runs)
     )
     assert made == given
     (insertion,) = re.findall(r'<td class="number best"[^>]*data-key="0.9"><bdi>([^<]*)</bdi>', made)
-    assert insertion == "0.900"  # of igos+
+    assert insertion == "0.900"  # of guided-igos
     assert not re.search(r'<td class="number best"[^>]*><bdi>0.500', made)
-    assert made.index("igos+:best") < made.index("random:best")
+    assert made.index("guided-igos:best") < made.index("random:best")
 
 
 def test_a_run_that_fails_its_sanity_check_is_marked(rows):
-    runs = ["igos+:best", "random:best"]
-    summaries = method_table.summarize(rows, runs, {"igos+:best": "fails"})
+    runs = ["guided-igos:best", "random:best"]
+    summaries = method_table.summarize(rows, runs, {"guided-igos:best": "fails"})
     page = methods_page.render(rows, runs, title="t", command="c", gallery=[], summaries=summaries)
     tables = re.findall("<tbody>(.*?)</tbody>", page, re.DOTALL)[:3]
     for table in tables:
         first, second = table.split("<tr>")[1:]
-        assert '<bdi>igos+:best</bdi><span class="detail">fails sanity</span>' in first
+        assert '<bdi>guided-igos:best</bdi><span class="detail">fails sanity</span>' in first
         assert "fails" not in second
     first, second = tables[-1].split("<tr>")[1:]
     assert "<bdi>fails</bdi>" in first
@@ -118,11 +118,11 @@ def test_metrics_stand_in_tables_by_what_they_have_in_common(page):
 
 
 def test_characters_that_reorder_or_cannot_be_encoded_are_spelled_out(rows):
-    page = methods_page.render(rows, ["igos+:best"], title="a\u202eb\ud800", command="c", gallery=[])
+    page = methods_page.render(rows, ["guided-igos:best"], title="a\u202eb\ud800", command="c", gallery=[])
     page.encode("utf-8")
     assert "⟨U+202E⟩b⟨U+D800⟩" in page
 
 
 def test_a_page_without_rows_says_that_nothing_can_be_compared():
-    page = methods_page.render([], ["igos+:best"], title="t", command="c", gallery=[])
+    page = methods_page.render([], ["guided-igos:best"], title="t", command="c", gallery=[])
     assert "nothing can be compared" in page

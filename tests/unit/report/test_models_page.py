@@ -210,5 +210,5 @@ def test_a_single_model_without_evidence_has_a_page_too(tmp_path):
     page = render(comparison, Exhibition((), 12, ()), read_runs(comparison), title="t", command="c")
     assert "The records hold nothing on this." in page
     assert "<h2>Samples</h2>" not in page
-    assert "wherelook run scenes --dtype float32 --method igos+:fast --limit 12 --out" in page
+    assert "wherelook run scenes --dtype float32 --method guided-igos:fast --limit 12 --out" in page
     assert Path(comparison.models[0].runs[0]).name in page

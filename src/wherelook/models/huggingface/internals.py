@@ -34,7 +34,9 @@ NOISE = 0.5  # standard deviation, as a share of the range from black to white
 SUBCELLS = 8  # steps of a strip's profile per cell: `sample` interpolates between them, and a strip should have edges
 BACKGROUND = 0.25  # quantile of a token's profile: what it moves wherever the noise is, as towers attend globally
 SHARPNESS = 2.0  # power of what stands out of the background
-NO_TOKENS = "the image comes in by cross-attention, perhaps): choose a method that works on any model, such as igos+"
+NO_TOKENS = (
+    "the image comes in by cross-attention, perhaps): choose a method that works on any model, such as guided-igos"
+)
 NORMS = ("norm", "final_layernorm", "ln_f")  # names of the norm after the last layer
 
 
@@ -280,7 +282,7 @@ def find_decoder(model: nn.Module) -> Any:
     if module is inner or not isinstance(getattr(module, "layers", None), nn.ModuleList):
         raise InputError(
             f"cannot find the layers of the language model in {type(inner).__name__}: "
-            "choose a method that works on any model, such as igos+"
+            "choose a method that works on any model, such as guided-igos"
         )
     return module
 

@@ -18,7 +18,7 @@ from wherelook.errors import InputError
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"
 QUICK = {"answer": "The purple ring is left of the star.", "preset": "fast", "alpha": 0.0, "replay_steps": 4}
-SOME = ["igos+", "rise", "relevancy", "logit-lens", "edges", "random"]
+SOME = ["guided-igos", "rise", "relevancy", "logit-lens", "edges", "random"]
 """A method of each kind: an optimizer, random masks, hooks, the inside of the model, no model at all."""
 
 
@@ -100,6 +100,6 @@ def test_weights_that_were_made_in_inference_mode_take_methods_without_gradients
         model, processor = build("llava")
     explainer = Explainer(model, processor)
     assert explainer.explain(PICTURE, QUESTION, method="occlusion", **QUICK).status == "ok"
-    for method in ("gradient", "relevancy", "igos+"):
+    for method in ("gradient", "relevancy", "guided-igos"):
         with pytest.raises(InputError, match=r"made inside torch.inference_mode\(\), and PyTorch passes no gradient"):
             explainer.explain(PICTURE, QUESTION, method=method, **QUICK)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import label
 
-from wherelook.attribution.regions import cells, region_labels, superpixels
+from wherelook.attribution.grids import cells, region_labels, superpixels
 from wherelook.canvas import Canvas, map_size
 
 
