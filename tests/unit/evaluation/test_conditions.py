@@ -243,7 +243,8 @@ def test_an_error_under_a_condition_is_a_row(run, samples, monkeypatch):
 def test_settings_are_methods_of_a_run(run, samples):
     methods = sweep_methods(parse_methods("guided-igos:fast"), {"l1": "1,10", "alpha": "0.5", "seed": "3"})
     assert [one.name for one in methods] == [
-        "guided-igos:fast", "guided-igos:fast[l1=1]", "guided-igos:fast[l1=10]", "guided-igos:fast[alpha=0.5]", "guided-igos:fast[seed=3]",
+        "guided-igos:fast", "guided-igos:fast[l1=1]", "guided-igos:fast[l1=10]",
+        "guided-igos:fast[alpha=0.5]", "guided-igos:fast[seed=3]",
     ]  # fmt: skip
     _, rows = run(samples, methods, answers=1)
     base, same, other, alpha, seed = rows
