@@ -149,9 +149,11 @@ class ExplainConfig:
             check_text("reasoning", self.reasoning, limit=REASONING_LIMIT)
         if self.preset is not None:
             text("preset", self.preset)
-        method, preset = split_method(self.method, self.preset)
+        given = self.method
+        method, preset = split_method(given, self.preset)
         self._set("method", method)
-        self._set("preset", preset)
+        if method is not given or self.preset is not None:
+            self._set("preset", preset)
         self._set("tokens", _words(self.tokens))
         if self.settings is not None:
             self._set("settings", _changes(self.settings))
@@ -226,8 +228,8 @@ class ExplainConfig:
 
     @property
     def chosen_preset(self) -> str:
-        """`preset` by name."""
-        return cast(str, self.preset)
+        """`preset`, or what is the method's where it is None."""
+        return cast(str, split_method(self.method, self.preset)[1])
 
     @property
     def steps(self) -> int:
@@ -283,6 +285,7 @@ class ExplainConfig:
         function = self.method if callable(self.method) and not isinstance(self.method, Method) else None
         return plain | {
             "method": self.method_name,
+            "preset": self.chosen_preset,
             "function": None if function is None else _place(function),
             "settings": dict(self.settings or {}),
             "baseline_image": None if other is None else {"path": other.path, "sha256": other.sha256},

@@ -192,7 +192,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("evaluate-data-set-missing", ("evaluate", "mmvp:nothing"), 2, "there is no 'nothing'; MMVP needs"),
     ("evaluate-data-set-other", ("evaluate", "pope:{images}"), 2, "does not hold POPE"),
     ("evaluate-method", ("evaluate", "--method", "guided-igos,lime"), 2, "unknown method 'lime'; valid: guided-igos"),
-    ("evaluate-preset", ("evaluate", "--method", "igos+:slow"), 2, "unknown preset of guided-igos 'slow'"),
+    ("evaluate-preset", ("evaluate", "--method", "guided-igos:slow"), 2, "unknown preset of guided-igos 'slow'"),
     ("evaluate-no-methods", ("evaluate", "--method", ","), 2, "no methods in ','"),
     ("evaluate-none", ("evaluate", "--answers", "0"), 2, "Invalid value for '--answers'"),
     ("evaluate-sanity-one", ("evaluate", "--sanity", "1"), 2, "--sanity is 0 (no check) or at least 2 answers"),

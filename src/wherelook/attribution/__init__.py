@@ -216,7 +216,8 @@ def split_method(method: Any, preset: str | None = None) -> tuple[Any, str]:
         name, colon, own = method.partition(":")
         if colon and preset not in (None, own):
             raise InputError(f"the preset is given twice: {method!r} and {preset!r}")
-        method, preset = name, own if colon else preset
+        if colon:
+            method, preset = name, own
     presets = find_method(method).presets
     if preset is None:
         preset = "best" if "best" in presets else next(iter(presets))
