@@ -229,7 +229,7 @@ class ExplainConfig:
     @property
     def chosen_preset(self) -> str:
         """`preset`, or what is the method's where it is None."""
-        return cast(str, split_method(self.method, self.preset)[1])
+        return split_method(self.method, self.preset)[1]
 
     @property
     def steps(self) -> int:
