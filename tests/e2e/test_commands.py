@@ -51,7 +51,8 @@ def explain(command, images, model_folder, tmp_path):
     def call(*arguments: object, out: str = "out", image: str = "good.png"):
         code, _, errors = command(
             "explain", images / image, "What color is it?", "--model", model_folder, "--max-new-tokens", 4,
-            "--preset", "fast", "--replay-steps", 5, "--out", tmp_path / out, *arguments,
+            *(() if "--method" in arguments else ("--preset", "fast")), "--replay-steps", 5, "--out", tmp_path / out,
+            *arguments,
         )  # fmt: skip
         assert all(line.startswith("words      maps of single words: at most") for line in errors.splitlines())
         assert code == 0
