@@ -307,7 +307,7 @@ def _relevance(reply: Reply, score: AnyScore, wanted: str, baseline: str, alpha:
     )
     reliance = measure_reliance(tokens, alpha=alpha, baseline=baseline)
     status, reason = judge(tokens, reliance, wanted)
-    return Relevance(status, reason, reply.text, tokens, reliance)
+    return Relevance(status=status, reason=reason, answer=reply.text, tokens=tokens, reliance=reliance)
 
 
 def _with_blind_answer(

@@ -67,6 +67,8 @@ def correct(asked: Sequence[Asked], correction: str) -> tuple[Finding, ...]:
     """All tests, corrected together by one of `CORRECTIONS`."""
     p_values = CORRECTIONS[correction]([one.test.p for one in asked])
     return tuple(
-        Finding(one.question, one.benchmark, one.subject, one.asked, one.test, p)
+        Finding(
+            question=one.question, benchmark=one.benchmark, subject=one.subject, asked=one.asked, test=one.test, p=p
+        )
         for one, p in zip(asked, p_values, strict=True)
     )

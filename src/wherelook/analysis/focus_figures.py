@@ -70,7 +70,9 @@ def human_lines(
                 **asdict(precision),
             )
             question = "Does its focus agree with people's more than a map of the center does?"
-            asked.append(Asked("focus", benchmark.name, model.name, question, test))
+            asked.append(
+                Asked(question="focus", benchmark=benchmark.name, subject=model.name, asked=question, test=test)
+            )
     return tuple(lines), Outcome(tuple(asked), ())
 
 

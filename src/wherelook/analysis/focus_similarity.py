@@ -212,11 +212,15 @@ def _contrasts(
         shared = np.mean([means[same] for same, _ in usable], axis=0)
         apart = np.mean([means[other] for _, other in usable], axis=0)
         question = f"Is focus more alike within one {factor} than across?"
-        asked.append(Asked("focus", benchmark, factor, question, tested(shared, apart)))
+        asked.append(
+            Asked(question="focus", benchmark=benchmark, subject=factor, asked=question, test=tested(shared, apart))
+        )
     if {"other scale", "other architecture"} <= set(means) and len(values) >= LEAST_ITEMS:
         question = "Is focus more alike across scales than across architectures?"
         test = tested(means["other scale"], means["other architecture"])
-        asked.append(Asked("focus", benchmark, "architecture or scale", question, test))
+        asked.append(
+            Asked(question="focus", benchmark=benchmark, subject="architecture or scale", asked=question, test=test)
+        )
     return asked, notes
 
 

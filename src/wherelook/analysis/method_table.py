@@ -225,10 +225,19 @@ def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
         )
     )
     interval = _share_interval if metric.values == "0 or 1" else bootstrap_interval
-    return {
-        run: Figure(means[run], *interval(column), len(column), means[run] == means[best], p_values.get(run), least_p)
-        for run, column in values.items()
-    }
+    figures = {}
+    for run, column in values.items():
+        low, high = interval(column)
+        figures[run] = Figure(
+            mean=means[run],
+            low=low,
+            high=high,
+            n=len(column),
+            best=means[run] == means[best],
+            p=p_values.get(run),
+            least_p=least_p,
+        )
+    return figures
 
 
 def ranked(summaries: Sequence[RunSummary]) -> list[RunSummary]:

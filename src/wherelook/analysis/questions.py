@@ -91,7 +91,9 @@ def rely_on_image(
         else:
             test = paired_test(both.column("correct"), both.column("blind_correct"), **_permuted(both, precision))
         question = "Is it right more often with the image than without?"
-        asked.append(Asked("reliance", benchmark.name, model.name, question, test))
+        asked.append(
+            Asked(question="reliance", benchmark=benchmark.name, subject=model.name, asked=question, test=test)
+        )
     return tuple(lines), Outcome(tuple(asked), tuple(notes))
 
 
@@ -120,7 +122,9 @@ def evidence_matters(
                 placed.column("pointing"), placed.column("evidence_share"), **_permuted(placed, precision)
             )
             question = "Does its focus lie on the evidence more often than a random place would?"
-            asked.append(Asked("evidence", benchmark.name, model.name, question, test))
+            asked.append(
+                Asked(question="evidence", benchmark=benchmark.name, subject=model.name, asked=question, test=test)
+            )
         known = placed.those("correct")
         for task in (None, *tasks(known)):
             some = known.those(kind=task)
@@ -138,7 +142,11 @@ def evidence_matters(
             )
         else:
             question = "Is it right more often when its focus lies on the evidence?"
-            asked.append(Asked("evidence", benchmark.name, model.name, question, association))
+            asked.append(
+                Asked(
+                    question="evidence", benchmark=benchmark.name, subject=model.name, asked=question, test=association
+                )
+            )
     return tuple(lines), tuple(calibrations), Outcome(tuple(asked), tuple(notes))
 
 
@@ -167,7 +175,15 @@ def compare_figures(benchmark: Benchmark, models: Sequence[StudyModel], precisio
         if "model" in tests:
             unclear.append(meaning)
         for factor, test in tests.items():
-            asked.append(Asked(question, benchmark.name, factor, f"Does {meaning} depend on {factor}?", test))
+            asked.append(
+                Asked(
+                    question=question,
+                    benchmark=benchmark.name,
+                    subject=factor,
+                    asked=f"Does {meaning} depend on {factor}?",
+                    test=test,
+                )
+            )
     if unclear:
         labels = ", ".join(f"{model.name} {model.architecture}, {model.scale}" for model in models)
         notes.append(
@@ -263,7 +279,13 @@ def _cell(rows: Rows, *, right_place: bool, right_answer: bool) -> Cell:
     samples = tuple(
         row["sample"] for row in rows.rows if (row["pointing"] > 0, row["correct"]) == (right_place, right_answer)
     )
-    return Cell(right_place, right_answer, len(samples), len(samples) / len(rows.rows), samples)
+    return Cell(
+        right_place=right_place,
+        right_answer=right_answer,
+        count=len(samples),
+        share=len(samples) / len(rows.rows),
+        samples=samples,
+    )
 
 
 def _association(rows: Rows, level: float) -> Test | None:

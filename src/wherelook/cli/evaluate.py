@@ -273,5 +273,5 @@ def _value(stage: dict[str, Any]) -> Any:
         return Marked(None, note="not checked")
     if stage["mean"] is None:
         return Marked(None, note="no map")
-    value = Estimate("rank correlation", stage["mean"], stage["low"], stage["high"], "")
+    value = Estimate(name="rank correlation", value=stage["mean"], low=stage["low"], high=stage["high"], method="")
     return Marked(value, note=f"{stage['no_map']} no map" if stage["no_map"] else "")

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wherelook.cli import compare, options
+from wherelook.cli import options
+from wherelook.cli.compare import AS_USUAL, Comparing, Runs
+from wherelook.cli.configured import configured
 from wherelook.errors import InputError
 
 if TYPE_CHECKING:
     from wherelook.analysis.results import Comparison
 
 
+@configured
 def report(
-    runs: compare.Runs,
+    runs: Runs,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page.")] = Path("report.html"),
     gallery: Annotated[
         int, typer.Option("--gallery", metavar="N", min=0, max=1000, help="Samples to show with their images.")
@@ -31,14 +34,7 @@ def report(
             help="Also upload page and figures to this dataset of the Hugging Face hub; a new one is private.",
         ),
     ] = None,
-    label: compare.Label = None,
-    models: compare.Models = None,
-    verdicts: compare.Verdicts = None,
-    method: compare.Method = None,
-    measure: compare.Measure = "rank-correlation",
-    correction: compare.Correction = "holm",
-    level: compare.Level = 0.95,
-    seed: options.Seed = 0,
+    chosen: Comparing = AS_USUAL,
     as_json: options.Json = False,
 ) -> None:
     """Writes what `wherelook compare` finds as one HTML file with figures and samples, see docs/report.md.
@@ -56,17 +52,7 @@ def report(
     options.check_page(out)
     if figures is not None:
         COMPARISON.check(options.make_folder(figures, option="--figures"))
-    comparison = compare.compare_labelled(
-        runs,
-        label=label,
-        models=models,
-        verdicts=verdicts,
-        method=method,
-        measure=measure,
-        correction=correction,
-        level=level,
-        seed=seed,
-    )
+    comparison = chosen.compare(runs)
     exhibition = choose_exhibits(comparison, gallery)
     page = render(
         comparison,
@@ -76,11 +62,8 @@ def report(
         command=_command(
             runs,
             [
-                *(("--label", text) for text in label or ()),
-                *([("--models", models)] if models is not None else []),
-                *(("--verdicts", text) for text in verdicts or ()),
-                ("--method", comparison.method), ("--measure", measure), ("--correction", correction),
-                ("--level", level), ("--seed", seed), ("--gallery", gallery), ("--out", out),
+                *((f"--{name}", value) for name, value in vars(chosen).items() if name != "method"),
+                ("--method", comparison.method), ("--gallery", gallery), ("--out", out),
             ],
         ),
     )  # fmt: skip
@@ -113,7 +96,7 @@ def _title(comparison: Comparison) -> str:
 
 
 def _command(runs: Sequence[Path], given: Sequence[tuple[str, object]]) -> str:
-    from wherelook.explanation.command_line import shell_quote
+    from wherelook.explanation.command_line import shell_quote, to_words
 
-    plain = ["wherelook", "report", *map(str, runs), *(str(word) for option in given for word in option)]
-    return " ".join(shell_quote(word) for word in plain)
+    values = ((name, list(value) if isinstance(value, tuple) else value) for name, value in given)
+    return " ".join(shell_quote(word) for word in ["wherelook", "report", *map(str, runs), *to_words(values)])

@@ -151,7 +151,7 @@ def load_frames(path: str | Path, count: int) -> tuple[LoadedImage, ...]:
     data = read_image_file(path)
     (frames, times, chosen, total), digest = decode_with(data, name, read), _sha256(data)
     loaded = [
-        LoadedImage(pixels, str(path), digest, (), index + 1, seconds)
+        LoadedImage(pixels=pixels, path=str(path), sha256=digest, notes=(), frame=index + 1, seconds=seconds)
         for pixels, index, seconds in zip(frames, chosen, times, strict=True)
     ]
     note = f"frames {', '.join(str(index + 1) for index in chosen)} of {total}"

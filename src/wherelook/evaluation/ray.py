@@ -75,7 +75,9 @@ def execute_ray(
     """
     threads = most_threads()  # before Ray sets the variable for its own processes
     with _connected(address, workers):
-        pool = _Pool(make_worker, workers, accept, _gpus(gpus_per_worker), threads)
+        pool = _Pool(
+            make_worker=make_worker, workers=workers, accept=accept, gpus=_gpus(gpus_per_worker), threads=threads
+        )
         try:
             yield from pool.finish(iter(tasks))
         finally:

@@ -118,7 +118,16 @@ def execute(
     """
     if workers == 1 and engine is execute_local:
         make_worker = functools.cache(make_worker)  # both phases have one model
-    return _Execution(read, folder, make_worker, extent, engine, workers, progress, watch).execute()
+    return _Execution(
+        read=read,
+        folder=folder,
+        make_worker=make_worker,
+        extent=extent,
+        engine=engine,
+        workers=workers,
+        progress=progress,
+        watch=watch,
+    ).execute()
 
 
 @dataclass
@@ -170,7 +179,16 @@ class _Execution:
             stage, at, of = "samples", done, total
             if self.extent.answers is not None:
                 stage, at, of = "answers", self.search.found, self.extent.answers
-        return Tally(done, done - self.before, self.folder.failed, total, stage, at, of, failure)
+        return Tally(
+            done=done,
+            now=done - self.before,
+            failed=self.folder.failed,
+            total=total,
+            stage=stage,
+            at=at,
+            of=of,
+            failure=failure,
+        )
 
     def _report(self, *, stage: str = "", at: int = 0, of: int | None = None) -> None:
         if self.progress is not None:
@@ -198,7 +216,13 @@ class _Execution:
             known = self.folder.check(position, sample)
             if methods := self.folder.missing(position, sample):
                 lender = samples.other_image(sample) if self.extent.baseline_from_dataset else None
-                yield Task(position, sample, methods, None if known is None else known.answer, lender)
+                yield Task(
+                    position=position,
+                    sample=sample,
+                    methods=methods,
+                    answer=None if known is None else known.answer,
+                    lender=lender,
+                )
             elif known is not None:
                 self.search.note(known)
 
@@ -234,7 +258,14 @@ class _Execution:
                         if method in known.mapped and not known.is_changed(method, condition, partner)
                     )
                     if methods:
-                        task = Task(place, samples[place], methods, known.answer, lenders.get(place), partner)
+                        task = Task(
+                            position=place,
+                            sample=samples[place],
+                            methods=methods,
+                            answer=known.answer,
+                            lender=lenders.get(place),
+                            partner=partner,
+                        )
                         tasks.append(task)
                 if tasks:
                     work.append(ChangedTasks(condition, tuple(tasks)))

@@ -215,7 +215,7 @@ def _cell(given: Any, column: Column) -> Cell:
     middle = value.value if isinstance(value, Estimate) else value
     key = _order(float(middle)) if column.is_number else text
     beside = "; ".join(filter(None, (interval, marked.note)))
-    return Cell(text, beside, key, marked.strong, marked.sign, marked.detail)
+    return Cell(text=text, interval=beside, key=key, strong=marked.strong, sign=marked.sign, detail=marked.detail)
 
 
 def _order(value: float) -> str:

@@ -102,7 +102,8 @@ def roc_area(scores: Values, correct: Outcomes, *, clusters: Clusters = None, le
     if not 1e-12 < area < 1 - 1e-12:  # no overlap: no spread to estimate from
         count = int(min(right.sum(), (~right).sum()))
         low, _ = wilson_interval(count, count, level=level)
-        return Estimate(name, area, *((low, 1.0) if area > 0.5 else (0.0, 1 - low)), "Wilson, no overlap", level)
+        low, high = (low, 1.0) if area > 0.5 else (0.0, 1 - low)
+        return Estimate(name=name, value=area, low=low, high=high, method="Wilson, no overlap", level=level)
     if not np.abs(influence).max() > 1e-12:
         return Estimate(
             name=name, value=area, low=0.0, high=1.0, method="values that are all tied bound nothing", level=level

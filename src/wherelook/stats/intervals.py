@@ -53,7 +53,8 @@ def share_interval(outcomes: Outcomes, *, clusters: Clusters = None, level: floa
         raise ValueError("outcomes must be yes or no (1 or 0)")
     total, share = len(array), float(array.mean())
     if clusters is None:
-        return Estimate("share", share, *wilson_interval(int(array.sum()), total, level=level), "Wilson", level)
+        low, high = wilson_interval(int(array.sum()), total, level=level)
+        return Estimate(name="share", value=share, low=low, high=high, method="Wilson", level=level)
     index, count = number_clusters(clusters, total)
     if count < 2:
         return Estimate(name="share", value=share, low=0.0, high=1.0, method="one cluster bounds nothing", level=level)
@@ -62,8 +63,9 @@ def share_interval(outcomes: Outcomes, *, clusters: Clusters = None, level: floa
         sums = cluster_sums(array - share, index, count)
         variance = count / (count - 1) * float(sums @ sums) / total**2
         effective = min(float(total), share * (1 - share) / max(variance, 1e-300))
-    bounds = _score_interval(share, effective, float(student.ppf((1 + level) / 2, count - 1)))
-    return Estimate("share", share, *bounds, "Wilson, effective number of items", level)
+    low, high = _score_interval(share, effective, float(student.ppf((1 + level) / 2, count - 1)))
+    method = "Wilson, effective number of items"
+    return Estimate(name="share", value=share, low=low, high=high, method=method, level=level)
 
 
 def mean_interval(values: Values, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:

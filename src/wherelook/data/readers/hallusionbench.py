@@ -41,19 +41,19 @@ def _adjust(row: Row, sample: Sample) -> Sample:
 
 
 BENCHMARK = Benchmark(
-    "HallusionBench",
-    (
+    name="HallusionBench",
+    tables=(
         *("HallusionBench.json", "HallusionBench*.json", "HallusionBench*.tsv", "*image-*.parquet"),
         *("data/*image-*.parquet", "*image.parquet", "test-*.parquet", "data/test-*.parquet"),
     ),
-    "HallusionBench.json and the folder hallusion_bench, *image-*.parquet, or HallusionBench.tsv",
-    Layout(
+    expected="HallusionBench.json and the folder hallusion_bench, *image-*.parquet, or HallusionBench.tsv",
+    layout=Layout(
         image=("image", "filename"),
         folders=("hallusion_bench", "images", ""),
         answer=("gt_answer", "answer"),
         extra=(*KEY, "visual_input"),
     ),
-    _adjust,
+    adjust=_adjust,
 )
 
 read = BENCHMARK.read

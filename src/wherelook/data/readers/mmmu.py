@@ -25,16 +25,16 @@ def _adjust(row: Row, sample: Sample) -> Sample:
 
 
 BENCHMARK = Benchmark(
-    "MMMU",
-    ("MMMU*.tsv", *(f"{folder}{part}" for part in PARTS for folder in ("", "data/", "*/"))),
-    "validation-*.parquet, also in a folder for each subject, or MMMU_DEV_VAL.tsv",
-    Layout(
+    name="MMMU",
+    tables=("MMMU*.tsv", *(f"{folder}{part}" for part in PARTS for folder in ("", "data/", "*/"))),
+    expected="validation-*.parquet, also in a folder for each subject, or MMMU_DEV_VAL.tsv",
+    layout=Layout(
         id=("id", "index"),
         image=("image_1", "image_2", "image_3", "image_4", "image_5", "image_6", "image_7", "image"),
         kind=("subfield", "category"),
         extra=("question_type", "subfield"),
     ),
-    _adjust,
+    adjust=_adjust,
 )
 
 read = BENCHMARK.read

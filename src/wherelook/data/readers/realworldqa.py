@@ -29,11 +29,11 @@ def _adjust(row: Row, sample: Sample) -> Sample:
 
 
 BENCHMARK = Benchmark(
-    "RealWorldQA",
-    ("RealWorldQA*.tsv", "test-*.parquet", "data/test-*.parquet", "*realworldqa*.parquet"),
-    "RealWorldQA.tsv or test-*.parquet",
-    Layout(),
-    _adjust,
+    name="RealWorldQA",
+    tables=("RealWorldQA*.tsv", "test-*.parquet", "data/test-*.parquet", "*realworldqa*.parquet"),
+    expected="RealWorldQA.tsv or test-*.parquet",
+    layout=Layout(),
+    adjust=_adjust,
 )
 
 read = BENCHMARK.read

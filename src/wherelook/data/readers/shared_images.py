@@ -91,7 +91,9 @@ class SharedImages:
             digest = hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()
             place = list(row.values).index(self.column)
             called = f"the image of {row.place}"
-            self._places[name] = CellImage(self.files, self.table, row.span, place, digest, called)
+            self._places[name] = CellImage(
+                files=self.files, table=self.table, span=row.span, column=place, digest=digest, name=called
+            )
 
     def _find(self, name: str) -> CellImage | None:
         if name not in self._places and not self._all_seen:  # it may come later: once all rows are looked at

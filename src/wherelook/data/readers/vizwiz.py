@@ -27,18 +27,18 @@ def _adjust(row: Row, sample: Sample) -> Sample:
 
 
 BENCHMARK = Benchmark(
-    "VizWiz",
-    (
+    name="VizWiz",
+    tables=(
         *("val.json", "Annotations/val.json", "annotations/val.json", "*izWiz*.tsv", "val-*.parquet"),
         *("data/val-*.parquet", "*izwiz*.json", "llava_test.jsonl", "test.json", "train.json"),
     ),
-    "val.json and the folder val, val-*.parquet, or VizWiz.tsv",
-    Layout(
+    expected="val.json and the folder val, val-*.parquet, or VizWiz.tsv",
+    layout=Layout(
         folders=("val", "train", "test", "images", "val/val", ""),
         answer=("answers", "answer"),
         kind=("answer_type", "category"),
     ),
-    _adjust,
+    adjust=_adjust,
 )
 
 read = BENCHMARK.read

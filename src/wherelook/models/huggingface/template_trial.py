@@ -103,14 +103,6 @@ def _compiler() -> Any:
                 raise MemoryError
             return super().call_binop(context, operator, left, right)
 
-    class Dictionary:
-        """`dict`, without the class."""
-
-        fromkeys = staticmethod(dict.fromkeys)
-
-        def __call__(self, /, *values: Any, **named: Any) -> dict[Any, Any]:
-            return dict(*values, **named)
-
     class Namespace(jinja2.utils.Namespace):
         """`namespace`, which takes no private names."""
 
@@ -131,16 +123,26 @@ def _compiler() -> Any:
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    def to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, **options)
-
     environment = Environment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
-    environment.filters["tojson"] = to_json
+    environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
-    environment.globals["dict"] = Dictionary()
+    environment.globals["dict"] = _Dictionary()
     environment.globals["namespace"] = Namespace
     return functools.lru_cache(maxsize=64)(environment.from_string)
+
+
+class _Dictionary:
+    """`dict`, without the class."""
+
+    fromkeys = staticmethod(dict.fromkeys)
+
+    def __call__(self, /, *values: Any, **named: Any) -> dict[Any, Any]:
+        return dict(*values, **named)
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
 
 
 def _repeated(left: Any, right: Any) -> int:

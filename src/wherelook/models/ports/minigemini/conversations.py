@@ -26,37 +26,37 @@ class Conversation:
 
 CONVERSATIONS = {
     "vicuna": Conversation(
-        "A chat between a curious user and an artificial intelligence assistant. "
+        system="A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions. ",
-        "USER: {} ",
-        "ASSISTANT:",
-        " {}</s>",
-        "</s>",
+        user="USER: {} ",
+        assistant="ASSISTANT:",
+        reply=" {}</s>",
+        stop="</s>",
     ),
     "gemma": Conversation(
-        "",
-        "<start_of_turn>user\n{}<end_of_turn>\n",
-        "<start_of_turn>model\n",
-        "{}<end_of_turn>\n<eos>",
-        "<end_of_turn>",
+        system="",
+        user="<start_of_turn>user\n{}<end_of_turn>\n",
+        assistant="<start_of_turn>model\n",
+        reply="{}<end_of_turn>\n<eos>",
+        stop="<end_of_turn>",
     ),
     # The answers' turn is named "system" in what this model was published with.
     "llama-3": Conversation(
-        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+        system="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
         "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
         "provides, and assist the user with a variety of tasks using natural language.<|eot_id|>",
-        "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>",
-        "<|start_header_id|>system<|end_header_id|>\n\n",
-        "{}<|eot_id|>",
-        "<|eot_id|>",
+        user="<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>",
+        assistant="<|start_header_id|>system<|end_header_id|>\n\n",
+        reply="{}<|eot_id|>",
+        stop="<|eot_id|>",
     ),
-    "mistral": Conversation("", "[INST] {} [/INST]", "", " {} </s>", "</s>"),
+    "mistral": Conversation(system="", user="[INST] {} [/INST]", assistant="", reply=" {} </s>", stop="</s>"),
     "chatml": Conversation(
-        "<|im_start|>system\nAnswer the questions.<|im_end|>",
-        "<|im_start|>user\n{}<|im_end|>",
-        "<|im_start|>assistant\n",
-        "{}<|im_end|>",
-        "<|im_end|>",
+        system="<|im_start|>system\nAnswer the questions.<|im_end|>",
+        user="<|im_start|>user\n{}<|im_end|>",
+        assistant="<|im_start|>assistant\n",
+        reply="{}<|im_end|>",
+        stop="<|im_end|>",
     ),
 }
 
