@@ -22,8 +22,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from wherelook.data.scenes import KINDS, REPORTING_SEEDS, TRAINING_SEEDS, TUNING_SEEDS, WORLDS, make_scene
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.zoo import BLANK_IMAGE, NEED_THE_IMAGE, OTHER_IMAGE, OWN_IMAGE, SHAPES
 
 GENERATION_BATCH = 256

@@ -49,8 +49,8 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
 from wherelook.data.scenes import KINDS, TRAINING_SEEDS, facts, make_scene
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 
 ARCHITECTURES = {
     "embedded": EMBEDDED,

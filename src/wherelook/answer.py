@@ -19,12 +19,12 @@ from torch import Tensor
 from wherelook.arguments import check_text, text
 from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
 from wherelook.canvas import Canvas, Size
+from wherelook.chat_options import ChatOptions
 from wherelook.config import AUTO_BASELINES, ExplainConfig
 from wherelook.cost import Meter
 from wherelook.data.images import ImageSource, LoadedImage, load_images, side_by_side
 from wherelook.errors import WherelookError
 from wherelook.models import AnyModel, AnyScore
-from wherelook.models.chat_options import ChatOptions
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.turns import in_turn
 from wherelook.score import Status, Token

@@ -16,6 +16,12 @@ LARGEST = 2**62
 """Of whole numbers, seeds too: what the generators of numpy and PyTorch take."""
 
 
+ALPHA = 1.0
+"""Nats of likelihood that a word loses without the image to count as visually grounded [paper]."""
+
+STEPS = 50
+"""Points of the deletion and insertion curves unless another number is asked for: one number everywhere."""
+
 TEXT_LIMIT = 8000
 """Characters of a question or an answer."""
 

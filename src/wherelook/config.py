@@ -11,24 +11,36 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from wherelook.arguments import LARGEST, check_text, expected, key_values, number, option, text, truth_value, whole
-from wherelook.attribution import Method, check_forward_only, find_method, make_settings, method_name, split_method
-from wherelook.baselines import BASELINES, OTHER_IMAGE
-from wherelook.data.images import ImageSource, LoadedImage, load_image
+from wherelook.arguments import (
+    ALPHA,
+    LARGEST,
+    STEPS,
+    check_text,
+    expected,
+    key_values,
+    number,
+    option,
+    text,
+    truth_value,
+    whole,
+)
+from wherelook.chat_options import ChatOptions
 from wherelook.errors import InputError, unknown_name
-from wherelook.metrics.deletion_insertion import STEPS
-from wherelook.models import AnyModel, EndpointModel
-from wherelook.models.chat_options import ChatOptions
-from wherelook.tokens import ALPHA
 
-MethodLike = str | Method | Callable[..., Any]
-"""A name of `wherelook methods`, a `Method`, or a function as `wherelook.attribution.own_method` describes it."""
+if TYPE_CHECKING:  # nothing heavy is imported for the options of the command line: `--help` takes no seconds
+    import torch
+
+    from wherelook.attribution import Method
+    from wherelook.data.images import ImageSource, LoadedImage
+    from wherelook.models import AnyModel
+
+    MethodLike = str | Method | Callable[..., Any]
+    """A name of `wherelook methods`, a `Method`, or a function as `wherelook.attribution.own_method` describes it."""
 
 AUTO_BASELINES = ("blur", "mean", "strong-blur")
 """What the baseline "auto" tries: the first one; if no word of the answer is visually grounded by that difference, of
@@ -143,6 +155,8 @@ class ExplainConfig:
         object.__setattr__(self, name, value)
 
     def _check_texts(self) -> None:
+        from wherelook.attribution import split_method
+
         if self.answer is not None:
             check_text("answer", text("answer", self.answer))
         if self.reasoning is not None and text("reasoning", self.reasoning):
@@ -159,6 +173,9 @@ class ExplainConfig:
             self._set("settings", _changes(self.settings))
 
     def _check_baseline(self) -> None:
+        from wherelook.baselines import BASELINES, OTHER_IMAGE
+        from wherelook.data.images import load_image
+
         if not isinstance(self.baseline, str):
             if self.baseline_image is not None:
                 raise InputError("baseline and baseline_image are both images: give one")
@@ -214,21 +231,29 @@ class ExplainConfig:
     @cached_property
     def attribution(self) -> Method:
         """The method that makes the map."""
+        from wherelook.attribution import find_method
+
         return find_method(self.method)
 
     @cached_property
     def chosen_settings(self) -> Any:
         """The method's settings: its preset's, changed by `settings`."""
+        from wherelook.attribution import make_settings
+
         return make_settings(self.method, self.chosen_preset, self.settings)
 
     @property
     def method_name(self) -> str:
         """What a record calls the method."""
+        from wherelook.attribution import method_name
+
         return method_name(self.method)
 
     @property
     def chosen_preset(self) -> str:
         """`preset`, or what is the method's where it is None."""
+        from wherelook.attribution import split_method
+
         return split_method(self.method, self.preset)[1]
 
     @property
@@ -262,6 +287,9 @@ class ExplainConfig:
         Raises:
             InputError: the method needs more than an endpoint tells; or `truth` is no mask of the only image.
         """
+        from wherelook.attribution import check_forward_only
+        from wherelook.models import EndpointModel
+
         if isinstance(model, EndpointModel):
             check_forward_only(self.method)
         if self.mask is None:
@@ -280,6 +308,8 @@ class ExplainConfig:
         """All of it as plain values for JSON: of a function its name, of an image its file and SHA-256, of a mask the
         number of its pixels and their SHA-256.
         """
+        from wherelook.attribution import Method
+
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         other, mask = self.other_image, self.mask
         function = self.method if callable(self.method) and not isinstance(self.method, Method) else None
@@ -333,6 +363,8 @@ def _changes(value: Any) -> dict[str, str | float]:
 
 
 def _mask(value: Any) -> NDArray[np.bool_] | None:
+    import torch
+
     if value is None:
         return None
     if isinstance(value, torch.Tensor):

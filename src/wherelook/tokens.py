@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wherelook.arguments import ALPHA
 from wherelook.score import Status, Token
 from wherelook.word_selection import named_words
 from wherelook.words import Word, comparable, find_words
-
-ALPHA = 1.0
-"""Nats. A word below this share of lost likelihood is not visually relevant [paper]."""
 
 FLIP_FLOOR = 0.2
 """Nats. A word that the baseline turns into another one is relevant from here on: see `select`."""

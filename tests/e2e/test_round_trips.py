@@ -309,9 +309,9 @@ class StandIn:
         try:
             row |= image_row(sample) | evidence_row(sample) | {"answer": f"image {number_of(sample)}"}
         except WherelookError as error:
-            return Finished(task.position, [row | {"status": "error", "error": str(error)}])
+            return Finished([row | {"status": "error", "error": str(error)}])
         row |= asdict(judge_answer(row["answer"], sample, judge=self.procedure.judge, style=self.procedure.prompt))
-        return Finished(task.position, [row | {"status": "not_visual", "reason": "a stand-in"}])
+        return Finished([row | {"status": "not_visual", "reason": "a stand-in"}])
 
     def give_up(self, task: Task, error: str) -> Finished:
         raise NotImplementedError

@@ -17,10 +17,10 @@ from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS
 from wherelook.errors import InputError
 from wherelook.explanation import command_line
+from wherelook.load_options import FOR_ENDPOINTS, LoadOptions
 from wherelook.models import VisionLanguageModel
 from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface import footprint
-from wherelook.models.load_options import FOR_ENDPOINTS, LoadOptions
 
 COMMANDS = {command.name: command.callback for command in app.registered_commands}
 LOADING = [

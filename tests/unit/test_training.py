@@ -17,9 +17,9 @@ import torch
 from tools.families.parts import spread_weights
 
 from wherelook.data.scenes import TRAINING_SEEDS, make_scene
+from wherelook.load_options import LoadOptions
 from wherelook.models import zoo
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 
 TRAINING = Path(__file__).parents[2] / "training"
 ARCHITECTURES = ("embedded", "things", "tiled", "minigemini", "cambrian", "qwen2vl")

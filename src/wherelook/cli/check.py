@@ -9,7 +9,7 @@ import typer
 from wherelook.cli import options
 from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS, open_here
-from wherelook.models import LoadOptions
+from wherelook.load_options import LoadOptions
 
 
 @configured

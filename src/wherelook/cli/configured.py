@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import Field, fields, is_dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -34,8 +34,7 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
             continue
         chosen = [one for one in fields(record) if "option" in one.metadata and (not names or one.name in names)]
         made[parameter.name] = record, chosen
-        hints, default = get_type_hints(record), parameter.default
-        parameters += [_parameter(one, hints[one.name], getattr(default, one.name, one.default)) for one in chosen]
+        parameters += [_parameter(one, getattr(parameter.default, one.name, one.default)) for one in chosen]
 
     def with_options(**given: Any) -> None:
         records = {name: make(record, chosen, given) for name, (record, chosen) in made.items()}
@@ -72,9 +71,9 @@ def _record(annotation: Any) -> tuple[Any, tuple[str, ...]]:
     return annotation, names
 
 
-def _parameter(one: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
+def _parameter(one: Field[Any], default: Any) -> inspect.Parameter:
     option: Option = one.metadata["option"]
-    kind: Any = option.kind or _plain(hint)
+    kind: Any = option.kind or _plain(str(one.type))
     if option.parse is not None and option.kind is None:
         kind = list[str]
     flag = option.flag or f"--{one.name.replace('_', '-')}"
@@ -85,8 +84,7 @@ def _parameter(one: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
     )
 
 
-def _plain(hint: Any) -> Any:
-    """The type of a field without None."""
-    if isinstance(hint, UnionType):
-        return next(kind for kind in get_args(hint) if kind is not NoneType)
-    return hint
+def _plain(annotation: str) -> Any:
+    """The type of a field without None. Annotations are text: some name what is not imported until it is needed."""
+    kinds = {"str": str, "int": int, "float": float, "bool": bool, "Path": Path}
+    return kinds.get(annotation.removesuffix(" | None"), str)

@@ -11,7 +11,7 @@ from wherelook.cli import options
 from wherelook.cli.explain import print_explanation
 from wherelook.cli.loading import open_model
 from wherelook.errors import InputError
-from wherelook.models import LoadOptions
+from wherelook.load_options import LoadOptions
 
 DEMO_SIZE = (448, 448)
 

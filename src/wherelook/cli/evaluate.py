@@ -16,7 +16,7 @@ from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS
 from wherelook.cli.run import DEFAULT, Choices, Dataset, Out, carry_out, told_of_loading
 from wherelook.errors import InputError, WherelookError
-from wherelook.models import LoadOptions
+from wherelook.load_options import LoadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,8 +224,8 @@ def _gallery(dataset: str, rows: Sequence[Row]) -> Iterator[GallerySample]:
 
 def _command(start: Sequence[str], chosen: Choices, loading: LoadOptions) -> str:
     """The command line that makes the page again."""
+    from wherelook.chat_options import ChatOptions
     from wherelook.explanation.command_line import chat_words, shell_quote
-    from wherelook.models.chat_options import ChatOptions
 
     chat = {one.name for one in fields(ChatOptions)}
     told = {name: value for name, value in told_of_loading(loading).items() if name not in chat}

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wherelook.answer import DEFAULT
 from wherelook.cli import options
 from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS, check_loading, open_model
 from wherelook.config import ExplainConfig
 from wherelook.errors import InputError
-from wherelook.models import EndpointModel, LoadOptions
+from wherelook.load_options import LoadOptions
 
 if TYPE_CHECKING:
     from wherelook.data.images import LoadedImage
@@ -47,7 +46,8 @@ def explain(
         bool, typer.Option("--video", help="Give the frames to the model's own video input, not as images.")
     ] = False,
     model: options.ModelOrAddress = "embedded",
-    config: ExplainConfig = DEFAULT,
+    *,
+    config: ExplainConfig,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-out"),
     loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
@@ -57,6 +57,7 @@ def explain(
     from wherelook.data.images import frame_rate, load_images
     from wherelook.explain import explain, most_requests
     from wherelook.explanation import check_folder
+    from wherelook.models import EndpointModel
 
     # Everything that can be wrong with the input is found before a model is loaded.
     check_text("question", question)

@@ -11,8 +11,7 @@ from wherelook.cli import options
 from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS
 from wherelook.errors import InputError
-from wherelook.models import LoadOptions
-from wherelook.models.endpoint.address import is_address
+from wherelook.load_options import LoadOptions
 
 if TYPE_CHECKING:
     from wherelook.evaluation.rows import Row
@@ -57,6 +56,7 @@ def judge(
     """
     from wherelook.evaluation.run_folder import read_run
     from wherelook.evaluation.verdicts import apply_verdicts, check_place, read_verdicts, write_verdicts
+    from wherelook.models.endpoint.address import is_address
     from wherelook.models.endpoint.client import Client
     from wherelook.report.table import from_rows
 

@@ -61,12 +61,14 @@ def _exact_match(model: ZooModel) -> str:
 
 def methods(as_json: options.Json = False) -> None:
     """Lists the attribution methods, with the most passes that each preset costs on a square image."""
-    from wherelook.attribution import METHODS
+    from wherelook.attribution import METHODS, PRESET_NAMES
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "method": name,
-            **{preset: _passes(method, method.presets[preset]) for preset in method.presets},
+            **{
+                name: _passes(method, method.presets[name]) if name in method.presets else None for name in PRESET_NAMES
+            },
             "what": method.summary,
             "needs": method.needs,
             "source": method.source,
@@ -81,13 +83,13 @@ def methods(as_json: options.Json = False) -> None:
     )
 
 
-def _costs(row: Mapping[str, str]) -> str:
+def _costs(row: Mapping[str, Any]) -> str:
     """The passes of every preset, told once where all cost the same."""
     from wherelook.attribution import PRESET_NAMES
 
-    costs = {preset: row[preset] for preset in PRESET_NAMES if preset in row}
+    costs = {preset: str(row[preset]) for preset in PRESET_NAMES if row[preset] is not None}
     if len(costs) == len(PRESET_NAMES) and len({*costs.values()}) == 1:
-        return row["best"]
+        return costs["best"]
     return ", ".join(f"{preset} {cost}" for preset, cost in costs.items())
 
 

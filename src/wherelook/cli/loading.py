@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import typer
 
 from wherelook.cli import terminal
 from wherelook.errors import InputError
-from wherelook.models import AnyModel, EndpointModel, LoadOptions, VisionLanguageModel, load_model
-from wherelook.models.endpoint.address import is_address
-from wherelook.models.load_options import FOR_ENDPOINTS, FOR_MODELS_HERE
+from wherelook.load_options import FOR_ENDPOINTS, FOR_MODELS_HERE, LoadOptions
+
+if TYPE_CHECKING:
+    from wherelook.models import AnyModel, VisionLanguageModel
 
 AS_IT_IS = LoadOptions()
 """Nothing is chosen."""
@@ -25,6 +27,7 @@ def check_loading(model: str, loading: LoadOptions, methods: Iterable[str] = ())
             more than an endpoint's log-probabilities.
     """
     from wherelook.attribution import check_forward_only
+    from wherelook.models.endpoint.address import is_address
 
     if not is_address(model):
         loading.refuse(FOR_ENDPOINTS, "is for an endpoint: give its address with --model, or leave it out")
@@ -45,6 +48,8 @@ def open_model(model: str, loading: LoadOptions) -> AnyModel:
         model: hub id, local folder, a bundled model's name, or the address of an endpoint.
         loading: how; see `check_loading`.
     """
+    from wherelook.models import EndpointModel, load_model
+
     if check_loading(model, loading):
         return EndpointModel(model, loading)
     warn_of_memory(model, loading)
@@ -70,6 +75,8 @@ def open_here(model: str, loading: LoadOptions) -> VisionLanguageModel:
     Raises:
         InputError: the model is an address.
     """
+    from wherelook.models import VisionLanguageModel
+
     if check_loading(model, loading):
         raise InputError(
             f"{model} is the address of an endpoint, which `wherelook explain`, `run` and `evaluate` can ask: "

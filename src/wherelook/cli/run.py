@@ -18,13 +18,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wherelook.arguments import LARGEST, key_values, option
+from wherelook.arguments import LARGEST, STEPS, key_values, option
 from wherelook.cli import options, terminal
 from wherelook.cli.configured import configured
 from wherelook.cli.loading import AS_IT_IS, check_loading, warn_of_memory
 from wherelook.errors import InputError, WherelookError, unknown_name
-from wherelook.metrics.deletion_insertion import STEPS
-from wherelook.models import EndpointModel, LoadOptions
+from wherelook.load_options import LoadOptions
 
 if TYPE_CHECKING:
     import pyarrow
@@ -212,6 +211,8 @@ def carry_out(dataset: str, out: Path, chosen: Choices, model: str, loading: Loa
     read = _reader(dataset, out, chosen)
     asked = model
     if elsewhere:
+        from wherelook.models import EndpointModel
+
         endpoint = EndpointModel(model, loading)
         asked = called(endpoint.description)
         read = _once(options.announce_samples(endpoint, read(), procedure.methods), read)

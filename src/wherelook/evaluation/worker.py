@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from wherelook.answer import AnsweredQuestion, ask, baseline_picture
+from wherelook.arguments import STEPS
 from wherelook.baselines import OTHER_IMAGE
 from wherelook.config import ExplainConfig, check_replay_steps
 from wherelook.cost import Meter
@@ -44,7 +45,6 @@ from wherelook.evaluation.rows import (
     model_row,
     sample_row,
 )
-from wherelook.metrics.deletion_insertion import STEPS
 from wherelook.models import AnyModel, LoadOptions, VisionLanguageModel, load_model
 from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface.loading import quiet

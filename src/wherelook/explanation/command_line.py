@@ -76,7 +76,7 @@ def chat_words(chat: Mapping[str, Any]) -> dict[str, list[str]]:
     """The options of the chat around a question as the command line takes them: values by option.
 
     Args:
-        chat: fields of `wherelook.models.chat_options.ChatOptions`, those that there are.
+        chat: fields of `wherelook.chat_options.ChatOptions`, those that there are.
     """
     options = {"--think": "think", "--system": "system", "--max-thinking-tokens": "max_thinking_tokens"}
     words = {option: [str(chat[name])] for option, name in options.items() if chat.get(name) is not None}

@@ -18,10 +18,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wherelook.arguments import STEPS
 from wherelook.canvas import Canvas, Size, map_size
 from wherelook.score import AnswerScore
 
-STEPS = 50
 GRID_CELLS = 28
 MINIMUM_GAP = 0.05
 """Original minus baseline score below which a normalised area says nothing: dividing by it would explode."""

@@ -7,11 +7,11 @@ from wherelook.models.huggingface.requirements import check_torchvision
 
 check_torchvision()  # before the first import of Transformers
 
+from wherelook.load_options import LoadOptions, model_name  # noqa: E402
 from wherelook.models.endpoint import EndpointModel, EndpointScore  # noqa: E402
 from wherelook.models.endpoint.address import is_address  # noqa: E402
 from wherelook.models.huggingface.model import VisionLanguageModel  # noqa: E402
 from wherelook.models.huggingface.score import HuggingFaceScore  # noqa: E402
-from wherelook.models.load_options import LoadOptions, model_name  # noqa: E402
 from wherelook.models.zoo import EMBEDDED  # noqa: E402
 
 AnyModel = VisionLanguageModel | EndpointModel

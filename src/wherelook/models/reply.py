@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from wherelook.canvas import Size
-from wherelook.models.chat_options import ChatOptions
+from wherelook.chat_options import ChatOptions
 from wherelook.models.thinking import Marks
 
 

@@ -19,13 +19,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from wherelook.chat_options import ChatOptions
 from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, UnusableError, WherelookError
 from wherelook.geometry import BlendError, Pictures
-from wherelook.models.chat_options import ChatOptions
+from wherelook.load_options import FOR_MODELS_HERE, LoadOptions
 from wherelook.models.endpoint.client import Client, RefusedError, requests_at_once, shorten
 from wherelook.models.endpoint.protocols import PROTOCOLS, Message, MissingError, Protocol, ScoredToken, choice
 from wherelook.models.endpoint.score import PIXELS, EndpointScore
-from wherelook.models.load_options import FOR_MODELS_HERE, LoadOptions
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.thinking import SWITCHES, THOUGHTS, take_apart
 from wherelook.score import Cost

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.batching import free_memory
-from wherelook.models.huggingface.loading import load_configuration
+from wherelook.models.huggingface.loading import load_configuration, torch_dtype
 from wherelook.models.huggingface.quantization import BYTES_PER_WEIGHT, weightless
-from wherelook.models.load_options import DTYPES, LoadOptions
 
 TIGHT_SHARE = 0.8  # of the free memory: beyond, one image with its gradient may not fit beside the weights
 
@@ -56,7 +56,7 @@ def footprint(name: str, options: LoadOptions) -> Footprint | None:
     config = load_configuration(name, revision=chosen.revision, trust_remote_code=chosen.trust_remote_code)
     if device == "auto" or chosen.trust_remote_code or getattr(config, "quantization_config", None) is not None:
         return None
-    whole = DTYPES[str(chosen.dtype)]
+    whole = torch_dtype(chosen.dtype)
     number = whole if isinstance(whole, torch.dtype) else getattr(config, "dtype", None) or torch.float32
     try:
         model = weightless(config)

@@ -27,14 +27,20 @@ from transformers.utils.import_utils import is_torchvision_available
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from wherelook.errors import InputError, WherelookError, how_to_install
+from wherelook.load_options import LoadOptions, model_name
 from wherelook.models.endpoint.address import is_address
 from wherelook.models.huggingface.model_folder import adapter_error, check_configuration, check_file, check_folder
 from wherelook.models.huggingface.quantization import keep_differentiable, quantization_config, weightless
 from wherelook.models.huggingface.sane_settings import check_config_numbers, check_no_kernels, check_processor_numbers
 from wherelook.models.huggingface.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
-from wherelook.models.load_options import DTYPES, LoadOptions, model_name
 from wherelook.models.ports import cambrian, minigemini
 from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
+
+
+def torch_dtype(name: str | None) -> torch.dtype | str:
+    """The dtype of a name of `DTYPES`; "auto" is the checkpoint's."""
+    return "auto" if name in (None, "auto") else getattr(torch, str(name))
+
 
 HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*", re.ASCII)
 
@@ -67,7 +73,7 @@ def load(name: str, options: LoadOptions) -> tuple[PreTrainedModel, ProcessorMix
     check_answers(name, config, trust_remote_code=chosen.trust_remote_code)
     quantization = None
     if chosen.quantize is not None:
-        own: Any = getattr(config, "dtype", None) if chosen.dtype == "auto" else DTYPES[str(chosen.dtype)]
+        own: Any = getattr(config, "dtype", None) if chosen.dtype == "auto" else torch_dtype(chosen.dtype)
         quantization = quantization_config(chosen.quantize, config, device=chosen.device, dtype=own)
     if not local:  # what was checked is what is read, should the branch move meanwhile
         passed["revision"] = getattr(config, "_commit_hash", None) or chosen.revision
@@ -83,7 +89,7 @@ def load(name: str, options: LoadOptions) -> tuple[PreTrainedModel, ProcessorMix
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 place,
                 config=config,
-                dtype=DTYPES[str(chosen.dtype)],
+                dtype=torch_dtype(chosen.dtype),
                 device_map=chosen.device,
                 use_safetensors=True,
                 output_loading_info=True,

@@ -23,9 +23,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin, StoppingCriteriaList
 
 from wherelook.canvas import Size
+from wherelook.chat_options import ChatOptions
 from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError
 from wherelook.geometry import WARN_ERROR, BlendError, Geometry, Pictures, blend_error, probe
-from wherelook.models.chat_options import ChatOptions
+from wherelook.load_options import FOR_ENDPOINTS, FOR_LOADING, LoadOptions, model_name
 from wherelook.models.huggingface.batching import BatchPlan
 from wherelook.models.huggingface.generation import (
     WINDOW,
@@ -44,7 +45,6 @@ from wherelook.models.huggingface.prompt import Prompting
 from wherelook.models.huggingface.quantization import quantization_of
 from wherelook.models.huggingface.score import HuggingFaceScore
 from wherelook.models.huggingface.teacher_forcing import Conversation, extended, teacher_forced_inputs
-from wherelook.models.load_options import FOR_ENDPOINTS, FOR_LOADING, LoadOptions, model_name
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.speedups.compilation import compile_layers
 from wherelook.models.thinking import (

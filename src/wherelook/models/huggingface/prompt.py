@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedConfig, ProcessorMixin
 
+from wherelook.chat_options import ChatOptions
 from wherelook.errors import InputError
-from wherelook.models.chat_options import ChatOptions
 from wherelook.models.huggingface.chat import NO_OPTIONS, Picture, chat_templates, write_chat
 from wherelook.models.huggingface.image_tokens import picture_token_ids
 from wherelook.models.huggingface.placeholder import find_markers, find_placeholder
@@ -356,17 +356,6 @@ class Prompting:
         except InputError:  # it takes one prompt at a time, which says nothing about the model
             return True
         return all(torch.equal(twice[name], torch.cat([value, value])) for name, value in once.items())
-
-
-def check_prompt_template(template: str) -> None:
-    """Raises InputError unless the template has {image} and {question} and nothing else in braces."""
-    try:
-        template.format(image="", question="")
-        complete = "{image}" in template and "{question}" in template
-    except (KeyError, IndexError, ValueError, AttributeError):
-        complete = False
-    if not complete:
-        raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")
 
 
 def at_most(image: Image.Image, pixels: int) -> Image.Image:

@@ -7,10 +7,10 @@ import torch
 from tools import families
 
 from wherelook.errors import InputError
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface import footprint as module
 from wherelook.models.huggingface.footprint import Footprint, footprint, weight_bytes
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 
 
 def test_bytes_are_those_of_the_loaded_weights():

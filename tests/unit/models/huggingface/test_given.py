@@ -14,9 +14,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForCondition
 from wherelook import Explainer
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError, WherelookError
+from wherelook.load_options import ATTENTION, ELSEWHERE, LoadOptions
 from wherelook.models.huggingface.given import first_pass, take_model
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import ATTENTION, ELSEWHERE, LoadOptions
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"

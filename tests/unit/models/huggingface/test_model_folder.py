@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from tools import families
 
 from wherelook.errors import InputError
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.model_folder import check_folder
-from wherelook.models.load_options import LoadOptions
 
 CONFIG = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"]}
 TEXT = {

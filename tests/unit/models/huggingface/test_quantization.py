@@ -14,13 +14,13 @@ from tools import families
 from wherelook import check
 from wherelook.errors import InputError
 from wherelook.evaluation.conditions import shuffled_weights
+from wherelook.load_options import LoadOptions
 from wherelook.metrics.map_similarity import rank_correlation
 from wherelook.models import VisionLanguageModel
 from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface import quantization
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.quantization import quantization_config, quantization_of
-from wherelook.models.load_options import LoadOptions
 
 IMAGE = check.test_picture((224, 224))
 BASELINE = Image.fromarray(np.full((224, 224, 3), 127, dtype=np.uint8))

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tools import families
 
 from wherelook.errors import InputError
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.weight_index import PICKLED_INDEX, SAFE_INDEX, check_name, read_index
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.checkpoint import weight_files
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from tools.families import build
 
 from wherelook.errors import InputError
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.cambrian.configuration import TOWERS
 from wherelook.models.ports.cambrian.convert import (
     SOURCES,

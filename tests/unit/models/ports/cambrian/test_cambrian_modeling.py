@@ -12,9 +12,9 @@ from cambrian_reference import aggregate, logits
 from PIL import Image
 from tools.families import build
 
+from wherelook.load_options import LoadOptions
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.ports.cambrian.grids import cut_windows, window_masks
 

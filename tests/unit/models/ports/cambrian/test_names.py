@@ -7,8 +7,8 @@ import shutil
 import torch
 from safetensors.torch import load_file, save_file
 
+from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load, locate
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.cambrian import renamed_weights
 
 OLD = {"q_proj": "attention.query", "k_proj": "attention.key", "v_proj": "attention.value", "o_proj": "output.dense"}

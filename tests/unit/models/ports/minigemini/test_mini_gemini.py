@@ -11,9 +11,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 import mini_gemini_reference as reference
 from wherelook.check import test_picture as make_picture
+from wherelook.load_options import LoadOptions
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.minigemini import register
 from wherelook.models.ports.minigemini.configuration import MiniGeminiConfig
 from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration, PatchInfoMining

@@ -16,9 +16,9 @@ from transformers import AutoProcessor
 
 from wherelook.check import test_picture as make_picture
 from wherelook.errors import InputError
+from wherelook.load_options import LoadOptions
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
-from wherelook.models.load_options import LoadOptions
 from wherelook.models.ports.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.ports.minigemini.convert import convert, main, translate_config
 from wherelook.models.ports.minigemini.weights import expected_weights, rename_weights

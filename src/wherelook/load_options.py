@@ -10,19 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import torch
-
 from wherelook.arguments import expected, key_values, number, option, text, truth_value, whole
+from wherelook.chat_options import ChatOptions
 from wherelook.errors import InputError, unknown_name
-from wherelook.models.chat_options import ChatOptions
-from wherelook.models.huggingface.prompt import check_prompt_template
 
-DTYPES: dict[str, torch.dtype | str] = {
-    "auto": "auto",
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 """Implementations of attention that Transformers has itself; others are code from a hub."""
@@ -95,7 +87,7 @@ class LoadOptions:
         prompt_template: a text with {image} and {question} instead of the model's chat template; a model without a
             chat template gets "{image}{question}" unless one is given. Several images come where {image} is.
         think, system, chat_template_kwargs, max_thinking_tokens: the chat around every question that has no options of
-            its own; see `wherelook.models.chat_options.ChatOptions`.
+            its own; see `wherelook.chat_options.ChatOptions`.
         max_pixels: of an image, at most: fewer pixels are fewer image tokens where the processor makes more of a larger
             image. Told to the processor where it has such a limit; else the image is made smaller before.
         batch_size: the most images per forward pass, reduced to fit memory.
@@ -258,6 +250,17 @@ FOR_MODELS_HERE = (
 """Options of a model in this process that an endpoint has not."""
 
 
+def check_prompt_template(template: str) -> None:
+    """Raises InputError unless the template has {image} and {question} and nothing else in braces."""
+    try:
+        template.format(image="", question="")
+        complete = "{image}" in template and "{question}" in template
+    except (KeyError, IndexError, ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise InputError(f"prompt template {template!r} must contain {{image}} and {{question}}, and no other braces")
+
+
 def model_name(name: Any) -> str:
     """A model's name or folder as text.
 
@@ -312,12 +315,11 @@ def _dtype_name(dtype: Any) -> str | None:
     """
     if dtype is None:
         return None
-    if isinstance(dtype, torch.dtype | str):
-        name = str(dtype).removeprefix("torch.")
-        if name in DTYPES:
-            return name
-    shown = str(dtype) if isinstance(dtype, torch.dtype | str) else f"a value of type {type(dtype).__name__}"
-    raise unknown_name("dtype", shown[:60], list(DTYPES))
+    said = str(dtype) if isinstance(dtype, str) or str(dtype).startswith("torch.") else ""
+    if said.removeprefix("torch.") in DTYPES:
+        return said.removeprefix("torch.")
+    shown = said or f"a value of type {type(dtype).__name__}"
+    raise unknown_name("dtype", shown[:60], DTYPES)
 
 
 def check_device_name(device: Any) -> str | None:
@@ -333,6 +335,8 @@ def check_device_name(device: Any) -> str | None:
         return None if device is None else "auto"
     if isinstance(device, int) and not isinstance(device, bool) and 0 <= device < 1000:
         device = f"cuda:{device}"
+    import torch  # not before it is needed: `wherelook --help` does without
+
     if isinstance(device, torch.device):
         device = str(device)
     if not isinstance(device, str):
@@ -350,6 +354,8 @@ def check_device(device: Any) -> str:
     Raises:
         InputError: no such device on this machine.
     """
+    import torch
+
     name = check_device_name(device)
     if name is None:
         if torch.cuda.is_available():
@@ -366,5 +372,7 @@ def check_device(device: Any) -> str:
 
 
 def _devices() -> list[str]:
+    import torch
+
     found = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     return found + (["mps"] if torch.backends.mps.is_available() else [])
