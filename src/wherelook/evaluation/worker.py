@@ -82,7 +82,7 @@ class Procedure:
         dataset: its name, for the rows.
         methods: with their presets.
         name: what the benchmark is called where runs are compared; None: see
-            `wherelook.analysis.align_runs.benchmark_name`.
+            `wherelook.analysis.benchmarks.benchmark_name`.
         prompt: how the question is put, see `wherelook.data.datasets.PROMPT_STYLES`.
         judge: one of `JUDGES`, or "auto": see `wherelook.evaluation.judges.judge_for`.
         measured: one of `MEASURED`.
