@@ -1,10 +1,10 @@
-"""Do quantised models look at the same places? Rank correlations of their maps with those of float32, on scenes.
+"""Do quantized models look at the same places? Rank correlations of their maps with those of float32, on scenes.
 
     python benchmarks/quantized.py                                  # the embedded model
     python benchmarks/quantized.py --model training/zoo/tiled
 
 Each model explains the same words of the float32 model's answer. bfloat16 is there as a yardstick: what rounding alone
-does. A question to which float32 gets no map is passed over; a map that a quantised model fails to give is counted.
+does. A question to which float32 gets no map is passed over; a map that a quantized model fails to give is counted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Speed and memory of one explanation against the plain procedure, measured side by side: `python benchmarks/speed.py`.
 
 The plain procedure is what one writes first, and what was published: one path image per forward, logits for every
-position, all graphs held until one backward, metrics one image at a time. Both sides run the same optimiser on the
+position, all graphs held until one backward, metrics one image at a time. Both sides run the same optimizer on the
 same masks; only the score function differs (`benchmarks.plain_score`).
 """
 
@@ -186,7 +186,7 @@ def equal_quality(
 
 
 def memory_growth(score: HuggingFaceScore, image: Image.Image, *, steps: tuple[int, ...] = (5, 50)) -> dict[int, int]:
-    """Peak bytes of one optimiser iteration of ours by number of integrated-gradient steps.
+    """Peak bytes of one optimizer iteration of ours by number of integrated-gradient steps.
 
     In batches of 8, which the fewest steps fill too: what may differ is only what the number of steps costs.
     """

@@ -37,7 +37,7 @@ def image_free(explainer: Explainer, scene: Scene) -> list[str]:
 
 
 def image_dependent(explainer: Explainer, scene: Scene) -> list[str]:
-    """Statuses of those whose answer changes when the image is replaced by its mean colour."""
+    """Statuses of those whose answer changes when the image is replaced by its mean color."""
     statuses = []
     without = Image.fromarray(make_baseline("mean", np.asarray(scene.image)))
     for question in scene.questions:
@@ -57,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     explainer = Explainer.from_pretrained(arguments.model, device="cpu")
-    for name, find in (("need no image", image_free), ("answer changes with the mean colour", image_dependent)):
+    for name, find in (("need no image", image_free), ("answer changes with the mean color", image_dependent)):
         statuses: list[str] = []
         for seed in reversed(SPLITS[arguments.split]):  # other scenes than the maps'
             statuses += find(explainer, make_scene(seed, size=(arguments.size, arguments.size)))

@@ -402,7 +402,7 @@ def textvqa_tsv(build: Builder) -> list[Expected]:
 def gqa_tsv(build: Builder) -> list[Expected]:
     row = {"index": 201307251, "image": text64(build, BLUE), "question": "Is it overcast?", "answer": "no"}
     tsv(build, "GQA_TestDev_Balanced.tsv", [row])
-    return [Expected("201307251", f"Is it overcast?\n{SHORT}", ("no",), BLUE, "normalised")]
+    return [Expected("201307251", f"Is it overcast?\n{SHORT}", ("no",), BLUE, "normalized")]
 
 
 def _read(build: Builder, name: str) -> str:

@@ -19,8 +19,8 @@ def linear(x: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
 
 
 def layer_norm(x: Tensor, weights: dict[str, Tensor], name: str, epsilon: float) -> Tensor:
-    centred = x - x.mean(-1, keepdim=True)
-    scaled = centred / (centred.pow(2).mean(-1, keepdim=True) + epsilon).sqrt()
+    centered = x - x.mean(-1, keepdim=True)
+    scaled = centered / (centered.pow(2).mean(-1, keepdim=True) + epsilon).sqrt()
     return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 
@@ -29,7 +29,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def bilinear(image: Tensor, size: int) -> Tensor:
-    """(channels, side, side) to (channels, size, size), each pixel from its four neighbours."""
+    """(channels, side, side) to (channels, size, size), each pixel from its four neighbors."""
     side = image.shape[-1]
     result = image.new_zeros(len(image), size, size)
     for row in range(size):

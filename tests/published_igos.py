@@ -26,7 +26,7 @@ def upsample(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def variation(values: Tensor, guide: Tensor | None = None) -> Tensor:
-    """TV_beta as a mean over pairs of neighbours, each weighted by exp(-dI^2 / sigma) where a guide is given."""
+    """TV_beta as a mean over pairs of neighbors, each weighted by exp(-dI^2 / sigma) where a guide is given."""
     total = torch.zeros(())
     for axis in (0, 1):
         steps = values.diff(dim=axis).abs() ** BETA

@@ -95,7 +95,7 @@ def simulate_run(
                 "pointing": float(on_evidence),
                 "energy": float(rng.beta(2, 8) + 0.3 * on_evidence),
                 "compactness": float(rng.beta(4, 6)),
-                "centre_mass": float(rng.beta(4, 8)),
+                "center_mass": float(rng.beta(4, 8)),
                 "effective_area": 0.4,
                 "border_mass": 0.3,
             }

@@ -106,9 +106,9 @@ class Architecture:
         prefix_positions: length -> positions of the prompt's first token and of the image after it, as the whole model
             computes them: (1, length), or (axes, 1, length) where they have several axes.
         encoder: model -> everything before `image_features`, which the first stage trains.
-        first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialise_vision`).
+        first_towers: model -> its SigLIP and CLIP towers, which do not start at random (see `initialize_vision`).
         first_tower_input: uint8 pixels of a batch -> what these towers see of them.
-        initialise: (model, uint8 pixels of a batch): sets the first weights of what is no such tower.
+        initialize: (model, uint8 pixels of a batch): sets the first weights of what is no such tower.
         world: what its scenes are made of, a key of `WORLDS`.
     """
 
@@ -126,5 +126,5 @@ class Architecture:
     encoder: Callable[[PreTrainedModel], torch.nn.Module] = vision_tower
     first_towers: Callable[[PreTrainedModel], Sequence[torch.nn.Module]] = only_tower
     first_tower_input: Callable[[torch.Tensor], torch.Tensor] = tower_input
-    initialise: Callable[[PreTrainedModel, torch.Tensor], None] = nothing_set
+    initialize: Callable[[PreTrainedModel, torch.Tensor], None] = nothing_set
     world: str = "shapes"

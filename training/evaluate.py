@@ -181,7 +181,7 @@ def print_likelihood_ratios(
         own, *without = log_likelihood(model, processor, case, [case.image, blurred, plain])
         falls[case.kind].append(own - np.array(without))
     print("\nFall of the right answer's log-likelihood (nats): median, 5 % and 95 % quantile\n")
-    print(f"| kind | answers | blurred image (sigma {BLUR:g} of the side) | mean colour |")
+    print(f"| kind | answers | blurred image (sigma {BLUR:g} of the side) | mean color |")
     print("|---|---|---|---|")
     for kind in (kind for kind in KINDS if falls[kind]):
         low, middle, high = np.quantile(np.array(falls[kind]), (0.05, 0.5, 0.95), axis=0)

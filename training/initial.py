@@ -12,12 +12,12 @@ _OFFSETS = ((0, -1), (0, 1), (-1, 0), (1, 0)), ((-1, -1), (-1, 1), (1, -1), (1, 
 
 
 @torch.no_grad()
-def initialise_vision(tower: torch.nn.Module, sample: torch.Tensor) -> None:
+def initialize_vision(tower: torch.nn.Module, sample: torch.Tensor) -> None:
     """Set the first weights of a SigLIP or CLIP tower with heads of 32 channels.
 
-    The patch embedding starts as the lowest frequencies of each patch (luminance and two colour differences), scaled
+    The patch embedding starts as the lowest frequencies of each patch (luminance and two color differences), scaled
     to unit variance on `sample` (batch, 3, side, side); 32 channels hold the patch's position as sines and cosines;
-    four heads in each of the first two layers start by looking at one of the eight neighbours.
+    four heads in each of the first two layers start by looking at one of the eight neighbors.
     """
     layers = vision_layers(tower)
     embeddings = layers.embeddings
@@ -44,7 +44,7 @@ def initialise_vision(tower: torch.nn.Module, sample: torch.Tensor) -> None:
 
 
 def patch_filters(count: int, patch: int) -> torch.Tensor:
-    """(count, 3, patch, patch): cosine functions of lowest frequency, half of luminance, half of colour differences."""
+    """(count, 3, patch, patch): cosine functions of lowest frequency, half of luminance, half of color differences."""
     luminance, red_green, blue_yellow = (1 / 3, 1 / 3, 1 / 3), (0.5, -0.5, 0.0), (-0.25, -0.25, 0.5)
     counts = (count - 2 * (count // 4), count // 4, count // 4)
     return torch.cat(

@@ -70,7 +70,7 @@ class PatchHeads(nn.Module):
         self.linear = nn.Linear(width, sum(self.sizes))
 
     def forward(self, features: torch.Tensor, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and the accuracy of each head at patches that hold a centre (of all for the last two)."""
+        """The loss, and the accuracy of each head at patches that hold a center (of all for the last two)."""
         loss, accuracy = features.new_zeros((), dtype=torch.float32), []
         centers = patches[..., 4] == 1
         for index, scores in enumerate(self.linear(features).float().split(self.sizes, dim=-1)):

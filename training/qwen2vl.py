@@ -161,8 +161,8 @@ def encoder(model: Qwen2VLForConditionalGeneration) -> torch.nn.ModuleList:
 
 
 @torch.no_grad()
-def initialise(model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor) -> None:
-    """As `initialise_vision`, for rotary positions: heads of the first two layers start by looking at a neighbour.
+def initialize(model: Qwen2VLForConditionalGeneration, pixels: torch.Tensor) -> None:
+    """As `initialize_vision`, for rotary positions: heads of the first two layers start by looking at a neighbor.
 
     A key that starts as (a, 0) in every rotary plane, and a query as (a cos(d f), a sin(d f)) in the plane of frequency
     f, have their largest product where the key's place is the query's plus d.
@@ -193,5 +193,5 @@ QWEN2VL = Architecture(
     prefix_positions=prefix_positions,
     encoder=encoder,
     first_towers=no_tower,
-    initialise=initialise,
+    initialize=initialize,
 )

@@ -39,7 +39,7 @@ SLOTS = ((8, 16), (5, 22))
 SLOT_LENGTHS = np.repeat([length for _, length in SLOTS], [count for count, _ in SLOTS])
 TEXT_LENGTH = int(SLOT_LENGTHS.sum())
 IGNORE = -100
-COVERED = 0.12  # share of a patch that an object must fill for the patch to be labelled with it
+COVERED = 0.12  # share of a patch that an object must fill for the patch to be labeled with it
 TRAINING_BUDGET = {
     "relation": 3,
     "existence": 3,
@@ -54,7 +54,7 @@ TRAINING_BUDGET = {
 """Questions of each kind, where the scenes' world has it."""
 
 LABELS = {"shapes": (COLORS, SHAPES, SIZES), "things": (("",), THINGS, SIZES)}
-"""By world: the colours, shapes and sizes that a patch can show."""
+"""By world: the colors, shapes and sizes that a patch can show."""
 
 DEGRADED_SHARE = 0.08  # of the images: blurred, plain or noise, with facts alone
 FACTS_ALONE = {"fact": 13}
@@ -69,7 +69,7 @@ class Batch:
         tokens: int64, (B, L).
         labels: int64, (B, L): the token that follows, inside answers; IGNORE elsewhere.
         kinds: int64, (B, Q): index into KINDS of the question in each slot, IGNORE in an empty one.
-        patches: int64, (B, patches, 5): colour, shape, size (IGNORE where nothing is), covered, holds a centre.
+        patches: int64, (B, patches, 5): color, shape, size (IGNORE where nothing is), covered, holds a center.
     """
 
     pixels: torch.Tensor
@@ -148,7 +148,7 @@ def training_sample(
 
 
 def degrade(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """An image in which nothing can be made out: blurred, of one colour, or noise."""
+    """An image in which nothing can be made out: blurred, of one color, or noise."""
     kind = int(rng.integers(5))
     if kind <= 1:
         return image.filter(ImageFilter.GaussianBlur(rng.uniform(4.0, 24.0)))

@@ -35,7 +35,7 @@ from pathlib import Path
 import torch
 from architecture import SCALES, Architecture, vision_layers
 from cambrian import CAMBRIAN
-from initial import initialise_vision
+from initial import initialize_vision
 from lessons import LESSONS, Lesson, check, truth
 from llava import EMBEDDED, THINGS
 from minigemini import MINIGEMINI
@@ -157,8 +157,8 @@ def train_vision(
     data = iter(loader(architecture, processor, size=VISION_BATCH, start=0, budget={}, workers=run.workers))
     sample = torch.cat([next(data).pixels for _ in range(4)]).to(run.device)
     for each in architecture.first_towers(model):
-        initialise_vision(each, architecture.first_tower_input(sample))
-    architecture.initialise(model, sample)
+        initialize_vision(each, architecture.first_tower_input(sample))
+    architecture.initialize(model, sample)
     optimizer = optimizer_for([{"params": [*tower.parameters(), *heads.parameters()], "lr": VISION_RATE}])
     start, totals = time.monotonic(), torch.zeros(6)
     for step in range(steps):

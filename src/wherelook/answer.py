@@ -338,7 +338,7 @@ def _geometry_notes(
     error = model.check_blend([image.picture for image in images], blurred)
     if error.verdict == "wrong":
         raise WherelookError(
-            f"the processor of {model.identifier!r} treats images by their content (cropping or normalising): "
+            f"the processor of {model.identifier!r} treats images by their content (cropping or normalizing): "
             f"a mask maps to its input only with an error of {error.mean:.1f} of 255; up to 4 would do"
         )
     if error.verdict == "approximate":

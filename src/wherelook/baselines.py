@@ -43,7 +43,7 @@ def blur(image: Pixels, seed: int = 0, size: Size | None = None) -> Pixels:
 
 
 def strong_blur(image: Pixels, seed: int = 0, size: Size | None = None) -> Pixels:
-    """A blur three times as wide: what is left are the colours of the image's large parts."""
+    """A blur three times as wide: what is left are the colors of the image's large parts."""
     return _blur(image, 3, size or _size(image))
 
 
@@ -71,7 +71,7 @@ def _blur(image: Pixels, times: int, size: Size) -> Pixels:
 
 
 def mean_color(image: Pixels, seed: int = 0) -> Pixels:
-    """The image's mean colour everywhere."""
+    """The image's mean color everywhere."""
     mean = np.rint(image.reshape(-1, 3).mean(axis=0)).astype(np.uint8)
     return np.broadcast_to(mean, image.shape).copy()
 
@@ -106,7 +106,7 @@ UNSEEN: Mapping[str, str] = {
     "strong-blur": "mean",
     "zeros": "mean",
     "noise": "mean",
-    # Another image is taken where neither blur nor the mean colour changes a relevant word: a replay with them shows
+    # Another image is taken where neither blur nor the mean color changes a relevant word: a replay with them shows
     # nothing, whatever the map. Noise leaves nothing of the image.
     OTHER_IMAGE: "noise",
 }

@@ -89,7 +89,7 @@ def _precise(model: VisionLanguageModel) -> bool:
 
 
 def test_picture(size: Size) -> Image.Image:
-    """A smooth colourful picture of (height, width): resampling it loses little."""
+    """A smooth colorful picture of (height, width): resampling it loses little."""
     rows, columns = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]), indexing="ij")
     waves = [np.sin(5 * columns + 2 * rows), np.cos(4 * rows * columns + 1), np.sin(6 * rows - 3 * columns)]
     return Image.fromarray(np.rint(127.5 + 110 * np.stack(waves, axis=-1)).astype(np.uint8))
@@ -235,7 +235,7 @@ def slope_along(
     generator = torch.Generator().manual_seed(0)
     jitter = JITTER * torch.rand(REPEATS, *start.shape[1:], generator=generator)
     around = function(start + jitter)
-    # At least that of a number of float32 of this size, which is even between two neighbours.
+    # At least that of a number of float32 of this size, which is even between two neighbors.
     rounding = max(float(around.std()), float(around.abs().mean()) * torch.finfo(torch.float32).eps / 12**0.5)
     offsets = torch.tensor([sign * step for step in steps for sign in (1, -1)])
     values = function(start + offsets[:, None, None] * direction).reshape(-1, 2)

@@ -19,7 +19,7 @@ from wherelook.canvas import Canvas, Size
 
 Status = Literal["ok", "not_visual", "weak_gap"]
 """ok: the heatmap means something. not_visual: no word of the answer is visually grounded. weak_gap: the selected words
-lose too little likelihood without the image for an optimiser to hold on to."""
+lose too little likelihood without the image for an optimizer to hold on to."""
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total)."""
@@ -127,7 +127,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Noise:
-    """Gaussian noise added to the blended pixels, in the model's normalised pixel space.
+    """Gaussian noise added to the blended pixels, in the model's normalized pixel space.
 
     Attributes:
         standard_deviation: in units of that space.

@@ -1,4 +1,4 @@
-"""The figures of an explanation's map: replays with both baselines, localisation, and whether they speak against it."""
+"""The figures of an explanation's map: replays with both baselines, localization, and whether they speak against it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPLAY_FIGURES = ("deletion", "insertion", "deletion_normalized", "insertion_nor
 def replay_both(
     case: AnsweredQuestion, score: AnyScore, saliency: Tensor, steps: int
 ) -> tuple[tuple[Curve, ...], dict[str, float | None], tuple[str, ...]]:
-    """Deletion and insertion with the optimiser's baseline, then with one it never saw; and what they tell of words."""
+    """Deletion and insertion with the optimizer's baseline, then with one it never saw; and what they tell of words."""
     notes: tuple[str, ...] = ()
     curves: list[Curve] = []
     metrics: dict[str, float | None] = {}
@@ -89,7 +89,7 @@ def doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]:
 def localize(
     saliency: Float[Tensor, "rows columns"], truth: Bool[np.ndarray, "height width"]
 ) -> dict[str, float | None]:
-    """The localisation metrics of a map against a ground-truth mask of the image's size."""
+    """The localization metrics of a map against a ground-truth mask of the image's size."""
     return {
         "pointing": pointing(saliency, truth),
         "energy": energy(saliency, truth),

@@ -180,7 +180,7 @@ def measure_reliance(tokens: Sequence[Token], *, alpha: float, baseline: str) ->
 
 
 def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Status, str]:
-    """Status and reason: whether there is something for an optimiser to hold on to."""
+    """Status and reason: whether there is something for an optimizer to hold on to."""
     if reliance.words == 0:
         return "not_visual", "the answer has no words to explain (only punctuation or special tokens)"
     if not any(token.selected for token in tokens):

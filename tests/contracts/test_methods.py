@@ -113,7 +113,7 @@ def test_progress_is_told_after_every_iteration(method, preset):
         progress=lambda *arguments: calls.append(arguments),
     )  # fmt: skip
     count = make_settings(method, preset).iterations
-    assert calls == [("optimise", index, count) for index in range(1, count + 1)]
+    assert calls == [("optimize", index, count) for index in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(("method", "preset"), OPTIMISED)
@@ -122,7 +122,7 @@ def test_a_score_that_ignores_the_mask_gives_no_picture(method, preset):
     settings = make_settings(method, preset, {"noise": 0} if method != "guided-igos" else {})
     score = PixelScore(constant, image_size=IMAGE_SIZE)
     if method == "guided-igos":
-        with pytest.raises(InputError, match="nothing to optimise"):
+        with pytest.raises(InputError, match="nothing to optimize"):
             METHODS[method].run(score, image(), settings)
     else:
         assert not METHODS[method].run(score, image(), settings).saliency.any()

@@ -236,7 +236,7 @@ def test_the_map_peaks_at_the_planted_place_of_the_right_image(method, preset, i
     ],
 )
 def test_a_map_of_images_with_equal_evidence_is_the_same_in_each(method, changes):
-    """Three equal images, each read alike: nothing tells them apart, least of all which one has neighbours."""
+    """Three equal images, each read alike: nothing tells them apart, least of all which one has neighbors."""
 
     canvas = Canvas(((48, 48),) * 3)
 

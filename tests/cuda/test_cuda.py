@@ -170,7 +170,7 @@ def test_the_layers_may_go_where_there_is_room():
 
 
 @pytest.mark.parametrize("quantize", ["int8", "int4"])
-def test_quantised_models_look_at_the_same_places(quantize, on_cuda):
+def test_quantized_models_look_at_the_same_places(quantize, on_cuda):
     pytest.importorskip("bitsandbytes")
     options = {"answer": QUESTION.answer, "preset": "fast", "replay_steps": 0}
     expected = on_cuda.explain(SCENE.image, QUESTION.text, **options)

@@ -82,7 +82,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("judge-no-run", ("judge", "{images}", "--verdicts", "v"), 2, "holds no run: expected run.json and records/"),
     # ---- names ----
     ("command-unknown", ("explian",), 2, "No such command 'explian'"),
-    ("option-unknown", ("methods", "--colour"), 2, "No such option: --colour; try 'wherelook methods --help'"),
+    ("option-unknown", ("methods", "--color"), 2, "No such option: --color; try 'wherelook methods --help'"),
     ("option-misspelt", (*EXPLAIN, "--modle", "x"), 2, "--model"),
     ("argument-missing", ("explain", "{good}"), 2, "Missing argument 'question'; try 'wherelook explain --help'"),
     ("argument-extra", ("methods", "guided-igos"), 2, "unexpected extra argument"),

@@ -486,7 +486,7 @@ def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tm
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs the extra `quantized`")
-def test_a_quantised_run_is_not_gone_on_with_by_whole_weights(command, tmp_path):
+def test_a_quantized_run_is_not_gone_on_with_by_whole_weights(command, tmp_path):
     options = ("--out", tmp_path / "run", "--method", "center", "--measures", "map", "--limit", 1)
     code, _, _ = command("run", "scenes-tuning", *options, "--quantize", "int8", "--device", "cpu")
     assert code == 0

@@ -57,7 +57,7 @@ def test_compare_and_report_take_correctness_from_a_file(command, folder, tmp_pa
     assert (shares["judged"], shares["accuracy"]["value"]) == (3, 0)
     code, output, errors = command("compare", folder, *verdicts)
     assert (code, errors) == (0, "")
-    assert re.search(r"A<d>a +4 +3 +3 .* normalised +", output)
+    assert re.search(r"A<d>a +4 +3 +3 .* normalized +", output)
     code, _, errors = command("report", folder, *verdicts, "--out", tmp_path / "page.html", "--figures", tmp_path)
     assert (code, errors) == (0, "")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ def test_each_image_is_treated_by_itself():
     assert [part.shape[1] for part in TWO.split(values)] == [3, 2]
 
 
-def test_the_last_column_of_one_image_is_no_neighbour_of_the_first_of_the_next():
+def test_the_last_column_of_one_image_is_no_neighbor_of_the_first_of_the_next():
     assert TWO.same_image(5).tolist() == [True, True, False, True]
     assert of_widths(40).same_image(3).tolist() == [True, True]
 

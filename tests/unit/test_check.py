@@ -79,12 +79,12 @@ def test_a_processor_that_fails_ends_the_check_with_its_reason(model):
 
 
 def test_normalising_each_image_by_itself_fails_geometry(model):
-    def normalise(process, image, text):
+    def normalize(process, image, text):
         inputs = process(image, text)
         pixels = inputs["pixel_values"]
         return inputs | {"pixel_values": (pixels - pixels.mean()) / (pixels.std() + 0.1)}
 
-    wrap_processor(model, normalise)
+    wrap_processor(model, normalize)
     findings = check_model(model)
     assert [(finding.name, finding.passed) for finding in findings] == [("prompt", True), ("geometry", False)]
     assert findings[-1].measured.startswith("wrong")

@@ -195,7 +195,7 @@ def test_one_tokens_map_is_that_of_its_word_alone(explainer):
     np.testing.assert_allclose(alone.heatmap, expected, atol=1e-4)
 
 
-def test_localisation_against_the_truth(explainer, explanation):
+def test_localization_against_the_truth(explainer, explanation):
     truth = np.zeros((60, 100), bool)
     truth[20:40, 30:60] = True
     metrics = explainer.explain(PICTURE, QUESTION, **QUICK, truth=truth).metrics
@@ -318,7 +318,7 @@ def test_nothing_of_the_users_is_changed(explainer):
 
 @pytest.mark.parametrize("method", ["guided-igos", "rise"])
 def test_progress_is_told_of_every_batch_of_passes(explainer, method):
-    """Also `fast`, whose optimiser has a single iteration, has many steps of progress; replays have theirs."""
+    """Also `fast`, whose optimizer has a single iteration, has many steps of progress; replays have theirs."""
     calls: list[tuple[str, int, int]] = []
     settings = {"masks": 40} if method == "rise" else {"verify": 0}
     made = explainer.explain(
@@ -371,7 +371,7 @@ def test_what_maps_of_words_cost_is_told_before_they_are_made(explainer):
 
 
 def test_an_image_that_is_its_own_baseline(explainer):
-    """Plain colour: nothing is lost, so nothing is visual; no map is drawn, no gradient is spent."""
+    """Plain color: nothing is lost, so nothing is visual; no map is drawn, no gradient is spent."""
     plain = Image.new("RGB", (90, 50), (120, 60, 30))
     result = explainer.explain(plain, QUESTION, answer=ANSWER)
     assert result.status == "not_visual"
@@ -394,7 +394,7 @@ def test_an_answer_of_punctuation_has_no_words(explainer):
 
 
 def test_a_named_word_that_loses_too_little(explainer):
-    """No optimiser has anything to hold on to; occlusion tells where the word is lost all the same."""
+    """No optimizer has anything to hold on to; occlusion tells where the word is lost all the same."""
     result = explainer.explain(PICTURE, QUESTION, answer=ANSWER, tokens="of")
     assert result.status == "weak_gap"
     assert "the selected word gets likelier without the image, by 0." in result.reason
@@ -414,8 +414,8 @@ def test_a_word_that_nothing_moves_has_no_map(explainer, monkeypatch):
     assert not result.meaningful
 
 
-def test_the_mean_colour_is_tried_where_blur_shows_nothing(explainer, monkeypatch):
-    """An alpha between the strongest word's ratio with blur and with the mean colour, which here takes more."""
+def test_the_mean_color_is_tried_where_blur_shows_nothing(explainer, monkeypatch):
+    """An alpha between the strongest word's ratio with blur and with the mean color, which here takes more."""
     # A flipped word needs less than alpha: here this is about alpha alone.
     monkeypatch.setattr("wherelook.tokens.FLIP_FLOOR", 100.0)
     answer, ratios = "blue", {}
@@ -566,13 +566,13 @@ def test_a_processor_that_looks_at_the_content_is_refused(explainer, monkeypatch
     model = VisionLanguageModel(explainer.model.model, explainer.model.processor)
     process = model.prompting.process
 
-    def normalised(image, text, **options):
+    def normalized(image, text, **options):
         inputs = process(image, text, **options)
         pixels = inputs["pixel_values"]
         return inputs | {"pixel_values": (pixels - pixels.mean()) / (pixels.std() + 0.1)}
 
-    monkeypatch.setattr(model.prompting, "process", normalised)
-    with pytest.raises(WherelookError, match="by their content \\(cropping or normalising\\)"):
+    monkeypatch.setattr(model.prompting, "process", normalized)
+    with pytest.raises(WherelookError, match="by their content \\(cropping or normalizing\\)"):
         Explainer(model).explain(PICTURE, QUESTION, answer=ANSWER)
 
 

@@ -71,7 +71,7 @@ def test_a_resized_image_has_the_centres_of_equal_cells(size, target):
     cell = max(size[0] / target[0], size[1] / target[1])
     inner = slice(3, -3)
     assert distance(measured.grid[:, :, inner, inner], expected[inner, inner], size) < 0.04 * cell
-    # At the border the resampling kernel is cut off, which moves its centre inwards.
+    # At the border the resampling kernel is cut off, which moves its center inwards.
     assert distance(measured.grid, expected, size) < 0.2 * cell
 
 
@@ -84,7 +84,7 @@ def test_the_edges_of_a_large_untouched_image_do_not_wrap_around(size):
 
 @pytest.mark.parametrize("size", [(3, 5), (1, 7), (2, 2), (1, 1)])
 def test_tiny_images_enlarged(size):
-    """Between pixel centres the source moves with the output; beyond the outer ones it stays."""
+    """Between pixel centers the source moves with the output; beyond the outer ones it stays."""
     target = (24, 30)
     measured = probe(stretch(target, Image.Resampling.BILINEAR), size).tensors["pixel_values"]
     y, x = (centers(count).clamp(-1 + 1 / side, 1 - 1 / side) for count, side in zip(target, size, strict=True))
@@ -373,7 +373,7 @@ def test_the_blend_of_an_honest_processor_is_exact(picture):
     assert self_check(stretch((48, 48)), picture) < 1.5
 
 
-def per_image_normalisation(image: Image.Image) -> dict[str, Tensor]:
+def per_image_normalization(image: Image.Image) -> dict[str, Tensor]:
     values = to_tensor(image.resize((48, 48)))
     return {"pixel_values": ((values - values.mean()) / (values.std() + 1e-3))[None]}
 
@@ -387,7 +387,7 @@ def content_cropping(image: Image.Image) -> dict[str, Tensor]:
     return {"pixel_values": to_tensor(image.resize((48, 48)))[None]}
 
 
-@pytest.mark.parametrize("process", [per_image_normalisation, content_cropping])
+@pytest.mark.parametrize("process", [per_image_normalization, content_cropping])
 def test_processors_that_look_at_the_content_are_refused(process):
     values = np.zeros((80, 100, 3), np.uint8)
     values[20:60, 30:80] = np.asarray(make_picture((40, 50)))
@@ -538,13 +538,13 @@ def test_the_self_check_of_several_images():
     geometry = probe(two_crops, (80, 120), (64, 64))
     assert blend_error(two_crops, geometry, pictures, baselines).verdict == "exact"
 
-    def normalised(first: Image.Image, second: Image.Image) -> dict[str, Tensor]:
+    def normalized(first: Image.Image, second: Image.Image) -> dict[str, Tensor]:
         """The second image by its own mean and deviation."""
         output = two_crops(first, second)
         own = output["pixel_values"][1]
         return output | {"pixel_values": torch.stack([output["pixel_values"][0], (own - own.mean()) / own.std()])}
 
-    assert blend_error(normalised, geometry, pictures, baselines).verdict == "wrong"
+    assert blend_error(normalized, geometry, pictures, baselines).verdict == "wrong"
 
 
 def test_an_image_that_is_not_read_is_named():

@@ -53,7 +53,7 @@ def test_relevance_in_four_threads(explainers):
 
 
 def test_a_score_that_a_thread_uses_by_itself_waits_too(explainers):
-    """What an optimiser of the user's own calls: not one forward meets the patched model of another thread."""
+    """What an optimizer of the user's own calls: not one forward meets the patched model of another thread."""
     model = explainers[0].model
     prompt = model.encode(make_picture((64, 64)), threads.QUESTION)
     score = model.score(prompt, Image.new("RGB", (64, 64)), model.tokenize_answer(prompt, threads.ANSWER))

@@ -120,13 +120,13 @@ def test_the_packed_model_needs_positions_of_three_axes(training: SimpleNamespac
     assert (wrong - right).abs().max() > 0.01
 
 
-def test_heads_of_the_packed_tower_start_by_looking_at_neighbours(training: SimpleNamespace) -> None:
+def test_heads_of_the_packed_tower_start_by_looking_at_neighbors(training: SimpleNamespace) -> None:
     recipe: ModuleType = training.qwen2vl
     tokenizer = training.prompts.build_tokenizer(["What is it?"], ["A dog."])
     with torch.random.fork_rng():
         model = recipe.build_model(recipe.build_processor(tokenizer).tokenizer, "base")
     pixels = torch.from_numpy(np.asarray(SCENE.image).copy())[None]
-    recipe.initialise(model, pixels)
+    recipe.initialize(model, pixels)
     tower = model.model.visual
     with torch.inference_mode():
         embedded = tower.patch_embed(recipe.flatten_patches(pixels))

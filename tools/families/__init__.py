@@ -218,7 +218,7 @@ _DISCRETE = "the image becomes discrete codes, through which no gradient passes"
 REFUSED: dict[str, str] = {
     "chameleon": _DISCRETE,
     "emu3": _DISCRETE,
-    "kosmos-2.5": "each image is normalised by its own mean and deviation, which a mask cannot follow",
+    "kosmos-2.5": "each image is normalized by its own mean and deviation, which a mask cannot follow",
     "hunyuan_vl": "its positions count the images of a batch through, which changes answers; --batch-size 1 works",
     "fuyu": "its image processor without torchvision turns patches with numpy's transpose, of a tensor",
     "unlimited_ocr": "its processor gives the number of tiles as a list, which is not handed on",

@@ -81,7 +81,7 @@ def kosmos2() -> Pair:
 
 
 def kosmos2_5() -> Pair:
-    """Patches of the image's own shape, each image normalised by its own mean and deviation."""
+    """Patches of the image's own shape, each image normalized by its own mean and deviation."""
     tokens = 4
     named = {"image_token": "<image>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
     tokenizer = make_tokenizer(named=named)

@@ -100,7 +100,7 @@ def _glm46v(config_class: type) -> Pair:
 
 
 def glm_ocr() -> Pair:
-    """As GLM-4.6V, with a normalised vision tower."""
+    """As GLM-4.6V, with a normalized vision tower."""
     processor = _glm_processor("Glm46V")
     config = transformers.GlmOcrConfig(
         text_config={**text_settings(processor.tokenizer), "rope_parameters": dict(ROTARY), "head_dim": 16},

@@ -34,7 +34,7 @@ def _llava_processor() -> transformers.LlavaProcessor:
 
 
 def llava() -> Pair:
-    """One centre crop; 36 placeholders for a CLIP grid of 6 x 6 (class token dropped)."""
+    """One center crop; 36 placeholders for a CLIP grid of 6 x 6 (class token dropped)."""
     processor = _llava_processor()
     config = transformers.LlavaConfig(
         vision_config=transformers.CLIPVisionConfig(**vision_settings(image_side=CROP_SIDE), projection_dim=WIDTH),
@@ -136,7 +136,7 @@ def llava_next_video() -> Pair:
 
 
 def video_llava() -> Pair:
-    """One centre crop under another name, `pixel_values_images`; a second tower for videos."""
+    """One center crop under another name, `pixel_values_images`; a second tower for videos."""
     side = 48
     tokenizer = make_tokenizer(extra=["<video>", "<image>"], adds_begin=True)
     processor = make_processor(

@@ -30,7 +30,7 @@ COLUMNS = (
     *("status", "reason", "error", "correct", "blind_correct", "reliance", "words", "relevant_words"),
     *("tokens_words", "tokens_selected", "pointing", "energy"),
     *("answer", "reference", "choices", "soft_accuracy"),
-    *("compactness", "effective_area", "centre_mass", "border_mass"),
+    *("compactness", "effective_area", "center_mass", "border_mass"),
     *("human_correlation", "human_energy", "human_pointing", "human_share", "human_center", "human_ceiling"),
 )
 """Of the records, all that a comparison reads beside the maps."""
@@ -147,7 +147,7 @@ def put_together(
 
     Args:
         runs: folders of `wherelook run`.
-        labels: by run, as it is named in `runs`; a run without one is labelled by its model's class and `scale_class`.
+        labels: by run, as it is named in `runs`; a run without one is labeled by its model's class and `scale_class`.
         method: method:preset to compare; None: the first that all runs have.
         verdicts: by run, the file that judges its answers instead of its rule.
 

@@ -16,11 +16,11 @@ def focus_lines(benchmark: Benchmark, models: Sequence[StudyModel], level: float
     """A line for every model with maps: how much of the image they take, and whether they keep to the center."""
     lines = []
     for model in models:
-        rows = Rows(benchmark.rows[model.name], benchmark.clusters).those("compactness", "centre_mass", status="ok")
+        rows = Rows(benchmark.rows[model.name], benchmark.clusters).those("compactness", "center_mass", status="ok")
         if rows.rows:
             half, area, center, border = (
                 _mean(rows.those(column), column, level)
-                for column in ("compactness", "effective_area", "centre_mass", "border_mass")
+                for column in ("compactness", "effective_area", "center_mass", "border_mass")
             )
             lines.append(
                 FocusLine(

@@ -37,7 +37,7 @@ FIGURES: Mapping[str, tuple[Question, str]] = {
     "reliance": ("reliance", "reliance on the image"),
     "energy": ("focus", "the share of saliency on the evidence"),
     "compactness": ("focus", "the area that holds half of the saliency"),
-    "centre_mass": ("focus", "the share of saliency in the middle of the image"),
+    "center_mass": ("focus", "the share of saliency in the middle of the image"),
 }
 """Columns whose mean is compared between models: the question that they belong to, and what they are."""
 

@@ -55,14 +55,14 @@ METHODS: Mapping[str, Method] = {
         igos_plus.igos_plus,
         igos_plus.PRESETS,
         partial(igos_plus.passes, masks=1),
-        "one optimised mask: deleting its region destroys the answer, inserting it restores it",
+        "one optimized mask: deleting its region destroys the answer, inserting it restores it",
         "arXiv 2503.13891, section 3",
     ),
     "igos++": Method(
         igos_plus.igos_plus_plus,
         igos_plus.PRESETS,
         partial(igos_plus.passes, masks=2),
-        "two optimised masks, one for deletion and one for insertion; their product is the map",
+        "two optimized masks, one for deletion and one for insertion; their product is the map",
         "arXiv 2012.15783",
     ),
     "igos": Method(
@@ -187,7 +187,7 @@ METHODS: Mapping[str, Method] = {
         INSIDE,
     ),
     "random": Method(controls.random_map, controls.PRESETS, controls.passes, "control: seeded uniform noise", "-"),
-    "center": Method(controls.center_map, controls.PRESETS, controls.passes, "control: a Gaussian on the centre", "-"),
+    "center": Method(controls.center_map, controls.PRESETS, controls.passes, "control: a Gaussian on the center", "-"),
     "edges": Method(
         controls.edge_map, controls.PRESETS, controls.passes, "control: edge density of the image", "arXiv 1810.03292"
     ),

@@ -60,7 +60,7 @@ def center_map(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Attribution:
-    """A Gaussian around the image's centre, a quarter of each side wide (one standard deviation)."""
+    """A Gaussian around the image's center, a quarter of each side wide (one standard deviation)."""
     blank = torch.empty(settings.cells, settings.cells, dtype=torch.float32)
     values = score.canvas.each(lambda part: center_gaussian((part.shape[0], part.shape[1])), blank)
     return Attribution(values / values.max())

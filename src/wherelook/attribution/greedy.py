@@ -1,7 +1,7 @@
 """Greedy region search: add the region whose showing, and whose removal, does most to the answer; again and again.
 
 With V all regions, s(S) the geometric mean of the probabilities of the selected tokens when only S is shown on the
-baseline (exp of the mean log-probability), the set S grows by the region that maximises
+baseline (exp of the mean log-probability), the set S grows by the region that maximizes
 
     F(S) = s(S) + 1 - s(V - S)          insight (what S alone brings) + necessity (what is lost without S)
 

@@ -21,7 +21,7 @@ SUPERPIXEL_SIZE = 224
 """Longer side of the image on which superpixels are found, in pixels: finer than models see, and quick."""
 
 CELL_MAP_SIZE = 28
-"""Least longer side of a map of cells, in cells or parts of them. Masks are interpolated between their cells' centres:
+"""Least longer side of a map of cells, in cells or parts of them. Masks are interpolated between their cells' centers:
 large cells are given in parts, or most of each would be half shown."""
 
 

@@ -35,7 +35,7 @@ class GuidedIgosSettings:
     cells: side of the mask for a square image; its cells are square.
     masks: 1 as in iGOS+, or 2 as in iGOS++.
     start_steps: path points of the integrated gradient from which the mask starts, which costs one pass more.
-    iterations: steps of the optimiser; 0 keeps the start.
+    iterations: steps of the optimizer; 0 keeps the start.
     steps: path points n of the objective's integrated gradients.
     learning_rate: of a step of Adam.
     l1: weight of mean|1-M|: small regions.
@@ -127,7 +127,7 @@ def gradient_start(score: AnswerScore, settings: GuidedIgosSettings) -> Float[Te
         InputError: the answer is not less likely with the baseline.
     """
     if not float((score.original - score.baseline).sum()) > 0:
-        raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
+        raise InputError("the answer is not less likely with the baseline image: there is nothing to optimize")
     return to_saliency(integrated_gradient(score, map_size(settings.cells, score.canvas.size), settings.start_steps))
 
 

@@ -43,12 +43,12 @@ class LineSearchSettings:
     Attributes:
         cells: side of the mask for a square image.
         square: the mask is cells x cells whatever the image's shape [paper]; else its cells are square.
-        iterations: steps of the optimiser.
+        iterations: steps of the optimizer.
         steps: path points n of the integrated gradients.
         l1: weight of mean|1-M|: small regions.
-        tv: weight of the total variation, the mean over neighbours of |difference|^tv_power: smooth regions.
+        tv: weight of the total variation, the mean over neighbors of |difference|^tv_power: smooth regions.
         tv_power: beta.
-        noise: standard deviation of the noise on path images, in normalised pixel space.
+        noise: standard deviation of the noise on path images, in normalized pixel space.
         step: the first and largest step that the line search tries.
         decay: by which it is multiplied until the condition holds.
         floor: the smallest step, taken without the condition.
@@ -133,7 +133,7 @@ def igos(
     size = (settings.cells, settings.cells) if settings.square else map_size(settings.cells, score.canvas.size)
     scale = float((score.original - score.baseline).sum()) if settings.relative else 1.0
     if not scale > 0:
-        raise InputError("the answer is not less likely with the baseline image: there is nothing to optimise")
+        raise InputError("the answer is not less likely with the baseline image: there is nothing to optimize")
     generator, canvas = torch.Generator().manual_seed(seed), score.canvas
 
     def objective(mask: Tensor) -> float:
@@ -149,7 +149,7 @@ def igos(
         mask, value = backtrack(objective, mask, value, direction, settings)
         trace.append(value)
         if progress is not None:
-            progress("optimise", iteration + 1, settings.iterations)
+            progress("optimize", iteration + 1, settings.iterations)
     return Attribution(to_saliency(1 - mask), tuple(trace))
 
 

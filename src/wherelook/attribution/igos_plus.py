@@ -1,4 +1,4 @@
-"""iGOS+ and iGOS++: a mask optimised so that deleting the region destroys the answer and inserting it restores it.
+"""iGOS+ and iGOS++: a mask optimized so that deleting the region destroys the answer and inserting it restores it.
 
 With F(X) the summed log-probability of the selected tokens, Phi(M) = I*M + B*(1-M), and M low where the image matters:
 
@@ -13,7 +13,7 @@ fresh noise on every path image. Steps are Nesterov's.
     R(M) = L1 mean|1-M| + L2 exp(-gamma k) sum (1-M)^2 + L3 BTV(M)      (k: iteration)
     BTV(M) = [TV(M) + edge-weighted TV(M upsampled)] / 2,  edge weight exp(-dI^2 / sigma)
 
-`wherelook.attribution.guided_igos` optimises the same objective from another start and refines the map.
+`wherelook.attribution.guided_igos` optimizes the same objective from another start and refines the map.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class IgosPlusSettings:
 
     Attributes:
         cells: the mask is cells x cells, whatever the image's shape.
-        iterations: steps of the optimiser.
+        iterations: steps of the optimizer.
         steps: path points n of the integrated gradients.
         learning_rate: of the step.
         momentum: of the Nesterov step, e = k / (k + momentum).
@@ -58,7 +58,7 @@ class IgosPlusSettings:
         l2_decay: gamma.
         tv: weight of the bilateral total variation: smooth regions that follow the image's edges.
         tv_power: beta.
-        noise: standard deviation of the noise on path images, in normalised pixel space.
+        noise: standard deviation of the noise on path images, in normalized pixel space.
         upsampling: "corners": the middles of the mask's outer cells lie on the image's border, and two masks are
             multiplied after they are upsampled [the paper's code]; "cells": each cell stands for its share of the
             image, as in every other map here, and cells are multiplied.
@@ -173,7 +173,7 @@ def descend(
         visited.append(masks)
         trace.append(value)
         if progress is not None:
-            progress("optimise", iteration + 1, iterations)
+            progress("optimize", iteration + 1, iterations)
     return visited or [masks], tuple(trace)
 
 
@@ -262,7 +262,7 @@ def regularization(
     power: float = 2.0,
     corners: bool = False,
 ) -> Float[Tensor, ""]:
-    """R(M) of the module's docstring, `l2` at its iteration; total variations are means over neighbour pairs.
+    """R(M) of the module's docstring, `l2` at its iteration; total variations are means over neighbor pairs.
 
     Cells of two images are no neighbors.
     """

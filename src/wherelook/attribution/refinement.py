@@ -5,12 +5,12 @@ be refined: `refined(METHODS["igos+"], smooth, partial(check_peaks, count=4), co
 
 smooth          inside one patch of a vision tower a gradient is noise; neighbors know more together, and the middle of
                 a region is ranked before its edges.
-weigh_contexts  an optimised mask knows one context of a region, the more salient ones being gone or alone; random masks
+weigh_contexts  an optimized mask knows one context of a region, the more salient ones being gone or alone; random masks
                 (RISE) know many.
 check_peaks     a path of blends can put weight on a place that matters only while everything is half gone. Removing
                 that place from the untouched image then changes nothing, which two forward passes tell.
 rank_rest       a map is found while everything else is there. With its first places removed, others speak: some hold
-                the answer after all (a second object of the same colour), some hold it down (the model would turn to
+                the answer after all (a second object of the same color), some hold it down (the model would turn to
                 them), and removing those brings the answer back.
 
 For the last one, with F the summed log-probability of the selected tokens, S the map and R its first places,
@@ -182,7 +182,7 @@ def check_peaks(
 
 
 def hill_basins(values: NDArray[np.float64]) -> Int[np.ndarray, "height width"]:
-    """For each cell the flat index of the peak that steepest ascent over its eight neighbours leads to."""
+    """For each cell the flat index of the peak that steepest ascent over its eight neighbors leads to."""
     height, width = values.shape
     padded = np.pad(values, 1, constant_values=-np.inf)
     shifts = [(down, across) for down in (0, -1, 1) for across in (0, -1, 1)]  # staying put first: it wins ties

@@ -41,7 +41,7 @@ class RiseSettings:
         probability: of a cell to show the image.
         cells: side of the map for a square image, at least the grid's.
         centered: the mean of p is subtracted from the weights. The expected map is the paper's less a constant,
-            E[p], but places that happened to be shown more often are not favoured: the fewer masks, the more this
+            E[p], but places that happened to be shown more often are not favored: the fewer masks, the more this
             matters. What is left below zero (places better hidden) is cut. Without it [paper] the lowest value
             becomes zero.
     """
@@ -145,7 +145,7 @@ def random_masks(
         count: how many masks.
         grid: (rows, columns) of the grid, h and w. It is enlarged bilinearly to h + 1 by w + 1 pieces, of which the
             mask shows h by w.
-        size: (rows, columns) of the masks, which are read at the centres of their cells.
+        size: (rows, columns) of the masks, which are read at the centers of their cells.
         probability: that a cell of the grid is 1; also the expectation of every value.
         generator: draws the cells, then the shifts.
     """

@@ -12,7 +12,7 @@ EDGE_SIZE = 224  # longer side of the image on which edges are measured: finer t
 
 
 def total_variation(values: Float[Tensor, "height width"], power: float, canvas: Canvas) -> Float[Tensor, ""]:
-    """Mean over vertical and horizontal neighbours of |difference|^power, summed over the two directions."""
+    """Mean over vertical and horizontal neighbors of |difference|^power, summed over the two directions."""
     return sum(
         (steps.abs().pow(power).mean() for steps in _differences(values, canvas) if steps.numel()),
         start=values.new_zeros(()),
@@ -44,7 +44,7 @@ def edge_weighted_variation(
 
 
 def _differences(values: Float[Tensor, "*channels height width"], canvas: Canvas) -> tuple[Tensor, Tensor]:
-    """Of vertical (first) and of horizontal neighbours in the same image."""
+    """Of vertical (first) and of horizontal neighbors in the same image."""
     vertical, horizontal = torch.diff(values, dim=-2), torch.diff(values, dim=-1)
     if len(canvas) == 1:
         return vertical, horizontal
@@ -52,7 +52,7 @@ def _differences(values: Float[Tensor, "*channels height width"], canvas: Canvas
 
 
 def edge_weights(image: Float[Tensor, "3 height width"], scale: float, canvas: Canvas) -> tuple[Tensor, Tensor]:
-    """exp(-dI^2 / scale) between vertical (first) and horizontal neighbours, dI the mean over channels in [0, 1]."""
+    """exp(-dI^2 / scale) between vertical (first) and horizontal neighbors, dI the mean over channels in [0, 1]."""
     height, width = image.shape[1:]
     shrink = min(1.0, EDGE_SIZE / max(height, width))
     size = (max(2, round(height * shrink)), max(2, len(canvas), round(width * shrink)))

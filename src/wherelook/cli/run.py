@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT_METHOD = "guided-igos:fast"
 
-SUMMARISED = ("run", "status", "correct", "blind_correct", "reliance", "seconds")
+SUMMARIZED = ("run", "status", "correct", "blind_correct", "reliance", "seconds")
 """Columns that the summary is made from; of those from the third on it gives the mean."""
 
 TOLD_OF_LOADING = ("model_name", "revision", "dtype", "quantize", "trust_remote_code", "attn_implementation",
@@ -82,7 +82,7 @@ class Choices:
     )
     judge: str = option(
         "auto",
-        "exact, normalised, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
+        "exact, normalized, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
         "reference (docs/judges.md).",
     )
     blind: bool = option(False, "Also ask without the image, shown its mean color.")
@@ -183,7 +183,7 @@ def run(
     from wherelook.evaluation.run_folder import read_run
 
     _, tally = carry_out(dataset, out, chosen, model, loading)
-    _show(read_run(out, (*SUMMARISED, "error"))[1], tally, out, as_json)
+    _show(read_run(out, (*SUMMARIZED, "error"))[1], tally, out, as_json)
     if tally.failure is not None:
         raise tally.failure
 
@@ -341,7 +341,7 @@ def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
         own = [row for row in rows if row["run"] == run_name]
         line: dict[str, Any] = {"run": run_name, "rows": len(own)}
         line |= {status: sum(row["status"] == status for row in own) for status in statuses}
-        for name in SUMMARISED[2:]:
+        for name in SUMMARIZED[2:]:
             values = [row[name] for row in own if row[name] is not None]
             line[name] = round(sum(values) / len(values), 3) if values else None
         found.append(line)

@@ -162,7 +162,7 @@ DATASETS: Mapping[str, Dataset] = {
         _plain(gqa.read), "questions made from scene graphs",
         "*_balanced_questions.json, *sceneGraphs.json, images/; or TSV", "boxes", "CC BY 4.0; images: Visual Genome",
         "Hudson and Manning 2019, arXiv 1902.09506",
-        prompt="short", judge="normalised",
+        prompt="short", judge="normalized",
     ),
     "refcoco": Dataset(
         _plain(refcoco.read), "phrases for one object of an image; also RefCOCO+ and RefCOCOg",
@@ -299,7 +299,7 @@ def _parse(dataset: str) -> tuple[str, Location, dict[str, str]]:
         rest = rest[: found.start()]
     name, colon, path = rest.partition(":")
     if name not in DATASETS:
-        name, path = _recognise(rest, dataset), rest
+        name, path = _recognize(rest, dataset), rest
     elif DATASETS[name].path == ("none" if colon else "needed") or (colon and not path):
         expected = name if DATASETS[name].path == "none" else f"{name}:PATH"
         raise InputError(f"data set {dataset!r}: expected {expected}, with {DATASETS[name].files} at the path")
@@ -310,7 +310,7 @@ def _parse(dataset: str) -> tuple[str, Location, dict[str, str]]:
     return name, Location(path, images), columns
 
 
-def _recognise(path: str, dataset: str) -> str:
+def _recognize(path: str, dataset: str) -> str:
     """What lies at a path without a name."""
     if path and is_file(Path(path) / QUESTIONS_FILE):
         return "scenes"

@@ -153,7 +153,7 @@ def shuffled_weights(model: nn.Module, stage: str, *, seed: int = 0) -> Iterator
     """Every weight tensor of a part of the model with its numbers in random order inside; restored after.
 
     Shuffling keeps the distribution of each tensor, so that signals neither die nor explode, and needs no knowledge of
-    how the model was initialised.
+    how the model was initialized.
 
     Args:
         model: of Transformers.

@@ -12,8 +12,8 @@ from wherelook.data.sources import attention_maps
 from wherelook.metrics import (
     attended_region,
     border_mass,
-    centre_mass,
-    centre_of_mass,
+    center_mass,
+    center_of_mass,
     compactness,
     effective_area,
     energy,
@@ -32,14 +32,14 @@ def focus_measures(saliency: Float[Tensor, "rows columns"], sample: Sample) -> d
     Raises:
         WherelookError: a map of where people looked cannot be read.
     """
-    centre = centre_of_mass(saliency, sample.image.size)
+    center = center_of_mass(saliency, sample.image.size)
     found: dict[str, float | None] = {
         "compactness": compactness(saliency),
         "effective_area": effective_area(saliency),
-        "centre_mass": centre_mass(saliency),
+        "center_mass": center_mass(saliency),
         "border_mass": border_mass(saliency),
-        "centre_x": None if centre is None else centre[0],
-        "centre_y": None if centre is None else centre[1],
+        "center_x": None if center is None else center[0],
+        "center_y": None if center is None else center[1],
     }
     if sample.human is not None:
         region = attended_region(sample.human)

@@ -44,7 +44,7 @@ def exact(answer: str, sample: Sample) -> bool | None:
     return answer in sample.references if sample.references else None
 
 
-def normalised(answer: str, sample: Sample) -> bool | None:
+def normalized(answer: str, sample: Sample) -> bool | None:
     """The answer says what one of the references says; see `wherelook.evaluation.normalization.same_answer`."""
     return any(same_answer(answer, reference) for reference in sample.references) if sample.references else None
 
@@ -64,7 +64,7 @@ def option_letter(answer: str, sample: Sample) -> bool | None:
 def right_options(sample: Sample) -> set[int]:
     """The places of the options that are the reference: by their text, else by what it says. Empty where none is."""
     exact_ones = {place for place, choice in enumerate(sample.choices) if choice in sample.references}
-    return exact_ones or {place for place, choice in enumerate(sample.choices) if normalised(choice, sample)}
+    return exact_ones or {place for place, choice in enumerate(sample.choices) if normalized(choice, sample)}
 
 
 def consensus(answer: str, sample: Sample) -> bool | None:
@@ -92,7 +92,7 @@ def no_rule(answer: str, sample: Sample) -> bool | None:
 
 JUDGES: Mapping[str, Judge] = {
     "exact": exact,
-    "normalised": normalised,
+    "normalized": normalized,
     "option-letter": option_letter,
     "yes-no": yes_or_no,
     "consensus": consensus,
@@ -110,7 +110,7 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
     Args:
         name: of a judge, or "auto": the one that the sample names; else option-letter where options are shown, yes-no
             where the reference is the word yes or no, consensus where ten people answered, none where every reference
-            has more than `LONGEST_SHORT` words, else normalised.
+            has more than `LONGEST_SHORT` words, else normalized.
         sample: what was asked.
         style: how, see `wherelook.data.datasets.PROMPT_STYLES`.
     """
@@ -127,7 +127,7 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
     if consensus("", sample) is not None:
         return "consensus"
     long = sample.references and all(len(reference.split()) > LONGEST_SHORT for reference in sample.references)
-    return "none" if long else "normalised"
+    return "none" if long else "normalized"
 
 
 def judge_answer(answer: str, sample: Sample, *, judge: str = AUTOMATIC, style: str = "open") -> Verdict:

@@ -20,7 +20,7 @@ KEEP_AREA = 0.25
 def independent_measures(
     answered: AnsweredQuestion, saliency: Float[Tensor, "height width"]
 ) -> dict[str, float | None]:
-    """Measures that ours does not optimise: another grid, and the model's answer when it is asked again.
+    """Measures that ours does not optimize: another grid, and the model's answer when it is asked again.
 
     The answer is given again with the unseen baseline in place of what is removed; it has flipped when a word that was
     explained is missing from it, and holds when none is.

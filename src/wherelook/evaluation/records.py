@@ -92,8 +92,8 @@ SCHEMA = pyarrow.schema(
         "focus_y1": pyarrow.int64(),
         "peak_x": pyarrow.float64(),
         "peak_y": pyarrow.float64(),
-        "centre_x": pyarrow.float64(),
-        "centre_y": pyarrow.float64(),
+        "center_x": pyarrow.float64(),
+        "center_y": pyarrow.float64(),
         **dict.fromkeys(MEASURES, pyarrow.float64()),
         # what it cost
         "forward": pyarrow.int64(),

@@ -46,7 +46,7 @@ MEASURES = (
     "sufficient_area",
     "compactness",
     "effective_area",
-    "centre_mass",
+    "center_mass",
     "border_mass",
 )
 """Measures that a row may have; see `wherelook metrics`."""

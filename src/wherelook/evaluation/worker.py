@@ -71,7 +71,7 @@ KEPT = 2 * TOGETHER
 NOBODY_LENDS = "no sample that comes soon has another image to lend as the baseline"
 
 BLIND = "mean"
-"""The baseline that stands for no image: its mean colour."""
+"""The baseline that stands for no image: its mean color."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Procedure:
         right_only: whether a wrong answer to a question with a known one gets a row without a map.
         baseline_from_dataset: whether another image of the dataset may serve as the baseline where no other shows a
             relevant word.
-        blind: whether the model is also asked without the image: shown its mean colour.
+        blind: whether the model is also asked without the image: shown its mean color.
         max_new_tokens: longest answer.
         seed: of everything random.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 
 DRAWN_SCALE = 8
-"""How much finer than its cells the map of several images is drawn: colours run over a border by less than a cell."""
+"""How much finer than its cells the map of several images is drawn: colors run over a border by less than a cell."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Curve:
 
     Attributes:
         baseline: its name.
-        seen: whether the optimiser worked with this baseline.
+        seen: whether the optimizer worked with this baseline.
         fractions, deletion, insertion: shares of the area and scores, each of steps + 1 numbers in [0, 1].
     """
 
@@ -281,7 +281,7 @@ class Explanation:
         return picture.overlay(self.pixels, self.drawn(self.heatmap), opacity=opacity, meaningful=self.meaningful)
 
     def heatmap_image(self) -> Image.Image:
-        """The heatmap alone in false colours, at the image's size; marked as `overlay`."""
+        """The heatmap alone in false colors, at the image's size; marked as `overlay`."""
         return picture.heatmap(self.drawn(self.heatmap), self.pixels.shape[:2], meaningful=self.meaningful)
 
     @overload

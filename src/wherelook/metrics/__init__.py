@@ -1,4 +1,4 @@
-"""How good a map is: faithfulness to the model (replay) and, where the truth is known, localisation. And what it is
+"""How good a map is: faithfulness to the model (replay) and, where the truth is known, localization. And what it is
 like: how it is spread, and how much like another map."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from wherelook.metrics.answer_change import sufficient_area
 from wherelook.metrics.deletion_insertion import Replay, replay, top_area
 from wherelook.metrics.localization import attended_region, energy, focus_box, peak, pointing, roc_area
 from wherelook.metrics.map_similarity import earth_movers_distance, rank_correlation, top_overlap
-from wherelook.metrics.map_statistics import border_mass, centre_mass, centre_of_mass, compactness, effective_area
+from wherelook.metrics.map_statistics import border_mass, center_mass, center_of_mass, compactness, effective_area
 from wherelook.metrics.shapley import ImageShare, image_shares
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "Replay",
     "attended_region",
     "border_mass",
-    "centre_mass",
-    "centre_of_mass",
+    "center_mass",
+    "center_of_mass",
     "compactness",
     "earth_movers_distance",
     "effective_area",
@@ -129,9 +129,9 @@ METRICS: Mapping[str, Metric] = {
         "share of the area that a flat map of the same entropy would take",
         "neither", "above 0 to 1", "none", "-", "Shannon 1948",
     ),
-    "centre_mass": Metric(
+    "center_mass": Metric(
         "share of the map in the middle quarter of the image",
-        "neither", "0 to 1 (0.25 for a flat map)", "none", "-", "centre bias: Tatler 2007",
+        "neither", "0 to 1 (0.25 for a flat map)", "none", "-", "center bias: Tatler 2007",
     ),
     "border_mass": Metric(
         "share of the map within an eighth of the height or width from an edge",

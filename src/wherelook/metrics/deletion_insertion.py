@@ -5,7 +5,7 @@ insertion reveals them on the baseline; the score of every step gives a curve, i
 deletion, higher for insertion (Petsiuk et al. 2018, arXiv 1806.07421; the paper, section 4).
 
 The score of an image is the geometric mean of the probabilities of the selected tokens: exp of the mean of what the
-optimiser works on. (The published code optimises log-probabilities and scores the arithmetic mean of probabilities.)
+optimizer works on. (The published code optimizes log-probabilities and scores the arithmetic mean of probabilities.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wherelook.score import AnswerScore
 
 GRID_CELLS = 28
 MINIMUM_GAP = 0.05
-"""Original minus baseline score below which a normalised area says nothing: dividing by it would explode."""
+"""Original minus baseline score below which a normalized area says nothing: dividing by it would explode."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Does the map lie on a known region, or where people look? Localisation is not faithfulness."""
+"""Does the map lie on a known region, or where people look? Localization is not faithfulness."""
 
 from __future__ import annotations
 

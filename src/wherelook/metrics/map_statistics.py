@@ -13,7 +13,7 @@ from torch import Tensor
 from wherelook.canvas import Size
 
 CENTRE_SIDE = 0.5
-"""Height and width of the centre, as shares of the image's: a quarter of the area."""
+"""Height and width of the center, as shares of the image's: a quarter of the area."""
 
 BORDER_WIDTH = 0.125
 """Width of the border at each side, as a share of the image's height or width: 43.75 % of the area."""
@@ -41,7 +41,7 @@ def effective_area(saliency: Float[Tensor, "height width"]) -> float | None:
     return float(np.exp(-np.sum(shares * np.log(shares))) / values.size)
 
 
-def centre_of_mass(saliency: Float[Tensor, "height width"], image_size: Size) -> tuple[float, float] | None:
+def center_of_mass(saliency: Float[Tensor, "height width"], image_size: Size) -> tuple[float, float] | None:
     """(x, y) in pixels of an image of (height, width): the mean place of the map; None for a map of zeros.
 
     Of a map with two peaks it may lie on neither.
@@ -58,10 +58,10 @@ def centre_of_mass(saliency: Float[Tensor, "height width"], image_size: Size) ->
     )
 
 
-def centre_mass(saliency: Float[Tensor, "height width"]) -> float | None:
+def center_mass(saliency: Float[Tensor, "height width"]) -> float | None:
     """Share of the map's sum in the middle quarter of the image, half of its height and width, in [0, 1].
 
-    A flat map has 0.25. Maps that have much more whatever the image shows have a centre bias (Tatler 2007). None for a
+    A flat map has 0.25. Maps that have much more whatever the image shows have a center bias (Tatler 2007). None for a
     map of zeros.
     """
     return _share_inside(_values(saliency), (1 - CENTRE_SIDE) / 2)

@@ -30,7 +30,7 @@ class Calibration:
 
     Attributes:
         error: expected calibration error over the bins, in [0, 1]. It has no interval: it is never below zero and, by
-            chance alone, above it, so that no resampling of it is centred on the truth.
+            chance alone, above it, so that no resampling of it is centered on the truth.
         brier: mean squared difference of score and outcome (Brier 1950), in [0, 1].
         roc_area: None where all answers are right, or all wrong.
         bins: by rising score.

@@ -100,7 +100,7 @@ def influence_estimate(
     half = float(quantile) * error
     if not fisher:
         return Estimate(name=name, value=value, low=value - half, high=value + half, method=method, level=level)
-    centre, half = math.atanh(value), half / (1 - value * value)
+    center, half = math.atanh(value), half / (1 - value * value)
     return Estimate(
-        name=name, value=value, low=math.tanh(centre - half), high=math.tanh(centre + half), method=method, level=level
+        name=name, value=value, low=math.tanh(center - half), high=math.tanh(center + half), method=method, level=level
     )

@@ -39,7 +39,7 @@ def cohens_dz(differences: Values, *, clusters: Clusters = None, level: float = 
     without = (mean / deviation + moments[0] / left) / np.sqrt(spread / (left - 1))
     scaled = np.arcsinh(without / math.sqrt(2))
     error = math.sqrt((count - 1) / count * float(((scaled - scaled.mean()) ** 2).sum()))
-    centre, half = math.asinh(mean / deviation / math.sqrt(2)), float(student.ppf((1 + level) / 2, count - 1)) * error
+    center, half = math.asinh(mean / deviation / math.sqrt(2)), float(student.ppf((1 + level) / 2, count - 1)) * error
     low, high = (math.sqrt(2) * math.sinh(end) if abs(end) < 700 else math.copysign(math.inf, end)
-                 for end in (centre - half, centre + half))  # fmt: skip
+                 for end in (center - half, center + half))  # fmt: skip
     return Estimate(name="Cohen's d_z", value=mean / deviation, low=low, high=high, method=method, level=level)

@@ -32,7 +32,7 @@ class Hierarchy:
     """A tree of models.
 
     Attributes:
-        order: names, neighbours next to each other.
+        order: names, neighbors next to each other.
         linkage: SciPy's linkage matrix, a row (branch, branch, height, size) per join, for drawing the tree.
         merges: the same joins by names, from the bottom up.
         cophenetic_correlation: of the tree's distances with the given ones; 1: the tree says it all.

@@ -122,9 +122,9 @@ def bootstrap_interval(
 
 
 def _score_interval(share: float, total: float, z: float) -> tuple[float, float]:
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    center = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5
     # At the ends the interval touches 0 or 1 exactly; rounding must not push it across.
-    low = 0.0 if share == 0 else max(0.0, centre - half)
-    high = 1.0 if share == 1 else min(1.0, centre + half)
+    low = 0.0 if share == 0 else max(0.0, center - half)
+    high = 1.0 if share == 1 else min(1.0, center + half)
     return low, high

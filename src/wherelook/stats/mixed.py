@@ -107,11 +107,11 @@ def _make_design(values: Values, factors: Mapping[str, Names], items: Names) -> 
         raise ValueError(f"factors {', '.join(map(repr, factors))} cannot be told apart: their levels go together")
     if not 2 <= count < len(array):
         raise ValueError(f"{len(array)} values of {count} items; expected 2 items or more, and several values of some")
-    centred, sizes = array - array.mean(), np.bincount(item).astype(np.float64)
+    centered, sizes = array - array.mean(), np.bincount(item).astype(np.float64)
     column_sums = np.stack([cluster_sums(column, item, count) for column in columns], axis=1)
-    value_sums = cluster_sums(centred, item, count)
+    value_sums = cluster_sums(centered, item, count)
     return _Design(
-        values=centred,
+        values=centered,
         columns=matrix,
         names=tuple(names),
         factors=places,
@@ -128,7 +128,7 @@ def _share_between(design: _Design) -> float:
     def deviance(share: float) -> float:
         return _generalized_least_squares(design, share).deviance
 
-    # Steps that are finer towards the end, where a share means the most; then the best place between two neighbours.
+    # Steps that are finer towards the end, where a share means the most; then the best place between two neighbors.
     steps = [0.0, *(1 - np.geomspace(1, 1 - LARGEST_SHARE, 13)[1:])]
     best = int(np.argmin([deviance(share) for share in steps]))
     around = steps[max(best - 1, 0)], steps[min(best + 1, len(steps) - 1)]

@@ -125,8 +125,8 @@ def spearman_power(n: int, effect: float, level: float) -> float:
     error = math.sqrt((1 + rho * rho / 2) / (n - 3))
     correlation = 2 * math.sin(math.pi / 6 * rho)
     mean = 6 / (math.pi * (n + 1)) * (math.asin(correlation) + (n - 2) * math.asin(correlation / 2))
-    centre = math.atanh(mean) + mean / (2 * (n - 1))
-    return float(norm.sf((math.atanh(least) - centre) / error))
+    center = math.atanh(mean) + mean / (2 * (n - 1))
+    return float(norm.sf((math.atanh(least) - center) / error))
 
 
 POWER: Mapping[str, PowerAnalysis] = {

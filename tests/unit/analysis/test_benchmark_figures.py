@@ -130,7 +130,7 @@ def test_agreement_with_people_stands_beside_the_center_and_the_ceiling(tmp_path
 
 
 def test_a_single_model_without_boxes_is_told_where_it_looks(tmp_path):
-    changes = {place: {"pointing": None, "energy": None, "compactness": 0.2, "centre_mass": 0.5} for place in range(12)}
+    changes = {place: {"pointing": None, "energy": None, "compactness": 0.2, "center_mass": 0.5} for place in range(12)}
     comparison = compared(tmp_path, changes, 12)
     (line,) = comparison.focus
     assert (line.maps, line.half.value, line.center.value) == (12, pytest.approx(0.2), pytest.approx(0.5))

@@ -24,7 +24,7 @@ BARE = replace(PRESETS["best"], smooth=0.0, center=0.0, contexts=0, verify=0, re
 
 
 def image(height: int = 48, width: int = 64) -> Tensor:
-    """Smooth colours with one sharp vertical edge."""
+    """Smooth colors with one sharp vertical edge."""
     rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     return torch.stack([rows, columns, (columns > 0.5).float()]) * 0.8
 

@@ -138,7 +138,7 @@ def test_the_planted_region_ranks_first_at_no_more_than_the_announced_cost(prese
     announced = passes(settings, IMAGE_SIZE)
     assert score.cost.backward == announced.backward
     assert announced.backward + settings.iterations <= score.cost.forward <= announced.forward
-    assert calls == [("optimise", done, settings.iterations) for done in range(1, settings.iterations + 1)]
+    assert calls == [("optimize", done, settings.iterations) for done in range(1, settings.iterations + 1)]
     assert result.trace[-1] < float(score.original.sum())
     assert all(masks.min() >= 0 and masks.max() <= 1 for masks in score.asked)
 
@@ -152,7 +152,7 @@ def test_the_trace_falls_without_noise():
 def test_a_constant_score_gives_no_picture():
     flat = igos(ToyScore(constant), IMAGE, replace(PRESETS["paper"], noise=0.0))
     assert torch.equal(flat.saliency, torch.zeros(28, 28))
-    with pytest.raises(InputError, match="not less likely with the baseline image: there is nothing to optimise"):
+    with pytest.raises(InputError, match="not less likely with the baseline image: there is nothing to optimize"):
         igos(ToyScore(constant), IMAGE, PRESETS["best"])
 
 

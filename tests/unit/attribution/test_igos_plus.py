@@ -26,7 +26,7 @@ REGION[1:3, 5:7] = 1.0
 
 
 def image(height: int = 48, width: int = 64) -> Tensor:
-    """Smooth colours with one sharp vertical edge."""
+    """Smooth colors with one sharp vertical edge."""
     rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     return torch.stack([rows, columns, (columns > 0.5).float()]) * 0.8
 
@@ -47,7 +47,7 @@ def test_regularisation_by_hand():
     """A mask of 2 x 2 on an image of 2 x 2: no resampling, every number in sight."""
     mask = torch.tensor([[1.0, 0.5], [0.75, 0.0]])
     picture = torch.zeros(3, 2, 2)
-    picture[:, 0, 1] = 0.1  # differs by 0.1 from its neighbours
+    picture[:, 0, 1] = 0.1  # differs by 0.1 from its neighbors
     vertical, horizontal = edge_weights(picture, EDGE_SCALE, ONE)
     edge = math.exp(-1)
     torch.testing.assert_close(vertical, torch.tensor([[1.0, edge]]))
@@ -200,7 +200,7 @@ def test_the_paper_preset_from_end_to_end_by_hand(method):
     torch.testing.assert_close(saliency, expected / expected.max(), rtol=1e-4, atol=1e-5)
 
 
-# ---- behaviour ----
+# ---- behavior ----
 
 
 def test_paper_constants():

@@ -40,7 +40,7 @@ def gradient(dtype: str, step: int) -> np.ndarray:
     return (np.arange(20 * 12).reshape(20, 12) * step).astype(dtype)
 
 
-# ---- colour ----
+# ---- color ----
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tiff", "a.ppm", "a.webp"])
@@ -150,7 +150,7 @@ def test_gray_levels_out_of_range_are_refused(save, value):
         load_image(path)
 
 
-def test_16_bit_colour_png_keeps_the_high_bytes(tmp_path):
+def test_16_bit_color_png_keeps_the_high_bytes(tmp_path):
     """Pillow cannot write one: two pixels by hand."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:

@@ -85,7 +85,7 @@ def test_objects_lie_inside_the_image_and_do_not_touch(many: list[Scene]) -> Non
         assert masks.reshape(len(masks), -1).sum(axis=1).min() > 15
 
 
-def test_pixels_under_a_mask_have_the_colour_that_is_said(many: list[Scene]) -> None:
+def test_pixels_under_a_mask_have_the_color_that_is_said(many: list[Scene]) -> None:
     names = list(PALETTE)
     palette = np.array([PALETTE[name] for name in names])
     for scene in many:

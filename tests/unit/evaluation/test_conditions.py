@@ -163,7 +163,7 @@ def test_a_paraphrase_keeps_the_answer_and_the_words(run, model, samples):
     found = {
         (row["sample"], row["run"]): row["stability_paraphrase"] for row in with_stability(rows, correlations(rows))
     }
-    assert found[sample.id, "center:best"] == pytest.approx(1)  # the centre hears no question
+    assert found[sample.id, "center:best"] == pytest.approx(1)  # the center hears no question
     assert 0.3 < found[sample.id, "guided-igos:fast"] <= 1
     assert [found[name, "center:best"] for name in ("blind", "odd", "none")] == [None] * 3  # nothing to explain, or ask
     assert {row["status"] for row in rows if row["condition"] == "paraphrase" and row["sample"] == "blind"} == {NO_MAP}
@@ -182,7 +182,7 @@ def test_the_next_image_is_lent_as_a_baseline_where_no_other_shows_a_word(run, s
         ("ok", "image", samples[1].id), ("ok", alone[1]["baseline"], None), ("ok", plain[2]["baseline"], None),
     ]  # fmt: skip
     found = correlations(rows)
-    assert found[0, "center:best", "noise"] == pytest.approx(1)  # the centre stays where it is
+    assert found[0, "center:best", "noise"] == pytest.approx(1)  # the center stays where it is
     # Where another image was lent there is nothing to check, and the next one counts.
     assert {row["position"] for row in rows if row["condition"] == "all weights"} == {1, 2}
     assert tally.failure is None
@@ -203,7 +203,7 @@ def test_a_search_for_right_answers_that_finds_hardly_any_ends(run, samples, mon
     monkeypatch.setattr("wherelook.evaluation.search.WRONG_LIMIT", 2)
     wrong = itertools.cycle(samples)
     endless = [samples[0], *(replace(next(wrong), id=str(number), references=("The moon.",)) for number in range(9))]
-    message = r"of 3 answers are not right by rule normalised .*, expected 'The moon\.'"
+    message = r"of 3 answers are not right by rule normalized .*, expected 'The moon\.'"
     for _ in range(2):
         tally, rows = run(endless, "center", answers=5)
         assert [row["status"] for row in rows] == ["ok", WRONG, WRONG]

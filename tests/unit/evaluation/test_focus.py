@@ -37,8 +37,8 @@ def test_a_map_on_the_half_that_people_looked_at(looked_at_left):
     assert found["human_energy"] > 0.95  # the rest is the slope of the interpolation
     assert found["human_correlation"] > 0.95
     assert found["effective_area"] == pytest.approx(0.5)
-    assert (found["centre_x"], found["centre_y"]) == pytest.approx((16, 16))
-    assert found["centre_mass"] == pytest.approx(0.25)
+    assert (found["center_x"], found["center_y"]) == pytest.approx((16, 16))
+    assert found["center_mass"] == pytest.approx(0.25)
     assert found["border_mass"] == pytest.approx(1 - 0.75 * 0.375 / 0.5)
 
 

@@ -37,22 +37,22 @@ def sample(*references: str, choices: tuple[str, ...] = ()) -> Sample:
         ("exact", "two dogs.", ("Two dogs.",), False),
         ("exact", "b", ("a", "b"), True),
         ("exact", "b", (), None),
-        ("normalised", "the TWO dogs!", ("2 dogs",), True),
-        ("normalised", "It's an apple", ("it\N{RIGHT SINGLE QUOTATION MARK}s apple.",), True),
-        ("normalised", "three dogs", ("2 dogs", "Three dogs."), True),
-        ("normalised", "dog", ("dogs",), False),
-        ("normalised", "", ("dogs",), False),
-        ("normalised", "twelve", ("12",), True),
-        ("normalised", "1.5", ("15",), False),
-        ("normalised", "B", ("A",), False),
-        ("normalised", "\u2192", ("+",), False),
-        ("normalised", "no smoking", ("no parking",), False),
-        ("normalised", "No. 9", ("No. 7",), False),
-        ("normalised", "yes", ("Yes Bank",), False),
-        ("normalised", "twenty-one", ("21",), True),
-        ("normalised", "1,000", ("1000",), True),
-        ("normalised", "?", ("!",), False),
-        ("normalised", "dogs", (), None),
+        ("normalized", "the TWO dogs!", ("2 dogs",), True),
+        ("normalized", "It's an apple", ("it\N{RIGHT SINGLE QUOTATION MARK}s apple.",), True),
+        ("normalized", "three dogs", ("2 dogs", "Three dogs."), True),
+        ("normalized", "dog", ("dogs",), False),
+        ("normalized", "", ("dogs",), False),
+        ("normalized", "twelve", ("12",), True),
+        ("normalized", "1.5", ("15",), False),
+        ("normalized", "B", ("A",), False),
+        ("normalized", "\u2192", ("+",), False),
+        ("normalized", "no smoking", ("no parking",), False),
+        ("normalized", "No. 9", ("No. 7",), False),
+        ("normalized", "yes", ("Yes Bank",), False),
+        ("normalized", "twenty-one", ("21",), True),
+        ("normalized", "1,000", ("1000",), True),
+        ("normalized", "?", ("!",), False),
+        ("normalized", "dogs", (), None),
         ("yes-no", "Yes, there is.", ("yes",), True),
         ("yes-no", "Yes, there is.", ("no",), False),
         ("yes-no", "There is nothing.", ("no",), True),
@@ -114,16 +114,16 @@ def test_options_that_could_not_be_told_apart_are_judged_by_letter():
 def test_the_judge_that_fits_a_question():
     options = sample("a cat", choices=("a dog", "a cat"))
     assert judge_for("auto", options, "choices") == "option-letter"
-    assert judge_for("auto", options, "open") == "normalised"
+    assert judge_for("auto", options, "open") == "normalized"
     assert judge_for("auto", sample("No."), "choices") == "yes-no"
     for reference in ("no parking", "No. 7", "Yes Bank", "Norway", "yes and no", "No, a cat."):
-        assert judge_for("auto", sample(reference), "open") == "normalised"
+        assert judge_for("auto", sample(reference), "open") == "normalized"
     assert judge_for("auto", sample(*["yes"] * 9, "no"), "open") == "consensus"
     assert (
         judge_for("auto", sample("The picture shows a long street with many red houses on both of its sides."), "open")
         == "none"
     )
-    assert judge_for("auto", sample(), "open") == "normalised"
+    assert judge_for("auto", sample(), "open") == "normalized"
     assert judge_for("exact", options, "choices") == "exact"
     assert judge_for("auto", sample(*["red"] * 10), "open") == "consensus"
     assert judge_for("auto", sample(*["no"] * 10), "open") == "yes-no"
@@ -135,7 +135,7 @@ def test_a_sample_names_the_judge_of_its_authors():
     assert judge_answer("A red car stands before a house.", paragraph, judge="exact") == Verdict("exact", True)
     letters = replace(sample("a cat", choices=("a dog", "a cat")), judge="option-letter")
     assert judge_answer("B", letters, style="choices") == Verdict("option-letter", True)
-    assert judge_answer("a cat", letters, style="open") == Verdict("normalised", True)  # no letters were shown
+    assert judge_answer("a cat", letters, style="open") == Verdict("normalized", True)  # no letters were shown
 
 
 def test_a_judge_that_does_not_exist():
@@ -156,7 +156,7 @@ def test_any_text_can_be_judged(answer, texts):
         for judge in JUDGES.values():
             assert judge(answer, asked) in (True, False, None)
         # A reference is an answer to itself, whatever it is written with.
-        assert JUDGES["normalised"](references[0], asked) is True
+        assert JUDGES["normalized"](references[0], asked) is True
         if len(references) == 10:
             assert JUDGES["consensus"](references[0], asked) is True
 

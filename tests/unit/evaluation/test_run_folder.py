@@ -68,7 +68,7 @@ def test_pandas_reads_the_records_alone(tmp_path):
     assert list(frame["sample"]) == ["s0", "s0", "s1", "s1", "s2", "s2"]
 
 
-def test_a_thousand_neighbours_share_a_file(tmp_path, blocks_of_four):
+def test_a_thousand_neighbors_share_a_file(tmp_path, blocks_of_four):
     run(tmp_path, 10)
     names = [file.name for file in sorted((tmp_path / "records").iterdir())]
     assert names == ["part-00000000.parquet", "part-00000004.parquet", "part-00000008.parquet"]

@@ -88,7 +88,7 @@ def test_rows_do_not_depend_on_what_came_before(model, samples):
 @pytest.mark.parametrize(
     ("measured", "there", "not_there"),
     [
-        ("map", ("pointing", "effective_area", "centre_x"), ("deletion",)),
+        ("map", ("pointing", "effective_area", "center_x"), ("deletion",)),
         ("all", ("deletion", "flip", "insertion_superpixels", "sufficient_area"), ()),
     ],
 )

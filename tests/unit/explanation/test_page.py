@@ -159,7 +159,7 @@ def test_without_focus_no_map_is_shown(make_explanation, status, form):
     assert "The answer is visually grounded" not in text
     pictures = [a.get("href") or a.get("src") for tag, a in parsed.elements if tag in ("img", "image")]
     shown = np.asarray(decoded(pictures[-1]).convert("RGB")).astype(int)
-    assert (np.ptp(shown, axis=2) <= 6).all()  # gray: no false colours
+    assert (np.ptp(shown, axis=2) <= 6).all()  # gray: no false colors
     if form == "to_html":
         assert parsed.find("section", **{"class": f"banner {status}"})
         assert "Not measured: there is no map to replay." in text

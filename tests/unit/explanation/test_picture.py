@@ -150,13 +150,13 @@ def test_without_meaning_there_is_no_color_and_no_trace_of_the_map(size):
 
 
 @pytest.mark.parametrize(
-    ("size", "labelled"), [((5, 3), False), ((40, 30), False), ((64, 100), True), ((112, 112), True)]
+    ("size", "labeled"), [((5, 3), False), ((40, 30), False), ((64, 100), True), ((112, 112), True)]
 )
-def test_label_is_written_where_it_fits(size, labelled):
+def test_label_is_written_where_it_fits(size, labeled):
     shown = np.asarray(picture.heatmap(np.zeros((2, 2)), size, meaningful=False))
     plate = (shown < 60).all(axis=2)
-    assert plate.any() == labelled
-    if labelled:
+    assert plate.any() == labeled
+    if labeled:
         assert (shown[plate.any(axis=1)] > 200).any()
         rows = np.flatnonzero(plate.any(axis=1))
         assert rows[0] > 0

@@ -80,7 +80,7 @@ def test_one_image_is_a_canvas_of_one(make_explanation):
     assert "Which image" not in explanation.to_html()
 
 
-def test_colours_do_not_run_over_the_border(several):
+def test_colors_do_not_run_over_the_border(several):
     """Interpolated over the border, the first image would be colored for half a cell, seven pixels."""
     shown = np.asarray(several.overlay())
     assert (shown[:, :82] == 200).all()

@@ -152,7 +152,7 @@ def test_ties_are_removed_in_reading_order():
     assert removal_order(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), (2, 2), Canvas(((2, 2),))).tolist() == [1, 2, 0, 3]
 
 
-# ---- normalisation ----
+# ---- normalization ----
 
 
 @pytest.mark.parametrize(("gap", "guarded"), [(MINIMUM_GAP * 0.99, True), (MINIMUM_GAP * 1.01, False), (-0.3, True)])

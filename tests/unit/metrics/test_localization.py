@@ -184,7 +184,7 @@ def test_a_truth_without_a_region_is_refused(measure, truth):
         measure(torch.rand(4, 4, generator=seeded(0)), truth)
 
 
-def test_localisation_metrics_are_listed_as_needing_the_truth():
+def test_localization_metrics_are_listed_as_needing_the_truth():
     assert {name for name, metric in METRICS.items() if "ground-truth" in metric.needs} == {
         "pointing", "energy", "roc_area",
     }  # fmt: skip

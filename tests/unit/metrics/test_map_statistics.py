@@ -1,4 +1,4 @@
-"""Spread, centre and border of maps whose figures are known in closed form."""
+"""Spread, center and border of maps whose figures are known in closed form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherelook.metrics import border_mass, centre_mass, centre_of_mass, compactness, effective_area
+from wherelook.metrics import border_mass, center_mass, center_of_mass, compactness, effective_area
 
 FLAT = torch.ones(7, 12)
 
@@ -52,27 +52,27 @@ def test_effective_area_of_two_values_by_hand():
 def test_no_map_is_spread_over_less_than_a_cell_or_more_than_the_image(rows, columns, seed):
     saliency = torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed))
     assert 1 / saliency.numel() - 1e-12 <= effective_area(saliency) <= 1 + 1e-12
-    inner, border = centre_mass(saliency), border_mass(saliency)
+    inner, border = center_mass(saliency), border_mass(saliency)
     assert 0 <= inner <= 1
-    assert 0 <= border <= 1 - inner + 1e-12  # the centre is not on the border
+    assert 0 <= border <= 1 - inner + 1e-12  # the center is not on the border
 
 
-def test_the_centre_of_mass_is_in_pixels_of_the_image():
-    assert centre_of_mass(FLAT, (30, 50)) == pytest.approx((25, 15))
+def test_the_center_of_mass_is_in_pixels_of_the_image():
+    assert center_of_mass(FLAT, (30, 50)) == pytest.approx((25, 15))
     saliency = torch.zeros(4, 5)
     saliency[1, 4], saliency[3, 0] = 3.0, 1.0  # (90, 15) and (10, 35) on 40 x 100
-    assert centre_of_mass(saliency, (40, 100)) == pytest.approx((0.75 * 90 + 0.25 * 10, 0.75 * 15 + 0.25 * 35))
+    assert center_of_mass(saliency, (40, 100)) == pytest.approx((0.75 * 90 + 0.25 * 10, 0.75 * 15 + 0.25 * 35))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (7, 12), (32, 32)])
-def test_centre_and_border_of_a_flat_map_are_their_areas(size):
+def test_center_and_border_of_a_flat_map_are_their_areas(size):
     """Whatever lines the cells fall on."""
-    assert centre_mass(torch.ones(size)) == pytest.approx(0.25)
+    assert center_mass(torch.ones(size)) == pytest.approx(0.25)
     assert border_mass(torch.ones(size)) == pytest.approx(0.4375)
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "centre", "border"),
+    ("rows", "columns", "center", "border"),
     [
         (slice(4, 12), slice(4, 12), 1.0, 0.0),
         (slice(7, 9), slice(2, 14), 8 / 12, 0.0),
@@ -80,19 +80,19 @@ def test_centre_and_border_of_a_flat_map_are_their_areas(size):
         (slice(1, 3), slice(8, 9), 0.0, 0.5),
     ],
 )
-def test_centre_and_border_of_planted_blocks(rows, columns, centre, border):
-    assert centre_mass(block(rows, columns)) == pytest.approx(centre)
+def test_center_and_border_of_planted_blocks(rows, columns, center, border):
+    assert center_mass(block(rows, columns)) == pytest.approx(center)
     assert border_mass(block(rows, columns)) == pytest.approx(border)
 
 
 def test_a_map_of_zeros_has_no_figures():
     nothing = torch.zeros(5, 5)
-    assert [measure(nothing) for measure in (effective_area, centre_mass, border_mass)] == [None] * 3
-    assert centre_of_mass(nothing, (10, 10)) is None
+    assert [measure(nothing) for measure in (effective_area, center_mass, border_mass)] == [None] * 3
+    assert center_of_mass(nothing, (10, 10)) is None
 
 
 def test_the_map_is_not_changed():
     saliency = torch.linspace(-1, 1, 12).reshape(3, 4)
     before = saliency.clone()
-    centre_of_mass(saliency, (6, 8)), border_mass(saliency), effective_area(saliency)
+    center_of_mass(saliency, (6, 8)), border_mass(saliency), effective_area(saliency)
     assert np.array_equal(saliency, before)

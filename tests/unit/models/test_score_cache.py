@@ -93,7 +93,7 @@ def test_gradients_at_the_same_masks_cost_one_forward_for_all_tokens(case, lost,
 
 
 def test_what_differs_between_tokens_is_paid_for(case, lost):
-    """The optimised masks and the checked peaks; the random masks of the contexts are the same."""
+    """The optimized masks and the checked peaks; the random masks of the contexts are the same."""
     memory = ScoreMemory(case.selected_score())
     run("guided-igos", case, memory.select(case.selected))
     alone = spent(case, lambda: run("guided-igos", case, case.score.select(lost[:1])))

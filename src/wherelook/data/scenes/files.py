@@ -228,7 +228,7 @@ def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int], 
 
 {n} images of 3 to 6 {world} and {len(records)} questions about them, made by wherelook (scenes version
 {SCENES_VERSION}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
-photographed or labelled by hand: the answers and the evidence are exact because the images were drawn from them.
+photographed or labeled by hand: the answers and the evidence are exact because the images were drawn from them.
 
 | kind of question | questions |
 |---|---|

@@ -12,7 +12,7 @@ from wherelook.data.scenes.things import picture
 from wherelook.data.scenes.world import SceneObject
 
 SHADOW = 0.35  # of the light that a thing keeps from what is behind it
-OCTAVES = (3, 6, 12, 24)  # blobs of colour per side of the image
+OCTAVES = (3, 6, 12, 24)  # blobs of color per side of the image
 
 
 def photograph(
@@ -63,7 +63,7 @@ def _draw(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, item: S
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Blurred patches of a few colours, often lighter above a horizon; float32 (height, width, 3) in [0, 1]."""
+    """Blurred patches of a few colors, often lighter above a horizon; float32 (height, width, 3) in [0, 1]."""
     colors = [_color(rng) for _ in range(3)]
     blend = [_blobs(rng, height, width)[..., None] for _ in range(2)]
     image = colors[0] + blend[0] * (colors[1] - colors[0])

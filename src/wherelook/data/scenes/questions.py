@@ -119,7 +119,7 @@ def with_article(phrase: str) -> str:
     return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
 
 
-def _capitalised(sentence: str) -> str:
+def _capitalized(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
@@ -296,7 +296,7 @@ def ask_relation(
             target = objects[answer]
             if len(matching(objects, color=target.color, shape=target.shape)) > 1:
                 continue  # another object would give the same answer
-            phrase = _capitalised(with_article(noun_phrase(color=target.color, shape=target.shape)))
+            phrase = _capitalized(with_article(noun_phrase(color=target.color, shape=target.shape)))
             sentence = f"{phrase} is {direction} the {name}."
             text = f"What is {direction} the {name}?"
             paraphrase = None if other is None else f"What is {direction} the {other}?"
@@ -342,7 +342,7 @@ def ask_description(rng: np.random.Generator, objects: Sequence[SceneObject], as
         return
     first, last = order[0], order[-1]
     left, right = (with_article(noun_phrase(color=objects[i].color, shape=objects[i].shape)) for i in (first, last))
-    sentence = f"{_capitalised(left)} is on the left and {right} is on the right."
+    sentence = f"{_capitalized(left)} is on the left and {right} is on the right."
     yield Draft(
         kind="description", text="Describe the image.", answer=sentence, evidence=(first, last), context=(first, last)
     )

@@ -64,7 +64,7 @@ def _draw(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, item: S
     x, y = item.center[0] * width, item.center[1] * height
     top, bottom = max(0, int(y - radius - 2)), min(height, int(y + radius + 3))
     left, right = max(0, int(x - radius - 2)), min(width, int(x + radius + 3))
-    # Pixel centres, relative to the object, turned, in units of its radius.
+    # Pixel centers, relative to the object, turned, in units of its radius.
     down = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - np.float32(y)) / np.float32(radius)
     across = (np.arange(left, right, dtype=np.float32)[None, :] + 0.5 - np.float32(x)) / np.float32(radius)
     cosine, sine = np.float32(np.cos(item.angle)), np.float32(np.sin(item.angle))
@@ -110,7 +110,7 @@ def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     angle = np.abs(angle - sector * np.round(angle / sector))
     radius = np.sqrt(x * x + y * y)
     across, up = radius * np.sin(angle), radius * np.cos(angle)
-    tip, notch = np.float32(1.0), np.float32(0.46)  # distances of the tips and of the notches from the centre
+    tip, notch = np.float32(1.0), np.float32(0.46)  # distances of the tips and of the notches from the center
     notch_x, notch_y = notch * np.sin(sector / 2), notch * np.cos(sector / 2)
     normal_x, normal_y = tip - notch_y, notch_x
     length = np.sqrt(normal_x**2 + normal_y**2)
@@ -148,7 +148,7 @@ OUTLINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A muted two-colour texture, float32 of shape (height, width, 3) in [0, 1]."""
+    """A muted two-color texture, float32 of shape (height, width, 3) in [0, 1]."""
     first = _muted_color(rng)
     second = np.clip(first + np.float32(rng.choice((-1.0, 1.0)) * rng.uniform(0.04, 0.13)), 0.30, 0.74)
     second = second + rng.uniform(-0.03, 0.03, 3).astype(np.float32)
@@ -162,7 +162,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 
 def _coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, 1) and (1, columns) coordinates about the centre, in units of the image's scale."""
+    """(rows, 1) and (1, columns) coordinates about the center, in units of the image's scale."""
     scale = (height * width) ** 0.5
     down = (np.arange(height, dtype=np.float32)[:, None] + 0.5 - height / 2) / np.float32(scale)
     across = (np.arange(width, dtype=np.float32)[None, :] + 0.5 - width / 2) / np.float32(scale)

@@ -136,7 +136,7 @@ def make_scene(
         seed: Any integer from 0. See `TRAINING_SEEDS`, `TUNING_SEEDS`, `REPORTING_SEEDS`.
         size: (height, width) in pixels, each 64 to 4,096, neither more than twice the other.
         budget: Most questions of each kind; the world's own where None.
-        world: One of `WORLDS`: coloured shapes, or things with names before a background like a photograph.
+        world: One of `WORLDS`: colored shapes, or things with names before a background like a photograph.
 
     Raises:
         InputError: The seed or the size is out of range, or there is no such world or kind of question.

@@ -1,6 +1,6 @@
 """Things with names: a second world of scenes, whose objects are pictures of animals, food, vehicles and more.
 
-Objects are `SceneObject`s whose shape is the thing's name and whose colour is empty; questions name a thing by its name
+Objects are `SceneObject`s whose shape is the thing's name and whose color is empty; questions name a thing by its name
 or by its size and name. The pictures are glyphs of Noto Color Emoji under the SIL Open Font License 1.1
 (`noto/OFL.txt`), put into one file by `training/draw_things.py`.
 """

@@ -1,6 +1,6 @@
 """What a scene can contain, and how the objects of one scene are drawn from a seed.
 
-A scene is a list of objects. Each has a shape, a colour and a size, so that a question can name an object by some of
+A scene is a list of objects. Each has a shape, a color and a size, so that a question can name an object by some of
 its attributes and ask for another. Lengths are in units of the *scale* of the image, ``sqrt(height * width)``, so that
 a scene looks alike at every resolution and equally crowded at every aspect ratio.
 """
@@ -31,7 +31,7 @@ class SceneObject:
         shape: One of `SHAPES`, or a thing's name.
         color: One of `COLORS`; empty for a thing.
         size: One of `SIZES`.
-        center: (x, y) of the centre, as fractions of the image's width and height.
+        center: (x, y) of the center, as fractions of the image's width and height.
         radius: Half the object's extent, as a fraction of ``sqrt(height * width)``.
         angle: Rotation in radians, small enough that nothing changes its name.
     """
@@ -44,7 +44,7 @@ class SceneObject:
     angle: float
 
     def attributes(self) -> tuple[str, str, str]:
-        """(size, colour, shape), which no two shapes of a scene share entirely; things may."""
+        """(size, color, shape), which no two shapes of a scene share entirely; things may."""
         return self.size, self.color, self.shape
 
 
@@ -63,7 +63,7 @@ def sample_objects(rng: np.random.Generator, aspect: float) -> tuple[SceneObject
 
 
 def place_all(rng: np.random.Generator, kinds: list[SceneObject], aspect: float) -> tuple[SceneObject, ...]:
-    """The objects with centre, radius and angle, in random order, where none touches another."""
+    """The objects with center, radius and angle, in random order, where none touches another."""
     while True:  # a crowded draw is thrown away whole; 6 large objects take a few tries
         placed = _place(rng, kinds, aspect)
         if placed is not None:

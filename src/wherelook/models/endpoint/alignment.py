@@ -2,7 +2,7 @@
 
 Servers decode tokens one by one. The text of one may lack the space before it, and a token that is only a part of a
 character comes as U+FFFD. So texts are compared without white space, U+FFFD stands for one character or more together
-with its neighbours, and a token's own text is then cut out of the answer.
+with its neighbors, and a token's own text is then cut out of the answer.
 """
 
 from __future__ import annotations

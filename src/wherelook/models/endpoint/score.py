@@ -114,7 +114,7 @@ class EndpointScore:
         raise InputError(NO_GRADIENT)
 
     def blend(self, masks: Float[Tensor, "masks height width"]) -> dict[str, Tensor]:
-        """{"image": (masks, 3, height, width) uint8}: B + M (I - B) with the mask interpolated between cell centres."""
+        """{"image": (masks, 3, height, width) uint8}: B + M (I - B) with the mask interpolated between cell centers."""
         image, base = self.image_pixels[PIXELS].float(), self.baseline_pixels[PIXELS].float()
         kept = functional.interpolate(
             masks[:, None].detach().cpu().float(), size=self.canvas.size, mode="bilinear", align_corners=False

@@ -46,7 +46,7 @@ def footprint(name: str, options: LoadOptions) -> Footprint | None:
     """What `wherelook.models.huggingface.loading.load` with these arguments would need; None where that cannot be told.
 
     It cannot for layers spread over several devices, for code that comes with the model, and for checkpoints that were
-    quantised before.
+    quantized before.
 
     Raises:
         InputError: no such model or device.

@@ -316,7 +316,7 @@ REASONS = (
     ),
     (
         "bitsandbytes",
-        "model {name} is quantised with bitsandbytes, which is missing or too old: " + how_to_install("quantized"),
+        "model {name} is quantized with bitsandbytes, which is missing or too old: " + how_to_install("quantized"),
     ),
     (
         "does not recognize this architecture",

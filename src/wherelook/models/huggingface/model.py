@@ -1,6 +1,6 @@
 """The generic adapter: any `AutoModelForImageTextToText` model of Transformers, with no code per model family.
 
-It renders the prompt, generates or tokenises the answer, and builds the score function of an answer. Which tensors
+It renders the prompt, generates or tokenizes the answer, and builds the score function of an answer. Which tensors
 are pixels, and where their elements lie in the image, is measured (wherelook.geometry), not known.
 """
 
@@ -576,7 +576,7 @@ class VisionLanguageModel:
         return tuple(sorted((text for text in texts if text.strip()), key=len, reverse=True))
 
     def _continue(self, before: str, text: str) -> tuple[int, ...]:
-        """Token ids of `text` after `before`: tokenised together, unless the border merges; then apart."""
+        """Token ids of `text` after `before`: tokenized together, unless the border merges; then apart."""
         head = self.tokenizer(before, add_special_tokens=False)["input_ids"]
         together = self.tokenizer(before + text, add_special_tokens=False)["input_ids"]
         if together[: len(head)] == head and len(together) > len(head):

@@ -59,7 +59,7 @@ def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dty
         dtype: of everything else, and of the arithmetic; None where the checkpoint decides.
 
     Raises:
-        InputError: unknown name, a checkpoint that is quantised already, a device without kernels, or bitsandbytes is
+        InputError: unknown name, a checkpoint that is quantized already, a device without kernels, or bitsandbytes is
             not installed.
     """
     if name not in QUANTIZATIONS:
@@ -67,7 +67,7 @@ def quantization_config(name: str, config: Any, *, device: str, dtype: torch.dty
     own = getattr(config, "quantization_config", None)
     if own is not None:
         method = own["quant_method"] if isinstance(own, dict) else own.quant_method
-        raise InputError(f"this checkpoint is quantised already ({method}) and loads as it is: leave --quantize out")
+        raise InputError(f"this checkpoint is quantized already ({method}) and loads as it is: leave --quantize out")
     if device.split(":", maxsplit=1)[0] not in DEVICES:
         raise InputError(f"--quantize needs cpu or cuda, not {device}: use --dtype bfloat16 instead")
     if importlib.util.find_spec("bitsandbytes") is None:

@@ -61,9 +61,9 @@ def test_a_mask_is_blended_into_the_pixels_and_rounded():
     assert blend[0, :, 0, 0].tolist() == [76, 66, 0]  # 76.5 to even, 51 + 0.3 * 51 = 66.3
 
 
-def test_a_coarse_mask_is_interpolated_between_cell_centres():
+def test_a_coarse_mask_is_interpolated_between_cell_centers():
     values = make().blend(torch.tensor([[[0.0, 1.0]]]))["image"][0, 0, 0].tolist()
-    # Centres of the two cells at pixels 1.5 and 5.5: one eighth of 255 at pixel 2, and so on.
+    # Centers of the two cells at pixels 1.5 and 5.5: one eighth of 255 at pixel 2, and so on.
     assert values == [round(255 * share) for share in (0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1)]
 
 

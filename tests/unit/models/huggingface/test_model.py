@@ -132,7 +132,7 @@ def test_generation_is_greedy_and_settings_of_sampling_do_not_disturb_it(model):
 
 
 @pytest.mark.parametrize("name", [name for name in CONTRACTED if missing_package(name) is None])
-def test_a_given_answer_is_tokenised_as_it_would_follow_the_prompt(name):
+def test_a_given_answer_is_tokenized_as_it_would_follow_the_prompt(name):
     model = VisionLanguageModel(*build(name))
     prompt = model.encode(PICTURE, "Why?")
     text = "The red circle is left of it."
@@ -199,7 +199,7 @@ def test_a_generated_answer_given_back_has_the_same_tokens(model):
     assert model.tokenize_answer(prompt, model.decode(ids)) == ids
 
 
-def test_where_the_border_merges_the_answer_is_tokenised_alone(model):
+def test_where_the_border_merges_the_answer_is_tokenized_alone(model):
     """The prompt's last piece would swallow the answer's first: its ids must stay the prompt's."""
     ids = model._continue("Fill in: gre", "en star")
     assert model.decode(ids) == "en star"

@@ -1,4 +1,4 @@
-"""8 and 4 bits on a CPU: what is quantised, gradients, and what is said when it cannot be done."""
+"""8 and 4 bits on a CPU: what is quantized, gradients, and what is said when it cannot be done."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_rows_that_are_no_whole_blocks_stay_whole_on_a_cpu():
 
 
 @installed
-def test_a_checkpoint_that_was_quantised_loads_as_it_is(tmp_path):
+def test_a_checkpoint_that_was_quantized_loads_as_it_is(tmp_path):
     model, processor = load("embedded", LoadOptions(device="cpu", quantize="int8"))
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     again, _ = load(str(tmp_path), LoadOptions(device="cpu"))
     assert quantization_of(again) == "int8 checkpoint"
-    with pytest.raises(InputError, match=r"quantised already \(bitsandbytes\) .*: leave --quantize out"):
+    with pytest.raises(InputError, match=r"quantized already \(bitsandbytes\) .*: leave --quantize out"):
         load(str(tmp_path), LoadOptions(device="cpu", quantize="int4"))
 
 
@@ -98,7 +98,7 @@ def test_whole_weights_have_no_quantization():
     assert VisionLanguageModel(model, processor).description["quantization"] is None
 
 
-def test_what_cannot_be_quantised(monkeypatch):
+def test_what_cannot_be_quantized(monkeypatch):
     config = families.build("llava")[0].config
     with pytest.raises(InputError, match="unknown quantization 'int3'; valid: int8, int4"):
         quantization_config("int3", config, device="cpu", dtype=None)

@@ -1,4 +1,4 @@
-"""Cambrian's image processor and processor: one padded square, resized and normalised for each encoder."""
+"""Cambrian's image processor and processor: one padded square, resized and normalized for each encoder."""
 
 from collections.abc import Mapping
 from typing import Any, no_type_check
@@ -21,7 +21,7 @@ from wherelook.models.ports.cambrian.grids import content_box
 CLIP_COLOR = [int(255 * value) for value in OPENAI_CLIP_MEAN]
 
 PUBLISHED_VIEWS: dict[str, dict[str, Any]] = {
-    # The SigLIP tower of the published models has the padding of CLIP and the normalisation of SigLIP.
+    # The SigLIP tower of the published models has the padding of CLIP and the normalization of SigLIP.
     "siglip": {"side": 384, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "padding": CLIP_COLOR},
     "clip": {"side": 336, "mean": OPENAI_CLIP_MEAN, "std": OPENAI_CLIP_STD, "padding": CLIP_COLOR},
     "dinov2": {
@@ -32,8 +32,8 @@ PUBLISHED_VIEWS: dict[str, dict[str, Any]] = {
     },
     "convnext": {"side": 1024, "mean": OPENAI_CLIP_MEAN, "std": OPENAI_CLIP_STD, "padding": CLIP_COLOR},
 }
-"""For each encoder: side of its square in pixels, mean and standard deviation of its normalisation (of 0 to 1), and the
-colour of the padding (0 to 255)."""
+"""For each encoder: side of its square in pixels, mean and standard deviation of its normalization (of 0 to 1), and the
+color of the padding (0 to 255)."""
 
 
 class CambrianImageProcessorKwargs(ImagesKwargs, total=False):
@@ -49,7 +49,7 @@ class CambrianImageProcessorKwargs(ImagesKwargs, total=False):
 
 
 class CambrianImageProcessor(PilBackend):
-    """Pads an image to a square, and resizes and normalises it for each encoder.
+    """Pads an image to a square, and resizes and normalizes it for each encoder.
 
     Gives `pixel_values_` and the encoder's name, (images, 3, side, side), for every one of `views`; and `image_sizes`,
     (images, 2), height and width in pixels before padding.
@@ -88,7 +88,7 @@ class CambrianImageProcessor(PilBackend):
 
 
 def pad_to_square(image: UInt8[np.ndarray, "channels height width"], color: Any) -> UInt8[np.ndarray, "channels _ _"]:
-    """The image in the middle of a square of one colour (0 to 255 for each channel)."""
+    """The image in the middle of a square of one color (0 to 255 for each channel)."""
     channels, height, width = image.shape
     side = max(height, width)
     square = np.empty((channels, side, side), image.dtype)

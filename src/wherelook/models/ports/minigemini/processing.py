@@ -21,7 +21,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
 
 
 class MiniGeminiImageProcessor(CLIPImageProcessorPil):
-    """Pads an image to a square in the mean colour, resizes it for the high-resolution tower, cuts that into views.
+    """Pads an image to a square in the mean color, resizes it for the high-resolution tower, cuts that into views.
 
     `size` is that of the high-resolution input, `crop_size` that of each view of the low-resolution tower. The views
     are made from the high-resolution pixels: bilinear without smoothing, as the models were trained.
@@ -70,7 +70,7 @@ class MiniGeminiImageProcessor(CLIPImageProcessorPil):
 
 
 def pad_to_square(image: UInt8[np.ndarray, "channels height width"], mean: Any) -> UInt8[np.ndarray, "channels _ _"]:
-    """The image in the middle of a square of the mean colour (each of `mean` from 0 to 1)."""
+    """The image in the middle of a square of the mean color (each of `mean` from 0 to 1)."""
     channels, height, width = image.shape
     side = max(height, width)
     square = np.empty((channels, side, side), image.dtype)

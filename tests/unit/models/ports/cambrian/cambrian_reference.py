@@ -167,7 +167,7 @@ def aggregate(
 
 
 def _resize(features: Tensor, side: int) -> Tensor:
-    """Bilinear, corners of pixels aligned: each new cell's centre is read between the four nearest old centres."""
+    """Bilinear, corners of pixels aligned: each new cell's center is read between the four nearest old centers."""
     rows, columns = (_interpolation(length, side) for length in features.shape[-2:])
     return rows @ features @ columns.T
 
@@ -189,8 +189,8 @@ def _linear(weights: Weights, name: str, values: Tensor) -> Tensor:
 
 
 def _norm(weights: Weights, name: str, values: Tensor) -> Tensor:
-    centred = values - values.mean(dim=-1, keepdim=True)
-    scaled = centred / torch.sqrt(centred.square().mean(dim=-1, keepdim=True) + 1e-5)
+    centered = values - values.mean(dim=-1, keepdim=True)
+    scaled = centered / torch.sqrt(centered.square().mean(dim=-1, keepdim=True) + 1e-5)
     return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 

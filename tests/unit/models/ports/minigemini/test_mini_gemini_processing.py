@@ -75,7 +75,7 @@ def test_low_resolution_pixels_are_bilinear_without_smoothing():
 
 
 @pytest.mark.parametrize("size", [(2, 5), (5, 2), (4, 4), (1, 4)])
-def test_padding_is_the_mean_colour_on_both_sides(size):
+def test_padding_is_the_mean_color_on_both_sides(size):
     image = np.full((3, *size), 7, np.uint8)
     square_image = pad_to_square(image, [0.1, 0.5, 1.0])
     side = max(size)
