@@ -16,7 +16,7 @@ def reference() -> str:
     group = typer.main.get_command(app)
     lines = ["# Command line", "", "Made from `--help` by `docs/generate_cli.py`; a test keeps it true.", ""]
     lines += [
-        "Exit codes: 0 done (also when the honest result is that the answer does not rest on the image), 1 failed,",
+        "Exit codes: 0 done (also when the honest result is that the answer does not depend on the image), 1 failed,",
         "2 bad input or usage, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM); what is finished is kept. An",
         "error is one line on standard error; `--debug` adds the traceback. Escape sequences and marks of direction in",
         "answers, names and messages are spelled out, and characters that the terminal's encoding lacks are replaced.",

@@ -1,6 +1,6 @@
 """A question about an image and its answer, ready to be explained: what every method and every measure starts from.
 
-Finding the answer, the words of it that rest on the image, and the score with and without the image costs the same
+Finding the answer, its visually grounded words, and the score with and without the image costs the same
 whatever comes after, so it is done once.
 """
 
@@ -36,7 +36,7 @@ DEFAULT = ExplainConfig()
 
 @dataclass(frozen=True)
 class Relevance:
-    """Whether an answer rests on the image, before any map is made.
+    """Whether an answer is visually grounded, before any map is made.
 
     Attributes:
         status, reason, tokens, reliance: as in `Explanation`.

@@ -106,7 +106,7 @@ UNSEEN: Mapping[str, str] = {
     "strong-blur": "mean",
     "zeros": "mean",
     "noise": "mean",
-    # Another image is taken where neither blur nor the mean color changes a relevant word: a replay with them shows
+    # Another image is taken where neither blur nor the mean color changes a grounded word: a replay with them shows
     # nothing, whatever the map. Noise leaves nothing of the image.
     OTHER_IMAGE: "noise",
 }

@@ -19,7 +19,7 @@ from wherelook.canvas import Canvas, Size
 
 Status = Literal["ok", "not_visual", "weak_gap"]
 """ok: the heatmap means something. not_visual: no word of the answer is visually grounded. weak_gap: the selected words
-lose too little likelihood without the image for an optimizer to hold on to."""
+drop too little without the image for mask optimization."""
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total)."""

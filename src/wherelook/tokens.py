@@ -27,7 +27,7 @@ SHOWN = 0.005
 
 @dataclass(frozen=True)
 class Reliance:
-    """How much an answer rests on the image.
+    """How much an answer relies on the image.
 
     Attributes:
         score: in [0, 1]: 1 - exp(-r), r being the largest ratio of a word (0 if negative): the share of its
@@ -161,7 +161,7 @@ def select(
 
 
 def measure_reliance(tokens: Sequence[Token], *, alpha: float, baseline: str) -> Reliance:
-    """How much the answer rests on the image; see `Reliance`."""
+    """How much the answer relies on the image; see `Reliance`."""
     words = [token.word for token in tokens]
     ratios = [token.llr for token in tokens]
     totals = _word_totals(words, ratios)
@@ -180,7 +180,7 @@ def measure_reliance(tokens: Sequence[Token], *, alpha: float, baseline: str) ->
 
 
 def judge(tokens: Sequence[Token], reliance: Reliance, wanted: str) -> tuple[Status, str]:
-    """Status and reason: whether there is something for an optimizer to hold on to."""
+    """Status and reason: whether the drop is large enough for mask optimization."""
     if reliance.words == 0:
         return "not_visual", "the answer has no words to explain (only punctuation or special tokens)"
     if not any(token.selected for token in tokens):

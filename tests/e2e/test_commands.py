@@ -327,7 +327,7 @@ def test_a_sanity_check_that_fails_leaves_the_table(command, lines, tmp_path, mo
     options = ("evaluate", lines, "--method", "center", "--limit", 2, "--sanity", 2, *QUICK)
     code, output, errors = command(*options, "--out", tmp_path / "out")
     assert code == 1
-    assert "fewer than two of the answers rest on the image" in errors
+    assert "fewer than two of the answers are visually grounded" in errors
     assert errors.count("warning    sample") == 1
     assert "not checked" in output
     assert (tmp_path / "out" / "table.md").is_file()

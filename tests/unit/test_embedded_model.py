@@ -1,4 +1,4 @@
-"""The model that comes with the package: an ordinary folder, words as tokens, and answers that rest on the image."""
+"""The model that comes with the package: an ordinary folder, words as tokens, and answers that depend on the image."""
 
 from __future__ import annotations
 

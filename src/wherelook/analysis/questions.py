@@ -69,7 +69,7 @@ class Rows:
 def rely_on_image(
     benchmark: Benchmark, models: Sequence[StudyModel], precision: Precision
 ) -> tuple[tuple[RelianceLine, ...], Outcome]:
-    """Shares of answers and of tokens that rest on the image, and accuracy with and without it, by model and task.
+    """Shares of grounded answers and tokens, and accuracy with and without it, by model and task.
 
     Tested: is a model right more often with the image than without?
     """

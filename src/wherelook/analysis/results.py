@@ -109,12 +109,12 @@ class JudgeLine:
 
 @dataclass(frozen=True)
 class RelianceLine:
-    """Do answers rest on the image? Samples without an answer do not count.
+    """Are answers visually grounded? Samples without an answer do not count.
 
     Attributes:
         task: kind of question; None: all of them.
         answers: that were given.
-        resting: share of answers with a word that rests on the image.
+        resting: share of answers with a visually grounded word.
         tokens: of words, in all answers.
         tokens_resting: share of these tokens; None where there are none.
         judged: answers known to be right or wrong.

@@ -116,7 +116,7 @@ def method_row(run: MethodSpec, seed: int) -> Row:
 
 
 def answer_row(answered: AnsweredQuestion) -> Row:
-    """The answer, and how much it rests on the image."""
+    """The answer, and how much it relies on the image."""
     relevance = answered.relevance
     reliance, tokens = relevance.reliance, relevance.tokens
     return {

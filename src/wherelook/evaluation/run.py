@@ -51,7 +51,7 @@ class Extent:
         answers: how many of their answers; reading stops when so many are found, but see `sanity`. None for all.
         stability: on so many of the answers maps are also made with another seed, with a little image noise, and to a
             paraphrase of the question.
-        sanity: on so many of the answers that rest on the image sanity checks are made too; with `answers`, reading
+        sanity: on so many of the visually grounded answers sanity checks are made too; with `answers`, reading
             goes on until there are as many.
         baseline_from_dataset: see `wherelook.evaluation.worker.Procedure`.
         prompt: how questions are put.
@@ -161,7 +161,7 @@ class _Execution:
         stable, checked = self._chosen()
         if len(checked) < 2 <= self.extent.sanity:
             why = f"; {self.search.summary}" if self.search.summary else ""
-            message = f"fewer than two of the answers rest on the image: nothing to check on{why}"
+            message = f"fewer than two of the answers are visually grounded: nothing to check on{why}"
             failure, checked = failure or WherelookError(message), []
         work = self._changes(stable, checked) if stable or checked else []
         made, maps = 0, sum(len(task.methods) for one in work for task in one.tasks)

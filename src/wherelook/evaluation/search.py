@@ -96,5 +96,5 @@ class Search:
 
 
 def checkable(known: Known) -> bool:
-    """Whether sanity checks can be made on a sample: its words rest on its own image, by a baseline of its own."""
+    """Whether sanity checks can be made on a sample: its words are grounded, by a baseline of its own image."""
     return bool(known.mapped) and known.baseline != LENT

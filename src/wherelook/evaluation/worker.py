@@ -89,7 +89,7 @@ class Procedure:
         replay_steps: points of the deletion and insertion curves; figures of different numbers do not compare.
         right_only: whether a wrong answer to a question with a known one gets a row without a map.
         baseline_from_dataset: whether another image of the dataset may serve as the baseline where no other shows a
-            relevant word.
+            grounded word.
         blind: whether the model is also asked without the image: shown its mean color.
         max_new_tokens: longest answer.
         seed: of everything random.

@@ -64,7 +64,7 @@ class ImagePart:
         heatmap: this image's part of the map, (rows, columns) float32 in [0, 1]; all images share one scale.
         focus: where this part points, in pixels of this image; None where it is zero.
         share: of the answer's score gap that rests on this image (Shapley value); the shares of all images add up to
-            1. None where the answer does not rest on the images.
+            1. None where the answer is not visually grounded.
         lost: share of the gap that is lost when only this image is taken away.
         restored: share that comes back when only this image is shown.
         missing: whether the image was not there when the explanation was loaded: `pixels` are then gray.

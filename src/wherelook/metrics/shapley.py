@@ -33,7 +33,7 @@ SAMPLED_ORDERS = 8
 
 @dataclass(frozen=True)
 class ImageShare:
-    """What rests on one image, as shares of the score gap; negative where the image speaks against the answer.
+    """What rests on one image, as shares of the score gap; negative where the image contradicts the answer.
 
     Attributes:
         share: Shapley value; those of all images add up to 1.

@@ -144,7 +144,7 @@ def test_a_change_that_nobody_can_be_lent_for_is_left_out_and_told(run, samples)
 
 def test_one_answer_is_not_enough(run, samples):
     tally, rows = run(samples[:1], "center", sanity=5)
-    assert "fewer than two of the answers rest on the image" in str(tally.failure)
+    assert "fewer than two of the answers are visually grounded" in str(tally.failure)
     assert [row["condition"] for row in rows] == [""]
 
 

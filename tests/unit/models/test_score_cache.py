@@ -40,7 +40,7 @@ def case() -> AnsweredQuestion:
 
 @pytest.fixture(scope="module")
 def lost(case) -> list[int]:
-    """Positions of three tokens that rest on the image."""
+    """Positions of three visually grounded tokens."""
     found = [index for index in case.selected if case.relevance.tokens[index].llr > 0.2]
     assert len(found) >= 3
     return found[:3]
