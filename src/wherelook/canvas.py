@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,12 +118,12 @@ class Canvas:
         return torch.cat([function(part) for part in self.split(values)], dim=-1)
 
     def resize(
-        self, values: Float[Tensor, "*batch height width"], size: Size, **options: object
+        self, values: Float[Tensor, "*batch height width"], size: Size, **options: Any
     ) -> Float[Tensor, "*batch rows columns"]:
         """Each image's part resized to its part of a map of `size` cells; `options` are those of `interpolate`."""
         flat = values.reshape(1, -1, *values.shape[-2:])
         resized = [
-            functional.interpolate(part, size=(size[0], place.stop - place.start), **options)  # type: ignore[arg-type]
+            functional.interpolate(part, size=(size[0], place.stop - place.start), **options)
             for part, place in zip(self.split(flat), self.columns(size[1]), strict=True)
         ]
         return torch.cat(resized, dim=-1).reshape(*values.shape[:-2], *size)

@@ -65,8 +65,9 @@ def test_every_method_gives_the_map_of_the_cpu(method, on_cpu, on_cuda):
 
 @pytest.mark.parametrize("family", CONTRACTED)
 def test_every_family_passes_its_check(family):
-    if missing_package(family):
-        pytest.skip(missing_package(family))
+    missing = missing_package(family)
+    if missing:
+        pytest.skip(f"{family} needs {missing}")
     model, processor = build(family)
     findings = check_model(VisionLanguageModel(model.to("cuda"), processor))
     assert not [finding for finding in findings if not finding.passed]

@@ -81,7 +81,10 @@ def refine(
     return saliency
 
 
-def refined(method: Method, *refinements: Refinement, cost: Passes = Passes()) -> Method:  # noqa: B008
+NO_PASSES = Passes()
+
+
+def refined(method: Method, *refinements: Refinement, cost: Passes = NO_PASSES) -> Method:
     """A method whose map is refined.
 
     Args:
