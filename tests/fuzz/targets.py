@@ -39,12 +39,11 @@ from wherelook.evaluation.method_spec import MethodSpec, parse_methods, sweep_me
 from wherelook.evaluation.model_judge import ReplyCache, parse_reply
 from wherelook.evaluation.verdicts import read_verdicts
 from wherelook.html import printable
-from wherelook.load_options import LoadOptions
+from wherelook.load_options import LoadOptions, check_prompt_template
 from wherelook.models import EndpointModel
 from wherelook.models.endpoint.address import check_address
 from wherelook.models.endpoint.client import Client
 from wherelook.models.huggingface.loading import load
-from wherelook.models.huggingface.prompt import check_prompt_template
 from wherelook.tokens import measure_reliance, select
 
 MOST_SAMPLES = 20
