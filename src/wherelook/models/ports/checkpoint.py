@@ -1,9 +1,15 @@
-"""Reads the files of a published checkpoint, of which nothing is trusted."""
+"""From a published checkpoint, of which nothing is trusted, to a folder that loads like any other model's.
+
+Names of tensors are converted by tables: a name of one stands for everything below it, {} is a number.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,11 +17,30 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
-from wherelook.errors import InputError, WherelookError
+from wherelook.errors import INTERRUPTED, InputError, WherelookError
 from wherelook.models.huggingface.weight_index import PICKLED_INDEX, SAFE_INDEX, check_files, read_index, read_json
+
+CONVNEXT = {
+    "stem.0": "embeddings.patch_embeddings",
+    "stem.1": "embeddings.layernorm",
+    "stages.{}.downsample": "encoder.stages.{}.downsampling_layer",
+    "stages.{}.blocks.{}.gamma": "encoder.stages.{}.layers.{}.layer_scale_parameter",
+    "stages.{}.blocks.{}.conv_dw": "encoder.stages.{}.layers.{}.dwconv",
+    "stages.{}.blocks.{}.norm": "encoder.stages.{}.layers.{}.layernorm",
+    "stages.{}.blocks.{}.mlp.fc1": "encoder.stages.{}.layers.{}.pwconv1",
+    "stages.{}.blocks.{}.mlp.fc2": "encoder.stages.{}.layers.{}.pwconv2",
+}
+"""OpenCLIP's names of a ConvNeXt below `visual.trunk.`, and Transformers'."""
+
+COMPUTED = re.compile(r".*(rotary_emb\.inv_freq|embeddings\.position_ids)")
+"""Tensors of older checkpoints that follow from the configuration."""
+
+HEAD = "lm_head.weight"
 
 
 @contextmanager
@@ -88,3 +113,107 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{str(file)!r} holds something else than named tensors")
     return content
+
+
+def rename(name: str, table: Mapping[str, str]) -> str | None:
+    """The name with its beginning replaced; None where no entry of the table is its beginning."""
+    for old, new in table.items():
+        pattern = re.escape(old).replace(r"\{\}", r"(\d+)")
+        found = re.fullmatch(rf"{pattern}(\..+)?", name)
+        if found:
+            *numbers, rest = found.groups()
+            return new.format(*numbers) + (rest or "")
+    return None
+
+
+def expected_weights(model: PreTrainedModel) -> dict[str, torch.Size]:
+    """Name and shape of every tensor that a folder of this model holds; the model may be on the meta device."""
+    weights = revert_weight_conversion(model, dict(model.state_dict()))
+    if model.config.tie_word_embeddings:
+        del weights[HEAD]
+    return {name: weight.shape for name, weight in weights.items()}
+
+
+def rename_weights(
+    weights: Mapping[str, Tensor],
+    own_name: Callable[[str], str | None],
+    expected: Mapping[str, torch.Size],
+    family: str,
+) -> dict[str, Tensor]:
+    """The tensors of one weight file under their names here.
+
+    Args:
+        weights: published names and tensors.
+        own_name: the name here of a published one; None where it has none.
+        expected: what the model has, as `expected_weights` says.
+        family: of the model, for messages.
+
+    Raises:
+        InputError: a tensor that the model does not have, or that has another shape.
+    """
+    renamed = {}
+    for name, weight in weights.items():
+        own = own_name(name)
+        tied = own == HEAD and own not in expected
+        if tied or COMPUTED.fullmatch(name):
+            continue
+        if own is None or own not in expected:
+            raise InputError(f"the checkpoint has a tensor {name!r}, which is not part of a {family} of its config")
+        if weight.shape != expected[own]:
+            raise InputError(
+                f"the checkpoint's tensor {name!r} has shape {tuple(weight.shape)}; "
+                f"its config.json says {tuple(expected[own])}"
+            )
+        renamed[own] = weight
+    return renamed
+
+
+def write_weights(
+    parts: Iterable[Mapping[str, Tensor]], expected: Mapping[str, torch.Size], dtype: torch.dtype, out: Path
+) -> None:
+    """Writes tensors as safetensors with an index, a part at a time; one that was in a part before is left out.
+
+    Args:
+        parts: tensors under their names here.
+        expected: what the model has, as `expected_weights` says.
+        dtype: in which they are written.
+        out: an existing folder.
+
+    Raises:
+        InputError: some are missing.
+    """
+    places: dict[str, str] = {}
+    total = 0
+    for part in parts:
+        shard = {name: weight.to(dtype).contiguous() for name, weight in part.items() if name not in places}
+        if shard:
+            file = f"model-{len(set(places.values())) + 1:05d}.safetensors"
+            save_file(shard, out / file, {"format": "pt"})
+            places.update(dict.fromkeys(shard, file))
+            total += sum(weight.nbytes for weight in shard.values())
+    missing = sorted(expected.keys() - places.keys())
+    if missing:
+        raise MissingWeightsError(missing)
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
+    (out / SAFE_INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+
+
+class MissingWeightsError(InputError):
+    """Tensors that a checkpoint should have and has not, by their names here."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(f"the checkpoint lacks {len(names)} tensors, such as {names[0]}: download it again")
+        self.names = names
+
+
+def run_command(convert: Callable[[], None], out: Path) -> None:
+    """A conversion as a command: what is wrong is one line, and the exit code says which kind."""
+    try:
+        convert()
+    except WherelookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    print(f"written to {out}; try: wherelook check {out}")

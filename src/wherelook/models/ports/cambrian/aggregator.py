@@ -13,24 +13,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wherelook.models.ports.multimodal import FeedForward
+
 Windows = Sequence[Float[Tensor, "queries _ channels"]]
 """For each encoder the cells that each query attends to."""
 
 WindowMasks = Sequence[Bool[Tensor, "queries _"]]
 """For each encoder which of these cells are open."""
-
-
-class FeedForward(nn.Module):
-    """Linear, GELU, linear."""
-
-    def __init__(self, width: int, hidden_width: int, out_width: int, *, bias: bool = True) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(width, hidden_width, bias=bias)
-        self.linear_2 = nn.Linear(hidden_width, out_width, bias=bias)
-
-    def forward(self, values: Float[Tensor, "*shape _"]) -> Float[Tensor, "*shape _"]:
-        result: Float[Tensor, "*shape _"] = self.linear_2(functional.gelu(self.linear_1(values)))
-        return result
 
 
 class WindowAttention(nn.Module):

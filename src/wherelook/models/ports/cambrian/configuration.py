@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, no_type_check
 
 from transformers import (
-    CONFIG_MAPPING,
     AutoConfig,
     CLIPVisionConfig,
     ConvNextConfig,
@@ -14,6 +13,8 @@ from transformers import (
     PreTrainedConfig,
     SiglipVisionConfig,
 )
+
+from wherelook.models.ports.multimodal import CLIP_LARGE, text_configuration
 
 TOWERS = ("siglip", "clip", "dinov2", "convnext")
 """The encoders, in the order of the published models. The first one gives the global context."""
@@ -27,15 +28,7 @@ PUBLISHED_TOWERS: dict[str, dict[str, Any]] = {
         "image_size": 384,
         "patch_size": 14,
     },
-    "clip": {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "projection_dim": 768,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "image_size": 336,
-        "patch_size": 14,
-    },
+    "clip": CLIP_LARGE,
     "dinov2": {
         "hidden_size": 1536,
         "num_hidden_layers": 40,
@@ -106,9 +99,7 @@ class CambrianConfig(PreTrainedConfig):
             if not isinstance(given, PreTrainedConfig):
                 setattr(self, name, self.sub_configs[name](**(given or PUBLISHED_TOWERS[tower])))
         self.siglip_config.vision_use_head = False  # the head pools, and pooled features are not read
-        if not isinstance(self.text_config, PreTrainedConfig):
-            text = {"model_type": "llama", **(self.text_config or {})}
-            self.text_config = CONFIG_MAPPING[text["model_type"]](**text)
+        self.text_config = text_configuration(self.text_config)
         self.vision_grids = list(self.vision_grids)
         if len(self.vision_grids) != len(TOWERS) or any(side % self.image_grid for side in self.vision_grids):
             raise ValueError(

@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,27 @@ from transformers import (
     CLIPVisionModel,
     Dinov2Model,
     GenerationConfig,
-    PreTrainedModel,
     SiglipVisionModel,
 )
+from transformers.core_model_loading import revert_weight_conversion
 
-from wherelook.errors import INTERRUPTED, InputError, WherelookError
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.huggingface.loading import explain_failure
 from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.ports.cambrian.modeling import CambrianForConditionalGeneration
 from wherelook.models.ports.cambrian.processing import CambrianImageProcessor, CambrianProcessor
-from wherelook.models.ports.checkpoint import new_folder, read_config, read_weights, weight_files
+from wherelook.models.ports.checkpoint import (
+    CONVNEXT,
+    expected_weights,
+    new_folder,
+    read_config,
+    read_weights,
+    rename,
+    rename_weights,
+    run_command,
+    weight_files,
+    write_weights,
+)
 
 KEYS = {
     "model.vision_query": "model.image_query",
@@ -65,18 +75,6 @@ AGGREGATOR_KEYS = {
     "proj_out": "output",
 }
 """The same below `layers.{}` of an aggregator."""
-
-CONVNEXT_KEYS = {
-    "stem.0": "embeddings.patch_embeddings",
-    "stem.1": "embeddings.layernorm",
-    "stages.{}.downsample": "encoder.stages.{}.downsampling_layer",
-    "stages.{}.blocks.{}.gamma": "encoder.stages.{}.layers.{}.layer_scale_parameter",
-    "stages.{}.blocks.{}.conv_dw": "encoder.stages.{}.layers.{}.dwconv",
-    "stages.{}.blocks.{}.norm": "encoder.stages.{}.layers.{}.layernorm",
-    "stages.{}.blocks.{}.mlp.fc1": "encoder.stages.{}.layers.{}.pwconv1",
-    "stages.{}.blocks.{}.mlp.fc2": "encoder.stages.{}.layers.{}.pwconv2",
-}
-"""OpenCLIP's names of a ConvNeXt below `visual.trunk.`, and Transformers'."""
 
 SOURCES = {
     "siglip": "google/siglip-so400m-patch14-384",
@@ -170,14 +168,21 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
         image_token_id=image_token_id,
         vision_configs={tower: config for tower, (config, _) in parts.items()},
     )
-    weights = convert_weights(_all_weights(checkpoint))
-    for tower, (_, tensors) in parts.items():
-        weights |= {f"model.{tower}_tower.{name}": value for name, value in tensors.items()}
     with torch.device("meta"):
         model = CambrianForConditionalGeneration(config)
-    fill(model, weights, getattr(torch, str(published.get("torch_dtype") or "bfloat16")))
+    expected = expected_weights(model)
+
+    def weights() -> Iterator[dict[str, Tensor]]:
+        for file in weight_files(checkpoint):
+            yield rename_weights(read_weights(file), own_name, expected, "Cambrian")
+        for tower, (_, tensors) in parts.items():
+            own = {f"model.{tower}_tower.{name}": value for name, value in tensors.items()}
+            yield rename_weights(revert_weight_conversion(model, own), lambda name: name, expected, "Cambrian")
+
+    dtype = getattr(torch, str(published.get("torch_dtype") or "bfloat16"))
+    config.dtype = dtype
+    config.architectures = [type(model).__name__]
     stops = stop_tokens(checkpoint) | {tokenizer.eos_token_id}
-    model.generation_config = GenerationConfig(eos_token_id=sorted(stops), pad_token_id=tokenizer.pad_token_id)
     settings: Any = {"image_grid": config.image_grid}
     processor = CambrianProcessor(
         CambrianImageProcessor(**settings),
@@ -186,8 +191,10 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
         image_token=IMAGE,
     )
     with new_folder(out) as made:
-        model.save_pretrained(made)
+        write_weights(weights(), expected, dtype, made)
+        config.save_pretrained(made)
         processor.save_pretrained(made)
+        GenerationConfig(eos_token_id=sorted(stops), pad_token_id=tokenizer.pad_token_id).save_pretrained(made)
 
 
 def make_config(
@@ -238,53 +245,14 @@ def make_config(
     )
 
 
-def convert_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under our names.
-
-    Raises:
-        InputError: a name that is in no table.
-    """
-    weights = {}
-    for name, value in published.items():
-        if name.endswith("rotary_emb.inv_freq"):  # computed, and stored by older versions of Transformers alone
-            continue
-        renamed = rename(name, KEYS)
-        inside = re.fullmatch(r"(model\.(?:connector|language_aggregators\.\d+)\.layers\.\d+\.)(.+)", renamed or "")
-        if inside:
-            part = rename(inside[2], AGGREGATOR_KEYS)
-            renamed = part and inside[1] + part
-        if renamed is None:
-            raise InputError(f"the checkpoint has a tensor {name!r}, which no Cambrian that wherelook knows has")
-        weights[renamed] = value
-    return weights
-
-
-def rename(name: str, table: Mapping[str, str]) -> str | None:
-    """The name with its beginning replaced; None where no entry of the table is its beginning."""
-    for old, new in table.items():
-        pattern = re.escape(old).replace(r"\{\}", r"(\d+)")
-        found = re.fullmatch(rf"{pattern}(\..+)?", name)
-        if found:
-            *numbers, rest = found.groups()
-            return new.format(*numbers) + (rest or "")
-    return None
-
-
-def fill(model: PreTrainedModel, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Puts weights into a model on the meta device, each as `dtype`.
-
-    Raises:
-        InputError: tensors are missing, of another shape, or left over.
-    """
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if expected != found:
-        bad = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        raise InputError(
-            f"{len(bad)} tensors are missing, left over or of another shape, such as {bad[0]}: found "
-            f"{found.get(bad[0], 'none')}, expected {expected.get(bad[0], 'none')}"
-        )
-    model.load_state_dict({name: value.to(dtype) for name, value in weights.items()}, assign=True)
+def own_name(published: str) -> str | None:
+    """The name here of a tensor of a published checkpoint; None where it has none."""
+    name = rename(published, KEYS)
+    inside = re.fullmatch(r"(model\.(?:connector|language_aggregators\.\d+)\.layers\.\d+\.)(.+)", name or "")
+    if inside is None:
+        return name
+    part = rename(inside[2], AGGREGATOR_KEYS)
+    return part and inside[1] + part
 
 
 def load_tower(tower: str, source: str) -> tuple[Any, dict[str, Tensor]]:
@@ -305,15 +273,12 @@ def load_tower(tower: str, source: str) -> tuple[Any, dict[str, Tensor]]:
     if not folder.is_dir():
         folder = Path(snapshot_download(source, allow_patterns=["open_clip_model.safetensors"]))
     weights = {}
-    for name, value in _all_weights(folder).items():
-        found = re.fullmatch(r"visual\.trunk\.(?!head\.)(.+)", name)  # the head belongs to the pooled output
-        if found:
-            weights[rename(found[1], CONVNEXT_KEYS) or name] = value
+    for file in weight_files(folder):
+        for name, value in read_weights(file).items():
+            found = re.fullmatch(r"visual\.trunk\.(?!head\.)(.+)", name)  # the head belongs to the pooled output
+            if found:
+                weights[rename(found[1], CONVNEXT) or name] = value
     return None, weights
-
-
-def _all_weights(folder: Path) -> dict[str, Tensor]:
-    return {name: weight for file in weight_files(folder) for name, weight in read_weights(file).items()}
 
 
 def stop_tokens(checkpoint: Path) -> set[int]:
@@ -332,15 +297,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to write")
     for tower, source in SOURCES.items():
         parser.add_argument(f"--{tower}", default=source, metavar="ID_OR_DIR", help=f"default: {source}")
-    arguments = parser.parse_args()
-    try:
-        convert(arguments.checkpoint, arguments.out, {tower: getattr(arguments, tower) for tower in TOWERS})
-    except WherelookError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    given = parser.parse_args()
+    towers = {tower: getattr(given, tower) for tower in TOWERS}
+    run_command(lambda: convert(given.checkpoint, given.out, towers), given.out)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
+from transformers import AutoModel, Cache
 from transformers import initialization as init
-from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
+from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast
 from transformers.utils.generic import ModelOutput
 
 from wherelook.canvas import Size
-from wherelook.models.ports.cambrian.aggregator import FeedForward, SpatialVisionAggregator
+from wherelook.models.ports.cambrian.aggregator import SpatialVisionAggregator
 from wherelook.models.ports.cambrian.configuration import TOWERS, CambrianConfig
 from wherelook.models.ports.cambrian.grids import content_box, crop, cut_windows, window_masks
 from wherelook.models.ports.cambrian.towers import TOWER_CLASSES, join_maps
-from wherelook.models.ports.language_head import causal_output
+from wherelook.models.ports.multimodal import (
+    FeedForward,
+    PortedForConditionalGeneration,
+    PortedModel,
+    PortedPreTrainedModel,
+)
 
 AGGREGATION = "image_aggregation"
 """The keyword under which decoder layers are given what the aggregators inside the language model read."""
@@ -60,19 +65,11 @@ class VisionProjector(nn.Module):
         return result
 
 
-class CambrianPreTrainedModel(PreTrainedModel):
-    """What both models below tell Transformers about themselves."""
+class CambrianPreTrainedModel(PortedPreTrainedModel):
+    """How the weights of both models below begin."""
 
     config_class = CambrianConfig
-    base_model_prefix = "model"
-    input_modalities = ["image", "text"]  # noqa: RUF012
-    supports_gradient_checkpointing = True
     _no_split_modules = ["AggregatorLayer", "VisionProjector"]  # noqa: RUF012
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
-    _supports_flash_attn = True
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -86,7 +83,7 @@ class CambrianPreTrainedModel(PreTrainedModel):
             init.normal_(module.image_newline, std=deviation)
 
 
-class CambrianModel(CambrianPreTrainedModel):
+class CambrianModel(CambrianPreTrainedModel, PortedModel):
     """The encoders, the aggregators and the language model without its head."""
 
     def __init__(self, config: CambrianConfig) -> None:
@@ -195,61 +192,9 @@ class CambrianModel(CambrianPreTrainedModel):
             "masks": [torch.cat([part.flatten(0, 1) for part in each]).to(device) for each in masks],
         }
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        pixel_values_siglip: Tensor | None = None,
-        pixel_values_clip: Tensor | None = None,
-        pixel_values_dinov2: Tensor | None = None,
-        pixel_values_convnext: Tensor | None = None,
-        image_sizes: Tensor | None = None,
-        attention_mask: Any = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: Tensor | None = None,
-        **kwargs: Any,
-    ) -> LlavaModelOutputWithPast:
-        """Puts the image tokens where `input_ids` holds `image_token_id`, and runs the language model.
-
-        Images are read only where there are placeholders: not when generation goes on from a cache.
-
-        Raises:
-            ValueError: neither or both of `input_ids` and `inputs_embeds`, images without `input_ids`, an encoder
-                without its pixels, or another number of placeholders than of image tokens.
-        """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("expected either input_ids or inputs_embeds")
-        images = (pixel_values_siglip, pixel_values_clip, pixel_values_dinov2, pixel_values_convnext, image_sizes)
-        image_tokens = None
-        if input_ids is not None:
-            is_image = input_ids == self.config.image_token_id
-            inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
-            if images[0] is not None and is_image.any():
-                found = self.get_image_features(*images)
-                image_tokens = torch.cat(found.pooler_output).to(inputs_embeds.device, inputs_embeds.dtype)
-                if int(is_image.sum()) != len(image_tokens):
-                    raise ValueError(
-                        f"the prompt has {int(is_image.sum())} image placeholders for {len(image_tokens)} image tokens"
-                    )
-                inputs_embeds = inputs_embeds.masked_scatter(is_image[..., None], image_tokens)
-                places = is_image.nonzero()[found.is_cell.to(is_image.device)]
-                kwargs[AGGREGATION] = {"places": places, **found.aggregation}
-        elif images[0] is not None:
-            raise ValueError("pixel values need input_ids, which say where the image is")
-        outputs = self.language_model(
-            inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            **kwargs,
-        )
-        return LlavaModelOutputWithPast(
-            last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            image_hidden_states=image_tokens,
-        )
+    def language_inputs(self, found: CambrianImageOutput, is_image: Tensor) -> dict[str, Any]:
+        places = is_image.nonzero()[found.is_cell.to(is_image.device)]
+        return {AGGREGATION: {"places": places, **found.aggregation}}
 
 
 def aggregate_after_layer(
@@ -274,21 +219,10 @@ def aggregate_after_layer(
     return hidden.index_put((batch, position), changed.to(hidden.device, hidden.dtype))
 
 
-class CambrianForConditionalGeneration(CambrianPreTrainedModel, GenerationMixin):
+class CambrianForConditionalGeneration(CambrianPreTrainedModel, PortedForConditionalGeneration):
     """Cambrian with its language model's head."""
 
-    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
-
-    def __init__(self, config: CambrianConfig) -> None:
-        super().__init__(config)
-        self.model = CambrianModel(config)
-        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        self.post_init()  # type: ignore[no-untyped-call]
-
-    def get_image_features(self, *arguments: Any, **options: Any) -> CambrianImageOutput:
-        """See `CambrianModel.get_image_features`."""
-        result: CambrianImageOutput = self.model.get_image_features(*arguments, **options)
-        return result
+    model_class = CambrianModel
 
     def forward(
         self,
@@ -307,17 +241,14 @@ class CambrianForConditionalGeneration(CambrianPreTrainedModel, GenerationMixin)
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         """Logits of the next token at every place, or at those of `logits_to_keep` (how many last ones, or which)."""
-        outputs = self.model(
+        return self.read(
+            labels,
+            logits_to_keep,
+            images=(pixel_values_siglip, pixel_values_clip, pixel_values_dinov2, pixel_values_convnext, image_sizes),
             input_ids=input_ids,
-            pixel_values_siglip=pixel_values_siglip,
-            pixel_values_clip=pixel_values_clip,
-            pixel_values_dinov2=pixel_values_dinov2,
-            pixel_values_convnext=pixel_values_convnext,
-            image_sizes=image_sizes,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        return causal_output(self, outputs, labels, logits_to_keep)

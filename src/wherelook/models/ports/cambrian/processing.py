@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, no_type_check
 
 import numpy as np
-from jaxtyping import UInt8
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling, SizeDict
@@ -17,6 +16,7 @@ from transformers.utils.constants import (
 )
 
 from wherelook.models.ports.cambrian.grids import content_box
+from wherelook.models.ports.multimodal import pad_to_square
 
 CLIP_COLOR = [int(255 * value) for value in OPENAI_CLIP_MEAN]
 
@@ -85,17 +85,6 @@ class CambrianImageProcessor(PilBackend):
             normal = [np.asarray(self.normalize(each, view["mean"], view["std"]), np.float32) for each in scaled]
             pixels[f"pixel_values_{tower}"] = normal
         return BatchFeature({**pixels, "image_sizes": sizes}, tensor_type=settings["return_tensors"])
-
-
-def pad_to_square(image: UInt8[np.ndarray, "channels height width"], color: Any) -> UInt8[np.ndarray, "channels _ _"]:
-    """The image in the middle of a square of one color (0 to 255 for each channel)."""
-    channels, height, width = image.shape
-    side = max(height, width)
-    square = np.empty((channels, side, side), image.dtype)
-    square[:] = np.array(color, image.dtype)[:, None, None]
-    top, left = (side - height) // 2, (side - width) // 2
-    square[:, top : top + height, left : left + width] = image
-    return square
 
 
 class CambrianProcessor(ProcessorMixin):

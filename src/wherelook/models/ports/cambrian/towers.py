@@ -17,13 +17,14 @@ from torch.nn import functional
 from transformers import (
     CLIPVisionModel,
     ConvNextConfig,
-    ConvNextModel,
     Dinov2Config,
     Dinov2Model,
     PreTrainedModel,
     SiglipVisionModel,
 )
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Layer
+
+from wherelook.models.ports.multimodal import ConvNextStages
 
 
 class SiglipTower(SiglipVisionModel):
@@ -48,7 +49,7 @@ class Dinov2Tower(Dinov2Model):
         return [_as_map(super().forward(pixel_values).last_hidden_state[:, 1:])]
 
 
-class ConvNextTower(ConvNextModel):
+class ConvNextTower(ConvNextStages):
     """What each stage of a ConvNeXt puts out.
 
     Every norm takes the configuration's `layer_norm_eps`; Transformers' class has 1e-6 in its code, and the published
@@ -57,8 +58,6 @@ class ConvNextTower(ConvNextModel):
 
     def __init__(self, config: ConvNextConfig) -> None:
         super().__init__(config)
-        # Belongs to the pooled output, which nobody reads.
-        self.layernorm = nn.Identity()  # type: ignore[assignment]
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):
                 module.eps = config.layer_norm_eps
@@ -66,14 +65,6 @@ class ConvNextTower(ConvNextModel):
     def get_correct_attn_implementation(self, *_: Any, **__: Any) -> str:
         """Whatever is asked for, it has no attention; Transformers' class refuses all but this."""
         return "eager"
-
-    def forward(self, pixel_values: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
-        features = self.embeddings(pixel_values)
-        maps = []
-        for stage in self.encoder.stages:
-            features = stage(features)
-            maps.append(features)
-        return maps
 
 
 _PROJECTIONS = {

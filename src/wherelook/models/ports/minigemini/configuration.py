@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, no_type_check
 
-from transformers import CONFIG_MAPPING, AutoConfig, CLIPVisionConfig, ConvNextConfig, PreTrainedConfig
+from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, PreTrainedConfig
 
-CLIP_LARGE: dict[str, Any] = {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "projection_dim": 768,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "image_size": 336,
-    "patch_size": 14,
-}
-"""CLIP ViT-L/14 at 336 pixels, the low-resolution tower of every published model."""
+from wherelook.models.ports.multimodal import CLIP_LARGE, text_configuration
 
 CONVNEXT_LARGE: dict[str, Any] = {"hidden_sizes": [192, 384, 768, 1536], "depths": [3, 3, 27, 3]}
 """OpenCLIP's ConvNeXt-L, the high-resolution tower of every published model."""
@@ -64,9 +55,7 @@ class MiniGeminiConfig(PreTrainedConfig):
             self.vision_config = CLIPVisionConfig(**(self.vision_config or CLIP_LARGE))
         if not isinstance(self.high_resolution_config, PreTrainedConfig):
             self.high_resolution_config = ConvNextConfig(**(self.high_resolution_config or CONVNEXT_LARGE))
-        if not isinstance(self.text_config, PreTrainedConfig):
-            text = {"model_type": "llama", **(self.text_config or {})}
-            self.text_config = CONFIG_MAPPING[text["model_type"]](**text)
+        self.text_config = text_configuration(self.text_config)
         self.tie_word_embeddings = self.tie_word_embeddings or bool(self.text_config.tie_word_embeddings)
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 

@@ -8,23 +8,63 @@ One weight file at a time is in memory. Pickled weights are read as tensors only
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import CONFIG_MAPPING, AddedToken, AutoTokenizer, GenerationConfig, PreTrainedConfig
 
-from wherelook.errors import INTERRUPTED, InputError, WherelookError
-from wherelook.models.ports.checkpoint import new_folder
-from wherelook.models.ports.minigemini.configuration import CLIP_LARGE, CONVNEXT_LARGE, MiniGeminiConfig
+from wherelook.errors import InputError
+from wherelook.models.ports.checkpoint import (
+    CONVNEXT,
+    MissingWeightsError,
+    expected_weights,
+    new_folder,
+    read_config,
+    read_weights,
+    rename,
+    rename_weights,
+    run_command,
+    weight_files,
+    write_weights,
+)
+from wherelook.models.ports.minigemini.configuration import CONVNEXT_LARGE, MiniGeminiConfig
 from wherelook.models.ports.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration
 from wherelook.models.ports.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
-from wherelook.models.ports.minigemini.weights import write_weights
+from wherelook.models.ports.multimodal import CLIP_LARGE
+
+LOW, HIGH = "model.vision_tower", "model.high_resolution_tower"
+
+KEYS = {
+    # projector: Linear, GELU, Linear
+    "model.mm_projector.0": "model.multi_modal_projector.linear_1",
+    "model.mm_projector.2": "model.multi_modal_projector.linear_2",
+    # patch info mining: LayerNorm, Linear
+    "model.vlm_uni_query_projector": "model.mining.query",
+    "model.vlm_uni_aux_projector": "model.mining.key",
+    "model.vlm_uni_val_projector": "model.mining.value",
+    # low-resolution tower: CLIP; high-resolution tower: ConvNeXt in the names of OpenCLIP (timm)
+    "model.vision_tower.vision_tower.vision_model": LOW,
+    "model.vision_tower.vision_tower": LOW,
+    **{f"model.vision_tower_aux.vision_{old}": f"{HIGH}.{new}" for old, new in CONVNEXT.items()},
+    # language model; Transformers itself puts Mixtral's experts together when it loads them
+    "model.embed_tokens": "model.language_model.embed_tokens",
+    "model.layers": "model.language_model.layers",
+    "model.norm": "model.language_model.norm",
+    "lm_head": "lm_head",
+}
+"""Published names and ours, see `wherelook.models.ports.checkpoint`; the first that fits."""
+
+TOWER_KEYS = {
+    "vision_tower": {"vision_model": LOW},
+    "high_resolution_tower": {f"visual.trunk.{old}": f"{HIGH}.{new}" for old, new in CONVNEXT.items()},
+}
+"""The same in a tower's own repository; what is not in them is not read."""
 
 LANGUAGE_MODELS = ("mixtral", "mistral", "gemma", "llama")
 """What the class name in a published config.json may hold: the `model_type` of its language model."""
@@ -93,8 +133,14 @@ def convert(
         chat_template=chat_template(style),
     )
     towers = {"vision_tower": vision_tower, "high_resolution_tower": high_resolution_tower}
+    with torch.device("meta"):
+        expected = expected_weights(MiniGeminiForConditionalGeneration(config))
+    dtype: Any = config.dtype
     with new_folder(out) as made:
-        write_weights(checkpoint, towers, config, made)
+        try:
+            write_weights(_weights(checkpoint, towers, expected), expected, dtype, made)
+        except MissingWeightsError as error:
+            raise _without_tower(error) from None
         config.architectures = [MiniGeminiForConditionalGeneration.__name__]
         config.save_pretrained(made)
         processor.save_pretrained(made)
@@ -107,20 +153,15 @@ def read_published_config(checkpoint: Path) -> dict[str, Any]:
     Raises:
         InputError: there is none, it is damaged, or of another kind of model.
     """
-    path = checkpoint / "config.json"
-    try:
-        published = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} cannot be read ({error}): expected a published Mini-Gemini folder") from error
+    path, published = checkpoint / "config.json", read_config(checkpoint)
     needed = ("architectures", "mm_vision_tower_aux", "mm_hidden_size", "mm_hidden_size_aux", "image_size_aux")
-    missing = [name for name in needed if name not in published] if isinstance(published, dict) else list(needed)
+    missing = [name for name in needed if name not in published]
     if missing:
         raise InputError(f"{str(path)!r} is not of a published Mini-Gemini: it has no {', '.join(missing)}")
     for name, value in SUPPORTED.items():
         if published.get(name, value) != value:
             raise InputError(f"{str(path)!r} says {name} is {published[name]!r}; only {value!r} is supported")
-    result: dict[str, Any] = published
-    return result
+    return published
 
 
 def translate_config(
@@ -164,6 +205,28 @@ def translate_config(
         raise InputError(f"image_size_aux is {side!r}; expected a multiple of {cell}")
     config.dtype = DTYPES.get(str(published.get("torch_dtype", published.get("dtype"))), torch.bfloat16)
     return config
+
+
+def _weights(
+    checkpoint: Path, towers: Mapping[str, Path | None], expected: Mapping[str, torch.Size]
+) -> Iterator[dict[str, Tensor]]:
+    """The tensors of each weight file under our names: of the checkpoint, then of what it may lack of its towers."""
+    for file in weight_files(checkpoint):
+        yield rename_weights(read_weights(file), partial(rename, table=KEYS), expected, "Mini-Gemini")
+    for tower, folder in towers.items():
+        own_name = partial(rename, table=TOWER_KEYS[tower])
+        for file in [] if folder is None else weight_files(folder):
+            used = {name: weight for name, weight in read_weights(file).items() if own_name(name) is not None}
+            yield rename_weights(used, own_name, expected, "Mini-Gemini")
+
+
+def _without_tower(error: MissingWeightsError) -> InputError:
+    """The error for a checkpoint that lacks weights, which says so where they are those of a tower."""
+    for tower, prefix in (("vision_tower", LOW), ("high_resolution_tower", HIGH)):
+        if any(name.startswith(f"{prefix}.") for name in error.names):
+            option = "--" + tower.replace("_", "-")
+            return InputError(f"the checkpoint does not hold the weights of its {tower}: give its folder with {option}")
+    return error
 
 
 def _tokens_per_side(config: MiniGeminiConfig) -> int:
@@ -210,16 +273,8 @@ def main() -> None:
         "--high-resolution-tower", type=Path, help="folder of OpenCLIP's ConvNeXt-L d-320, if the checkpoint lacks it"
     )
     parser.add_argument("--conversation", choices=CONVERSATIONS, help="how prompts are written, if not as usual")
-    arguments = parser.parse_args()
-    try:
-        convert(**vars(arguments))
-    except WherelookError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    print(f"written to {arguments.out}; try: wherelook check {arguments.out}")
+    given = parser.parse_args()
+    run_command(lambda: convert(**vars(given)), given.out)
 
 
 if __name__ == "__main__":

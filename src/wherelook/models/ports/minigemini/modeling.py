@@ -12,30 +12,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, Cache, ConvNextConfig, ConvNextModel, GenerationMixin, PreTrainedModel
+from transformers import AutoModel, Cache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
+from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast
 
-from wherelook.models.ports.language_head import causal_output
 from wherelook.models.ports.minigemini.configuration import MiniGeminiConfig
+from wherelook.models.ports.multimodal import ConvNextStages, FeedForward, PortedForConditionalGeneration, PortedModel
 
 
-class HighResolutionTower(ConvNextModel):
+class HighResolutionTower(ConvNextStages):
     """A ConvNeXt whose stages' maps are put together at the size of the first one."""
-
-    def __init__(self, config: ConvNextConfig) -> None:
-        super().__init__(config)
-        self.layernorm = nn.Identity()  # type: ignore[assignment] # of the pooled output, which nobody reads
 
     def forward(
         self, pixel_values: Float[Tensor, "images 3 height width"], **_: Any
     ) -> Float[Tensor, "images channels rows columns"]:
         """The maps of all stages; rows and columns are a quarter of the pixels for a patch size of 4."""
-        features = self.embeddings(pixel_values)
-        maps = []
-        for stage in self.encoder.stages:
-            features = stage(features)
-            maps.append(features)
+        maps = super().forward(pixel_values)
         size, device = maps[0].shape[-2:], maps[0].device
         return torch.cat([maps[0], *(_resize(each, size).to(device) for each in maps[1:])], dim=1)
 
@@ -71,35 +63,10 @@ class PatchInfoMining(nn.Module):
         return tokens + torch.einsum("vtc,vtcw->vtw", weights, value)
 
 
-class Projector(nn.Module):
-    """From the encoder's width to the language model's."""
-
-    def __init__(self, width: int, text_width: int) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(width, text_width)
-        self.linear_2 = nn.Linear(text_width, text_width)
-
-    def forward(self, tokens: Float[Tensor, "*shape width"]) -> Float[Tensor, "*shape text_width"]:
-        result: Float[Tensor, "*shape text_width"] = self.linear_2(functional.gelu(self.linear_1(tokens)))
-        return result
-
-
-class MiniGeminiPreTrainedModel(PreTrainedModel):
-    """What both models below tell Transformers about themselves."""
+class MiniGeminiModel(PortedModel):
+    """Both encoders, the mining, the projector and the language model without its head."""
 
     config_class = MiniGeminiConfig
-    base_model_prefix = "model"
-    input_modalities = ("image", "text")  # type: ignore[assignment]
-    supports_gradient_checkpointing = True
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
-    _supports_flash_attn = True
-    _supports_sdpa = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-
-
-class MiniGeminiModel(MiniGeminiPreTrainedModel):
-    """Both encoders, the mining, the projector and the language model without its head."""
 
     def __init__(self, config: MiniGeminiConfig) -> None:
         super().__init__(config)
@@ -107,14 +74,14 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self.vision_tower = AutoModel.from_config(config.vision_config)
         self.high_resolution_tower = HighResolutionTower(config.high_resolution_config)
         self.mining = PatchInfoMining(width, sum(config.high_resolution_config.hidden_sizes))
-        self.multi_modal_projector = Projector(width, config.text_config.hidden_size)
+        self.multi_modal_projector = FeedForward(width, config.text_config.hidden_size, config.text_config.hidden_size)
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def get_image_features(
         self,
-        pixel_values: Float[Tensor, "images views 3 side side"],
-        high_res_pixel_values: Float[Tensor, "images 3 height width"],
+        pixel_values: Float[Tensor, "images views 3 side side"] | None,
+        high_res_pixel_values: Float[Tensor, "images 3 height width"] | None,
         **_: Any,
     ) -> BaseModelOutputWithPooling:
         """The image tokens as the language model reads them: `pooler_output`, (images, tokens, width).
@@ -122,7 +89,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         Args:
             pixel_values: what the low-resolution tower sees: the whole image where it does, then the crops row by row.
             high_res_pixel_values: the whole image at high resolution.
+
+        Raises:
+            ValueError: one of them is None.
         """
+        if pixel_values is None or high_res_pixel_values is None:
+            raise ValueError("expected both pixel_values and high_res_pixel_values, or neither")
         images, views = pixel_values.shape[:2]
         hidden = self.vision_tower(pixel_values.flatten(0, 1), output_hidden_states=True).hidden_states
         tokens = hidden[self.config.vision_feature_layer][:, 1:]  # without the class token
@@ -142,71 +114,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         whole = _resize(features, crops.shape[-2:])
         return torch.cat([whole[:, None], crops], dim=1)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        high_res_pixel_values: Tensor | None = None,
-        attention_mask: Any = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: Tensor | None = None,
-        **kwargs: Any,
-    ) -> LlavaModelOutputWithPast:
-        """Puts the image tokens where `input_ids` holds `image_token_id`, and runs the language model.
 
-        Raises:
-            ValueError: only one of the two pixel tensors, pixels without `input_ids`, or another number of
-                placeholders than of image tokens.
-        """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("expected either input_ids or inputs_embeds")
-        if (pixel_values is None) != (high_res_pixel_values is None):
-            raise ValueError("expected both pixel_values and high_res_pixel_values, or neither")
-        image_features: Any = None
-        if input_ids is not None:
-            is_image = input_ids == self.config.image_token_id
-            inputs_embeds = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
-            if pixel_values is not None and high_res_pixel_values is not None:
-                image_features = self.get_image_features(pixel_values, high_res_pixel_values).pooler_output
-                image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
-                placeholders, tokens = int(is_image.sum()), image_features.shape[0] * image_features.shape[1]
-                if placeholders != tokens:
-                    raise ValueError(f"the prompt has {placeholders} image placeholders for {tokens} image tokens")
-                inputs_embeds = inputs_embeds.masked_scatter(is_image[..., None], image_features)
-        elif pixel_values is not None:
-            raise ValueError("pixel_values need input_ids, which say where the image is")
-        outputs = self.language_model(
-            inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            **kwargs,
-        )
-        return LlavaModelOutputWithPast(
-            last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            image_hidden_states=image_features,
-        )
-
-
-class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMixin):
+class MiniGeminiForConditionalGeneration(PortedForConditionalGeneration):
     """Mini-Gemini with its language model's head."""
 
-    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
-
-    def __init__(self, config: MiniGeminiConfig) -> None:
-        super().__init__(config)
-        self.model = MiniGeminiModel(config)
-        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
-        self.post_init()  # type: ignore[no-untyped-call]
-
-    def get_image_features(self, *arguments: Any, **options: Any) -> BaseModelOutputWithPooling:
-        """See `MiniGeminiModel.get_image_features`."""
-        result: BaseModelOutputWithPooling = self.model.get_image_features(*arguments, **options)
-        return result
+    config_class = MiniGeminiConfig
+    model_class = MiniGeminiModel
 
     def forward(
         self,
@@ -222,17 +135,17 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         """Logits of the next token at every place, or at those of `logits_to_keep` (how many last ones, or which)."""
-        outputs = self.model(
+        return self.read(
+            labels,
+            logits_to_keep,
+            images=(pixel_values, high_res_pixel_values),
             input_ids=input_ids,
-            pixel_values=pixel_values,
-            high_res_pixel_values=high_res_pixel_values,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        return causal_output(self, outputs, labels, logits_to_keep)
 
 
 def _resize(features: Float[Tensor, "images channels _ _"], size: Any) -> Float[Tensor, "images channels rows columns"]:

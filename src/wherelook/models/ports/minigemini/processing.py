@@ -5,12 +5,14 @@ from typing import Any, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 from transformers import BatchFeature, CLIPImageProcessorPil, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_utils import SizeDict
 from transformers.processing_utils import ImagesKwargs
+
+from wherelook.models.ports.multimodal import pad_to_square
 
 
 class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
@@ -56,8 +58,9 @@ class MiniGeminiImageProcessor(CLIPImageProcessorPil):
         **_: Any,
     ) -> BatchFeature:
         low, high = [], []
+        color = [int(255 * value) for value in image_mean]
         for image in images:
-            pixels = self.resize(pad_to_square(image, image_mean), size, resample)
+            pixels = self.resize(pad_to_square(image, color), size, resample)
             if do_rescale:
                 pixels = self.rescale(pixels, rescale_factor)
             if do_normalize:
@@ -67,17 +70,6 @@ class MiniGeminiImageProcessor(CLIPImageProcessorPil):
             side = int(crop_size.height or 0)
             low.append(cut_views(torch.from_numpy(pixels), side, grid=image_grid, whole=image_global).numpy())
         return BatchFeature({"pixel_values": low, "high_res_pixel_values": high}, tensor_type=return_tensors)
-
-
-def pad_to_square(image: UInt8[np.ndarray, "channels height width"], mean: Any) -> UInt8[np.ndarray, "channels _ _"]:
-    """The image in the middle of a square of the mean color (each of `mean` from 0 to 1)."""
-    channels, height, width = image.shape
-    side = max(height, width)
-    square = np.empty((channels, side, side), image.dtype)
-    square[:] = np.array([int(255 * value) for value in mean], image.dtype)[:, None, None]
-    top, left = (side - height) // 2, (side - width) // 2
-    square[:, top : top + height, left : left + width] = image
-    return square
 
 
 def cut_views(

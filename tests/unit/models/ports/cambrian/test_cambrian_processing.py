@@ -11,7 +11,8 @@ from tools.families import build
 from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel
 from wherelook.models.ports.cambrian.grids import content_box, cut_windows, window_masks
-from wherelook.models.ports.cambrian.processing import PUBLISHED_VIEWS, CambrianImageProcessor, pad_to_square
+from wherelook.models.ports.cambrian.processing import PUBLISHED_VIEWS, CambrianImageProcessor
+from wherelook.models.ports.multimodal import pad_to_square
 
 
 @pytest.mark.parametrize(

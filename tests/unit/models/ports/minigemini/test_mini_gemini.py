@@ -109,7 +109,7 @@ def test_inputs_that_do_not_go_together(model, change):
     elif change == "no ids":
         inputs["inputs_embeds"] = torch.zeros(1, 5, 32)
         inputs.pop("input_ids")
-        message = "pixel_values need input_ids, which say where the image is"
+        message = "pixel values need input_ids, which say where the image is"
     elif change == "neither":
         inputs.pop("input_ids")
         message = "expected either input_ids or inputs_embeds"

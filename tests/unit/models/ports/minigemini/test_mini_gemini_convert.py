@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -19,9 +20,10 @@ from wherelook.errors import InputError
 from wherelook.load_options import LoadOptions
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
+from wherelook.models.ports import checkpoint
 from wherelook.models.ports.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
-from wherelook.models.ports.minigemini.convert import convert, main, translate_config
-from wherelook.models.ports.minigemini.weights import expected_weights, rename_weights
+from wherelook.models.ports.minigemini.convert import KEYS, convert, main, translate_config
+from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration
 
 # What the published config.json files say: language model, then what all share, then HD.
 LANGUAGE = {
@@ -53,6 +55,10 @@ SMALL_TOWERS = {
                       "image_size": 32, "patch_size": 8, "projection_dim": 32},
     "high_resolution_config": {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1]},
 }  # fmt: skip
+
+
+def rename_weights(weights: dict[str, Tensor], expected: dict[str, torch.Size]) -> dict[str, Tensor]:
+    return checkpoint.rename_weights(weights, partial(checkpoint.rename, table=KEYS), expected, "Mini-Gemini")
 
 
 def layers(shapes: dict[str, list[int]], name: str, *sizes: int) -> None:
@@ -152,7 +158,8 @@ def test_every_tensor_of_a_published_model_has_its_place(name, hd):
     with torch.device("meta"):
         weights = {key: torch.empty(shape) for key, shape in published_shapes(config, CLIP, CONVNEXT).items()}
     native = translate_config(config)
-    expected = expected_weights(native)
+    with torch.device("meta"):
+        expected = checkpoint.expected_weights(MiniGeminiForConditionalGeneration(native))
     renamed = rename_weights(weights, expected)
     assert renamed.keys() == expected.keys()
     assert len(renamed) == len(weights)

@@ -13,14 +13,13 @@ from wherelook.models.ports.minigemini.processing import (
     MiniGeminiImageProcessor,
     MiniGeminiProcessor,
     cut_views,
-    pad_to_square,
 )
 
 PLAIN = {"mean": [0.0] * 3, "std": [1.0] * 3}
 
 
 def image_processor(**settings) -> MiniGeminiImageProcessor:
-    return MiniGeminiImageProcessor(image_mean=PLAIN["mean"], image_std=PLAIN["std"], **settings)
+    return MiniGeminiImageProcessor(**{"image_mean": PLAIN["mean"], "image_std": PLAIN["std"], **settings})
 
 
 @pytest.mark.parametrize(
@@ -76,9 +75,11 @@ def test_low_resolution_pixels_are_bilinear_without_smoothing():
 
 @pytest.mark.parametrize("size", [(2, 5), (5, 2), (4, 4), (1, 4)])
 def test_padding_is_the_mean_color_on_both_sides(size):
-    image = np.full((3, *size), 7, np.uint8)
-    square_image = pad_to_square(image, [0.1, 0.5, 1.0])
     side = max(size)
+    image = Image.fromarray(np.full((*size, 3), 7, np.uint8))
+    options = {"image_mean": [0.1, 0.5, 1.0], "do_normalize": False, "do_rescale": False}
+    processor = image_processor(size=square(side), crop_size=square(side), **options)
+    square_image = processor(image, return_tensors="np")["high_res_pixel_values"][0]
     assert square_image.shape == (3, side, side)
     top, left = (side - size[0]) // 2, (side - size[1]) // 2
     kept = np.zeros((side, side), bool)
