@@ -7,7 +7,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, NoReturn, Protocol, runtime_checkable
@@ -222,8 +222,12 @@ class Row:
             raise WherelookError(f"{self.place}: {name} must be an image or its path, not {shown(value)}")
         if is_base64(value):
             return ImageText(value, f"the image of {self.place}")
+        return self.named_image(name, value, files.image)
+
+    def named_image(self, name: str, value: str, find: Callable[[str], ImageSource]) -> ImageSource:
+        """What `find` gives for a path in a column. Raises WherelookError when it leads out of the folder."""
         try:
-            return files.image(value)
+            return find(value)
         except WherelookError as error:
             raise WherelookError(
                 f"{self.place}: {shown(value)} is not a file inside the folder ({name}); if the images lie elsewhere, "

@@ -49,6 +49,19 @@ def read_rows(files: Files, name: str, columns: Collection[str] | None = None) -
             yield from read_separated(stream, place, b"\t" if suffix == ".tsv" else b",")
 
 
+def json_rows(files: Files, name: str, key: str | None = None, *, keyed: bool = False) -> Iterator[Row]:
+    """The objects of a JSON document's list or object; see `entries` for the errors.
+
+    Args:
+        files, name: where it is.
+        key: of the list inside the document's own object; None for the document itself.
+        keyed: whether each object's own name in the document is its id.
+    """
+    with files.open(name) as stream:
+        for number, value, place in entries(stream, files.describe(name), key):
+            yield row(place, {**value, "id": number} if keyed and isinstance(value, dict) else value)
+
+
 def _lines(stream: BufferedIOBase, place: str) -> Iterator[Row]:
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):

@@ -7,15 +7,15 @@ image/AMBER_1.jpg and so on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
-from wherelook.data.files import Files, Location, find_image, locate
-from wherelook.data.json_stream import entries
-from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.row import Row, row
+from wherelook.data.files import Files
+from wherelook.data.readers.layout import Benchmark, Layout
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
-from wherelook.data.tables import read_rows
+from wherelook.data.tables import json_rows
 from wherelook.errors import WherelookError
 
 PLACES = ("", "query/", "data/query/")
@@ -26,44 +26,41 @@ ANNOTATIONS = ("annotations.json", "data/annotations.json", "*/annotations.json"
 FOLDERS = ("image", "images", "data/image", "data/images", "AMBER", "")
 
 
-def read(where: Location | str) -> Iterator[Sample]:
-    """The samples of AMBER; `kind` is the type. Descriptions have no reference and no rule that judges them.
-
-    Raises:
-        InputError: the files are not there.
-        WherelookError: a file is broken.
-    """
-    files, names = locate(where, "AMBER", TABLES, "query_all.json, annotations.json and the folder image")
-    known = _annotations(files)
-
-    def make(record: Row) -> Sample:
-        number = record.required_name("id")
-        kind, truth = known.get(number, ("", None))
-        open_ended = truth is None and (kind == "generative" or not kind)
-        return Sample(
-            id=number,
-            source=find_image(files, FOLDERS, record.required("image")),
-            question=record.required("query"),
-            references=() if truth is None else (truth,),
-            kind=kind,
-            prompt="open" if open_ended else "yes-no",
-            judge="none" if open_ended else "yes-no",
-        )
-
-    for name in names:
-        yield from samples_of(read_rows(files, name), make)
+def _adjust(row: Row, sample: Sample, known: Mapping[str, tuple[str, str | None]]) -> Sample:
+    number = row.required_name("id")
+    kind, truth = known.get(number, ("", None))
+    open_ended = truth is None and (kind == "generative" or not kind)
+    return replace(
+        sample,
+        id=number,
+        references=() if truth is None else (truth,),
+        kind=kind,
+        prompt="open" if open_ended else "yes-no",
+        judge="none" if open_ended else "yes-no",
+    )
 
 
 def _annotations(files: Files) -> dict[str, tuple[str, str | None]]:
     """Type and answer by id; the answer is None where it is no yes or no."""
     found: dict[str, tuple[str, str | None]] = {}
     for name in next((names for pattern in ANNOTATIONS if (names := files.find(pattern))), [])[:1]:
-        with files.open(name) as stream:
-            for _, value, place in entries(stream, files.describe(name)):
-                record = row(place, value)
-                with suppress(WherelookError):  # of one entry: its question has no answer then
-                    truth = record.value("truth")
-                    answer = truth.strip().lower() if isinstance(truth, str) else ""
-                    known = answer if answer in ("yes", "no") else None
-                    found[record.required_name("id")] = (record.name("type") or "", known)
+        for record in json_rows(files, name):
+            with suppress(WherelookError):  # of one entry: its question has no answer then
+                truth = record.value("truth")
+                answer = truth.strip().lower() if isinstance(truth, str) else ""
+                known = answer if answer in ("yes", "no") else None
+                found[record.required_name("id")] = (record.name("type") or "", known)
     return found
+
+
+BENCHMARK = Benchmark(
+    name="AMBER",
+    tables=TABLES,
+    expected="query_all.json, annotations.json and the folder image",
+    layout=Layout(id=("id",), image=("image",), folders=FOLDERS, question=("query",)),
+    adjust=_adjust,
+    prepare=_annotations,
+)
+
+read = BENCHMARK.read
+"""Its samples; `kind` is the type. Descriptions have no reference and no rule that judges them."""

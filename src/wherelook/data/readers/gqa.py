@@ -14,17 +14,22 @@ from typing import Any
 from wherelook.canvas import Size
 from wherelook.data.boxes import PIXEL_CORNERS, lies_on
 from wherelook.data.files import Files, Location, find_image, locate
-from wherelook.data.json_stream import entries
-from wherelook.data.readers.layout import Layout, read_layout
+from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.row import Row, is_number, row
 from wherelook.data.sample import BAD_EVIDENCE, Sample
 from wherelook.data.sources import Box, Boxes
+from wherelook.data.tables import json_rows
 
-TABLES = (
-    "val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json", "*_questions.json",
-    "questions1.2/val_balanced_questions.json", "GQA*.tsv",
-)  # fmt: skip
+BENCHMARK = Benchmark(
+    name="GQA",
+    tables=(
+        *("val_balanced_questions.json", "testdev_balanced_questions.json", "*_balanced_questions.json"),
+        *("*_questions.json", "questions1.2/val_balanced_questions.json", "GQA*.tsv"),
+    ),
+    expected="val_balanced_questions.json and the folder images",
+    layout=Layout(),
+)
 GRAPHS = ("*sceneGraphs.json", "sceneGraphs/*sceneGraphs.json")
 NAMED_BY = ("answer", "question", "fullAnswer")
 
@@ -44,7 +49,7 @@ def read(where: Location | str) -> Iterator[Sample]:
         InputError: the files are not there.
         WherelookError: an entry is broken.
     """
-    files, names = locate(where, "GQA", TABLES, "val_balanced_questions.json and the folder images")
+    files, names = locate(where, BENCHMARK.name, BENCHMARK.tables, BENCHMARK.expected)
     graphs = [name for pattern in GRAPHS for name in files.find(pattern)]
     # Of the same split, where names tell: the training split's graphs are large.
     own = [
@@ -53,16 +58,9 @@ def read(where: Location | str) -> Iterator[Sample]:
     objects = _objects(files, own or graphs)
     for name in names:
         if name.endswith(".tsv"):
-            yield from read_layout(files, name, Layout())
+            yield from BENCHMARK.read_table(files, name)
             continue
-        with files.open(name) as stream:
-            rows = (_keyed(place, value, key) for key, value, place in entries(stream, files.describe(name)))
-            yield from samples_of(rows, lambda record: _entry(record, files, objects))
-
-
-def _keyed(place: str, value: Any, key: str) -> Row:
-    """A row with its key in the document as its id."""
-    return row(place, value | {"id": key} if isinstance(value, dict) else value)
+        yield from samples_of(json_rows(files, name, keyed=True), lambda record: _entry(record, files, objects))
 
 
 def _entry(record: Row, files: Files, objects: Mapping[str, Mapping[str, Box | None]]) -> Sample:
@@ -86,12 +84,10 @@ def _objects(files: Files, names: list[str]) -> dict[str, dict[str, Box | None]]
     """Boxes by image and object; None for one that does not lie on the image."""
     found: dict[str, dict[str, Box | None]] = {}
     for name in names:
-        with files.open(name) as stream:
-            for image, graph, place in entries(stream, files.describe(name)):
-                scene = row(place, graph)
-                size = _side(scene, "height"), _side(scene, "width")
-                objects = row(place, scene.values.get("objects") or {}).values
-                found[image] = {number: _box(row(place, objects[number]), size) for number in objects}
+        for scene in json_rows(files, name, keyed=True):
+            size = _side(scene, "height"), _side(scene, "width")
+            objects = row(scene.place, scene.values.get("objects") or {}).values
+            found[scene.values["id"]] = {number: _box(row(scene.place, objects[number]), size) for number in objects}
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wherelook.data.files import Files
 from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.row import Row
 from wherelook.data.sample import Sample
@@ -19,7 +20,7 @@ ANSWERS = {"1": "yes", "0": "no", "yes": "yes", "no": "no"}
 KEY = ("category", "subcategory", "set_id", "figure_id", "question_id")
 
 
-def _adjust(row: Row, sample: Sample) -> Sample:
+def _adjust(row: Row, sample: Sample, _: Files) -> Sample:
     answer = ANSWERS.get((sample.reference or "").strip().lower())
     if sample.references and answer is None:
         raise WherelookError(f"{row.place}: the answer must be yes, no, 1 or 0, not {sample.reference!r:.100}")

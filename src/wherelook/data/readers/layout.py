@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from string import ascii_uppercase
+from typing import Any
 
 from wherelook.data.files import Files, Location, find_image, locate
 from wherelook.data.readers.answers import AnswerFormat, by_letter, named_option
-from wherelook.data.readers.options import choice_flags
+from wherelook.data.readers.options import choice_flags, split_lines
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.readers.shared_images import SharedImages
 from wherelook.data.readers.table import lettered_columns
@@ -22,8 +23,8 @@ from wherelook.errors import WherelookError
 UNKNOWN = (*NOTHING, "?", "n/a")
 """Answers of test sets whose answers are kept secret."""
 
-Adjust = Callable[[Row, Sample], Sample]
-"""(row, sample) to the sample with what is special about a benchmark."""
+Adjust = Callable[[Row, Sample, Any], Sample]
+"""(row, sample, what `Benchmark.prepare` made) to the sample with what is special about a benchmark."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Benchmark:
         expected: what errors say should be there.
         layout: of its tables.
         adjust: what is special about it.
+        prepare: of its files, what `adjust` is given for all rows; None for the files themselves.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Benchmark:
     expected: str
     layout: Layout
     adjust: Adjust | None = None
+    prepare: Callable[[Files], Any] | None = None
 
     def read(self, where: Location | str) -> Iterator[Sample]:
         """Its samples.
@@ -86,21 +89,25 @@ class Benchmark:
             WherelookError: a file is broken.
         """
         files, names = locate(where, self.name, self.tables, self.expected)
+        known = files if self.prepare is None else self.prepare(files)
         for name in names:
-            yield from read_layout(files, name, self.layout, self.adjust, prefix="" if len(names) == 1 else f"{name}-")
+            yield from self.read_table(files, name, known, prefix="" if len(names) == 1 else f"{name}-")
 
+    def read_table(self, files: Files, name: str, known: Any = None, *, prefix: str = "") -> Iterator[Sample]:
+        """The samples of one table; without ids they are the numbers of the rows, after `prefix`.
 
-def read_layout(
-    files: Files, name: str, layout: Layout, adjust: Adjust | None = None, *, prefix: str = ""
-) -> Iterator[Sample]:
-    """The samples of one table; without ids they are the numbers of the rows, after `prefix`."""
-    shared = SharedImages(files, name, layout.image[0])
+        Args:
+            files, name: where it is.
+            known: for `adjust`.
+            prefix: of ids.
+        """
+        shared = SharedImages(files, name, self.layout.image[0])
 
-    def make(row: Row) -> Sample:
-        made = layout_sample(row, files, layout, shared, prefix)
-        return made if adjust is None else adjust(row, made)
+        def make(row: Row) -> Sample:
+            made = layout_sample(row, files, self.layout, shared, prefix)
+            return made if self.adjust is None else self.adjust(row, made, known)
 
-    yield from samples_of(read_rows(files, name, layout.columns), make, prefix)
+        yield from samples_of(read_rows(files, name, self.layout.columns), make, prefix)
 
 
 def layout_sample(row: Row, files: Files, layout: Layout, shared: SharedImages | None, prefix: str = "") -> Sample:
@@ -122,6 +129,19 @@ def layout_sample(row: Row, files: Files, layout: Layout, shared: SharedImages |
         kind=row.name(pick(row, layout.kind)) or "",
         flags=choice_flags(tuple(options.values())),
     )
+
+
+def without_options(row: Row, sample: Sample) -> Sample:
+    """The sample with the options that stand on lines of their own inside its question taken out, if it has no others.
+
+    Raises:
+        WherelookError: its answer names none of them.
+    """
+    question, choices = ("", ()) if sample.choices else split_lines(sample.question)
+    if not choices:
+        return sample
+    references = tuple(named_option(text, by_letter(choices), "letter", row.place) for text in sample.references)
+    return replace(sample, question=question, choices=choices, references=references, flags=choice_flags(choices))
 
 
 def pick(row: Row, names: Sequence[str]) -> str:
@@ -181,7 +201,8 @@ def _image(row: Row, files: Files, layout: Layout, shared: SharedImages | None, 
     if isinstance(value, list):  # several images of a question, as VLMEvalKit writes them
         return SeveralImages(tuple(Row(row.place, {column: item}).image(column, files) for item in value))
     if isinstance(value, str) and _is_name(value):
-        return find_image(files, layout.folders, value.lstrip("/").removeprefix("./"))
+        named = partial(find_image, files, layout.folders)
+        return row.named_image(column, value, lambda name: named(name.lstrip("/").removeprefix("./")))
     return shared.image(row) if shared is not None and column == shared.column else row.image(column, files)
 
 

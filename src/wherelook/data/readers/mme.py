@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from wherelook.data.files import Files, Location, holds_image, locate, reading
-from wherelook.data.readers.layout import Layout, read_layout
+from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.readers.rowwise import samples_of
 from wherelook.data.row import Row, Unreadable
 from wherelook.data.sample import Sample
@@ -26,8 +26,6 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 LONGEST_TEXT = 100_000
 """Bytes of the questions about one image."""
 
-LAYOUT = Layout(id=("question_id", "index"), extra=("image_path",))
-
 
 def read(where: Location | str) -> Iterator[Sample]:
     """The samples of MME; `kind` is the task, and the two questions about an image are a group.
@@ -36,26 +34,34 @@ def read(where: Location | str) -> Iterator[Sample]:
         InputError: the files are not there.
         WherelookError: a file is broken.
     """
-    expected = "the folders of its tasks, test-*.parquet, or MME.tsv"
-    files, names = locate(where, "MME", (*TABLES, *RELEASE, *QUESTIONS), expected)
-    if names[0].endswith(".txt"):
-        # Some tasks have folders inside, others do not; other texts, such as a readme, have no image.
-        texts = sorted({name for pattern in RELEASE for name in files.find(pattern) or []} or set(names))
-        rows = (row for name in texts for row in _questions(files, name))
-        yield from samples_of(rows, lambda row: _released(row, files))
+    files, names = locate(where, BENCHMARK.name, BENCHMARK.tables, BENCHMARK.expected)
+    if not names[0].endswith(".txt"):
+        yield from BENCHMARK.read(where)
         return
-    asked: Counter[str] = Counter()
+    # Some tasks have folders inside, others do not; other texts, such as a readme, have no image.
+    texts = sorted({name for pattern in RELEASE for name in files.find(pattern) or []} or set(names))
+    rows = (row for name in texts for row in _questions(files, name))
+    yield from samples_of(rows, lambda row: _released(row, files))
 
-    def adjust(row: Row, sample: Sample) -> Sample:
-        pair = row.name("question_id") if "question_id" in row.values else None
-        asked.update([pair] if pair is not None else [])
-        name = sample.id if pair is None else f"{pair}-{asked[pair]}"
-        if pair is None and "image_path" in row.values:
-            pair = row.text("image_path")
-        return replace(sample, id=name, references=_label(row, sample.reference), group=pair)
 
-    for name in names:
-        yield from read_layout(files, name, LAYOUT, adjust, prefix="" if len(names) == 1 else f"{name}-")
+def _adjust(row: Row, sample: Sample, asked: Counter[str]) -> Sample:
+    """`asked`: questions about each image so far."""
+    pair = row.name("question_id") if "question_id" in row.values else None
+    asked.update([pair] if pair is not None else [])
+    name = sample.id if pair is None else f"{pair}-{asked[pair]}"
+    if pair is None and "image_path" in row.values:
+        pair = row.text("image_path")
+    return replace(sample, id=name, references=_label(row, sample.reference), group=pair)
+
+
+BENCHMARK = Benchmark(
+    name="MME",
+    tables=(*TABLES, *RELEASE, *QUESTIONS),
+    expected="the folders of its tasks, test-*.parquet, or MME.tsv",
+    layout=Layout(id=("question_id", "index"), extra=("image_path",)),
+    adjust=_adjust,
+    prepare=lambda _: Counter[str](),
+)
 
 
 def _label(row: Row, answer: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wherelook.data.files import Files
 from wherelook.data.readers.layout import Benchmark, Layout, pick
 from wherelook.data.row import Row
 from wherelook.data.sample import Sample
@@ -17,7 +18,7 @@ from wherelook.data.sample import Sample
 PARTS = ("validation-*.parquet", "dev-*.parquet", "test-*.parquet")
 
 
-def _adjust(row: Row, sample: Sample) -> Sample:
+def _adjust(row: Row, sample: Sample, _: Files) -> Sample:
     """Without options it is an open question: a word or a phrase is asked for."""
     subject = sample.id.rpartition("_")[0].partition("_")[2]
     kind = subject or row.name(pick(row, ("subfield", "category"))) or ""

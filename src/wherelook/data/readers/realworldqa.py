@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wherelook.data.readers.answers import by_letter, named_option
-from wherelook.data.readers.layout import Benchmark, Layout
-from wherelook.data.readers.options import INSTRUCTION, choice_flags, split_lines
+from wherelook.data.files import Files
+from wherelook.data.readers.layout import Benchmark, Layout, without_options
+from wherelook.data.readers.options import INSTRUCTION
 from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 
 
-def _adjust(row: Row, sample: Sample) -> Sample:
+def _adjust(row: Row, sample: Sample, _: Files) -> Sample:
     """Options that are inside the question are taken out; without options the answer is a word or a number."""
-    question, choices = (sample.question, sample.choices) if sample.choices else split_lines(sample.question)
-    if not choices:
-        lines = question.rstrip().split("\n")
-        kept = "\n".join(line for line in lines if not line.strip() or not INSTRUCTION.match(line))
-        return replace(sample, question=kept, prompt="short")
-    references = sample.references
-    if not sample.choices:
-        references = tuple(named_option(text, by_letter(choices), "letter", row.place) for text in references)
-    return replace(sample, question=question, choices=choices, references=references, flags=choice_flags(choices))
+    sample = without_options(row, sample)
+    if sample.choices:
+        return sample
+    lines = sample.question.rstrip().split("\n")
+    kept = "\n".join(line for line in lines if not line.strip() or not INSTRUCTION.match(line))
+    return replace(sample, question=kept, prompt="short")
 
 
 BENCHMARK = Benchmark(

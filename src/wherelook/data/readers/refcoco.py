@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wherelook.data.files import Files, Location, find_image, locate
-from wherelook.data.json_stream import entries
 from wherelook.data.row import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Box, Boxes
-from wherelook.data.tables import read_rows
+from wherelook.data.tables import json_rows, read_rows
 from wherelook.errors import InputError, WherelookError
 
 TABLES = ("refs(*).json", "*.parquet", "data/*.parquet", "refs(*).p")
@@ -44,28 +43,22 @@ def read(where: Location | str) -> Iterator[Sample]:
 
 
 def _published(files: Files, name: str) -> Iterator[Sample]:
-    with files.open(name) as stream:
-        wanted = {
-            row(place, value).required_name("ann_id") for _, value, place in entries(stream, files.describe(name))
-        }
-    boxes = _boxes(files, wanted)
-    with files.open(name) as stream:
-        for _, value, place in entries(stream, files.describe(name)):
-            record = row(place, value)
-            box = boxes.get(record.required_name("ann_id"))
-            if box is None:
-                raise WherelookError(f"{place}: annotation {record.name('ann_id')} is not in instances.json")
-            sentences = record.values.get("sentences")
-            for sentence in sentences if isinstance(sentences, list) else []:
-                phrase = row(place, sentence)
-                yield Sample(
-                    id=phrase.required_name("sent_id"),
-                    source=find_image(files, ["train2014", "images", ""], _image_name(record)),
-                    question=QUESTION.format(phrase=phrase.required("sent").strip()),
-                    kind=record.text("split") or "",
-                    group=record.required_name("ref_id"),
-                    evidence=Boxes((box,)),
-                )
+    boxes = _boxes(files, {record.required_name("ann_id") for record in json_rows(files, name)})
+    for record in json_rows(files, name):
+        box = boxes.get(record.required_name("ann_id"))
+        if box is None:
+            raise WherelookError(f"{record.place}: annotation {record.name('ann_id')} is not in instances.json")
+        sentences = record.values.get("sentences")
+        for sentence in sentences if isinstance(sentences, list) else []:
+            phrase = row(record.place, sentence)
+            yield Sample(
+                id=phrase.required_name("sent_id"),
+                source=find_image(files, ["train2014", "images", ""], _image_name(record)),
+                question=QUESTION.format(phrase=phrase.required("sent").strip()),
+                kind=record.text("split") or "",
+                group=record.required_name("ref_id"),
+                evidence=Boxes((box,)),
+            )
 
 
 def _image_name(record: Row) -> str:
@@ -77,14 +70,8 @@ def _image_name(record: Row) -> str:
 
 def _boxes(files: Files, wanted: set[str]) -> dict[str, Box]:
     """The boxes of these annotations, by their number."""
-    found: dict[str, Box] = {}
-    with files.open("instances.json") as stream:
-        for _, value, place in entries(stream, files.describe("instances.json"), "annotations"):
-            record = row(place, value)
-            number = record.required_name("id")
-            if number in wanted:
-                found[number] = _corners(record)
-    return found
+    rows = json_rows(files, "instances.json", "annotations")
+    return {number: _corners(record) for record in rows if (number := record.required_name("id")) in wanted}
 
 
 def _corners(record: Row) -> Box:

@@ -8,17 +8,16 @@ test/ID/image.png), LLaVA's llava_test_CQM-A.json ([{id, image, conversations}])
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from wherelook.data.files import Files, Location, find_image, locate
-from wherelook.data.json_stream import entries
-from wherelook.data.readers.answers import by_letter, named_option
-from wherelook.data.readers.layout import Layout, layout_sample, read_layout
-from wherelook.data.readers.options import choice_flags, split_lines
+from wherelook.data.readers.layout import Benchmark, Layout, layout_sample, without_options
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.row import Row, row
+from wherelook.data.row import Row
 from wherelook.data.sample import UNREAD_CHOICES, Sample
 from wherelook.data.sources import ImageSource, NoImage
-from wherelook.data.tables import read_rows
+from wherelook.data.tables import json_rows, read_rows
 from wherelook.errors import WherelookError
 
 TABLES = (
@@ -26,7 +25,12 @@ TABLES = (
     *("ScienceQA-FULL/test-*.parquet", "llava_test*.json", "problems.json", "data/scienceqa/problems.json"),
     *("validation-*.parquet", "data/validation-*.parquet"),
 )
-LAYOUT = Layout(listed="index", hint=("hint",), context="Context: ", kind=("subject", "category"), extra=("topic",))
+BENCHMARK = Benchmark(
+    name="ScienceQA",
+    tables=TABLES,
+    expected="test-*.parquet, problems.json, or llava_test_CQM-A.json",
+    layout=Layout(listed="index", hint=("hint",), context="Context: ", kind=("subject", "category"), extra=("topic",)),
+)
 SPLIT = "test"
 
 
@@ -37,28 +41,27 @@ def read(where: Location | str) -> Iterator[Sample]:
         InputError: the files are not there.
         WherelookError: a file is broken.
     """
-    files, names = locate(where, "ScienceQA", TABLES, "test-*.parquet, problems.json, or llava_test_CQM-A.json")
+    files, names = locate(where, BENCHMARK.name, BENCHMARK.tables, BENCHMARK.expected)
     for name in names:
         if name.endswith("problems.json"):
-            yield from samples_of(_problems(files, name), lambda record: layout_sample(record, files, LAYOUT, None))
+            yield from samples_of(
+                _problems(files, name), partial(layout_sample, files=files, layout=BENCHMARK.layout, shared=None)
+            )
         elif name.endswith(".json"):
             yield from samples_of(read_rows(files, name), lambda record: _conversation(record, files))
         else:
-            yield from read_layout(files, name, LAYOUT, prefix="" if len(names) == 1 else f"{name}-")
+            yield from BENCHMARK.read_table(files, name, prefix="" if len(names) == 1 else f"{name}-")
 
 
 def _problems(files: Files, name: str) -> Iterator[Row]:
-    """Rows with their id and the whole name of their image."""
-    with files.open(name) as stream:
-        for number, value, place in entries(stream, files.describe(name)):
-            record = row(place, value)
-            if isinstance(value, dict) and value.get("split", SPLIT) != SPLIT:
-                continue
-            if isinstance(value, dict):
-                image = value.get("image")
-                named = image if image is None else f"{SPLIT}/{number}/{image}"
-                record = Row(place, value | {"id": number, "image": named})
-            yield record
+    """Rows of the test split with the whole name of their image."""
+    for record in json_rows(files, name, keyed=True):
+        value = record.values
+        if isinstance(value, dict) and value.get("split", SPLIT) != SPLIT:
+            continue
+        if isinstance(value, dict) and value.get("image") is not None:
+            record = replace(record, values=value | {"image": f"{SPLIT}/{value['id']}/{value['image']}"})  # noqa: PLW2901
+        yield record
 
 
 def _conversation(record: Row, files: Files) -> Sample:
@@ -67,19 +70,14 @@ def _conversation(record: Row, files: Files) -> Sample:
     texts = [text for text in said if isinstance(text, str)]
     if not texts:
         raise WherelookError(f"{record.place}: conversations must be what a person says, and the right letter")
-    asked = Row(record.place, {"question": texts[0].replace("<image>", "").strip()}).required("question")
-    question, choices = split_lines(asked)
-    references = tuple(text.strip() for text in texts[1:2])
-    if choices:
-        references = tuple(named_option(text, by_letter(choices), "letter", record.place) for text in references)
-    return Sample(
+    made = Sample(
         id=record.required_name("id"),
         source=_image(record, files),
-        question=question,
-        references=references,
-        choices=choices,
-        flags=choice_flags(choices) if choices else (UNREAD_CHOICES,),
+        question=Row(record.place, {"question": texts[0].replace("<image>", "").strip()}).required("question"),
+        references=tuple(text.strip() for text in texts[1:2]),
     )
+    found = without_options(record, made)
+    return found if found.choices else replace(found, flags=(UNREAD_CHOICES,))
 
 
 def _image(record: Row, files: Files) -> ImageSource:

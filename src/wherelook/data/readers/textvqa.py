@@ -12,18 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from wherelook.data.files import Files, Location, find_image, locate
-from wherelook.data.json_stream import entries
-from wherelook.data.readers.layout import Layout, read_layout
+from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.readers.rowwise import samples_of
-from wherelook.data.row import Row, row
+from wherelook.data.row import Row
 from wherelook.data.sample import Sample
+from wherelook.data.tables import json_rows
 
-TABLES = (
-    *("TextVQA*_val.json", "TextVQA*_test.json", "TextVQA*_train.json", "TextVQA*.json"),
-    *("validation-*.parquet", "data/validation-*.parquet", "TextVQA*.tsv"),
-)
 FOLDERS = ("train_images", "test_images", "images", "")
-LAYOUT = Layout(id=("question_id", "index"), answer=("answers", "answer"), kind=("set_name",))
 
 
 def read(where: Location | str) -> Iterator[Sample]:
@@ -35,16 +30,12 @@ def read(where: Location | str) -> Iterator[Sample]:
         InputError: the files are not there.
         WherelookError: a file is broken.
     """
-    files, names = locate(where, "TextVQA", TABLES, "TextVQA_0.5.1_val.json and the folder train_images")
+    files, names = locate(where, BENCHMARK.name, BENCHMARK.tables, BENCHMARK.expected)
     for name in names:
         if name.endswith(".json"):
-            with files.open(name) as stream:
-                rows = (row(place, value) for _, value, place in entries(stream, files.describe(name), "data"))
-                yield from samples_of(rows, lambda record: _entry(record, files))
+            yield from samples_of(json_rows(files, name, "data"), lambda record: _entry(record, files))
         else:
-            yield from read_layout(
-                files, name, LAYOUT, lambda _, sample: replace(sample, references=grouped(sample.references))
-            )
+            yield from BENCHMARK.read_table(files, name)
 
 
 def _entry(record: Row, files: Files) -> Sample:
@@ -59,3 +50,15 @@ def _entry(record: Row, files: Files) -> Sample:
 def grouped(answers: Sequence[str]) -> tuple[str, ...]:
     """Equal answers next to each other, the most frequent first."""
     return tuple(answer for answer, count in Counter(answers).most_common() for _ in range(count))
+
+
+BENCHMARK = Benchmark(
+    name="TextVQA",
+    tables=(
+        *("TextVQA*_val.json", "TextVQA*_test.json", "TextVQA*_train.json", "TextVQA*.json"),
+        *("validation-*.parquet", "data/validation-*.parquet", "TextVQA*.tsv"),
+    ),
+    expected="TextVQA_0.5.1_val.json and the folder train_images",
+    layout=Layout(id=("question_id", "index"), answer=("answers", "answer"), kind=("set_name",)),
+    adjust=lambda _row, sample, _files: replace(sample, references=grouped(sample.references)),
+)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wherelook.data.files import Files
 from wherelook.data.readers.layout import Benchmark, Layout
 from wherelook.data.readers.textvqa import grouped
 from wherelook.data.row import Row
 from wherelook.data.sample import Sample
 
 
-def _adjust(row: Row, sample: Sample) -> Sample:
+def _adjust(row: Row, sample: Sample, _: Files) -> Sample:
     """Equal answers next to each other and the most frequent first; named by the image where there is no id."""
     image = row.values.get("image")
     own = row.name("question_id") if "question_id" in row.values else None

@@ -8,16 +8,16 @@ val2014/COCO_val2014_000000123456.jpg, train2014 alike
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 from wherelook.data.files import Files, Location, WithImages, holds_image, locate
-from wherelook.data.json_stream import entries
 from wherelook.data.readers.rowwise import samples_of
+from wherelook.data.readers.textvqa import grouped
 from wherelook.data.row import Row, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import ImageSource
+from wherelook.data.tables import json_rows
 from wherelook.errors import InputError, WherelookError
 
 MAPS = ("vqahat_*/*_*.png", "*_*.png")
@@ -39,15 +39,13 @@ def read(where: Location | str) -> Iterator[Sample]:
     files, names = locate(where, "VQA-HAT", QUESTIONS, expected)
     maps = _maps(files)
     if not maps:
-        raise InputError(f"{_path(where)!r} holds no human maps; expected {expected}")
+        raise InputError(
+            f"{(where if isinstance(where, str) else where.path)!r} holds no human maps; expected {expected}"
+        )
     answers, kinds = _answers(files, maps)
     for name in names:
-        with files.open(name) as stream:
-            for _, value, place in entries(stream, files.describe(name), "questions"):
-                record = row(place, value)
-                number = record.required_name("question_id")
-                if number in maps:
-                    yield from samples_of([record], partial(_sample, files, maps, answers, kinds))
+        asked = (row for row in json_rows(files, name, "questions") if row.required_name("question_id") in maps)
+        yield from samples_of(asked, partial(_sample, files, maps, answers, kinds))
 
 
 def _sample(
@@ -69,10 +67,6 @@ def _sample(
     )
 
 
-def _path(where: Location | str) -> str:
-    return where if isinstance(where, str) else where.path
-
-
 def _maps(files: Files) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for pattern in MAPS:
@@ -86,16 +80,13 @@ def _answers(files: Files, wanted: Mapping[str, object]) -> tuple[dict[str, tupl
     answers: dict[str, tuple[str, ...]] = {}
     kinds: dict[str, str] = {}
     for name in (name for pattern in ANNOTATIONS for name in files.find(pattern)):
-        with files.open(name) as stream:
-            for _, value, place in entries(stream, files.describe(name), "annotations"):
-                record = row(place, value)
-                number = record.required_name("question_id")
-                if number in wanted:
-                    given = record.values.get("answers")
-                    texts = (row(place, item).required("answer") for item in (given if isinstance(given, list) else []))
-                    counts = Counter(texts).most_common()
-                    answers[number] = tuple(answer for answer, count in counts for _ in range(count))
-                    kinds[number] = record.text("question_type") or ""
+        for record in json_rows(files, name, "annotations"):
+            number = record.required_name("question_id")
+            if number in wanted:
+                given = record.values.get("answers")
+                said = given if isinstance(given, list) else []
+                answers[number] = grouped([row(record.place, item).required("answer") for item in said])
+                kinds[number] = record.text("question_type") or ""
     return answers, kinds
 
 

@@ -8,46 +8,23 @@ Or test-*.parquet (lmms-eval), without boxes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from wherelook.data.files import Files, Location, WithImages, locate, reading
-from wherelook.data.readers.answers import by_letter, named_option
-from wherelook.data.readers.layout import Layout, read_layout
-from wherelook.data.readers.options import choice_flags, split_lines
+from wherelook.data.files import Files, WithImages, reading
+from wherelook.data.readers.layout import Benchmark, Layout, without_options
 from wherelook.data.row import Row, is_base64, row
 from wherelook.data.sample import Sample
 from wherelook.data.sources import Boxes
 from wherelook.errors import WherelookError
 
-TABLES = ("test_questions.jsonl", "*.jsonl", "test-*.parquet", "data/test-*.parquet", "*star*.tsv")
 LONGEST_RECORD = 1_000_000
 """Bytes of what is told of one image."""
 
 
-def read(where: Location | str) -> Iterator[Sample]:
-    """The samples of V*Bench; `kind` is the category, the evidence are the boxes of what is asked about.
-
-    Raises:
-        InputError: the files are not there.
-        WherelookError: a file is broken.
-    """
-    files, names = locate(where, "V*Bench", TABLES, "test_questions.jsonl and the folders of images, or Parquet")
-
-    def adjust(record: Row, sample: Sample) -> Sample:
-        question, choices = (sample.question, sample.choices) if sample.choices else split_lines(sample.question)
-        references = sample.references
-        if choices and not sample.choices:
-            references = tuple(named_option(text, by_letter(choices), "letter", record.place) for text in references)
-        image = record.values.get("image")
-        boxes = _boxes(files, image) if isinstance(image, str) else None
-        flags = choice_flags(choices)
-        return replace(sample, question=question, choices=choices, references=references, flags=flags, evidence=boxes)
-
-    layout = Layout(id=("question_id", "index"), answer=("label", "answer"))
-    for name in names:
-        yield from read_layout(files, name, layout, adjust, prefix="" if len(names) == 1 else f"{name}-")
+def _adjust(row: Row, sample: Sample, files: Files) -> Sample:
+    image = row.values.get("image")
+    return replace(without_options(row, sample), evidence=_boxes(files, image) if isinstance(image, str) else None)
 
 
 def _boxes(files: Files, image: str) -> Boxes | None:
@@ -75,3 +52,15 @@ def _boxes(files: Files, image: str) -> Boxes | None:
 
 def _record_of(image: str) -> str:
     return str(PurePosixPath(image).with_suffix(".json"))
+
+
+BENCHMARK = Benchmark(
+    name="V*Bench",
+    tables=("test_questions.jsonl", "*.jsonl", "test-*.parquet", "data/test-*.parquet", "*star*.tsv"),
+    expected="test_questions.jsonl and the folders of images, or Parquet",
+    layout=Layout(id=("question_id", "index"), answer=("label", "answer")),
+    adjust=_adjust,
+)
+
+read = BENCHMARK.read
+"""Its samples; `kind` is the category, the evidence are the boxes of what is asked about."""

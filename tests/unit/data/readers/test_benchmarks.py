@@ -143,7 +143,7 @@ def test_a_box_off_the_image_is_an_error_of_its_sample(build):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"answer": "(C)"}, r"line 1: answer '\(C\)' is none of the 2 choices"),
+        ({"answer": "(C)"}, r"line 1: answer '\(C\)' names none of the 2 options"),
         ({"bbox": [1, 2, 3]}, "line 1: bbox must be four numbers"),
         ({"bbox": [[1, 2, 3, float("nan")]]}, "line 1: bbox must be four numbers"),
         ({"filename": "../1.png"}, r"line 1: '../1.png' is not a file inside the folder"),
