@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -26,6 +24,7 @@ from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
 from wherelook.explanation.per_image import image_parts
 from wherelook.explanation.record import Curve
+from wherelook.explanation.versions import versions
 from wherelook.metrics import ImageShare, image_shares, top_area
 from wherelook.metrics.deletion_insertion import replay_grid
 from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel, load_model
@@ -348,12 +347,6 @@ def _words_note(mapped: int, left: int, passes: int) -> tuple[str, ...]:
 
 def _array(values: Tensor) -> NDArray[np.float32]:
     return values.numpy().astype(np.float32)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    packages = ("wherelook", "torch", "transformers", "pillow", "numpy")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
 ASKING = 5

@@ -335,7 +335,7 @@ def test_a_sanity_check_that_fails_leaves_the_table(command, lines, tmp_path, mo
 
 def test_an_evaluation_in_which_every_method_failed_is_a_failure(command, tmp_path, monkeypatch):
     """Its files are written all the same, and the commonest error is told."""
-    monkeypatch.setattr("wherelook.evaluation.rows.explain_answer", full_memory)
+    monkeypatch.setattr("wherelook.evaluation.explained.explain_answer", full_memory)
     options = ("evaluate", "scenes-tuning", "--method", "center", "--answers", 3, "--out", tmp_path, *QUICK)
     code, _, errors = command(*options)
     assert code == 1

@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
+from functools import partial
 
 import pytest
 import torch
 
+from processes import Command, killed_at_piece
 from scripted_server import serving
 from simulated_runs import Simulated, simulate_run
 from wherelook import storage
@@ -330,27 +330,6 @@ def test_an_interruption_in_a_pass_is_one_line_and_leaves_nothing_half_written(
     assert command(*(str(part).format(images=images) for part in line))[0] == 0
 
 
-KILLED = """
-PIECES = 4  # run.json and two samples are there
-
-import os, signal, sys
-from wherelook import storage
-from wherelook.cli import main
-
-put, pieces = storage.put, []
-
-def half(file, data):
-    pieces.append(data)
-    if len(pieces) == PIECES:
-        put(file, data[: len(data) // 2])
-        os.kill(os.getpid(), signal.SIGKILL)
-    return put(file, data)
-
-storage.put = half
-main()
-"""
-
-
 def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_whole_one(
     command, tmp_path, monkeypatch
 ):
@@ -367,11 +346,10 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
         "5",
         *OUT,
     )
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *line], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")
-    assert "Traceback" not in done.stderr
+    killed = Command(line, tmp_path, partial(killed_at_piece, 4))  # run.json and two samples are there
+    code, output, errors = killed.wait(120)
+    assert (code, output) == (-signal.SIGKILL, "")
+    assert "Traceback" not in errors
     before = contents(tmp_path / "out" / "records")
     whole = {path: data for path, data in before.items() if not path.name.startswith(".")}
     (cut,) = before.keys() - whole.keys()
@@ -399,25 +377,19 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
     assert sorted(path.name for path in contents(tmp_path / "out" / "records")) == ["part-00000000.parquet"]
 
 
-def test_an_evaluation_that_is_killed_under_a_condition_goes_on_to_the_same_records(tmp_path):
+def test_an_evaluation_that_is_killed_under_a_condition_goes_on_to_the_same_records(command, tmp_path):
     line = (
         "evaluate", "scenes-tuning", "--method", "center,random", "--answers", "2", "--sanity", "2", "--stability", "1",
         "--replay-steps", "2", "--out",
     )  # fmt: skip
 
-    def run(*words: str) -> int:
-        one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # other numbers of threads move the last digits
-        words = (sys.executable, *words)
-        done = subprocess.run(words, cwd=tmp_path, env=one_thread, capture_output=True, timeout=200, check=False)
-        return done.returncode
-
-    for pieces in (5, 8):  # in the first condition, and after the resumed run had a few more of them
-        program = KILLED.replace("PIECES = 4", f"PIECES = {pieces}")
-        assert run("-c", program, *line, "killed") == -signal.SIGKILL
+    for piece in (5, 8):  # in the first condition, and after the resumed run had a few more of them
+        killed = Command((*line, "killed"), tmp_path, partial(killed_at_piece, piece))
+        assert killed.wait(200)[0] == -signal.SIGKILL
     before = read_run(tmp_path / "killed", conditions=True)[1].to_pylist()
     assert {row["condition"] for row in before} >= {"", "other seed"}
     for folder in ("killed", "straight"):
-        assert run("-m", "wherelook", *line, folder) == 0
+        assert command(*line, folder)[0] == 0
     resumed, straight = (read_run(tmp_path / folder, conditions=True)[1] for folder in ("killed", "straight"))
     assert [row for row in resumed.to_pylist() if row in before] == before
     assert resumed.drop_columns(list(TIMES)).equals(straight.drop_columns(list(TIMES)))
@@ -440,23 +412,19 @@ def test_a_signal_ends_a_run_with_one_line_and_keeps_its_rows(images, tmp_path, 
         return reply(number, body)
 
     with serving(slow) as log:
-        line = [
-            sys.executable, "-m", "wherelook", "run", str(tmp_path / "table.jsonl"), "--model", log.address,
-            "--method", "strips:fast", "--measures", "map", "--out", str(tmp_path / "run"),
-        ]  # fmt: skip
+        line = (
+            "run", tmp_path / "table.jsonl", "--model", log.address,
+            "--method", "strips:fast", "--measures", "map", "--out", tmp_path / "run",
+        )  # fmt: skip
         try:
-            # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
-            listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-            with subprocess.Popen(
-                line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **listening
-            ) as process:
-                assert hanging.wait(120)
-                process.send_signal(signaled)
-                output, errors = process.communicate(timeout=20)
+            started = Command(line, tmp_path)
+            assert hanging.wait(120)
+            os.kill(started.process.pid, signaled)
+            code, output, errors = started.wait(20)
         finally:
             over.set()
-    word, code = ENDED[signaled]
-    assert (process.returncode, output) == (code, "")
+    word, expected = ENDED[signaled]
+    assert (code, output) == (expected, "")
     assert [text for text in errors.splitlines() if text][-1] == f"wherelook: {word}"
     assert "Traceback" not in errors
     assert read_run(tmp_path / "run")[1].column("sample").to_pylist() == ["0"]

@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wherelook.errors import InputError
-from wherelook.evaluation.rows import Row
-from wherelook.evaluation.worker import WRONG
+from wherelook.evaluation.rows import WRONG, Row
 from wherelook.metrics import METRICS, Metric
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 

@@ -199,7 +199,7 @@ def carry_out(dataset: str, out: Path, chosen: Choices, model: str, loading: Loa
     from wherelook.evaluation.run import execute
     from wherelook.evaluation.run_folder import open_run
     from wherelook.evaluation.worker import load_worker
-    from wherelook.explain import versions
+    from wherelook.explanation.versions import versions
 
     if chosen.sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
@@ -331,7 +331,7 @@ def _report_failures(table: pyarrow.Table, out: Path) -> None:
 
 def _summary(table: pyarrow.Table) -> list[dict[str, Any]]:
     """For every run how many rows there are of each status, and means over the rows that have them."""
-    from wherelook.evaluation.worker import WRONG
+    from wherelook.evaluation.rows import WRONG
     from wherelook.score import Status
 
     found = []

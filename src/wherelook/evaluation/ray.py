@@ -25,7 +25,7 @@ import torch
 
 from wherelook.errors import InputError, WherelookError, how_to_install
 from wherelook.evaluation.local import Finished, Task, Worker, most_threads, threads_of_worker
-from wherelook.explain import versions
+from wherelook.explanation.versions import versions
 
 IN_FLIGHT = 2
 """Tasks that a worker holds: the one it is at, and the next, so that it need not wait for the network."""

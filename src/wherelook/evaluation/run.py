@@ -28,9 +28,10 @@ from wherelook.evaluation.failures import Watch
 from wherelook.evaluation.local import ChangedTasks, Engine, Finished, Task, Worker, execute_local
 from wherelook.evaluation.partners import LookAhead, Partners
 from wherelook.evaluation.ray import execute_ray
+from wherelook.evaluation.rows import WRONG
 from wherelook.evaluation.run_folder import RunFolder
 from wherelook.evaluation.search import Search, checkable
-from wherelook.evaluation.worker import LENT, WRONG, other_words
+from wherelook.evaluation.worker import LENT, other_words
 
 ENGINES: Mapping[str, Engine] = {"local": execute_local, "ray": execute_ray}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from wherelook.errors import WherelookError
 from wherelook.evaluation.failures import commonest_error
-from wherelook.evaluation.rows import Row
+from wherelook.evaluation.rows import WRONG, Row
 from wherelook.evaluation.run_folder import Known
-from wherelook.evaluation.worker import LENT, WRONG
+from wherelook.evaluation.worker import LENT
 
 WRONG_LIMIT = 50
 """Samples that may be passed over for each one that is found."""

@@ -28,23 +28,13 @@ from wherelook.evaluation.conditions import (
     shuffled_weights,
 )
 from wherelook.evaluation.consensus import soft_accuracy
+from wherelook.evaluation.explained import answer_row, as_selected, explain_sample
 from wherelook.evaluation.failures import describe, row_or_error
 from wherelook.evaluation.judges import AUTOMATIC, check_judging, judge_answer
 from wherelook.evaluation.local import ChangedTasks, Finished, Task
 from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.evaluation.records import storable
-from wherelook.evaluation.rows import (
-    Row,
-    answer_row,
-    as_selected,
-    evidence_row,
-    explain_sample,
-    image_row,
-    mask_row,
-    method_row,
-    model_row,
-    sample_row,
-)
+from wherelook.evaluation.rows import WRONG, Row, evidence_row, image_row, mask_row, method_row, model_row, sample_row
 from wherelook.models import AnyModel, LoadOptions, VisionLanguageModel, load_model
 from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface.loading import quiet
@@ -55,9 +45,6 @@ MEASURED: Mapping[str, str] = {
     "all": "superpixels, flip, keep and the sufficient area too",
 }
 """How much is measured of each map, and what that is."""
-
-WRONG = "wrong_answer"
-"""Status of a row without a map, where only right answers are explained."""
 
 LENT = OTHER_IMAGE
 """The baseline of a row whose words no other baseline showed: an image of another sample, the row's partner."""

@@ -25,10 +25,11 @@ from wherelook.evaluation.conditions import (
 from wherelook.evaluation.failures import Watch
 from wherelook.evaluation.method_spec import parse_methods, sweep_methods
 from wherelook.evaluation.records import TIMES
+from wherelook.evaluation.rows import WRONG
 from wherelook.evaluation.run import Extent, execute
 from wherelook.evaluation.run_folder import open_run, read_run
 from wherelook.evaluation.search import HardlyRightError
-from wherelook.evaluation.worker import NO_MAP, WRONG, ModelWorker, Procedure
+from wherelook.evaluation.worker import NO_MAP, ModelWorker, Procedure
 from wherelook.models import VisionLanguageModel
 
 GRAY = ImageInMemory(load_image(np.full((64, 64, 3), 128, np.uint8)))

@@ -14,6 +14,7 @@ import pyarrow.compute
 import pytest
 
 import study_stub
+from processes import without_test_only
 from study_stub import ABOUT, CONFIGURATION, VERSIONS, StubWorker, make_samples
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.local import Task, execute_local
@@ -30,11 +31,8 @@ needs_ray = pytest.mark.usefixtures("ray_here")
 @pytest.fixture(scope="module")
 def ray_here():
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'wherelook[ray]'")
-    with pytest.MonkeyPatch.context() as patch:
-        # New processes cannot do with the torchvision that only the tests see: tests/torchvision_stub.py.
-        folders = [folder for folder in sys.path if Path(folder).name != "test-only"]
-        patch.setattr(sys, "path", folders)
-        patch.setenv("PYTHONPATH", os.pathsep.join((str(Path(study_stub.__file__).parent), *folders)))
+    with without_test_only(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join((str(Path(study_stub.__file__).parent), *sys.path)))
         with _connected(None, 2):
             yield
 

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
 import tracemalloc
 import warnings
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import spawned_at_once, without_test_only
 from study_stub import ABOUT, CONFIGURATION, VERSIONS, StubWorker, make_samples
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.local import execute_local, most_threads, threads_of_worker
@@ -66,16 +66,9 @@ def test_killed_at_any_moment_a_run_goes_on_as_if_nothing_had_happened(tmp_path,
     )
 
 
-@pytest.fixture
-def spawned(monkeypatch):
-    """New processes cannot do with the torchvision that only the tests see: tests/torchvision_stub.py."""
-    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder).name != "test-only"])
-
-
-@pytest.mark.usefixtures("spawned")
 def test_two_processes_give_the_rows_of_one(tmp_path):
     run(tmp_path / "one", count=20)
-    with open_run(tmp_path / "two", CONFIGURATION, VERSIONS) as opened:
+    with without_test_only(), open_run(tmp_path / "two", CONFIGURATION, VERSIONS) as opened:
         tallies = []
         execute(
             partial(make_samples, 20),
@@ -91,10 +84,10 @@ def test_two_processes_give_the_rows_of_one(tmp_path):
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.usefixtures("spawned")
 def test_a_process_that_dies_is_one_clear_line_and_loses_its_sample_only(tmp_path):
     with (
         pytest.raises(WherelookError, match=r"a worker process ended with exit code 3 .*the same command goes on"),
+        spawned_at_once(),
         open_run(tmp_path, CONFIGURATION, VERSIONS) as opened,
     ):
         execute(partial(make_samples, 9), opened, partial(StubWorker, dies_at=5), workers=2)

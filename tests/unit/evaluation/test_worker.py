@@ -113,7 +113,7 @@ def test_any_error_is_a_row_but_that_of_a_device_ends_the_work(model, samples, m
         def run(*_, **__):
             raise error
 
-        monkeypatch.setattr("wherelook.evaluation.rows.explain_answer", run)
+        monkeypatch.setattr("wherelook.evaluation.explained.explain_answer", run)
 
     fail(ZeroDivisionError("by\nnothing"))
     assert [row["error"] for row in rows_of(model, samples)] == ["ZeroDivisionError: by nothing"] * 2

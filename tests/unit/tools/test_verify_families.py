@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 
 import pytest
@@ -13,6 +12,7 @@ from tools.families import FAMILIES, REFUSED, verify
 from tools.families import __main__ as tool
 from tools.families.verify import FamilyReport, obstacle, verify_families, verify_family
 
+from processes import spawned_at_once
 from wherelook.errors import InputError
 
 
@@ -60,9 +60,8 @@ def misbehave(name: str, model_class: str) -> FamilyReport:
 
 def test_neither_a_crash_nor_an_endless_family_ends_the_run(monkeypatch):
     monkeypatch.setattr(verify, "verify_family", misbehave)
-    # The tests' torchvision works in the process that has been prepared for it alone.
-    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if not folder.endswith("test-only")])
-    reports = list(verify_families(["llava", "vipllava", "llava_next"], seconds=5))
+    with spawned_at_once():
+        reports = list(verify_families(["llava", "vipllava", "llava_next"], seconds=5))
     assert [report.reason for report in reports] == [
         "the process that measured it died, perhaps for want of memory",
         "took longer than 5 seconds",
