@@ -15,12 +15,14 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
+import typechecker
 from torchvision_stub import enable_torchvision
 
 enable_torchvision()  # before transformers is imported, which decides then what it can use
 torch.set_num_threads(1)  # pytest-xdist runs one process per core
 
 # Every annotated function and dataclass of the package checks its arguments and results, tensor shapes included.
+jaxtyping.jaxtyped = typechecker.jaxtyped
 install_import_hook("wherelook", "typechecker.check")
 
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25, database=None)
