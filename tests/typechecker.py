@@ -39,7 +39,7 @@ def check(function: Callable[..., Any]) -> Any:
 
 
 def jaxtyped(function: Any = None, **options: Any) -> Any:
-    """`jaxtyping.jaxtyped`, in whose place it stands; but where no hint has a shape beartype checks the function itself.
+    """In place of `jaxtyping.jaxtyped`: where no hint has a shape, beartype checks the function itself.
 
     To keep the sizes of a call's arrays jaxtyping binds its arguments and calls two empty functions of its signature:
     for functions without arrays, which are most, that took longer than many of them.

@@ -177,6 +177,7 @@ def ask(
     config: ExplainConfig = DEFAULT,
     *,
     repeated: Reply | None = None,
+    blind: bool = True,
 ) -> AnsweredQuestion:
     """Asks, and finds the words to explain with the baseline that shows them best.
 
@@ -188,6 +189,7 @@ def ask(
         question: about them.
         config: its answer, reasoning, tokens, baseline, alpha, max_new_tokens, seed and chat are followed.
         repeated: the thought and the answer of another answered question, token for token, in place of the config's.
+        blind: whether the model is asked with the baseline alone too where the answer does not rest on the image.
 
     Raises:
         InputError, UnfinishedThoughtError, WherelookError: as `Explainer.explain`.
@@ -206,6 +208,8 @@ def ask(
     reply = _replied(model, prompt, config, chat) if repeated is None else model.repeat(prompt, repeated)
     geometry_notes = _geometry_notes(model, working, reply.prompt.sizes, config.seed)
     relevance, score = _grounded(model, reply, working, config)
+    if blind and relevance.status == "not_visual":
+        relevance = _with_blind_answer(model, reply.prompt, score, relevance, config.max_new_tokens)
     return AnsweredQuestion(
         model=model,
         question=question,
@@ -246,10 +250,7 @@ def _grounded(
             break
     # Where none shows any grounded word all gaps are zero, and the first one speaks.
     shown = [pair for pair in found if pair[0].reliance.relevant_words] or found[:1]
-    relevance, score = max(shown, key=lambda pair: pair[0].reliance.gap)
-    if relevance.status == "not_visual":
-        relevance = _with_blind_answer(model, prompt, score, relevance, config.max_new_tokens)
-    return relevance, score
+    return max(shown, key=lambda pair: pair[0].reliance.gap)
 
 
 def baseline_picture(

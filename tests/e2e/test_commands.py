@@ -19,6 +19,7 @@ from PIL import Image
 
 from wherelook import __version__
 from wherelook.attribution import METHODS
+from wherelook.data import scenes
 from wherelook.data.datasets import read_samples
 from wherelook.evaluation.records import TIMES
 from wherelook.evaluation.run_folder import read_run
@@ -40,7 +41,7 @@ CONTRACT = {  # DESIGN: what readers of explanation.json may rely on
 IMAGE_KEYS = {"path", "width", "height", "sha256", "share", "focus"}
 TOKEN_KEYS = {"text", "id", "log_prob", "log_prob_baseline", "llr", "selected"}
 
-QUICK = ("--replay-steps", 6)
+QUICK = ("--replay-steps", 2)
 """For commands whose deletion and insertion are not looked at: 50 steps take most of the time."""
 
 
@@ -171,7 +172,9 @@ def test_words_are_printed_whole(command, images, model_folder):
     assert "answer     purple circle, cross\n" in output
 
 
-def test_demo_and_explain_with_a_bundled_model(command, tmp_path):
+def test_demo_and_explain_with_a_bundled_model(command, tmp_path, monkeypatch):
+    asked = {name: scenes.DEMO_QUESTIONS[name] for name in ("relation", "fact")}
+    monkeypatch.setattr(scenes, "DEMO_QUESTIONS", asked)  # `make demo` explains them all
     code, output, errors = command("demo", "--out", tmp_path / "demo")
     assert (code, errors) == (0, "")
     assert "status     ok" in output
@@ -237,19 +240,19 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert (code, errors) == (0, "")
     assert [row["run"] for row in json.loads(output)] == ["center:best", "random:best"]
     first = read_run(tmp_path)[1].to_pylist()
-    more = ("--method", "center", "--method", "guided-igos:fast", "--answers", 2)
+    more = ("--method", "center", "--method", "gradient", "--answers", 2)
     drawn = ("--figures", tmp_path / "figures")
     code, output, errors = command("evaluate", *options, *more, *drawn)
     assert (code, errors) == (0, "")
-    assert "guided-igos:fast" in output
+    assert "gradient:best" in output
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"methods.json", "tables.md", "cost.csv", "cost-insertion.svg", "cost-deletion.pdf"} <= figures
     assert output.endswith(f"report     {tmp_path / 'report.html'}\n")
     rows = read_run(tmp_path)[1].to_pylist()
     assert [row for row in rows if row in first] == first
-    assert sorted(row["run"] for row in rows) == ["center:best"] * 2 + ["guided-igos:fast"] * 2 + ["random:best"]
-    assert "guided-igos:fast" in (tmp_path / "report.html").read_text()
-    assert "guided-igos:fast" in (tmp_path / "table.md").read_text()
+    assert sorted(row["run"] for row in rows) == ["center:best"] * 2 + ["gradient:best"] * 2 + ["random:best"]
+    assert "gradient:best" in (tmp_path / "report.html").read_text()
+    assert "gradient:best" in (tmp_path / "table.md").read_text()
     code, output, errors = command("run", *options, *more, "--measures", "all", "--right-only", "--json")
     assert (code, errors, json.loads(output)["samples_now"]) == (0, "", 0)
     code, _, errors = command("evaluate", "scenes", "--out", tmp_path, *QUICK, *more)
@@ -268,15 +271,16 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
 
 
 def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("wherelook.evaluation.run.WEIGHT_STAGES", ("all weights",))  # the one that decides
     options = ("evaluate", "scenes-tuning", "--out", tmp_path, "--answers", 2, *QUICK)
     code, output, errors = command(*options, "--method", "center", "--json")
     assert (code, errors) == (0, "")
     assert [row["sanity"] for row in json.loads(output)] == ["not checked"]
-    code, output, errors = command(*options, "--method", "center,guided-igos:fast", "--sanity", 2, "--json")
+    code, output, errors = command(*options, "--method", "center,gradient", "--sanity", 2, "--json")
     assert (code, errors) == (0, "")
     assert {row["run"]: row["sanity"] for row in json.loads(output)} == {
         "center:best": "fails",
-        "guided-igos:fast": "passes",
+        "gradient:best": "passes",
     }
     for name in ("table.md", "report.html"):
         assert (tmp_path / name).read_text().count("fails sanity") >= 1
@@ -299,7 +303,8 @@ def lines(tmp_path):
     return tmp_path / "data.jsonl"
 
 
-def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path):
+def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path, monkeypatch):
+    monkeypatch.setattr("wherelook.evaluation.run.WEIGHT_STAGES", ("all weights",))  # of four that go the same way
     options = (
         "--method", "random", "--answers", 3, "--stability", 1, "--baseline-from-dataset", "--wrong", "--sanity", 2,
         "--seed", 5, *QUICK,
@@ -348,11 +353,11 @@ def full_memory(*_: object, **__: object) -> None:
 
 
 def test_sanity(command, tmp_path):
-    options = ("scenes-tuning", "--method", "center,guided-igos:fast", "--sanity", 2, "--out", tmp_path)
+    options = ("scenes-tuning", "--method", "center,gradient", "--sanity", 2, "--out", tmp_path)
     code, output, errors = command("sanity", *options, "--json")
     assert (code, errors) == (0, "")
     assert {row["method"]: row["verdict"] for row in json.loads(output)} == {
-        "center:best": "fails", "guided-igos:fast": "passes",
+        "center:best": "fails", "gradient:best": "passes",
     }  # fmt: skip
     code, output, errors = command("sanity", *options)
     assert (code, errors) == (0, "")
@@ -361,7 +366,7 @@ def test_sanity(command, tmp_path):
 
 
 def test_sweep(command, tmp_path):
-    options = ("--method", "guided-igos:fast", "--set", "smooth=1,3", "--answers", 1, "--out", tmp_path)
+    options = ("--method", "guided-igos:fast", "--set", "smooth=1,3", "--answers", 1, "--out", tmp_path, *QUICK)
     code, output, errors = command("sweep", *options)
     assert (code, errors) == (0, "")
     for name in ("guided-igos:fast ", "guided-igos:fast[smooth=1]", "guided-igos:fast[smooth=3]"):

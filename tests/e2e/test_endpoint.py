@@ -98,7 +98,10 @@ def table(images, tmp_path, count=3):
     return path
 
 
-RUN = ("--method", "strips:fast", "--concurrency", 2)
+QUICK = ("--replay-steps", 2)
+"""For commands whose deletion and insertion are not looked at: their requests are most of all."""
+
+RUN = ("--method", "strips:fast", "--concurrency", 2, *QUICK)
 
 
 def test_a_run_asks_an_endpoint_and_goes_on_where_it_was(command, images, tmp_path):
@@ -132,7 +135,7 @@ def test_another_model_of_the_endpoint_is_not_mixed_in(command, images, tmp_path
             out = tmp_path / str(number)
             what = ("run", questions, *RUN, "--limit", 1)
             if verb == "evaluate":
-                what = ("evaluate", questions, "--method", "strips:fast,center", "--answers", 1)
+                what = ("evaluate", questions, "--method", "strips:fast,center", "--answers", 1, *QUICK)
             options = (*what, "--model", log.address, "--out", out)
             assert command(*options, "--model-name", "small")[0] == 0
             code, _, errors = command(*options, "--model-name", "large")
@@ -144,7 +147,7 @@ def test_another_model_of_the_endpoint_is_not_mixed_in(command, images, tmp_path
 def test_evaluate_asks_an_endpoint(command, images, tmp_path):
     questions = table(images, tmp_path)
     with serving(reply) as log:
-        options = (questions, "--method", "strips:fast,center", "--answers", 2, "--model", log.address)
+        options = (questions, "--method", "strips:fast,center", "--answers", 2, "--model", log.address, *QUICK)
         code, output, errors = command("evaluate", *options, "--out", tmp_path / "out")
         assert code == 0
         assert "requests for each sample" in errors
@@ -180,7 +183,7 @@ def test_what_would_go_wrong_with_every_sample_ends_the_work(command, images, tm
     questions, out = table(images, tmp_path), tmp_path / "out"
     what = ("run", questions, *RUN)
     if verb == "evaluate":
-        what = ("evaluate", questions, "--method", "strips:fast", "--answers", 3)
+        what = ("evaluate", questions, "--method", "strips:fast", "--answers", 3, *QUICK)
     answers = [reply]
 
     def at_first_refused(path, body):
@@ -210,7 +213,7 @@ def test_evaluate_tries_errors_again(command, images, tmp_path):
         return reply(path, body)
 
     with serving(sometimes) as log:
-        options = ("evaluate", questions, "--method", "strips:fast", "--answers", 2, "--model", log.address)
+        options = ("evaluate", questions, "--method", "strips:fast", "--answers", 2, "--model", log.address, *QUICK)
         statuses = []
         for _ in range(2):
             assert command(*options, "--out", out)[0] == 0

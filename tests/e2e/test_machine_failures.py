@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 import torch
+from markupsafe import Markup
 
 from processes import Command, killed_at_piece
 from scripted_server import serving
@@ -151,6 +152,10 @@ class Disk:
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_disk_that_refuses_loses_nothing_that_is_finished(command, images, runs, tmp_path, monkeypatch, writer):
     """Every command says so in one line, leaves earlier files as they were and can be repeated."""
+    for drawn in ("files.to_svg", "files.to_pdf"):  # what is in a file does not matter here
+        monkeypatch.setattr(f"wherelook.report.{drawn}", lambda *_: b"a figure")
+    for page in ("methods_page", "models_page"):
+        monkeypatch.setattr(f"wherelook.report.{page}.inline", lambda *_: Markup("a figure"))
     disk = Disk(monkeypatch)
     line, first, again = WRITERS[writer]
     with serving(judgment) as log:
@@ -377,7 +382,7 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
     assert sorted(path.name for path in contents(tmp_path / "out" / "records")) == ["part-00000000.parquet"]
 
 
-def test_an_evaluation_that_is_killed_under_a_condition_goes_on_to_the_same_records(command, tmp_path):
+def test_an_evaluation_that_is_killed_under_a_condition_goes_on_to_the_same_records(tmp_path):
     line = (
         "evaluate", "scenes-tuning", "--method", "center,random", "--answers", "2", "--sanity", "2", "--stability", "1",
         "--replay-steps", "2", "--out",
@@ -389,7 +394,7 @@ def test_an_evaluation_that_is_killed_under_a_condition_goes_on_to_the_same_reco
     before = read_run(tmp_path / "killed", conditions=True)[1].to_pylist()
     assert {row["condition"] for row in before} >= {"", "other seed"}
     for folder in ("killed", "straight"):
-        assert command(*line, folder)[0] == 0
+        assert Command((*line, folder), tmp_path).wait(200)[0] == 0
     resumed, straight = (read_run(tmp_path / folder, conditions=True)[1] for folder in ("killed", "straight"))
     assert [row for row in resumed.to_pylist() if row in before] == before
     assert resumed.drop_columns(list(TIMES)).equals(straight.drop_columns(list(TIMES)))

@@ -91,7 +91,7 @@ def change(
     if condition == OTHER_QUESTION:
         assert isinstance(partner, AnsweredQuestion)
         config = ExplainConfig(tokens="all", baseline=answered.baseline)
-        other = ask(answered.model, shown(answered), partner.question, config, repeated=partner.reply)
+        other = ask(answered.model, shown(answered), partner.question, config, repeated=partner.reply, blind=False)
         return Changed(other.selected_score(), other.guide)
     changed = _again(answered, _other_picture(condition, partner), seed)
     return Changed(changed.score.select(answered.selected), changed.guide)
@@ -116,7 +116,7 @@ def _again(answered: AnsweredQuestion, picture: Picture, seed: int) -> AnsweredQ
     images = [load_image(picture(image)) for image in answered.images]
     config = replace(answered.config, baseline=answered.baseline, baseline_image=answered.baseline_image, seed=seed)
     shown = images if len(images) > 1 else images[0]
-    return ask(answered.model, shown, answered.question, config, repeated=answered.reply)
+    return ask(answered.model, shown, answered.question, config, repeated=answered.reply, blind=False)
 
 
 def _other_picture(condition: str, partner: LoadedImage | AnsweredQuestion | None) -> Picture:
