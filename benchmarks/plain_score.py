@@ -30,7 +30,7 @@ class PlainScore(HuggingFaceScore):
             selected=score.selected,
             plan=score.plan,
             cost=score.cost,
-            known=score._known,
+            known=score.known,
         )
         whole = range(1, len(score.conversation.answer) + 1)  # one past the end: every answer token is fed
         plain._inputs = teacher_forced_inputs(score.conversation, whole)

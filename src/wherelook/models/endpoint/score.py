@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Never
 
 import torch
@@ -34,13 +34,14 @@ class _Ends:
     baseline: tuple[ScoredToken, ...]
 
 
+@dataclass(eq=False)
 class EndpointScore:
     """An `AnswerScore` (see wherelook.score) without a gradient. The blend is made of pixels and rounded to 256 levels.
 
     Args:
         read: asks the endpoint about some pictures, several at a time.
-        pictures: {"image": pixels of the image}.
-        baseline_pictures: the same of the baseline, at the same size.
+        image_pixels: {"image": pixels of the image}.
+        baseline_pixels: the same of the baseline, at the same size.
         selected: positions in the answer of the tokens to score, ascending.
         cost: counts a forward for each picture; `read` adds to it.
         known: the tokens with image and baseline, if they are known already.
@@ -48,24 +49,18 @@ class EndpointScore:
 
     device = torch.device("cpu")
 
-    def __init__(
-        self,
-        read: Read,
-        pictures: Mapping[str, Picture],
-        baseline_pictures: Mapping[str, Picture],
-        *,
-        selected: Sequence[int],
-        cost: Cost,
-        known: _Ends | None = None,
-    ) -> None:
-        self.image_pixels = pictures
-        self.baseline_pixels = baseline_pictures
-        height, width = pictures[PIXELS].shape[-2:]
+    read: Read
+    image_pixels: Mapping[str, Picture]
+    baseline_pixels: Mapping[str, Picture]
+    _: KW_ONLY
+    selected: Sequence[int]
+    cost: Cost
+    known: _Ends | None = None
+
+    def __post_init__(self) -> None:
+        height, width = self.image_pixels[PIXELS].shape[-2:]
         self.canvas = Canvas(((height, width),))
-        self.selected = tuple(selected)
-        self.cost = cost
-        self._read = read
-        self._known = known
+        self.selected = tuple(self.selected)
 
     @property
     def original(self) -> Float[Tensor, " tokens"]:
@@ -82,32 +77,18 @@ class EndpointScore:
 
     def select(self, selected: Sequence[int]) -> EndpointScore:
         """The score of some of the tokens, given as positions in the answer."""
-        return EndpointScore(
-            self._read,
-            self.image_pixels,
-            self.baseline_pixels,
-            selected=selected,
-            cost=self.cost,
-            known=self._known,
-        )
+        return replace(self, selected=selected)
 
     def with_baseline(self, baseline_pictures: Mapping[str, Picture]) -> EndpointScore:
         """The score of the same tokens on the same image against another baseline; the image is not scored again."""
-        (bare,) = self._read([baseline_pictures[PIXELS]])
-        return EndpointScore(
-            self._read,
-            self.image_pixels,
-            baseline_pictures,
-            selected=self.selected,
-            cost=self.cost,
-            known=_Ends(self._ends().image, bare),
-        )
+        (bare,) = self.read([baseline_pictures[PIXELS]])
+        return replace(self, baseline_pixels=baseline_pictures, known=_Ends(self._ends().image, bare))
 
     def __call__(self, masks: Float[Tensor, "masks height width"]) -> Float[Tensor, "masks tokens"]:
         """See `AnswerScore`; nothing is differentiable here."""
         if torch.is_grad_enabled() and masks.requires_grad:
             raise InputError(NO_GRADIENT)
-        return self._values(self._read([self.blend(mask[None])[PIXELS] for mask in masks]))
+        return self._values(self.read([self.blend(mask[None])[PIXELS] for mask in masks]))
 
     def gradient(self, masks: Float[Tensor, "masks height width"], *, noise: Noise | None = None) -> Never:
         """Raises InputError: there is none."""
@@ -122,9 +103,9 @@ class EndpointScore:
         return {PIXELS: (base + kept * (image - base)).round().clamp(0, 255).to(torch.uint8)}
 
     def _ends(self) -> _Ends:
-        if self._known is None:
-            self._known = _Ends(*self._read([self.image_pixels[PIXELS], self.baseline_pixels[PIXELS]]))
-        return self._known
+        if self.known is None:
+            self.known = _Ends(*self.read([self.image_pixels[PIXELS], self.baseline_pixels[PIXELS]]))
+        return self.known
 
     def _values(self, rows: Sequence[Sequence[ScoredToken]]) -> Tensor:
         """(rows, tokens) float32 log-probabilities of the selected tokens."""

@@ -13,7 +13,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,7 @@ class _Ends:
         return _Ends(self.log_probabilities[:, columns], self.choices[:, columns])
 
 
+@dataclass(eq=False)
 class HuggingFaceScore:
     """An `AnswerScore`, a `PixelGradient` and an `OpensInside` (see wherelook.score) on a Transformers model.
 
@@ -67,43 +68,31 @@ class HuggingFaceScore:
         layers: compiled forwards of some of the model's layers, see `wherelook.models.speedups.compilation`.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        conversation: Conversation,
-        image_pixels: Mapping[str, Tensor],
-        baseline_pixels: Mapping[str, Tensor],
-        geometry: Geometry,
-        *,
-        selected: Sequence[int],
-        plan: BatchPlan,
-        cost: Cost,
-        ask: Callable[[str], Conversation] | None = None,
-        known: _Ends | None = None,
-        image_tokens: dict[Size, ImageTokens] | None = None,
-        layers: Mapping[torch.nn.Module, Forward] | None = None,
-    ) -> None:
-        self.model = model
-        self.conversation = conversation
-        self.canvas = geometry.canvas
-        self.selected = tuple(selected)
-        self.plan = plan
-        self.cost = cost
-        self.image_pixels = image_pixels
-        self.baseline_pixels = baseline_pixels
-        self.geometry = geometry
-        self._inputs = teacher_forced_inputs(conversation, self.selected)
+    model: torch.nn.Module
+    conversation: Conversation
+    image_pixels: Mapping[str, Tensor]
+    baseline_pixels: Mapping[str, Tensor]
+    geometry: Geometry
+    _: KW_ONLY
+    selected: Sequence[int]
+    plan: BatchPlan
+    cost: Cost
+    ask: Callable[[str], Conversation] | None = None
+    known: _Ends | None = None
+    image_tokens: dict[Size, ImageTokens] = field(default_factory=dict)
+    layers: Mapping[torch.nn.Module, Forward] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.canvas = self.geometry.canvas
+        self.selected = tuple(self.selected)
+        self._inputs = teacher_forced_inputs(self.conversation, self.selected)
         # On the CPU, from where any device can be indexed: a model spread over several makes its logits on the last.
-        self._positions = torch.tensor([conversation.prompt_length - 1 + position for position in self.selected])
-        accepted = inspect.signature(model.forward).parameters
+        self._positions = torch.tensor([self.conversation.prompt_length - 1 + position for position in self.selected])
+        accepted = inspect.signature(self.model.forward).parameters
         takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values())
         self._options = {"use_cache": False} if takes_any or "use_cache" in accepted else {}
         self._keeps_logits = "logits_to_keep" in accepted
-        self._targets = torch.tensor([conversation.answer[i] for i in self.selected], device=plan.device)
-        self._known = known
-        self._ask = ask
-        self._image_tokens = {} if image_tokens is None else image_tokens
-        self._layers = layers or {}
+        self._targets = torch.tensor([self.conversation.answer[i] for i in self.selected], device=self.plan.device)
 
     @property
     def device(self) -> torch.device:
@@ -124,25 +113,25 @@ class HuggingFaceScore:
 
     def _ends(self) -> _Ends:
         """Image and baseline in one batch, the first time they are asked for."""
-        if self._known is None:
+        if self.known is None:
             with first_pass(self.model):
-                self._known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0], dtype=torch.float32).reshape(2, 1, 1)))
-        return self._known
+                self.known = _Ends(*self._evaluate(torch.tensor([1.0, 0.0], dtype=torch.float32).reshape(2, 1, 1)))
+        return self.known
 
     def select(self, selected: Sequence[int]) -> HuggingFaceScore:
         """The score of some of the tokens of this one, given as positions in the answer."""
         columns = [self.selected.index(position) for position in selected]
-        known = None if self._known is None else self._known.select(columns)
-        return self._again(selected=selected, known=known, image_tokens=self._image_tokens)
+        known = None if self.known is None else self.known.select(columns)
+        return self._again(selected=selected, known=known, image_tokens=self.image_tokens)
 
     def with_baseline(self, baseline_pixels: Mapping[str, Tensor]) -> HuggingFaceScore:
         """The score of the same tokens on the same image against another baseline; the image is not scored again."""
-        other = self._again(baseline_pixels=baseline_pixels, image_tokens=self._image_tokens)
-        if self._known is not None:
+        other = self._again(baseline_pixels=baseline_pixels, image_tokens=self.image_tokens)
+        if self.known is not None:
             bare = _Ends(*other._evaluate(torch.zeros(1, 1, 1, dtype=torch.float32)))
-            other._known = _Ends(
-                torch.cat([self._known.log_probabilities[:1], bare.log_probabilities]),
-                torch.cat([self._known.choices[:1], bare.choices]),
+            other.known = _Ends(
+                torch.cat([self.known.log_probabilities[:1], bare.log_probabilities]),
+                torch.cat([self.known.choices[:1], bare.choices]),
             )
         return other
 
@@ -260,30 +249,20 @@ class HuggingFaceScore:
             targets=tuple(self._targets.tolist()),
             plan=self.plan,
             cost=self.cost,
-            measured=self._image_tokens,
+            measured=self.image_tokens,
         )
 
     def _asked(self, question: str) -> HuggingFaceScore:
         """The score of an answer's first token to another question about the image."""
-        if self._ask is None:
+        if self.ask is None:
             raise InputError("this score was made without a way to ask its model another question")
-        conversation = replace(self._ask(question), answer=self.conversation.answer[:1])
+        conversation = replace(self.ask(question), answer=self.conversation.answer[:1])
         return self._again(conversation=conversation, selected=(0,))
 
     def _again(self, **changes: Any) -> HuggingFaceScore:
         """Another score on the same model and image; nothing that this one has measured is known to it."""
-        same: dict[str, Any] = {
-            "conversation": self.conversation,
-            "image_pixels": self.image_pixels,
-            "baseline_pixels": self.baseline_pixels,
-            "geometry": self.geometry,
-            "selected": self.selected,
-            "plan": self.plan,
-            "cost": self.cost,
-            "ask": self._ask,
-            "layers": self._layers,
-        }
-        return HuggingFaceScore(self.model, **same | changes)
+        same = {one.name: getattr(self, one.name) for one in fields(self)} | {"known": None, "image_tokens": {}}
+        return HuggingFaceScore(**same | changes)
 
     def _log_probabilities(self, masks: Tensor, noise: Noise | None = None) -> Tensor:
         return self._gather(self._logits(masks.to(self.device), noise))
@@ -312,7 +291,7 @@ class HuggingFaceScore:
             exact_convolutions(),
             as_products(self._patch_embeddings),
             only_at(self._parts_at_selected, from_end),
-            compiled(self._layers),
+            compiled(self.layers),
         ):
             yield
 
