@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import stat
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -50,6 +51,21 @@ def environment(package: str) -> jinja2.Environment:
 def asset(package: str, name: str) -> Markup:
     """A file beside the modules of `package`: a template, a style or a script."""
     return Markup(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def render(package: str, template: str, styles: Sequence[tuple[str, str]], script: str = "", **values: Any) -> str:
+    """A page, with its style and its script inside and allowed by its policy.
+
+    Args:
+        package: where template and script are.
+        template: the name of its file.
+        styles: package and name of each file of style.
+        script: the name of its file; "" for none.
+        values: what the template shows.
+    """
+    own = {"style": Markup("".join(asset(*style) for style in styles)), "script": script and asset(package, script)}
+    hashes = {f"{name}_hash": policy_hash(text) for name, text in own.items()}
+    return environment(package).get_template(template).render(**own, **hashes, **values)
 
 
 GENERATOR = '<meta name="generator" content="wherelook">'

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wherelook.score import Token
 
 PACKAGE = "wherelook.explanation"  # where the templates are
+STYLES = ((PACKAGE, "figures.css"), (PACKAGE, "page.css"))
 LONGEST_SIDE = 1024  # pixels of the image in the page
 CARD_SIDE = 448  # pixels of the image in a notebook
 PNG_BYTES = 300_000  # larger pictures become JPEG
@@ -60,43 +61,35 @@ def render(explanation: Explanation) -> str:
     The same explanation gives the same text. Pictures are scaled down to 1,024 pixels and inlined.
     """
     height, width = explanation.pixels.shape[:2]
-    style, script = (
-        Markup(html.asset(PACKAGE, "figures.css") + html.asset(PACKAGE, "page.css")),
-        html.asset(PACKAGE, "page.js"),
-    )
-    return (
-        html.environment(PACKAGE)
-        .get_template("page.html")
-        .render(
-            e=explanation,
-            headline=grounding.headline(explanation),
-            style=style,
-            script=script,
-            style_hash=html.policy_hash(style),
-            script_hash=html.policy_hash(script),
-            width=width,
-            height=height,
-            image=_data_uri(_shrink(explanation.pixels, LONGEST_SIDE)),
-            cover=_cover(explanation),
-            contour=_contour_path(explanation.drawn(explanation.heatmap), (height, width))
-            if explanation.meaningful
-            else "",
-            images=_images(explanation),
-            mark=max(height, width) / 45,
-            tokens=_tokens(explanation),
-            legend=shading.legend(),
-            ramp=picture.COLOR_ANCHORS,
-            opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
-            reliance=grounding.reliance(explanation),
-            charts=[
-                inline(figure, f"{name.capitalize()} of the score", name)
-                for name, figure in plot_curves(explanation.curves, explanation.metrics).items()
-            ],
-            steps=len(explanation.curves[0].fractions) - 1 if explanation.curves else 0,
-            metrics=_metrics(explanation),
-            facts=_facts(explanation),
-            command=command_line.words(explanation),
-        )
+    return html.render(
+        PACKAGE,
+        "page.html",
+        STYLES,
+        "page.js",
+        e=explanation,
+        headline=grounding.headline(explanation),
+        width=width,
+        height=height,
+        image=_data_uri(_shrink(explanation.pixels, LONGEST_SIDE)),
+        cover=_cover(explanation),
+        contour=_contour_path(explanation.drawn(explanation.heatmap), (height, width))
+        if explanation.meaningful
+        else "",
+        images=_images(explanation),
+        mark=max(height, width) / 45,
+        tokens=_tokens(explanation),
+        legend=shading.legend(),
+        ramp=picture.COLOR_ANCHORS,
+        opacity=DEFAULT_OPACITY if explanation.meaningful else 100,
+        reliance=grounding.reliance(explanation),
+        charts=[
+            inline(figure, f"{name.capitalize()} of the score", name)
+            for name, figure in plot_curves(explanation.curves, explanation.metrics).items()
+        ],
+        steps=len(explanation.curves[0].fractions) - 1 if explanation.curves else 0,
+        metrics=_metrics(explanation),
+        facts=_facts(explanation),
+        command=command_line.words(explanation),
     )
 
 

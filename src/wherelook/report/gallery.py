@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,10 @@ from PIL import Image
 from wherelook import html
 from wherelook.evaluation.rows import Row, mask_of
 from wherelook.explanation import picture, shading
-from wherelook.report.examples import Answer, Exhibit, Place, answer_of, place_of
+from wherelook.report.examples import Exhibit, answer_of, place_of
+
+PACKAGE = "wherelook.report"  # where the templates are
+STYLES = (("wherelook.explanation", "figures.css"), (PACKAGE, "report.css"))
 
 SIDE = 320  # pixels of the longer side of a picture
 JPEG_QUALITY = 80
@@ -28,106 +30,62 @@ OUTLINE_BYTES = 6000  # a longer outline, of scattered evidence, is left out
 LONGEST_ANSWER = 200  # tokens that are shown
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What a model made of a sample.
-
-    Attributes:
-        reason: why there is no map.
-        picture: its map on the image, or alone; "" where there is none.
-        tokens: of the answer, with the shade of their likelihood ratio.
-        cut: tokens that are not shown.
-    """
-
-    model: str
-    answer: Answer
-    place: Place
-    status: str
-    reason: str
-    picture: Markup | str
-    text: str
-    tokens: tuple[dict[str, Any], ...]
-    cut: int
-    judge: str
-    reliance: float | None
-    blind_text: str
-    blind_answer: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """A sample: `outline` is the SVG path around its evidence, in pixels of the picture of (height, width)."""
-
-    benchmark: str
-    sample: str
-    task: str
-    question: str
-    choices: tuple[str, ...]
-    references: tuple[str, ...]
-    flags: tuple[str, ...]
-    image: Markup | str
-    outline: str
-    height: int
-    width: int
-    shown: tuple[Shown, ...]
-
-
-def items(exhibits: Sequence[Exhibit], budget: int = BUDGET) -> tuple[Item, ...]:
-    """The exhibits in their order, as many as there is room for in `budget` bytes."""
-    found: list[Item] = []
+def items(exhibits: Sequence[Exhibit], budget: int = BUDGET) -> tuple[dict[str, Any], ...]:
+    """What the page shows of the exhibits in their order, as many as there is room for in `budget` bytes."""
+    found: list[dict[str, Any]] = []
     used = 0
     for exhibit in exhibits:
         item = _item(exhibit)
-        used += len(item.image) + sum(len(shown.picture) for shown in item.shown)
+        used += len(item["image"]) + sum(len(shown["picture"]) for shown in item["shown"])
         if used > budget:
             break
         found.append(item)
     return tuple(found)
 
 
-def _item(exhibit: Exhibit) -> Item:
+def _item(exhibit: Exhibit) -> dict[str, Any]:
     first = next(iter(exhibit.rows.values()))
     size = (first["image_height"] or 1, first["image_width"] or 1)
     pixels = None if exhibit.pixels is None else small(exhibit.pixels)
     height, width = _fitted(size) if pixels is None else pixels.shape[:2]
-    return Item(
-        benchmark=exhibit.benchmark,
-        sample=exhibit.sample,
-        task=first["kind"] or "",
-        question=first["question"] or "",
-        choices=tuple(first["choices"] or ()),
-        references=tuple(first["references"] or ()),
-        flags=tuple(first["flags"] or ()),
-        image="" if pixels is None else data_uri(Image.fromarray(pixels)),
-        outline="" if exhibit.evidence is None else _outline(exhibit.evidence, (height, width)),
-        height=height,
-        width=width,
-        shown=tuple(_shown(model, row, pixels, (height, width)) for model, row in exhibit.rows.items()),
-    )
+    return {
+        "benchmark": exhibit.benchmark,
+        "sample": exhibit.sample,
+        "task": first["kind"] or "",
+        "question": first["question"] or "",
+        "choices": first["choices"] or (),
+        "references": first["references"] or (),
+        "flags": first["flags"] or (),
+        "image": "" if pixels is None else data_uri(Image.fromarray(pixels)),
+        # The SVG path around its evidence, in pixels of the picture of (height, width).
+        "outline": "" if exhibit.evidence is None else _outline(exhibit.evidence, (height, width)),
+        "height": height,
+        "width": width,
+        "shown": [_shown(model, row, pixels, (height, width)) for model, row in exhibit.rows.items()],
+    }
 
 
-def _shown(model: str, row: Row, pixels: NDArray[np.uint8] | None, size: tuple[int, int]) -> Shown:
+def _shown(model: str, row: Row, pixels: NDArray[np.uint8] | None, size: tuple[int, int]) -> dict[str, Any]:
     drawn: Markup | str = ""
     if row["status"] == "ok" and row["mask"] is not None:
         saliency = mask_of(row)
         drawn = data_uri(picture.heatmap(saliency, size) if pixels is None else picture.overlay(pixels, saliency))
     tokens = row["tokens"] or []
     blind = row["blind_correct"]
-    return Shown(
-        model=model,
-        answer=answer_of(row),
-        place=place_of(row),
-        status=row["status"],
-        reason="" if row["status"] == "ok" else row["error"] or row["reason"] or "",
-        picture=drawn,
-        text=row["answer"] or "",
-        tokens=tuple(_token(token) for token in tokens[:LONGEST_ANSWER]),
-        cut=max(0, len(tokens) - LONGEST_ANSWER),
-        judge=row["judge"] or "",
-        reliance=row["reliance"],
-        blind_text=row["blind_answer"] or "",
-        blind_answer="" if blind is None else "right" if blind else "wrong",
-    )
+    return {
+        "model": model,
+        "answer": answer_of(row),
+        "place": place_of(row),
+        "status": row["status"],
+        "reason": "" if row["status"] == "ok" else row["error"] or row["reason"] or "",
+        "picture": drawn,
+        "text": row["answer"] or "",
+        "tokens": [_token(token) for token in tokens[:LONGEST_ANSWER]],
+        "cut": max(0, len(tokens) - LONGEST_ANSWER),
+        "reliance": row["reliance"],
+        "blind_text": row["blind_answer"] or "",
+        "blind_answer": "" if blind is None else "right" if blind else "wrong",
+    }
 
 
 def _token(token: dict[str, Any]) -> dict[str, Any]:

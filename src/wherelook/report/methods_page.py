@@ -6,7 +6,6 @@ The page is one HTML file without script that needs no network. How untrusted te
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from wherelook.analysis.method_table import NO_RUN, RunSummary, missing, ranked,
 from wherelook.evaluation.rows import Row, mask_of
 from wherelook.explanation import picture
 from wherelook.explanation.drawing import inline
-from wherelook.report.gallery import data_uri, small
+from wherelook.report.gallery import PACKAGE, STYLES, data_uri, small
 from wherelook.report.method_tables import method_tables, notes
 from wherelook.report.plots import PLOTS, method_figures
 from wherelook.report.table import Column, Table
 
-PACKAGE = "wherelook.report"  # where the template is
 GALLERY = 12  # samples at most
 PICTURE_SIDE = 184  # pixels of the longer side of a picture
 REASONS = 30  # lines at most of what has no map
@@ -52,25 +50,21 @@ def render(
         summaries: of `summarize(rows, runs)`, if they exist already: the tests take a while.
     """
     table = ranked(summarize(rows, runs) if summaries is None else summaries)
-    style = html.asset("wherelook.explanation", "figures.css") + html.asset(PACKAGE, "report.css")
-    return (
-        html.environment(PACKAGE)
-        .get_template("methods_page.html")
-        .render(
-            title=title,
-            command=command,
-            style=style,
-            style_hash=html.policy_hash(style),
-            common=table[0].common if table else 0,
-            questions=len({row["sample"] for row in rows}),
-            sorted_by=sorted_by(table),
-            runs=table,
-            tables=method_tables(table),
-            how_to_read=notes(table),
-            plots=[inline(figure, PLOTS[name], name) for name, figure in method_figures(table).items()],
-            missing=_missing(rows, runs),
-            gallery=_gallery(rows, [summary.run for summary in table], gallery),
-        )
+    return html.render(
+        PACKAGE,
+        "methods_page.html",
+        STYLES,
+        title=title,
+        command=command,
+        common=table[0].common if table else 0,
+        questions=len({row["sample"] for row in rows}),
+        sorted_by=sorted_by(table),
+        runs=table,
+        tables=method_tables(table),
+        how_to_read=notes(table),
+        plots=[inline(figure, PLOTS[name], name) for name, figure in method_figures(table).items()],
+        missing=_missing(rows, runs),
+        gallery=_gallery(rows, [summary.run for summary in table], gallery),
     )
 
 
@@ -89,18 +83,6 @@ def _missing(rows: Sequence[Row], runs: Sequence[str]) -> Table:
 
 
 # ---- pictures ----
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """One map of a gallery: its picture, or in place of one why there is none."""
-
-    run: str
-    uri: str
-    status: str
-    reason: str
-    pointing: float | None
-    figures: str
 
 
 def _gallery(rows: Sequence[Row], runs: Sequence[str], samples: Iterable[GallerySample]) -> list[dict[str, Any]]:
@@ -122,22 +104,14 @@ def _gallery(rows: Sequence[Row], runs: Sequence[str], samples: Iterable[Gallery
     return shown
 
 
-def _picture(run: str, row: Row | None, pixels: NDArray[np.uint8]) -> _Picture:
+def _picture(run: str, row: Row | None, pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    """One map: its picture, or in place of one why there is none."""
     if row is None:
-        return _Picture(run=run, uri="", status="not run", reason="", pointing=None, figures="")
+        return {"run": run, "uri": "", "status": "not run", "reason": "", "pointing": None}
     if row["status"] != "ok":
-        return _Picture(
-            run=run,
-            uri="",
-            status=row["status"],
-            reason=row.get("error") or row.get("reason") or "",
-            pointing=None,
-            figures="",
-        )
-    shown = picture.overlay(pixels, mask_of(row))
-    figures = [
-        f"{sign} {row[name]:.2f}" for name, sign in (("insertion", "↑"), ("deletion", "↓")) if row.get(name) is not None
-    ]
-    return _Picture(
-        run=run, uri=data_uri(shown), status="ok", reason="", pointing=row.get("pointing"), figures=" ".join(figures)
-    )
+        reason = row.get("error") or row.get("reason") or ""
+        return {"run": run, "uri": "", "status": row["status"], "reason": reason, "pointing": None}
+    signs = (("insertion", "↑"), ("deletion", "↓"))
+    figures = [f"{sign} {row[name]:.2f}" for name, sign in signs if row.get(name) is not None]
+    uri = data_uri(picture.overlay(pixels, mask_of(row)))
+    return {"run": run, "uri": uri, "pointing": row.get("pointing"), "figures": " ".join(figures)}

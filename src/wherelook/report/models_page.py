@@ -17,16 +17,14 @@ from wherelook.analysis.benchmarks import name_benchmarks
 from wherelook.analysis.results import Comparison
 from wherelook.evaluation.run_folder import read_run
 from wherelook.explanation import shading
-from wherelook.explanation.command_line import shell_quote
+from wherelook.explanation.command_line import shell_quote, to_words
 from wherelook.explanation.drawing import inline
 from wherelook.report import formatting, models_summary
 from wherelook.report.examples import ANSWERS, PLACES, Exhibition
-from wherelook.report.gallery import BUDGET, items
+from wherelook.report.gallery import BUDGET, PACKAGE, STYLES, items
 from wherelook.report.plots import PLOTS, comparison_figures
 from wherelook.report.tables import make_tables, reasons
 from wherelook.stats import Estimate
-
-PACKAGE = "wherelook.report"  # where the templates are
 
 PLACE_WORDS = {
     "evidence": "on the evidence",
@@ -57,44 +55,38 @@ def render(
         budget: bytes of all pictures; the gallery ends where they are used up.
     """
     files = {line.run: line.file for line in comparison.judges}
-    style = html.asset("wherelook.explanation", "figures.css") + html.asset(PACKAGE, "report.css")
-    script = html.asset(PACKAGE, "report.js")
     gallery = items(exhibition.exhibits, budget)
     benchmarks = list(dict.fromkeys(line.benchmark for line in comparison.coverage))
     drawn: dict[str, dict[str, Markup]] = {benchmark: dict.fromkeys(PLOTS, Markup()) for benchmark in benchmarks}
     for number, ((benchmark, name), figure) in enumerate(comparison_figures(comparison).items(), start=1):
         drawn[benchmark][name] = inline(figure, PLOTS[name], f"figure-{number}")
-    return (
-        html.environment(PACKAGE)
-        .get_template("models_page.html")
-        .render(
-            title=title,
-            style=style,
-            script=script,
-            style_hash=html.policy_hash(style),
-            script_hash=html.policy_hash(script),
-            comparison=comparison,
-            extent=models_summary.extent(comparison),
-            questions=formatting.QUESTIONS,
-            answers=models_summary.answers(comparison),
-            tables=make_tables(comparison) | {"reasons": reasons(comparison)},
-            plots=drawn,
-            several=len(benchmarks) > 1,
-            measure=formatting.words(comparison.measure),
-            correction=formatting.CORRECTIONS[comparison.correction],
-            gallery=gallery,
-            exhibition=exhibition,
-            left_out=len(exhibition.exhibits) - len(gallery),
-            filters=_filters(gallery),
-            place_words=PLACE_WORDS,
-            status_words=STATUS_WORDS,
-            legend=shading.legend(),
-            assumptions=dict.fromkeys((one.test.name, one.test.assumptions) for one in comparison.findings),
-            intervals_made=_interval_methods(comparison),
-            runs=[_run(folder, about, files.get(folder)) for folder, about in runs.items()],
-            settings=_settings(comparison.method, list(runs.values())),
-            commands=[*_run_commands(runs, comparison), command],
-        )
+    return html.render(
+        PACKAGE,
+        "models_page.html",
+        STYLES,
+        "report.js",
+        title=title,
+        comparison=comparison,
+        extent=models_summary.extent(comparison),
+        questions=formatting.QUESTIONS,
+        answers=models_summary.answers(comparison),
+        tables=make_tables(comparison) | {"reasons": reasons(comparison)},
+        plots=drawn,
+        several=len(benchmarks) > 1,
+        measure=formatting.words(comparison.measure),
+        correction=formatting.CORRECTIONS[comparison.correction],
+        gallery=gallery,
+        exhibition=exhibition,
+        left_out=len(exhibition.exhibits) - len(gallery),
+        filters=_filters(gallery),
+        place_words=PLACE_WORDS,
+        status_words=STATUS_WORDS,
+        legend=shading.legend(),
+        assumptions=dict.fromkeys((one.test.name, one.test.assumptions) for one in comparison.findings),
+        intervals_made=_interval_methods(comparison),
+        runs=[_run(folder, about, files.get(folder)) for folder, about in runs.items()],
+        settings=_settings(comparison.method, list(runs.values())),
+        commands=[*_run_commands(runs, comparison), command],
     )
 
 
@@ -117,14 +109,14 @@ def _interval_methods(comparison: Comparison) -> list[str]:
 
 def _filters(gallery: Sequence[Any]) -> list[dict[str, Any]]:
     """What samples can be filtered by: those of the choices that would change something."""
-    shown = [one for item in gallery for one in item.shown]
-    answers, places = {one.answer for one in shown}, {one.place for one in shown}
+    shown = [one for item in gallery for one in item["shown"]]
+    answers, places = {one["answer"] for one in shown}, {one["place"] for one in shown}
     choices = [
         ("place", "Focus", [(place, PLACE_WORDS[place]) for place in PLACES if place in places]),
         ("answer", "Answer", [(answer, answer) for answer in ANSWERS if answer in answers]),
-        ("model", "Model", [(name, name) for name in dict.fromkeys(one.model for one in shown)]),
-        ("task", "Task", [(name, name or "none") for name in dict.fromkeys(item.task for item in gallery)]),
-        ("benchmark", "Benchmark", [(name, name) for name in dict.fromkeys(item.benchmark for item in gallery)]),
+        ("model", "Model", [(name, name) for name in dict.fromkeys(one["model"] for one in shown)]),
+        ("task", "Task", [(name, name or "none") for name in dict.fromkeys(item["task"] for item in gallery)]),
+        ("benchmark", "Benchmark", [(name, name) for name in dict.fromkeys(item["benchmark"] for item in gallery)]),
     ]
     return [{"name": name, "label": label, "options": options} for name, label, options in choices if len(options) > 1]
 
@@ -181,7 +173,7 @@ def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison, 
         ("--revision", about["model"].get("revision")),
         ("--dtype", about["model"].get("dtype")),
         ("--quantize", quantization if quantization in ("int8", "int4") else None),  # else the checkpoint's own
-        *(("--method", name) for name in configuration.get("runs", ())),
+        ("--method", list(configuration.get("runs", ()))),
         ("--limit", samples),
         ("--name", configuration.get("name")),
         ("--prompt", configuration.get("prompt")),
@@ -189,10 +181,7 @@ def _run_command(folder: str, about: Mapping[str, Any], comparison: Comparison, 
         ("--measures", configuration.get("measured")),
         ("--max-new-tokens", configuration.get("max_new_tokens")),
         ("--seed", configuration.get("seed")),
+        ("--blind", bool(configuration.get("blind"))),
+        ("--out", folder),
     ]
-    plain = ["wherelook", "run", dataset]
-    for name, value in options:
-        if value is not None:
-            plain += [name, str(value)]
-    plain += ["--blind"] if configuration.get("blind") else []
-    return " ".join(shell_quote(word) for word in [*plain, "--out", folder])
+    return " ".join(shell_quote(word) for word in ["wherelook", "run", dataset, *to_words(options)])

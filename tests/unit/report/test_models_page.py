@@ -174,11 +174,11 @@ def test_pictures_keep_to_their_budget():
     exhibits = [Exhibit("b", str(n), {"m": row}, np.full((40, 60, 3), 90, np.uint8), evidence) for n in range(5)]
     everything = items(exhibits)
     assert len(everything) == 5
-    size = len(everything[0].image) + len(everything[0].shown[0].picture)
+    size = len(everything[0]["image"]) + len(everything[0]["shown"][0]["picture"])
     assert len(items(exhibits, budget=3 * size)) == 3
     assert items(exhibits, budget=size - 1) == ()
-    points = np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", everything[0].outline), float)
-    scale = everything[0].width / 60
+    points = np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", everything[0]["outline"]), float)
+    scale = everything[0]["width"] / 60
     np.testing.assert_allclose(points.min(axis=0) / scale, [10, 10], atol=1)
     np.testing.assert_allclose(points.max(axis=0) / scale, [30, 20], atol=1)
 

@@ -61,7 +61,6 @@ class Draft:
     text: str
     answer: str
     evidence: tuple[int, ...]
-    context: tuple[int, ...]
     told: tuple[str, ...] = ()
     paraphrase: str | None = None
 
@@ -191,7 +190,6 @@ def _attribute_draft(kind: str, name: str, other: str | None, answer: str, index
         text=f"{question} {name}?",
         answer=answer,
         evidence=(index,),
-        context=(index,),
         told=(kind,),
         paraphrase=paraphrase,
     )
@@ -228,7 +226,6 @@ def ask_existence(
             text=f"Is there {with_article(phrase)}?",
             answer=answer,
             evidence=found,
-            context=found,
             told=way,
         )
 
@@ -269,7 +266,6 @@ def ask_count(
             text=f"How many {plural} are there?",
             answer=f"There {counted}.",
             evidence=found,
-            context=found,
         )
 
 
@@ -305,7 +301,6 @@ def ask_relation(
                 text=text,
                 answer=sentence,
                 evidence=(answer,),
-                context=(answer, reference),
                 told=told,
                 paraphrase=paraphrase,
             )
@@ -343,16 +338,14 @@ def ask_description(rng: np.random.Generator, objects: Sequence[SceneObject], as
     first, last = order[0], order[-1]
     left, right = (with_article(noun_phrase(color=objects[i].color, shape=objects[i].shape)) for i in (first, last))
     sentence = f"{_capitalized(left)} is on the left and {right} is on the right."
-    yield Draft(
-        kind="description", text="Describe the image.", answer=sentence, evidence=(first, last), context=(first, last)
-    )
+    yield Draft(kind="description", text="Describe the image.", answer=sentence, evidence=(first, last))
 
 
 def ask_fact(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: float) -> Iterator[Draft]:
     known = facts()
     for _ in range(40):
         text, answer = known[int(rng.integers(len(known)))]
-        yield Draft(kind="fact", text=text, answer=answer, evidence=(), context=())
+        yield Draft(kind="fact", text=text, answer=answer, evidence=())
 
 
 MAKERS: Mapping[str, Maker] = {

@@ -75,8 +75,6 @@ class Question:
             object that the answer names (relation: not the object that the question names), the two objects that are
             named (description). Nothing for existence with "no" and for facts.
         evidence_objects: The same as indices into the scene's objects; its length is the number of evidence objects.
-        context: Bool, (height, width): the evidence and, for a relation, the object that the question names.
-        context_objects: The same as indices.
         exclusive: Whether the answer can be read off one object alone: no other object has anything that the answer
             tells of it. Only then must a model that answers right have looked there, and the evidence is the truth
             to point at; otherwise the model may have found the same word elsewhere.
@@ -90,8 +88,6 @@ class Question:
     answer: str
     evidence: np.ndarray
     evidence_objects: tuple[int, ...]
-    context: np.ndarray
-    context_objects: tuple[int, ...]
     exclusive: bool
     needs_image: bool
     paraphrase: str | None = None
@@ -164,8 +160,6 @@ def make_scene(
             answer=draft.answer,
             evidence=_union(masks, draft.evidence),
             evidence_objects=draft.evidence,
-            context=_union(masks, draft.context),
-            context_objects=draft.context,
             exclusive=draft.exclusive(objects),
             needs_image=draft.kind != "fact",
             paraphrase=draft.paraphrase,

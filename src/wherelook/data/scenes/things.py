@@ -129,7 +129,6 @@ def _category(rng: np.random.Generator, objects: Sequence[SceneObject], aspect: 
                 text=f"What {category} is there?",
                 answer=answer,
                 evidence=found,
-                context=found,
                 told=("shape",),
             )
 
