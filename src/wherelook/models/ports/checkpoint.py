@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
 from wherelook.errors import INTERRUPTED, InputError, WherelookError
@@ -41,6 +42,9 @@ COMPUTED = re.compile(r".*(rotary_emb\.inv_freq|embeddings\.position_ids)")
 """Tensors of older checkpoints that follow from the configuration."""
 
 HEAD = "lm_head.weight"
+
+TEXT_SETTINGS = {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings", "rope_theta", "rope_scaling"}
+"""What a language model's configuration takes beside its own fields."""
 
 
 @contextmanager
@@ -78,6 +82,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(content.get("model_type"), str):
         raise InputError(f"{str(path)!r} names no model_type")
     return content
+
+
+def text_settings(published: Mapping[str, Any], model_type: str) -> dict[str, Any]:
+    """What a published config.json says about its language model, as a configuration of that type takes it."""
+    own, every = (fields(kind) for kind in (CONFIG_MAPPING[model_type], PreTrainedConfig))
+    known = {field.name for field in own} - {field.name for field in every} | TEXT_SETTINGS
+    return {name: value for name, value in published.items() if name in known} | {"model_type": model_type}
 
 
 def weight_files(folder: Path) -> list[Path]:

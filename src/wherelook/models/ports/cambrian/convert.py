@@ -19,7 +19,6 @@ import torch
 from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import (
-    CONFIG_MAPPING,
     AutoTokenizer,
     CLIPVisionModel,
     Dinov2Model,
@@ -42,9 +41,11 @@ from wherelook.models.ports.checkpoint import (
     rename,
     rename_weights,
     run_command,
+    text_settings,
     weight_files,
     write_weights,
 )
+from wherelook.models.ports.conversations import PLAIN, chat_template
 
 KEYS = {
     "model.vision_query": "model.image_query",
@@ -87,15 +88,6 @@ SOURCES = {
 LANGUAGE_MODELS = {"phi3": "phi3", "llama": "llama"}
 """What a published `model_type` ends with, and the language model's own; "llava_llama" is Cambrian's too."""
 
-VICUNA_TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'assistant' %} ASSISTANT: {% else %}USER: {% endif %}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
-    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %} ASSISTANT:{% endif %}"
-)
-"""For a tokenizer without a chat template (Vicuna's), without a system prompt."""
-
 IMAGE = "<image>"
 
 REQUIRED = (
@@ -109,30 +101,6 @@ REQUIRED = (
     "connector_only",
 )
 """What a published config.json says about everything but the language model."""
-
-TEXT_SETTINGS = (
-    "attention_bias",
-    "attention_dropout",
-    "bos_token_id",
-    "eos_token_id",
-    "hidden_act",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "original_max_position_embeddings",
-    "pad_token_id",
-    "rms_norm_eps",
-    "rope_scaling",
-    "rope_theta",
-    "sliding_window",
-    "tie_word_embeddings",
-    "vocab_size",
-)
-"""What a published config.json says about the language model."""
 
 
 def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
@@ -187,7 +155,7 @@ def convert(checkpoint: Path, out: Path, towers: Mapping[str, str]) -> None:
     processor = CambrianProcessor(
         CambrianImageProcessor(**settings),
         tokenizer,
-        chat_template=tokenizer.chat_template or VICUNA_TEMPLATE,
+        chat_template=tokenizer.chat_template or chat_template(PLAIN),
         image_token=IMAGE,
     )
     with new_folder(out) as made:
@@ -228,12 +196,10 @@ def make_config(
             f"config.json has model_type {published['model_type']!r}; expected one that ends with "
             f"{' or '.join(LANGUAGE_MODELS)}"
         )
-    text = CONFIG_MAPPING[family]
-    known = {name: value for name, value in published.items() if name in TEXT_SETTINGS}
     lengths = published["mm_vision_tower_aux_token_len_list"]
     return CambrianConfig(
         **{f"{tower}_config": config for tower, config in (vision_configs or {}).items()},
-        text_config=text(**known),
+        text_config=text_settings(published, family),
         image_token_id=image_token_id,
         vision_grids=[math.isqrt(length) for length in lengths],
         image_grid=math.isqrt(published["image_token_len"]),

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CONFIG_MAPPING, AddedToken, AutoTokenizer, GenerationConfig, PreTrainedConfig
+from transformers import AddedToken, AutoTokenizer, GenerationConfig, PreTrainedConfig
 
 from wherelook.errors import InputError
 from wherelook.models.ports.checkpoint import (
@@ -29,11 +28,12 @@ from wherelook.models.ports.checkpoint import (
     rename,
     rename_weights,
     run_command,
+    text_settings,
     weight_files,
     write_weights,
 )
+from wherelook.models.ports.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.ports.minigemini.configuration import CONVNEXT_LARGE, MiniGeminiConfig
-from wherelook.models.ports.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration
 from wherelook.models.ports.minigemini.processing import MiniGeminiImageProcessor, MiniGeminiProcessor
 from wherelook.models.ports.multimodal import CLIP_LARGE
@@ -78,16 +78,6 @@ SUPPORTED = {
     "mm_use_im_start_end": False,
 }
 """Settings of a published config.json, where it has them, with the only value that is known here."""
-
-TEXT_SETTINGS = {
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-    "tie_word_embeddings",
-    "rope_theta",
-    "rope_scaling",
-}
-"""What a language model's configuration takes beside its own fields."""
 
 
 def convert(
@@ -179,14 +169,11 @@ def translate_config(
     model_type = next((language for language in LANGUAGE_MODELS if language in name), None)
     if model_type is None:
         raise InputError(f"unknown language model {published['architectures']!r}; known: {', '.join(LANGUAGE_MODELS)}")
-    text_class = CONFIG_MAPPING[model_type]
-    known = {field.name for field in fields(text_class)} - {field.name for field in fields(PreTrainedConfig)}
-    settings = {name: value for name, value in published.items() if name in known | TEXT_SETTINGS}
     try:
         config = MiniGeminiConfig(
             vision_config=dict(vision_config),
             high_resolution_config=dict(high_resolution_config),
-            text_config={**settings, "model_type": model_type},
+            text_config=text_settings(published, model_type),
             image_grid=published.get("image_grid", 1),
             image_global=published.get("image_global", False),
             vision_feature_layer=published.get("mm_vision_select_layer", -2),

@@ -21,7 +21,7 @@ from wherelook.load_options import LoadOptions
 from wherelook.models import VisionLanguageModel
 from wherelook.models.huggingface.loading import load
 from wherelook.models.ports import checkpoint
-from wherelook.models.ports.minigemini.conversations import CONVERSATIONS, chat_template, conversation_for
+from wherelook.models.ports.conversations import CONVERSATIONS, chat_template, conversation_for
 from wherelook.models.ports.minigemini.convert import KEYS, convert, main, translate_config
 from wherelook.models.ports.minigemini.modeling import MiniGeminiForConditionalGeneration
 

@@ -60,6 +60,9 @@ CONVERSATIONS = {
     ),
 }
 
+PLAIN = Conversation(system="", user="USER: {}", assistant=" ASSISTANT:", reply=" {}", stop="</s>")
+"""Vicuna's without a system prompt and what ends an answer: for a tokenizer that has no chat template."""
+
 LLAMA_3_VOCABULARY, YI_VOCABULARY = 128_256, 64_000
 
 
