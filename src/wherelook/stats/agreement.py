@@ -38,22 +38,11 @@ def cohens_kappa(first: Names, second: Names, *, clusters: Clusters = None, leve
     if observed == 1:
         count = total if clusters is None else number_clusters(clusters, total)[1]
         low, _ = wilson_interval(count, count, level=level)
-        return Estimate(
-            name="Cohen's kappa",
-            value=1.0,
-            low=(low - chance) / (1 - chance),
-            high=1.0,
-            method="Wilson, full agreement",
-            level=level,
-        )
+        interval = (low - chance) / (1 - chance), 1.0
+        return Estimate.of("Cohen's kappa", 1.0, interval, "Wilson, full agreement", level=level)
     influence = (same - observed) / (1 - chance) - (q[a] + p[b] - 2 * chance) * (1 - observed) / (1 - chance) ** 2
     if value <= -1 + 1e-12 or not np.abs(influence - influence.mean()).max() > 1e-12:
-        return Estimate(
-            name="Cohen's kappa",
-            value=value,
-            low=-1.0,
-            high=1.0,
-            method="verdicts without any spread bound nothing",
-            level=level,
+        return Estimate.of(
+            "Cohen's kappa", value, (-1.0, 1.0), "verdicts without any spread bound nothing", level=level
         )
     return influence_estimate("Cohen's kappa", value, influence, clusters, level=level, fisher=True)

@@ -102,12 +102,10 @@ def roc_area(scores: Values, correct: Outcomes, *, clusters: Clusters = None, le
     if not 1e-12 < area < 1 - 1e-12:  # no overlap: no spread to estimate from
         count = int(min(right.sum(), (~right).sum()))
         low, _ = wilson_interval(count, count, level=level)
-        low, high = (low, 1.0) if area > 0.5 else (0.0, 1 - low)
-        return Estimate(name=name, value=area, low=low, high=high, method="Wilson, no overlap", level=level)
+        interval = (low, 1.0) if area > 0.5 else (0.0, 1 - low)
+        return Estimate.of(name, area, interval, "Wilson, no overlap", level=level)
     if not np.abs(influence).max() > 1e-12:
-        return Estimate(
-            name=name, value=area, low=0.0, high=1.0, method="values that are all tied bound nothing", level=level
-        )
+        return Estimate.of(name, area, (0.0, 1.0), "values that are all tied bound nothing", level=level)
     # On the scale atanh(2 area - 1), which is Cliff's delta.
     found = influence_estimate(name, 2 * area - 1, 2 * influence, names, level=level, fisher=True, of_ranks=True)
     return replace(found, value=area, low=(1 + found.low) / 2, high=(1 + found.high) / 2)

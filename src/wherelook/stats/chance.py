@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from wherelook.stats.clusters import CHUNK, Clusters, Outcomes, Values, finite, number_clusters
 from wherelook.stats.intervals import share_interval
-from wherelook.stats.result import Estimate, Test
+from wherelook.stats.result import Test
 
 
 def chance_test(
@@ -54,13 +56,8 @@ def chance_test(
         statistic=hits,
         p=extreme / (resamples + 1),
         n=len(odds),
-        effect=Estimate(
-            name="share above chance",
-            value=share.value - mean,
-            low=share.low - mean,
-            high=share.high - mean,
-            method=share.method,
-            level=level,
+        effect=replace(
+            share, name="share above chance", value=share.value - mean, low=share.low - mean, high=share.high - mean
         ),
         assumptions="Assumes that chance is known and that "
         + ("items are independent." if clusters is None else "clusters are independent."),

@@ -99,8 +99,6 @@ def influence_estimate(
     quantile = norm.ppf((1 + level) / 2) if is_normal else student.ppf((1 + level) / 2, degrees)
     half = float(quantile) * error
     if not fisher:
-        return Estimate(name=name, value=value, low=value - half, high=value + half, method=method, level=level)
+        return Estimate.of(name, value, (value - half, value + half), method, level=level)
     center, half = math.atanh(value), half / (1 - value * value)
-    return Estimate(
-        name=name, value=value, low=math.tanh(center - half), high=math.tanh(center + half), method=method, level=level
-    )
+    return Estimate.of(name, value, (math.tanh(center - half), math.tanh(center + half)), method, level=level)

@@ -33,13 +33,11 @@ def cohens_dz(differences: Values, *, clusters: Clusters = None, level: float = 
     method = "t, jackknife of items" if clusters is None else "t, jackknife of clusters"
     spread = len(array) - 1 + moments[1] - np.divide(moments[0] ** 2, left, out=np.zeros(count), where=left > 0)
     if count < 2 or left.min() < 2 or spread.min() <= 1e-9:  # without one of them no spread is left
-        return Estimate(
-            name="Cohen's d_z", value=mean / deviation, low=-math.inf, high=math.inf, method=method, level=level
-        )
+        return Estimate.of("Cohen's d_z", mean / deviation, (-math.inf, math.inf), method, level=level)
     without = (mean / deviation + moments[0] / left) / np.sqrt(spread / (left - 1))
     scaled = np.arcsinh(without / math.sqrt(2))
     error = math.sqrt((count - 1) / count * float(((scaled - scaled.mean()) ** 2).sum()))
     center, half = math.asinh(mean / deviation / math.sqrt(2)), float(student.ppf((1 + level) / 2, count - 1)) * error
     low, high = (math.sqrt(2) * math.sinh(end) if abs(end) < 700 else math.copysign(math.inf, end)
                  for end in (center - half, center + half))  # fmt: skip
-    return Estimate(name="Cohen's d_z", value=mean / deviation, low=low, high=high, method=method, level=level)
+    return Estimate.of("Cohen's d_z", mean / deviation, (low, high), method, level=level)

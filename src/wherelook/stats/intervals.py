@@ -53,19 +53,17 @@ def share_interval(outcomes: Outcomes, *, clusters: Clusters = None, level: floa
         raise ValueError("outcomes must be yes or no (1 or 0)")
     total, share = len(array), float(array.mean())
     if clusters is None:
-        low, high = wilson_interval(int(array.sum()), total, level=level)
-        return Estimate(name="share", value=share, low=low, high=high, method="Wilson", level=level)
+        return Estimate.of("share", share, wilson_interval(int(array.sum()), total, level=level), "Wilson", level=level)
     index, count = number_clusters(clusters, total)
     if count < 2:
-        return Estimate(name="share", value=share, low=0.0, high=1.0, method="one cluster bounds nothing", level=level)
+        return Estimate.of("share", share, (0.0, 1.0), "one cluster bounds nothing", level=level)
     effective = float(count)
     if 0 < share < 1:
         sums = cluster_sums(array - share, index, count)
         variance = count / (count - 1) * float(sums @ sums) / total**2
         effective = min(float(total), share * (1 - share) / max(variance, 1e-300))
-    low, high = _score_interval(share, effective, float(student.ppf((1 + level) / 2, count - 1)))
-    method = "Wilson, effective number of items"
-    return Estimate(name="share", value=share, low=low, high=high, method=method, level=level)
+    interval = _score_interval(share, effective, float(student.ppf((1 + level) / 2, count - 1)))
+    return Estimate.of("share", share, interval, "Wilson, effective number of items", level=level)
 
 
 def mean_interval(values: Values, *, clusters: Clusters = None, level: float = 0.95) -> Estimate:

@@ -182,9 +182,7 @@ def _test_factor(design: _Design, fit: _Fit, factor: str, level: float) -> Test:
     if count == 1:
         value, half = float(coefficients[0]), float(student.ppf((1 + level) / 2, degrees) * covariance[0, 0] ** 0.5)
         name = design.names[place.start]
-        effect = Estimate(
-            name=name, value=value, low=value - half, high=value + half, method="t, restricted likelihood", level=level
-        )
+        effect = Estimate.of(name, value, (value - half, value + half), "t, restricted likelihood", level=level)
     else:
         effect = _explained(statistic, count, degrees, level)
     return Test(
@@ -216,5 +214,5 @@ def _explained(statistic: float, count: int, degrees: int, level: float) -> Esti
         return noncentrality / (noncentrality + count + degrees + 1)
 
     value = count * statistic / (count * statistic + degrees)
-    low, high = bound((1 + level) / 2), bound((1 - level) / 2)
-    return Estimate(name="partial eta squared", value=value, low=low, high=high, method="noncentral F", level=level)
+    interval = bound((1 + level) / 2), bound((1 - level) / 2)
+    return Estimate.of("partial eta squared", value, interval, "noncentral F", level=level)

@@ -50,7 +50,7 @@ def paired_test(
     index, count = number_clusters(clusters, len(differences))
     sums = cluster_sums(differences, index, count)
     sizes = None if clusters is None else cluster_sums(np.ones(len(differences)), index, count)
-    p, (low, high) = _flip_signs(sums, np.ones(count) if sizes is None else sizes, resamples, seed, level)
+    p, interval = _flip_signs(sums, np.ones(count) if sizes is None else sizes, resamples, seed, level)
     mean = float(differences.mean())
     spread = np.ptp(differences) > 1e-12 * np.abs(differences).max()
     together = "" if clusters is None else " of a whole cluster"
@@ -59,9 +59,7 @@ def paired_test(
         statistic=mean,
         p=p,
         n=len(differences),
-        effect=Estimate(
-            name="mean difference", value=mean, low=low, high=high, method="permutation, signs flipped", level=level
-        ),
+        effect=Estimate.of("mean difference", mean, interval, "permutation, signs flipped", level=level),
         assumptions=f"Assumes that without an effect the differences{together} are as likely as their negatives.",
         clusters=None if clusters is None else count,
         standardized=cohens_dz(list(differences), clusters=clusters, level=level) if spread else None,

@@ -25,6 +25,13 @@ class Estimate:
     method: str
     level: float = 0.95
 
+    @classmethod
+    def of(
+        cls, name: str, value: float, interval: tuple[float, float], method: str, *, level: float = 0.95
+    ) -> Estimate:
+        """The estimate with `interval`, (low, high)."""
+        return cls(name=name, value=value, low=interval[0], high=interval[1], method=method, level=level)
+
     def within(self, low: float, high: float) -> Estimate:
         """The same with its interval cut to what the figure can be.
 

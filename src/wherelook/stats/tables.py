@@ -39,21 +39,14 @@ def mcnemar_test(first: Outcomes, second: Outcomes, *, level: float = 0.95) -> T
     (both, only_first), (only_second, neither) = _count_table(first, second)
     discordant = only_first + only_second
     total = both + discordant + neither
-    low, high = _tango(only_first, only_second, total, level)
+    difference, interval = (only_first - only_second) / total, _tango(only_first, only_second, total, level)
     statistic = (only_first - only_second) / math.sqrt(discordant) if discordant else 0.0
     return Test(
         name="McNemar's test",
         statistic=statistic,
         p=float(2 * norm.sf(abs(statistic))),
         n=total,
-        effect=Estimate(
-            name="difference of shares",
-            value=(only_first - only_second) / total,
-            low=low,
-            high=high,
-            method="score",
-            level=level,
-        ),
+        effect=Estimate.of("difference of shares", difference, interval, "score", level=level),
         assumptions="Assumes that items are independent; only items where the two disagree count.",
     )
 
@@ -93,20 +86,13 @@ def association_test(condition: Outcomes, outcome: Outcomes, *, clusters: Cluste
     count = number_clusters(clusters, total)[1]
     statistic = math.log(ratio) / error
     half = float(student.ppf((1 + level) / 2, degrees)) * error
-    effect = Estimate(
-        name="odds ratio",
-        value=ratio,
-        low=_exp(math.log(ratio) - half),
-        high=_exp(math.log(ratio) + half),
-        method="t, clusters",
-        level=level,
-    )
+    interval = _exp(math.log(ratio) - half), _exp(math.log(ratio) + half)
     return Test(
         name="t-test of the log odds ratio with clusters",
         statistic=statistic,
         p=float(2 * student.sf(abs(statistic), degrees)),
         n=total,
-        effect=effect,
+        effect=Estimate.of("odds ratio", ratio, interval, "t, clusters", level=level),
         assumptions="Assumes that clusters are independent and that there are more than about 20.",
         clusters=count,
     )
@@ -128,7 +114,7 @@ def odds_ratio(table: Table, *, level: float = 0.95) -> Estimate:
 
     low = brentq(lambda place: _score(table, place) - quantile, -FARTHEST, FARTHEST) if min(a, d) > 0 else -math.inf
     high = brentq(lambda place: _score(table, place) + quantile, -FARTHEST, FARTHEST) if min(b, c) > 0 else math.inf
-    return Estimate(name="odds ratio", value=ratio, low=_exp(low), high=_exp(high), method="score", level=level)
+    return Estimate.of("odds ratio", ratio, (_exp(low), _exp(high)), "score", level=level)
 
 
 def _score(table: Table, logarithm: float) -> float:
