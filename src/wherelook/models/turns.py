@@ -19,10 +19,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
+import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
-
-from wherelook.models.huggingface.ordinary import ordinary_modes
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -45,6 +44,8 @@ class _Inside(threading.local):
         self.models: set[int] = set()
 
 
+AUTOCAST_DEVICES = ("cpu", "cuda", "mps")
+
 _LOCK_OF = WeakIdKeyDictionary()
 """The lock of every module, weight, configuration and processor that was in use."""
 
@@ -56,7 +57,7 @@ _INSIDE = _Inside()
 def turn(model: nn.Module, *others: object) -> Iterator[None]:
     """Inside, this thread alone has the model, in evaluation mode; after, the mode is as it was.
 
-    PyTorch's modes of the thread are set aside meanwhile (`wherelook.models.huggingface.ordinary`).
+    PyTorch's modes of the thread are set aside meanwhile (`ordinary_modes`).
 
     Args:
         model: the model.
@@ -78,6 +79,23 @@ def turn(model: nn.Module, *others: object) -> Iterator[None]:
             _INSIDE.models.discard(id(model))
             for module in training:
                 module.training = True
+
+
+@contextlib.contextmanager
+def ordinary_modes() -> Iterator[None]:
+    """Inside, autograd records, nothing is cast automatically, and tensors are made on the CPU unless told otherwise.
+
+    Inference mode, `no_grad`, autocast and a default device belong to a thread; they are as they were after. The
+    default dtype belongs to the process, so it is left alone: this package names the dtype of what it makes.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        for device in AUTOCAST_DEVICES:
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
 def in_turn(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

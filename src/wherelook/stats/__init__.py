@@ -3,12 +3,11 @@
 from wherelook.stats.agreement import cohens_kappa
 from wherelook.stats.calibration import Bin, Calibration, calibration, roc_area
 from wherelook.stats.chance import chance_test
-from wherelook.stats.effects import cohens_dz
 from wherelook.stats.hierarchy import Hierarchy, Merge, cluster_models
 from wherelook.stats.intervals import bootstrap_interval, mean_interval, share_interval, wilson_interval
 from wherelook.stats.mixed import mixed_model
 from wherelook.stats.multiplicity import benjamini_hochberg, holm
-from wherelook.stats.permutation import paired_test
+from wherelook.stats.permutation import cohens_dz, paired_test
 from wherelook.stats.power import POWER, Plan, plan
 from wherelook.stats.result import Estimate, Test
 from wherelook.stats.tables import association_test, mcnemar_test, odds_ratio

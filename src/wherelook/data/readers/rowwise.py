@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from wherelook.data.row import Row
 from wherelook.data.sample import BROKEN_ROW, NO_IMAGE, Sample
@@ -32,14 +33,7 @@ def flagged(sample: Sample) -> Sample:
     """The same sample, which says so where it has no image."""
     if not isinstance(sample.source, NoImage) or NO_IMAGE in sample.flags:
         return sample
-    return with_flag(sample, NO_IMAGE)
-
-
-def with_flag(sample: Sample, flag: str) -> Sample:
-    """The same sample with one more thing known to be wrong with it."""
-    from dataclasses import replace
-
-    return replace(sample, flags=(*sample.flags, flag))
+    return replace(sample, flags=(*sample.flags, NO_IMAGE))
 
 
 def broken(row: Row, error: WherelookError, prefix: str = "") -> Sample:

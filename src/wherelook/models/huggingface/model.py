@@ -38,9 +38,8 @@ from wherelook.models.huggingface.generation import (
     stop_at,
     stop_strings,
 )
-from wherelook.models.huggingface.given import check_processor, check_vocabulary, first_pass, take_model
+from wherelook.models.huggingface.given import check_processor, check_vocabulary, first_pass, input_device, take_model
 from wherelook.models.huggingface.loading import load
-from wherelook.models.huggingface.placement import input_device
 from wherelook.models.huggingface.prompt import Prompting
 from wherelook.models.huggingface.quantization import quantization_of
 from wherelook.models.huggingface.score import HuggingFaceScore

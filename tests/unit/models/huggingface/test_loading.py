@@ -13,6 +13,7 @@ from tools import families
 from wherelook import check
 from wherelook.errors import InputError, WherelookError
 from wherelook.load_options import LoadOptions, check_device
+from wherelook.models import check_torchvision
 from wherelook.models.huggingface import loading
 from wherelook.models.huggingface.loading import (
     check_complete,
@@ -21,7 +22,6 @@ from wherelook.models.huggingface.loading import (
     load_processor,
     locate,
 )
-from wherelook.models.huggingface.requirements import check_torchvision
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from transformers import AutoModelForImageTextToText
 
 from wherelook import check
 from wherelook.models import VisionLanguageModel
+from wherelook.models.huggingface.given import input_device
 from wherelook.models.huggingface.loading import load_processor, locate
-from wherelook.models.huggingface.placement import input_device
 
 IMAGE = check.test_picture((224, 224))
 PARTS = ("model.vision_tower", "model.multi_modal_projector", "model.language_model", "lm_head")
