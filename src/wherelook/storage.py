@@ -7,14 +7,12 @@ command and is left as it is; a file that is damaged for certain is renamed, nev
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -240,55 +238,6 @@ def _sign(descriptor: int) -> None:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
-class LineFile:
-    """A file of one JSON object a line, to which finished work is added. Make one only where the folder is `locked`.
-
-    An interruption may have cut the last line off: it is moved to a file of its own, `NAME.cut`. A line that the disk
-    does not take whole is taken back.
-
-    Attributes:
-        path: of the file; there need be none.
-        records: of its whole lines, in order.
-
-    Raises:
-        InputError: a line is something else.
-        WherelookError: the file cannot be read or written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        text = read_text(path) or ""
-        whole, newline, rest = text.rpartition("\n")
-        self._ended = not rest
-        self.records: list[dict[str, Any]] = [
-            _record(path, number, line)
-            for number, line in enumerate(whole.split("\n") if newline else (), start=1)
-            if line
-        ]
-        if rest:
-            try:
-                self.records.append(_record(path, 0, rest))
-            except InputError:
-                self._cut(rest, len((whole + newline).encode()))
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Writes one line.
-
-        Raises:
-            WherelookError: the disk refuses; the file is as it was.
-        """
-        line = ("" if self._ended else "\n") + json.dumps(record) + "\n"
-        append(self.path, line.encode())
-        self._ended = True
-        self.records.append(dict(record))
-
-    def _cut(self, rest: str, size: int) -> None:
-        append(self.path.with_name(f"{self.path.name}.cut"), f"{rest}\n".encode())
-        with refusals(self.path):
-            os.truncate(self.path, size)
-        self._ended = True
-
-
 def append(path: Path, data: bytes) -> None:
     """Adds bytes to the end of a file: all of them or none.
 
@@ -302,18 +251,6 @@ def append(path: Path, data: bytes) -> None:
         except BaseException:
             file.truncate(size)
             raise
-
-
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-        if not isinstance(record, dict):
-            raise TypeError
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path}, line {number}: expected a JSON object, as this command writes them; name a new folder"
-        ) from error
-    return record
 
 
 def first_line(text: object) -> str:
