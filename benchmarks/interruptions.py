@@ -30,7 +30,7 @@ KILLS = {"local": 20, "ray": 4}
 SAMPLES = {"local": 60, "ray": 24}
 """By engine, where the command line does not tell. Ray takes many seconds to start."""
 
-OPTIONS = ("--method", "gradient", "--method", "center", "--measures", "map", "--blind", "--seed", "3")
+OPTIONS = ("--method", "gradient", "--method", "center", "--metric", "map", "--blind", "--seed", "3")
 
 
 def start(folder: Path, samples: int, *options: str) -> subprocess.Popen:

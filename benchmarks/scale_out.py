@@ -28,7 +28,7 @@ from wherelook.evaluation.run import ENGINES
 from wherelook.evaluation.worker import Procedure, load_worker
 
 DATASET = "scenes-tuning"
-PROCEDURE = Procedure(DATASET, tuple(parse_methods("guided-igos:fast,center")), measured="replay")
+PROCEDURE = Procedure(DATASET, tuple(parse_methods("guided-igos:fast,center")), metrics=("replay",))
 FEW = 20
 """Scenes that the worker that does nothing gets again and again."""
 

@@ -75,7 +75,7 @@ def ask(
         wherelook(
             *("run", dataset, "--out", str(runs[-1]), "--limit", str(samples)),
             *("--model", f"zoo:{model}", "--seed", str(seed)),
-            *("--method", method, "--measures", "map", "--blind", "--workers", str(workers)),
+            *("--method", method, "--metric", "map", "--blind", "--workers", str(workers)),
         )
     return runs
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from wherelook.canvas import Canvas
+from wherelook.metrics import MapContext
 from wherelook.score import Cost, Noise
 
 Function = Callable[[Tensor], Tensor]
@@ -89,3 +92,16 @@ def additive(weights: Tensor) -> Function:
 def constant(masks: Tensor) -> Tensor:
     """A score of two tokens that does not depend on the mask; its gradient exists and is zero."""
     return torch.full((len(masks), 2), -0.7) + 0.0 * masks.sum(dim=(1, 2))[:, None]
+
+
+def map_context(saliency: Tensor, score: ToyScore | None = None, **known: Any) -> MapContext:
+    """What a metric is given, on a score without a model: whatever is shown, the answer holds."""
+    shown = score or ToyScore(constant)
+    return MapContext(
+        saliency=saliency,
+        score=shown,
+        other_score=lambda: shown,
+        still_holds=lambda score, mask: True,
+        superpixels=lambda: np.arange(16).reshape(4, 4),
+        **known,
+    )

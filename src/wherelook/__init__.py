@@ -3,6 +3,7 @@
 explainer = wherelook.Explainer.from_pretrained("llava-hf/llava-1.5-7b-hf")
 e = explainer.explain("image.jpg", "What color is the car?")
 e.answer; e.heatmap; e.status; e.save("out/")
+rows = wherelook.run("scenes", "run/", model=explainer, limit=20)
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
+    from wherelook.data.sample import Sample
+    from wherelook.evaluation.run_samples import run
     from wherelook.explain import Explainer
     from wherelook.explanation import Explanation
 
 __version__ = version("wherelook")
-__all__ = ["Explainer", "Explanation", "InputError", "WherelookError", "__version__"]
+__all__ = ["Explainer", "Explanation", "InputError", "Sample", "WherelookError", "__version__", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,4 +33,12 @@ def __getattr__(name: str) -> Any:
         from wherelook.explanation import Explanation
 
         return Explanation
+    if name == "Sample":
+        from wherelook.data.sample import Sample
+
+        return Sample
+    if name == "run":
+        from wherelook.evaluation.run_samples import run
+
+        return run
     raise AttributeError(f"module 'wherelook' has no attribute {name!r}")

@@ -17,14 +17,14 @@ from PIL import Image
 from torch import Tensor
 
 from wherelook.arguments import check_text, text
-from wherelook.baselines import OTHER_IMAGE, UNSEEN, make_baseline
+from wherelook.baselines import OTHER_IMAGE, Baseline, make_baseline, unseen
 from wherelook.canvas import Canvas, Size
 from wherelook.chat_options import ChatOptions
 from wherelook.config import AUTO_BASELINES, ExplainConfig
 from wherelook.cost import Meter
 from wherelook.data.images import ImageSource, LoadedImage, load_images, side_by_side
 from wherelook.errors import WherelookError
-from wherelook.models import AnyModel, AnyScore
+from wherelook.models import Model, ModelScore
 from wherelook.models.reply import Prompt, Reply
 from wherelook.models.turns import in_turn
 from wherelook.score import Status, Token
@@ -76,12 +76,12 @@ class AnsweredQuestion:
             smaller copy where it is far larger than the model's input.
     """
 
-    model: AnyModel
+    model: Model
     question: str
     config: ExplainConfig
     prompt: Prompt
     relevance: Relevance
-    score: AnyScore
+    score: ModelScore
     cost: Mapping[str, float]
     notes: tuple[str, ...]
     images: tuple[LoadedImage, ...]
@@ -114,7 +114,7 @@ class AnsweredQuestion:
     @property
     def unseen_baseline(self) -> str:
         """Name of the one to replay with that no method has worked with."""
-        return UNSEEN[self.baseline]
+        return unseen(self.baseline)
 
     @cached_property
     def image(self) -> LoadedImage:
@@ -133,21 +133,22 @@ class AnsweredQuestion:
         """
         return torch.from_numpy(side_by_side(self.working).pixels).permute(2, 0, 1).to(torch.float32) / 255
 
-    def selected_score(self) -> AnyScore:
+    def selected_score(self) -> ModelScore:
         """The score of the tokens to explain."""
         return self.score.select(self.selected)
 
     def _baseline_pictures(self, name: str) -> list[Image.Image]:
-        return _baseline_pictures(self.working, name, self.config.seed, self.baseline_image, self.prompt.sizes)
+        baseline = self.config.baseline_of(name)
+        return _baseline_pictures(self.working, baseline, self.config.seed, self.baseline_image, self.prompt.sizes)
 
     @in_turn
-    def against(self, score: AnyScore, baseline: str) -> AnyScore:
+    def against(self, score: ModelScore, baseline: str) -> ModelScore:
         """`score` with another baseline, by name."""
         pictures = self._baseline_pictures(baseline)
         return score.with_baseline(self.model.pixels(self.prompt, pictures))
 
     @in_turn
-    def asked(self, question: str) -> AnyScore:
+    def asked(self, question: str) -> ModelScore:
         """The score of the tokens to explain, had the same answer been given to another question about the image.
 
         Raises:
@@ -160,7 +161,7 @@ class AnsweredQuestion:
         return self.model.score(reply.prompt, pictures, reply.ids).select(self.selected)
 
     @in_turn
-    def answer_to(self, score: AnyScore, mask: Float[Tensor, "height width"]) -> str:
+    def answer_to(self, score: ModelScore, mask: Float[Tensor, "height width"]) -> str:
         """What the model answers when it sees the blend of image (mask 1) and `score`'s baseline (mask 0).
 
         A thinking model answers after the thought that it had about the image.
@@ -171,7 +172,7 @@ class AnsweredQuestion:
 
 @in_turn
 def ask(
-    model: AnyModel,
+    model: Model,
     image: ImageSource | Sequence[ImageSource],
     question: str,
     config: ExplainConfig = DEFAULT,
@@ -229,18 +230,18 @@ def ask(
 
 
 def _grounded(
-    model: AnyModel, reply: Reply, working: Sequence[LoadedImage], config: ExplainConfig
-) -> tuple[Relevance, AnyScore]:
+    model: Model, reply: Reply, working: Sequence[LoadedImage], config: ExplainConfig
+) -> tuple[Relevance, ModelScore]:
     """The words of the reply with the baseline that shows them best, and the score against it."""
     prompt, other = reply.prompt, config.other_image
-    names: tuple[str, ...] = AUTO_BASELINES if config.baseline == "auto" else (str(config.baseline),)
+    names: tuple[str, ...] = AUTO_BASELINES if config.baseline == "auto" else (config.baseline_name,)
     if config.baseline == "auto" and other is not None:
         names += (OTHER_IMAGE,)
-    found: list[tuple[Relevance, AnyScore]] = []
+    found: list[tuple[Relevance, ModelScore]] = []
     for name in names:
         if name == OTHER_IMAGE and any(pair[0].reliance.relevant_words for pair in found):
             break
-        replaced = _baseline_pictures(working, name, config.seed, other, prompt.sizes)
+        replaced = _baseline_pictures(working, config.baseline_of(name), config.seed, other, prompt.sizes)
         if not found:
             score = model.score(prompt, replaced, reply.ids)
         else:
@@ -254,27 +255,27 @@ def _grounded(
 
 
 def baseline_picture(
-    loaded: LoadedImage, name: str, seed: int, other: LoadedImage | None = None, size: Size | None = None
+    loaded: LoadedImage, baseline: str | Baseline, seed: int, other: LoadedImage | None = None, size: Size | None = None
 ) -> Image.Image:
-    """The baseline called `name` of an image; `other`, at its size, where the name says so.
+    """The baseline of an image, by name or by a function; `other`, at the image's size, where the name says so.
 
     `size` is that of the image of which `loaded` is a smaller copy, if it is one.
     """
-    if name == OTHER_IMAGE and other is not None:
+    if baseline == OTHER_IMAGE and other is not None:
         height, width = loaded.size
         return other.picture.resize((width, height))
-    return Image.fromarray(make_baseline(name, loaded.pixels, seed=seed, size=size))
+    return Image.fromarray(make_baseline(baseline, loaded.pixels, seed=seed, size=size))
 
 
 def _baseline_pictures(
-    images: Sequence[LoadedImage], name: str, seed: int, other: LoadedImage | None, sizes: Sequence[Size]
+    images: Sequence[LoadedImage], baseline: str | Baseline, seed: int, other: LoadedImage | None, sizes: Sequence[Size]
 ) -> list[Image.Image]:
     """`baseline_picture` of each image of a prompt, or of smaller copies of images of these sizes."""
     known = sizes or [image.size for image in images]
-    return [baseline_picture(image, name, seed, other, size) for image, size in zip(images, known, strict=True)]
+    return [baseline_picture(image, baseline, seed, other, size) for image, size in zip(images, known, strict=True)]
 
 
-def _replied(model: AnyModel, prompt: Prompt, config: ExplainConfig, chat: ChatOptions) -> Reply:
+def _replied(model: Model, prompt: Prompt, config: ExplainConfig, chat: ChatOptions) -> Reply:
     """The model's answer, or the given one, after its thought, or the given one."""
     if config.reasoning is not None:
         prompt = model.with_thought(prompt, config.reasoning)
@@ -295,7 +296,7 @@ def _reply_notes(reply: Reply, config: ExplainConfig) -> tuple[str, ...]:
     return notes
 
 
-def _relevance(reply: Reply, score: AnyScore, wanted: str, baseline: str, alpha: float) -> Relevance:
+def _relevance(reply: Reply, score: ModelScore, wanted: str, baseline: str, alpha: float) -> Relevance:
     tokens = select(
         reply.pieces,
         reply.ids,
@@ -312,7 +313,7 @@ def _relevance(reply: Reply, score: AnyScore, wanted: str, baseline: str, alpha:
 
 
 def _with_blind_answer(
-    model: AnyModel, prompt: Prompt, score: AnyScore, relevance: Relevance, max_new_tokens: int
+    model: Model, prompt: Prompt, score: ModelScore, relevance: Relevance, max_new_tokens: int
 ) -> Relevance:
     """With what the model answers when it is shown the baseline alone: the evidence that the image does not matter."""
     text = model.answer_text(_shown(prompt, score.baseline_pixels), max_new_tokens=max_new_tokens)
@@ -331,9 +332,7 @@ def _image_notes(images: Sequence[LoadedImage]) -> tuple[str, ...]:
     return tuple(f"image {index}: {note}" for index, image in enumerate(images, start=1) for note in image.notes)
 
 
-def _geometry_notes(
-    model: AnyModel, images: Sequence[LoadedImage], sizes: Sequence[Size], seed: int
-) -> tuple[str, ...]:
+def _geometry_notes(model: Model, images: Sequence[LoadedImage], sizes: Sequence[Size], seed: int) -> tuple[str, ...]:
     """Refuses a processor through which a mask cannot be mapped; notes one where it is only roughly so."""
     blurred = _baseline_pictures(images, "blur", seed, None, sizes)
     error = model.check_blend([image.picture for image in images], blurred)

@@ -19,6 +19,9 @@ LARGEST = 2**62
 ALPHA = 1.0
 """Nats of likelihood that a word loses without the image to count as visually grounded [paper]."""
 
+FLIP_FLOOR = 0.2
+"""Nats. A word that the baseline turns into another one is visually grounded from here on: see `tokens.select`."""
+
 STEPS = 50
 """Points of the deletion and insertion curves unless another number is asked for: one number everywhere."""
 

@@ -1,11 +1,13 @@
 """Images that show what the model sees when a region is taken away: functions from an image to one of the same size.
 
 Every baseline takes an RGB uint8 array of shape (height, width, 3) and a seed, and returns a new array of that shape.
+A function of the user's, or of another package, is a baseline too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from wherelook.canvas import Size
-from wherelook.errors import unknown_name
+from wherelook.errors import InputError
+from wherelook.registry import Registry, called, check_call
 
 Pixels = NDArray[np.uint8]
 
@@ -86,13 +89,22 @@ def noise(image: Pixels, seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, size=image.shape, dtype=np.uint8)
 
 
-BASELINES: Mapping[str, Callable[[Pixels, int], Pixels]] = {
-    "blur": blur,
-    "mean": mean_color,
-    "strong-blur": strong_blur,
-    "zeros": zeros,
-    "noise": noise,
-}
+Baseline = Callable[[Pixels, int], Pixels]
+"""(image, seed) to an image of the same size."""
+
+
+def _baseline(name: str, found: Any) -> Baseline:
+    check_call("baseline", found, "(image, seed)", None, 0)
+    return found  # type: ignore[no-any-return]
+
+
+BASELINES: Registry[Baseline] = Registry(
+    "baseline",
+    "wherelook.baselines",
+    {"blur": blur, "mean": mean_color, "strong-blur": strong_blur, "zeros": zeros, "noise": noise},
+    _baseline,
+)
+"""By name. Other packages add theirs by an entry point of the group wherelook.baselines."""
 
 BLURS: Mapping[str, Callable[[Pixels, int, Size], Pixels]] = {"blur": blur, "strong-blur": strong_blur}
 """Baselines whose look depends on how large the image is."""
@@ -101,32 +113,37 @@ OTHER_IMAGE = "image"
 """Name of the baseline that no function makes: another image, which is given."""
 
 UNSEEN: Mapping[str, str] = {
-    "blur": "mean",
     "mean": "blur",
-    "strong-blur": "mean",
-    "zeros": "mean",
-    "noise": "mean",
     # Another image is taken where neither blur nor the mean color changes a grounded word: a replay with them shows
     # nothing, whatever the map. Noise leaves nothing of the image.
     OTHER_IMAGE: "noise",
 }
-"""The baseline that replays a map made with the key, so that a map cannot win by fitting its own baseline."""
+"""See `unseen`."""
 
 
-def make_baseline(name: str, image: Pixels, *, seed: int = 0, size: Size | None = None) -> Pixels:
-    """The baseline called `name` for an RGB uint8 image (height, width, 3).
+def unseen(name: str) -> str:
+    """The baseline that replays a map made with this one, so that a map cannot win by fitting its own baseline."""
+    return UNSEEN.get(name, "mean")
+
+
+def make_baseline(baseline: str | Baseline, image: Pixels, *, seed: int = 0, size: Size | None = None) -> Pixels:
+    """A baseline for an RGB uint8 image (height, width, 3).
 
     Args:
-        name: one of `BASELINES`.
+        baseline: one of `BASELINES`, or a function.
         image: the pixels.
         seed: of noise.
         size: (height, width) of the image of which `image` is a smaller copy, if it is one.
 
     Raises:
-        InputError: there is no baseline of that name.
+        InputError: there is no baseline of that name, or the function returned no image of this size.
     """
-    if name not in BASELINES:
-        raise unknown_name("baseline", name, list(BASELINES))
-    if size is not None and name in BLURS:
-        return BLURS[name](image, seed, size)
-    return BASELINES[name](image, seed)
+    if isinstance(baseline, str) and size is not None and baseline in BLURS:
+        return BLURS[baseline](image, seed, size)
+    function = BASELINES.find(baseline) if isinstance(baseline, str) else baseline
+    made = function(image.copy(), seed)
+    if not isinstance(made, np.ndarray) or made.shape != image.shape or made.dtype != np.uint8:
+        got = f"{made.dtype} of shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
+        name = baseline if isinstance(baseline, str) else called(baseline)
+        raise InputError(f"baseline {name!r} returned {got}; expected uint8 of the image's shape {image.shape}")
+    return made

@@ -31,13 +31,16 @@ from wherelook.arguments import (
 )
 from wherelook.chat_options import ChatOptions
 from wherelook.errors import InputError, unknown_name
+from wherelook.registry import called, check_call
 
 if TYPE_CHECKING:  # nothing heavy is imported for the options of the command line: `--help` takes no seconds
     import torch
 
     from wherelook.attribution import Method
+    from wherelook.baselines import Baseline
     from wherelook.data.images import ImageSource, LoadedImage
-    from wherelook.models import AnyModel
+    from wherelook.metrics import Metric, MetricLike
+    from wherelook.models import Model
 
     MethodLike = str | Method | Callable[..., Any]
     """A name of `wherelook methods`, a `Method`, or a function as `wherelook.attribution.own_method` describes it."""
@@ -72,9 +75,10 @@ class ExplainConfig:
         settings: constants of the method to change, by name.
         tokens: "auto" explains the visually grounded words, "all" every word, else the words named, as text or as a
             list.
-        baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`; "image" for `baseline_image`,
-            or that image itself (but no text: that names a baseline); "auto" blurs, and takes the mean color or a
-            stronger blur if no word depends on what the blur removes.
+        baseline: what replaces a removed region: one of `wherelook.baselines.BASELINES`, or a function (image, seed)
+            that returns an image of the same size, RGB uint8 (height, width, 3); "image" for `baseline_image`, or that
+            image itself (but no text: that names a baseline); "auto" blurs, and takes the mean color or a stronger
+            blur if no word depends on what the blur removes.
         baseline_image: another image whose parts replace removed ones; it is resized. With the baseline "auto" it is
             taken only where no other shows a grounded word. It may hold the answer too.
         alpha: nats of likelihood that a word must lose with the baseline to count as visually grounded.
@@ -83,6 +87,9 @@ class ExplainConfig:
         per_token_words: of how many words at most, those that lose most; 0 for all. A note says what it took.
         truth: (height, width) boolean mask of the region that holds the evidence, for the localization metrics; with
             one image only.
+        metrics: names of `wherelook metrics`, metrics, or functions from a `wherelook.metrics.MapContext` to a number;
+            "map", "replay" and "all" stand for several, see `wherelook.metrics.LEVELS`. One that needs what is not
+            known, such as `truth`, is left out.
         replay_steps: points of the deletion and insertion curves, the same for every preset, as figures of different
             numbers do not compare; 0 skips them. None is the default, 50.
         max_new_tokens: longest answer to generate.
@@ -119,8 +126,10 @@ class ExplainConfig:
         "'red car', words in any order, red#2 for the second 'red'.",
         kind=str,
     )
-    baseline: str | ImageSource = option(
-        "auto", "What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise, image.", kind=str
+    baseline: str | Baseline | ImageSource = option(
+        "auto",
+        "What replaces a removed region: auto, blur, strong-blur, mean, zeros, noise, image, or another package's.",
+        kind=str,
     )
     baseline_image: ImageSource | None = option(
         None,
@@ -134,6 +143,13 @@ class ExplainConfig:
     per_token: bool = option(False, "Also a heatmap for each selected token that loses 0.2 nats itself.")
     per_token_words: int = option(8, "Of how many words, those that lose most; 0: all.", least=0)
     truth: NDArray[np.bool_] | torch.Tensor | None = None
+    metrics: Sequence[MetricLike] = option(
+        ("replay",),
+        "See `wherelook metrics`; or map (what costs no pass), replay (deletion and insertion too), all. Repeatable.",
+        flag="--metric",
+        metavar="NAME",
+        kind=list[str],
+    )
     replay_steps: int | None = option(
         None, f"Points of the deletion and insertion curves; 0: none. [default: {STEPS}]", kind=int
     )
@@ -149,7 +165,8 @@ class ExplainConfig:
         self._check_baseline()
         self._check_numbers()
         self.chat(ChatOptions())  # wrong values show here, and below unknown names
-        self.chosen_settings  # noqa: B018
+        self._set("metrics", _several(self.metrics))
+        self.chosen_settings, self.chosen_metrics  # noqa: B018
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -176,15 +193,17 @@ class ExplainConfig:
         from wherelook.baselines import BASELINES, OTHER_IMAGE
         from wherelook.data.images import load_image
 
-        if not isinstance(self.baseline, str):
+        if not isinstance(self.baseline, str) and not callable(self.baseline):
             if self.baseline_image is not None:
                 raise InputError("baseline and baseline_image are both images: give one")
             if self.baseline is None:
                 raise expected("baseline", "a name, or an image", None)
             self._set("baseline_image", self.baseline)
             self._set("baseline", OTHER_IMAGE)
+        if callable(self.baseline):
+            check_call("baseline", self.baseline, "(image, seed)", None, 0)
         names = ("auto", *BASELINES, OTHER_IMAGE)
-        if self.baseline not in names:
+        if isinstance(self.baseline, str) and self.baseline not in names:
             raise unknown_name("baseline", str(self.baseline), names)
         if self.baseline == OTHER_IMAGE and self.baseline_image is None:
             raise InputError(
@@ -193,7 +212,7 @@ class ExplainConfig:
         if self.baseline_image is not None:
             if self.baseline not in ("auto", OTHER_IMAGE):
                 raise InputError(
-                    f"a baseline image goes with the baseline {OTHER_IMAGE!r} or 'auto'; got {self.baseline!r}"
+                    f"a baseline image goes with the baseline {OTHER_IMAGE!r} or 'auto'; got {self.baseline_name!r}"
                 )
             self._set("baseline_image", load_image(self.baseline_image))
 
@@ -249,6 +268,23 @@ class ExplainConfig:
 
         return method_name(self.method)
 
+    @cached_property
+    def chosen_metrics(self) -> dict[str, Metric]:
+        """The metrics by name."""
+        from wherelook.metrics import choose_metrics
+
+        return choose_metrics(self.metrics)
+
+    @property
+    def baseline_name(self) -> str:
+        """What a record calls the baseline."""
+        return self.baseline if isinstance(self.baseline, str) else called(self.baseline)
+
+    def baseline_of(self, name: str) -> str | Baseline:
+        """What makes the baseline of this name: the function that was given, or its name."""
+        own = callable(self.baseline) and name == self.baseline_name
+        return cast("Baseline", self.baseline) if own else name
+
     @property
     def chosen_preset(self) -> str:
         """`preset`, or what is the method's where it is None."""
@@ -281,16 +317,15 @@ class ExplainConfig:
         names = ("think", "system", "chat_template_kwargs", "max_thinking_tokens")
         return own.changed(**{name: getattr(self, name) for name in names})
 
-    def check_with(self, model: AnyModel, images: Sequence[LoadedImage]) -> None:
+    def check_with(self, model: Model, images: Sequence[LoadedImage]) -> None:
         """What goes with some models and images alone.
 
         Raises:
             InputError: the method needs more than an endpoint tells; or `truth` is no mask of the only image.
         """
         from wherelook.attribution import check_forward_only
-        from wherelook.models import EndpointModel
 
-        if isinstance(model, EndpointModel):
+        if model.forward_only:
             check_forward_only(self.method)
         if self.mask is None:
             return
@@ -305,10 +340,11 @@ class ExplainConfig:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All of it as plain values for JSON: of a function its name, of an image its file and SHA-256, of a mask the
+        """All of it as plain values for JSON: of functions their names, of an image its file and SHA-256, of a mask the
         number of its pixels and their SHA-256.
         """
         from wherelook.attribution import Method
+        from wherelook.metrics import metric_name
 
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         other, mask = self.other_image, self.mask
@@ -318,6 +354,8 @@ class ExplainConfig:
             "preset": self.chosen_preset,
             "function": None if function is None else _place(function),
             "settings": dict(self.settings or {}),
+            "baseline": self.baseline_name,
+            "metrics": [metric_name(one) for one in self.metrics],
             "baseline_image": None if other is None else {"path": other.path, "sha256": other.sha256},
             "truth": None
             if mask is None
@@ -333,6 +371,11 @@ def check_replay_steps(replay_steps: int) -> None:
 
 def _place(function: Any) -> str:
     return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+def _several(value: Any) -> tuple[MetricLike, ...]:
+    """A list, or one for a list of it alone."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _words(value: Any) -> str:

@@ -20,7 +20,9 @@ class Spender(Protocol):
     """What a model offers whose work is measured."""
 
     cost: Cost
-    device: torch.device
+
+    @property
+    def device(self) -> torch.device: ...
 
 
 class Meter:

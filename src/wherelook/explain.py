@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wherelook.answer import DEFAULT, AnsweredQuestion, Relevance, ask
-from wherelook.arguments import expected
-from wherelook.attribution import FALLBACK, METHODS, make_settings
+from wherelook.arguments import FLIP_FLOOR, expected
+from wherelook.attribution import FALLBACK, METHODS, make_settings, plain_settings
+from wherelook.attribution.grids import superpixels
 from wherelook.canvas import Size
 from wherelook.config import AUTO_BASELINES, ExplainConfig
 from wherelook.cost import Meter, add_costs, telling
@@ -23,20 +25,25 @@ from wherelook.data.images import ImageSource, load_images
 from wherelook.errors import InputError
 from wherelook.explanation import Explanation, TokenMap
 from wherelook.explanation.per_image import image_parts
+from wherelook.explanation.picture import OUTLINE_LEVEL
 from wherelook.explanation.record import Curve
 from wherelook.explanation.versions import versions
-from wherelook.metrics import ImageShare, image_shares, top_area
-from wherelook.metrics.deletion_insertion import replay_grid
-from wherelook.models import AnyModel, EndpointModel, VisionLanguageModel, load_model
+from wherelook.metrics import ImageShare, MapContext, image_shares, measure_map, top_area
+from wherelook.metrics.answer_change import HALVINGS
+from wherelook.metrics.context import SUPERPIXEL_READS
+from wherelook.metrics.deletion_insertion import Replay, doubts, replay_grid, unexplained_word
+from wherelook.models import Model, ModelScore, VisionLanguageModel, load_model
 from wherelook.models.huggingface.given import take_model
 from wherelook.models.score_cache import ScoreMemory
 from wherelook.models.turns import in_turn
 from wherelook.score import Attribution, Progress, Status
-from wherelook.scores import doubts, localize, replay_both
-from wherelook.tokens import FLIP_FLOOR
+from wherelook.tokens import holds_words, selected_words
 
 MAP_STAGE, WORDS_STAGE, REPLAY_STAGE = "map", "maps of words", "replay"
 """What `progress` is told about."""
+
+SUPERPIXELS = 64
+"""Of the image, for the metrics that replay a map by them."""
 
 FALLBACK_AREA = 0.125
 """Share of the area that the map of a weak gap ranks first, and whose loss must tell."""
@@ -60,8 +67,8 @@ class Explainer:
     """
 
     def __init__(self, model: Any, processor: Any = None, **options: Any) -> None:
-        self.model: AnyModel
-        if isinstance(model, VisionLanguageModel | EndpointModel):
+        self.model: Model
+        if isinstance(model, Model):
             self.model = model
         elif processor is None:
             take_model(model)  # says more where that is no model either
@@ -125,7 +132,7 @@ class Explainer:
 
 
 def explain(
-    model: AnyModel,
+    model: Model,
     image: ImageSource | Sequence[ImageSource],
     question: str,
     config: ExplainConfig = DEFAULT,
@@ -143,19 +150,25 @@ def explain(
 
 @in_turn
 def explain_answer(
-    answered: AnsweredQuestion, config: ExplainConfig, *, progress: Progress | None = None
+    answered: AnsweredQuestion,
+    config: ExplainConfig,
+    *,
+    human: Float[np.ndarray, "height width"] | None = None,
+    progress: Progress | None = None,
 ) -> Explanation:
     """The explanation of an answered question by one method. Threads that use one model wait for each other.
 
     Args:
         answered: from `ask`; several methods can share it.
-        config: its method, preset, settings, per_token, per_token_words, truth, replay_steps and seed are followed.
+        config: its method, preset, settings, per_token, per_token_words, truth, metrics, replay_steps and seed are
+            followed.
+        human: (height, width) of the image, where people looked, for the metrics that compare with it.
         progress: as in `Explainer.explain`.
     """
     config.check_with(answered.model, answered.images)
     meter = Meter(answered.model)
     found = attribute(answered, config, meter, progress)
-    measured = measure(answered, found, config, progress) if found.status == "ok" else Measured()
+    measured = measure(answered, found, config, human, progress) if found.status == "ok" else Measured()
     return result(answered, config, found, measured, add_costs(answered.cost, meter.read()))
 
 
@@ -215,21 +228,58 @@ def attribute(answered: AnsweredQuestion, config: ExplainConfig, meter: Meter, p
     )
 
 
-def measure(answered: AnsweredQuestion, found: Found, config: ExplainConfig, progress: Progress | None) -> Measured:
-    """Deletion and insertion with the optimizer's baseline and with one it never saw, localization where the truth is
-    known, shares of several images.
+def measure(
+    answered: AnsweredQuestion,
+    found: Found,
+    config: ExplainConfig,
+    human: Float[np.ndarray, "height width"] | None,
+    progress: Progress | None,
+) -> Measured:
+    """The metrics: deletion and insertion with the optimizer's baseline and with one it never saw, localization where
+    the truth is known, and what else was asked for; and the shares of several images.
     """
-    score, saliency = answered.selected_score(), found.saliency
+    metrics = {name: one for name, one in config.chosen_metrics.items() if config.steps or one.level != "replay"}
+    replayed = any(one.level == "replay" for one in metrics.values())
+    context = map_context(answered, found.saliency, config, human)
+    shares = image_shares(context.score, seed=config.seed)
+    with telling(answered.model.cost, progress, REPLAY_STAGE, (4 * (config.steps - 1) + 1) * replayed):
+        figures = measure_map(metrics, context)
     curves: tuple[Curve, ...] = ()
     notes: tuple[str, ...] = ()
-    metrics: dict[str, float | None] = {}
-    shares = image_shares(score, seed=config.seed)
-    if config.steps:
-        with telling(answered.model.cost, progress, REPLAY_STAGE, 4 * (config.steps - 1) + 1):
-            curves, metrics, notes = replay_both(answered, score, saliency, config.steps)
-    if config.mask is not None:
-        metrics |= localize(saliency, config.mask)
-    return Measured(metrics=metrics, curves=curves, shares=shares, notes=notes + doubts(metrics, config.chosen_preset))
+    if replayed:
+        curves = (
+            _curve(context.replay, answered.baseline, seen=True),
+            _curve(context.unseen.replay, answered.unseen_baseline, seen=False),
+        )
+        words = [answered.relevance.tokens[position] for position in answered.selected]
+        notes = unexplained_word(context.replay, found.saliency, words, outline=OUTLINE_LEVEL)
+    return Measured(metrics=figures, curves=curves, shares=shares, notes=notes + doubts(figures, config.chosen_preset))
+
+
+def map_context(
+    answered: AnsweredQuestion,
+    saliency: Tensor,
+    config: ExplainConfig,
+    human: Float[np.ndarray, "height width"] | None = None,
+) -> MapContext:
+    """What metrics may ask about a map of an answer."""
+    score, words = answered.selected_score(), selected_words(answered.relevance.tokens)
+    return MapContext(
+        saliency=saliency,
+        score=score,
+        truth=config.mask,
+        human=human,
+        steps=config.steps,
+        other_score=lambda: answered.against(score, answered.unseen_baseline),
+        still_holds=lambda blended, mask: holds_words(answered.answer_to(cast(ModelScore, blended), mask), words),
+        superpixels=lambda: superpixels(answered.guide, SUPERPIXELS).numpy(),
+    )
+
+
+def _curve(replayed: Replay, baseline: str, *, seen: bool) -> Curve:
+    points = (replayed.fractions, replayed.deletion_curve, replayed.insertion_curve)
+    fractions, deletion, insertion = (tuple(values.tolist()) for values in points)
+    return Curve(baseline=baseline, seen=seen, fractions=fractions, deletion=deletion, insertion=insertion)
 
 
 def result(
@@ -249,7 +299,7 @@ def result(
         reliance=asdict(relevance.reliance) | {"blind_answer": relevance.blind_answer},
         config=config.record | asdict(answered.chat),
         method={
-            "parameters": dict(settings) if isinstance(settings, Mapping) else asdict(settings),
+            "parameters": plain_settings(settings),
             "fallback": found.fallback,
             "baseline": answered.baseline,
             "before_answer": answered.prompt.before,
@@ -360,6 +410,9 @@ def most_requests(config: ExplainConfig, size: Size) -> int:
     baselines = len(AUTO_BASELINES) + (config.other_image is not None) if config.baseline == "auto" else 1
     for_map = config.attribution.passes(config.chosen_settings, size).forward
     fallback = METHODS[FALLBACK].passes(make_settings(FALLBACK, "fast"), size).forward + 1
-    # Two curves with either of two baselines, and the second baseline itself.
-    replays = 4 * (config.steps - 1) + 1 if config.steps else 0
-    return ASKING + baselines + for_map + max(replays, fallback)
+    # Two curves with either of two baselines, the second baseline itself; superpixels, flip, keep, sufficient area.
+    levels = {metric.level for metric in config.chosen_metrics.values()}
+    measuring = (4 * (config.steps - 1) if config.steps and "replay" in levels else 0) + 1
+    if "all" in levels:
+        measuring += 2 * (SUPERPIXEL_READS - 1) + 2 + HALVINGS
+    return ASKING + baselines + for_map + max(measuring, fallback)

@@ -13,13 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wherelook.arguments import ALPHA
+from wherelook.arguments import ALPHA, FLIP_FLOOR
 from wherelook.score import Status, Token
 from wherelook.word_selection import named_words
 from wherelook.words import Word, comparable, find_words
-
-FLIP_FLOOR = 0.2
-"""Nats. A word that the baseline turns into another one is relevant from here on: see `select`."""
 
 SHOWN = 0.005
 """Nats. A smaller drop or rise is told as 0.00."""

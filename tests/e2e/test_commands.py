@@ -253,7 +253,7 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert sorted(row["run"] for row in rows) == ["center:best"] * 2 + ["gradient:best"] * 2 + ["random:best"]
     assert "gradient:best" in (tmp_path / "report.html").read_text()
     assert "gradient:best" in (tmp_path / "table.md").read_text()
-    code, output, errors = command("run", *options, *more, "--measures", "all", "--right-only", "--json")
+    code, output, errors = command("run", *options, *more, "--metric", "all", "--right-only", "--json")
     assert (code, errors, json.loads(output)["samples_now"]) == (0, "", 0)
     code, _, errors = command("evaluate", "scenes", "--out", tmp_path, *QUICK, *more)
     assert code == 2
@@ -403,7 +403,7 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     with lines.open("a") as file:
         file.write("\n" + json.dumps({"image": "broken.png", "question": "What?"}))
-    options = ("run", lines, "--out", tmp_path / "out", "--method", "center", "--measures", "map", "--blind")
+    options = ("run", lines, "--out", tmp_path / "out", "--method", "center", "--metric", "map", "--blind")
     code, output, errors = command(*options, "--limit", 2, "--json")
     assert (code, errors) == (0, "")
     assert json.loads(output)["samples_now"] == 2
@@ -455,7 +455,7 @@ def test_a_run_of_which_nothing_works_says_why_and_fails(command, tmp_path):
 def test_compare_reads_what_run_writes(command, lines, tmp_path):
     for seed in (0, 1):
         code, _, errors = command(
-            "run", lines, "--out", tmp_path / f"seed{seed}", "--method", "random", "--measures", "map", "--seed", seed
+            "run", lines, "--out", tmp_path / f"seed{seed}", "--method", "random", "--metric", "map", "--seed", seed
         )
         assert (code, errors) == (0, "")
     runs = [tmp_path / "seed0", tmp_path / "seed1"]
@@ -492,7 +492,7 @@ def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tm
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="needs the extra `quantized`")
 def test_a_quantized_run_is_not_gone_on_with_by_whole_weights(command, tmp_path):
-    options = ("--out", tmp_path / "run", "--method", "center", "--measures", "map", "--limit", 1)
+    options = ("--out", tmp_path / "run", "--method", "center", "--metric", "map", "--limit", 1)
     code, _, _ = command("run", "scenes-tuning", *options, "--quantize", "int8", "--device", "cpu")
     assert code == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["quantization"] == "int8"

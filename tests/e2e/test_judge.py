@@ -17,7 +17,7 @@ def folder(tmp_path_factory):
     from wherelook.cli.app import run
 
     folder = tmp_path_factory.mktemp("judge") / "run"
-    options = ("--method", "center", "--method", "random", "--measures", "map", "--limit", "4", "--blind", "--json")
+    options = ("--method", "center", "--method", "random", "--metric", "map", "--limit", "4", "--blind", "--json")
     assert run(["run", "scenes-tuning", "--out", str(folder), *options]) == 0
     return folder
 

@@ -214,7 +214,7 @@ def test_what_a_run_and_its_judge_write(command, images, tmp_path):
 
     out = tmp_path / "run"
     with serving(reply) as log:
-        options = ("--model", log.address, "--method", "strips:fast", "--measures", "map", "--blind")
+        options = ("--model", log.address, "--method", "strips:fast", "--metric", "map", "--blind")
         code, output, errors = command("run", tmp_path / "table.jsonl", *options, "--out", out)
         assert code == 0, errors
     with serving(judge) as log:

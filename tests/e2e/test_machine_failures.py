@@ -255,7 +255,7 @@ def test_a_place_below_a_file_is_named_before_the_work(command, images, runs, tm
     assert contents(tmp_path) == {tmp_path / "file": b"mine"}
 
 
-RUN = ("run", "scenes-tuning", "--method", "center", "--measures", "map", "--limit", 3)
+RUN = ("run", "scenes-tuning", "--method", "center", "--metric", "map", "--limit", 3)
 
 
 def test_a_full_disk_under_a_run_keeps_what_is_finished(command, tmp_path, monkeypatch):
@@ -345,7 +345,7 @@ def test_a_run_that_is_killed_while_it_writes_a_sample_goes_on_behind_the_last_w
         "center",
         "--method",
         "random",
-        "--measures",
+        "--metric",
         "map",
         "--limit",
         "5",
@@ -419,7 +419,7 @@ def test_a_signal_ends_a_run_with_one_line_and_keeps_its_rows(images, tmp_path, 
     with serving(slow) as log:
         line = (
             "run", tmp_path / "table.jsonl", "--model", log.address,
-            "--method", "strips:fast", "--measures", "map", "--out", tmp_path / "run",
+            "--method", "strips:fast", "--metric", "map", "--out", tmp_path / "run",
         )  # fmt: skip
         try:
             started = Command(line, tmp_path)

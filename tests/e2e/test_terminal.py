@@ -196,7 +196,7 @@ def test_commands_over_many_samples_in_a_code_page(narrow, tmp_path):
     code, output, errors = narrow("cp1252", "evaluate", *scenes)
     assert code == 0, errors
     assert "Bold (* in text) is the best mean. ~ is not distinguishable" in " ".join(output.split())
-    options = ("--method", "center", "--measures", "map", "--limit", 2, "--out", tmp_path / "run")
+    options = ("--method", "center", "--metric", "map", "--limit", 2, "--out", tmp_path / "run")
     assert narrow("ascii", "run", "scenes-tuning", *options)[0] == 0
     assert narrow("ascii", "compare", tmp_path / "run")[0] == 0
     assert narrow("ascii", "report", tmp_path / "run", "--out", tmp_path / "page.html")[0] == 0

@@ -188,7 +188,7 @@ def test_a_long_prompt_is_told_of_once_by_everything_that_runs_a_model(model, tm
     assert [note[: len(LONG)] for note in explanation.notes].count(LONG) == 1
 
     methods, said = tuple(parse_methods("center")), []
-    procedure, watch = Procedure("scenes", methods, measured="map"), Watch(said.append, "auto")
+    procedure, watch = Procedure("scenes", methods, metrics=("map",)), Watch(said.append, "auto")
     with open_run(tmp_path, {"model": "embedded", **procedure.record}, {}) as folder:
         execute(
             lambda: read_samples("scenes"),

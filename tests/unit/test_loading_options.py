@@ -19,7 +19,6 @@ from wherelook.errors import InputError
 from wherelook.explanation import command_line
 from wherelook.load_options import FOR_ENDPOINTS, LoadOptions
 from wherelook.models import VisionLanguageModel
-from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface import footprint
 
 COMMANDS = {command.name: command.callback for command in app.registered_commands}
@@ -191,4 +190,4 @@ def test_an_attention_that_was_asked_for_is_asked_for_again(chosen):
 
 def test_a_limit_of_pixels_makes_another_model_of_a_run():
     model = VisionLanguageModel.from_pretrained("embedded", device="cpu", max_pixels=4000)
-    assert identity(model)["max_pixels"] == 4000
+    assert model.identity()["max_pixels"] == 4000

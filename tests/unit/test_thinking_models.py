@@ -136,7 +136,7 @@ def test_a_run_judges_the_answer_alone(form, monkeypatch):
     """And a sample whose thought has no end is a row with its error; the others go on."""
     model = VisionLanguageModel(*make(form), max_thinking_tokens=200, **form.options)
     sample = Sample("s", ImageInMemory(load_image(np.asarray(PICTURE))), QUESTION, references=(ANSWER,))
-    worker = ModelWorker(Procedure("d", tuple(parse_methods("center,edges")), judge="exact", measured="map"), model)
+    worker = ModelWorker(Procedure("d", tuple(parse_methods("center,edges")), judge="exact", metrics=("map",)), model)
     script(monkeypatch, form.thought, ANSWER + form.after)
     rows = worker(Task(0, sample)).rows
     assert [(row["answer"], row["reasoning"], row["correct"]) for row in rows] == [(ANSWER, THOUGHT, True)] * 2

@@ -21,17 +21,16 @@ from torch import Tensor
 from wherelook.analysis.benchmarks import called_alike, name_benchmarks
 from wherelook.analysis.results import StudyModel
 from wherelook.errors import InputError
-from wherelook.evaluation.rows import Row, mask_of
+from wherelook.evaluation.rows import MEASURES, Row, mask_of
 from wherelook.evaluation.run_folder import read_run
 from wherelook.evaluation.verdicts import JUDGED_BY, judge_run
+from wherelook.metrics import METRICS, Metric, measures, read_metrics
 
 COLUMNS = (
     *("position", "sample", "dataset", "kind", "group", "fingerprint", "image_sha256", "evidence_share", "run"),
     *("status", "reason", "error", "correct", "blind_correct", "reliance", "words", "relevant_words"),
-    *("tokens_words", "tokens_selected", "pointing", "energy"),
-    *("answer", "reference", "choices", "soft_accuracy"),
-    *("compactness", "effective_area", "center_mass", "border_mass"),
-    *("human_correlation", "human_energy", "human_pointing", "human_share", "human_center", "human_ceiling"),
+    *("tokens_words", "tokens_selected", "answer", "reference", "choices", "soft_accuracy"),
+    *("human_share", "human_center", "human_ceiling", *MEASURES),
 )
 """Of the records, all that a comparison reads beside the maps."""
 
@@ -84,12 +83,14 @@ class Together:
         method: method:preset of all rows.
         models: in the order of the runs.
         benchmarks: with at least one common sample.
+        metrics: what figures of maps mean, by column.
         notes: what is not compared, in sentences.
     """
 
     method: str
     models: tuple[StudyModel, ...]
     benchmarks: tuple[Benchmark, ...]
+    metrics: Mapping[str, Metric]
     notes: tuple[str, ...]
 
 
@@ -168,7 +169,8 @@ def put_together(
         raise InputError(f"run {repeated[0]!r} is named twice")
     known = {_plain(run): label for run, label in labels.items()}
     files = {_plain(run): path for run, path in verdicts.items()}
-    found = [(run, *read_run(Path(run), (*COLUMNS, *JUDGED_BY) if _plain(run) in files else COLUMNS)) for run in names]
+    judged = (*COLUMNS, *JUDGED_BY)
+    found = [(run, *read_run(Path(run), judged if _plain(run) in files else COLUMNS, metrics=True)) for run in names]
     method = _common_method([about["configuration"].get("runs", []) for _, about, _ in found], method)
     models = _models([(run, about, known.get(_plain(run))) for run, about, _ in found])
     owner = {run: model.name for model in models for run in model.runs}
@@ -196,7 +198,12 @@ def put_together(
         notes += _differences(benchmark)
     if not benchmarks:
         raise InputError("the runs have no sample in common: expected runs over the same datasets")
-    return Together(method, models, tuple(benchmarks), tuple(notes))
+    metrics = dict(METRICS.ours)
+    for _, about, _ in found:
+        metrics |= read_metrics(about["configuration"].get("metrics_told"))
+    return Together(
+        method=method, models=models, benchmarks=tuple(benchmarks), metrics=measures(metrics), notes=tuple(notes)
+    )
 
 
 def read_maps(rows: Sequence[Row], method: str) -> list[Float[Tensor, "rows columns"]]:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from wherelook.analysis.align_runs import Benchmark, Label, put_together
 from wherelook.analysis.benchmark_figures import own_figures
 from wherelook.analysis.findings import CORRECTIONS, Outcome, Precision, correct, enough_resamples
-from wherelook.analysis.focus_figures import focus_lines, human_lines
+from wherelook.analysis.focus_figures import focus_lines, human_lines, metric_lines
 from wherelook.analysis.focus_similarity import SIMILARITIES, compare_focus
 from wherelook.analysis.questions import compare_figures, evidence_matters, rely_on_image
 from wherelook.analysis.results import Comparison, Coverage, JudgeLine, Skipped
@@ -64,10 +64,8 @@ def compare_runs(
     together = put_together(runs, labels or {}, method, verdicts)
     resamples = enough_resamples([len(benchmark.rows) for benchmark in together.benchmarks])
     precision = Precision(level, seed, resamples)
-    tables: dict[str, list[Any]] = {
-        name: []
-        for name in ("own", "reliance", "focus", "human", "relations", "pairs", "trees", "evidence", "calibrations")
-    }
+    names = ("own", "reliance", "focus", "metrics", "human", "relations", "pairs", "trees", "evidence", "calibrations")
+    tables: dict[str, list[Any]] = {name: [] for name in names}
     outcomes: list[Outcome] = []
     for number, benchmark in enumerate(together.benchmarks, start=1):
         models = [model for model in together.models if model.name in benchmark.rows]
@@ -81,6 +79,7 @@ def compare_runs(
         tables["own"] += own_figures(benchmark, models, level)
         tables["reliance"] += reliance
         tables["focus"] += focus_lines(benchmark, models, level)
+        tables["metrics"] += metric_lines(benchmark, models, together.metrics, level)
         tables["human"] += human
         tables["relations"] += relations
         tables["pairs"] += pairs

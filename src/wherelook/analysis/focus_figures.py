@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from wherelook.analysis.align_runs import Benchmark
 from wherelook.analysis.findings import Asked, Outcome, Precision
 from wherelook.analysis.questions import LEAST_ITEMS, Rows, share_of
-from wherelook.analysis.results import FocusLine, HumanLine, StudyModel
+from wherelook.analysis.results import FocusLine, HumanLine, MetricLine, StudyModel
+from wherelook.metrics import Metric, label_of
 from wherelook.stats import Estimate, mean_interval, paired_test
 
 
@@ -33,6 +34,29 @@ def focus_lines(benchmark: Benchmark, models: Sequence[StudyModel], level: float
                     border=border,
                 )
             )
+    return tuple(lines)
+
+
+def metric_lines(
+    benchmark: Benchmark, models: Sequence[StudyModel], metrics: Mapping[str, Metric], level: float
+) -> tuple[MetricLine, ...]:
+    """A line for every metric that tables of methods show and every model whose maps have it."""
+    lines = []
+    shown = {name: metric for name, metric in metrics.items() if metric.group and metric.level is not None}
+    for name, metric in shown.items():
+        for model in (one for one in models if all(name in row for row in benchmark.rows[one.name])):
+            rows = Rows(benchmark.rows[model.name], benchmark.clusters).those(name, status="ok")
+            if rows.rows:
+                lines.append(
+                    MetricLine(
+                        benchmark=benchmark.name,
+                        metric=label_of(name, metric),
+                        better="" if metric.better == "neither" else metric.better,
+                        model=model.name,
+                        maps=len(rows.rows),
+                        mean=mean_interval(rows.column(name), clusters=rows.clusters, level=level),
+                    )
+                )
     return tuple(lines)
 
 

@@ -13,40 +13,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wherelook.errors import InputError
+from wherelook.evaluation.records import SCHEMA
 from wherelook.evaluation.rows import WRONG, Row
-from wherelook.metrics import METRICS, Metric
+from wherelook.metrics import METRICS, OTHER_GROUP, UNSEEN, Metric, measures
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 
 NO_RUN = "-"
 """In place of a run's name where an answer is told of that no method was tried on."""
-
-GROUPS: Mapping[str, Mapping[str, str]] = {
-    "Localization": {"pointing": "Pointing", "energy": "Energy", "roc_area": "ROC area"},
-    "Agreement with people": {
-        "human_pointing": "Pointing",
-        "human_energy": "Energy",
-        "human_correlation": "Rank correlation",
-    },
-    "Deletion and insertion": {
-        "deletion": "Deletion",
-        "insertion": "Insertion",
-        "deletion_unseen": "Deletion, unseen baseline",
-        "insertion_unseen": "Insertion, unseen baseline",
-        "deletion_superpixels": "Deletion, superpixels",
-        "insertion_superpixels": "Insertion, superpixels",
-    },
-    "Change of the answer": {"flip": "Flip", "keep": "Keep", "sufficient_area": "Sufficient area"},
-    "Shape and stability": {
-        "compactness": "Compactness",
-        "stability_seed": "Seed",
-        "stability_noise": "Noise",
-        "stability_paraphrase": "Paraphrase",
-    },
-}
-"""Measures and their labels, by what they have in common; in the order of the tables."""
-
-MEASURES = tuple(name for names in GROUPS.values() for name in names)
-"""A measure that no row has is left out."""
 
 SORTED_BY = ("insertion", "pointing")
 """Of these measures the first that is there gives the order of the table."""
@@ -103,7 +76,7 @@ class RunSummary:
         maps: that it made.
         without_map: answers without one, by status; the same statuses for all runs. "error": the method failed.
         common: answers on which all runs made a map.
-        figures: by measure, in the order of `MEASURES`; None where this run does not have it.
+        figures: by measure, in the order of `measured`; None where this run does not have it.
         forward, backward, seconds: means per map over the common answers; None where there are none.
         peak_bytes: the most that any of its maps needed, replay included.
         sanity: the verdict of sanity checks: "passes", "fails", "no map" (there was none to check) or
@@ -156,7 +129,8 @@ def summarize(rows: Sequence[Row], runs: Sequence[str], verdicts: Mapping[str, s
     common = common_answers(maps)
     steps = _replay_steps([row for found in maps.values() for row in found.values()])
     statuses = sorted({row["status"] for found in tried.values() for row in found.values()} - {"ok"})
-    columns = {name: compare(_values(maps, common, name), metric_of(name)) for name in MEASURES}
+    names = measured([row for found in maps.values() for row in found.values()])
+    columns = {name: compare(_values(maps, common, name), metric_of(name)) for name in names}
     return [
         RunSummary(
             run=run,
@@ -200,8 +174,18 @@ def common_answers(maps: Mapping[str, Mapping[str, Row]]) -> list[str]:
 
 
 def metric_of(measure: str) -> Metric:
-    """What a measure means: one with the unseen baseline is the same metric."""
-    return METRICS[measure.removesuffix("_unseen")]
+    """What a measure means: one with the unseen baseline is the same metric. Of an unknown one its name is all."""
+    name = measure if measure in METRICS else measure.removesuffix(UNSEEN)
+    return METRICS[name] if name in METRICS else Metric(summary=name, label=name, group=OTHER_GROUP)
+
+
+def measured(rows: Iterable[Row]) -> list[str]:
+    """The measures that some row has and that a table of methods shows, in the order of the tables."""
+    there = dict.fromkeys(name for row in rows for name, value in row.items() if _is_number(value))
+    ours = [name for name in measures(METRICS.ours) if name in there and metric_of(name).group]
+    others = [name for name in there if name not in SCHEMA.names and name not in METRICS.ours and metric_of(name).group]
+    groups = list(dict.fromkeys(metric_of(name).group for name in (*ours, *others)))
+    return sorted((*ours, *others), key=lambda name: groups.index(metric_of(name).group))
 
 
 def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, Figure]:
@@ -209,14 +193,14 @@ def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
 
     Args:
         values: of each run, for the same answers in the same order.
-        metric: tells the better direction, and whether it is a yes or no.
+        metric: tells the better direction (without one no run is the best), and whether it is a yes or no.
     """
     if not values:
         return {}
     sign = 1 if metric.better == "higher" else -1
     means = {run: math.fsum(column) / len(column) for run, column in values.items()}
     best = max(means, key=lambda run: sign * means[run])
-    others = [run for run in values if run != best]
+    others = [run for run in values if run != best] if metric.better != "neither" else []
     least_p = len(others) * smallest_p(len(values[best]))
     p_values = dict(
         zip(
@@ -232,7 +216,7 @@ def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
             low=low,
             high=high,
             n=len(column),
-            best=means[run] == means[best],
+            best=metric.better != "neither" and means[run] == means[best],
             p=p_values.get(run),
             least_p=least_p,
         )

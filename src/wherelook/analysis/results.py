@@ -175,8 +175,27 @@ class FocusLine:
 
 
 @dataclass(frozen=True)
+class MetricLine:
+    """A metric of a model's maps.
+
+    Attributes:
+        metric: as tables call it.
+        better: "higher" or "lower"; "" for neither.
+        maps: those that have it.
+        mean: over them.
+    """
+
+    benchmark: str
+    metric: str
+    better: str
+    model: str
+    maps: int
+    mean: Estimate
+
+
+@dataclass(frozen=True)
 class HumanLine:
-    """Agreement of a model's maps with where people looked; see `wherelook.evaluation.focus.human_measures`.
+    """Agreement of a model's maps with where people looked; see `wherelook.evaluation.people.human_measures`.
 
     Attributes:
         answers: with a map and people's attention.
@@ -325,7 +344,8 @@ class Comparison:
         level: of the intervals.
         seed: of permutations and resamples.
         judges: of the runs whose verdicts come from files.
-        models, coverage, skipped, own, reliance, focus, human, relations, pairs, trees, evidence, calibrations: tables.
+        models, coverage, skipped, own, reliance, focus, metrics, human, relations, pairs, trees, evidence,
+            calibrations: tables.
         findings: every test that was made.
         notes: what could not be done and why, in sentences.
     """
@@ -342,6 +362,7 @@ class Comparison:
     own: tuple[OwnFigure, ...]
     reliance: tuple[RelianceLine, ...]
     focus: tuple[FocusLine, ...]
+    metrics: tuple[MetricLine, ...]
     human: tuple[HumanLine, ...]
     relations: tuple[RelationLine, ...]
     pairs: tuple[PairLine, ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
+from wherelook.arguments import expected
 from wherelook.attribution import (
     attention,
     controls,
@@ -24,6 +25,7 @@ from wherelook.attribution import (
 from wherelook.attribution.method import Method
 from wherelook.attribution.user_function import own_method
 from wherelook.errors import InputError, unknown_name
+from wherelook.registry import Registry, called
 
 __all__ = [
     "FALLBACK",
@@ -33,6 +35,7 @@ __all__ = [
     "find_method",
     "make_settings",
     "method_name",
+    "plain_settings",
     "split_method",
 ]
 
@@ -43,7 +46,7 @@ INSIDE = "image tokens in a decoder"
 FALLBACK = "occlusion"
 """What makes a map where the score gap is too small for the method that was asked for."""
 
-METHODS: Mapping[str, Method] = {
+_OURS: Mapping[str, Method] = {
     "guided-igos": Method(
         run=guided_igos.guided_igos,
         presets=guided_igos.PRESETS,
@@ -212,6 +215,17 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+def _method(name: str, found: Any) -> Method:
+    if isinstance(found, Method):
+        return found
+    if callable(found):
+        return own_method(found, PRESET_NAMES)
+    raise expected(f"method {name!r}", "a Method or a function (score, image, settings, *, seed, progress)", found)
+
+
+METHODS: Registry[Method] = Registry("method", "wherelook.methods", _OURS, _method)
+"""By name. Other packages add theirs by an entry point of the group wherelook.methods."""
+
 RENAMED = {f"{name}:{preset}": "guided-igos" for name in ("igos+", "igos++") for preset in ("best", "fast")}
 """What presets of earlier versions are called now."""
 
@@ -263,27 +277,20 @@ def find_method(method: Any) -> Method:
     Raises:
         InputError: an unknown name, something else than these, or a function that cannot be called as a method.
     """
-    if isinstance(method, Method):
-        return method
     if isinstance(method, str):
-        if method not in METHODS:
-            raise unknown_name("method", method, list(METHODS))
-        return METHODS[method]
-    if callable(method):
-        return own_method(method, PRESET_NAMES)
-    raise InputError(
-        f"method is a name of `wherelook methods` or a function (score, image, settings, *, seed, progress); "
-        f"got a value of type {type(method).__name__}"
-    )
+        return METHODS.find(method)
+    if not isinstance(method, Method) and not callable(method):
+        raise expected(
+            "method", "a name of `wherelook methods` or a function (score, image, settings, *, seed, progress)", method
+        )
+    return _method(method_name(method), method)
 
 
 def method_name(method: Any) -> str:
     """What a record calls a method: its name here, or that of the function."""
     if isinstance(method, str):
         return method
-    known = next((name for name, other in METHODS.items() if other is method), None)
-    function = method.run if isinstance(method, Method) else method
-    return known or str(getattr(function, "__name__", type(function).__name__))
+    return METHODS.name_of(method) or called(method.run if isinstance(method, Method) else method)
 
 
 def make_settings(method: Any, preset: str = "best", overrides: Mapping[str, str | float] | None = None) -> Any:
@@ -311,6 +318,11 @@ def make_settings(method: Any, preset: str = "best", overrides: Mapping[str, str
             raise unknown_name(f"setting of {method}", name, names)
         changes[name] = _parse(name, value, types[name])
     return replace(settings, **changes)
+
+
+def plain_settings(settings: Any) -> dict[str, Any]:
+    """The settings of a method by name."""
+    return dict(settings) if isinstance(settings, Mapping) else asdict(settings)
 
 
 def check_forward_only(method: Any) -> None:

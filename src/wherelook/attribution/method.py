@@ -10,7 +10,7 @@ from wherelook.canvas import Size
 from wherelook.score import Attribution, Passes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Method:
     """A method and what a user wants to know before running it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from wherelook.attribution.method import Method
 from wherelook.errors import InputError
+from wherelook.registry import called, check_call, first_line
 from wherelook.score import AnswerScore, Attribution, Passes, Progress
 
 PROTOCOL = "(score, image, settings, *, seed, progress)"
@@ -34,18 +34,13 @@ def own_method(function: Callable[..., Any], presets: Sequence[str]) -> Method:
     Raises:
         InputError: the function does not take these arguments.
     """
-    name = str(getattr(function, "__name__", type(function).__name__))
-    try:
-        inspect.signature(function).bind(None, None, {}, seed=0, progress=None)
-    except TypeError as error:
-        raise InputError(f"method {name!r} cannot be called as {name}{PROTOCOL}: {error}") from None
-    except ValueError:  # some compiled functions do not tell what they take
-        pass
+    name = called(function)
+    check_call("method", function, PROTOCOL, None, None, {}, seed=0, progress=None)
     return Method(
         run=partial(_run, function, name),
         presets={preset: {} for preset in presets},
         passes=lambda settings, size: Passes(),
-        summary=(inspect.getdoc(function) or name).splitlines()[0],
+        summary=first_line(function),
         source="-",
     )
 

@@ -32,8 +32,8 @@ GALLERY = 12
 NEW_FOLDER = "NEW_FOLDER"
 DEFAULT_METHODS = "guided-igos,guided-igos:fast,integrated-gradients,occlusion,rise,greedy-window,random,center,edges"
 
-EVALUATE = replace(DEFAULT, method=(DEFAULT_METHODS,), answers=50, right_only=True, measures="all", retry_errors=True)
-SANITY = replace(EVALUATE, method=("guided-igos,random,center,edges",), answers=None, sanity=10, measures="map")
+EVALUATE = replace(DEFAULT, method=(DEFAULT_METHODS,), answers=50, right_only=True, metric=("all",), retry_errors=True)
+SANITY = replace(EVALUATE, method=("guided-igos,random,center,edges",), answers=None, sanity=10, metric=("map",))
 SWEEP = replace(EVALUATE, method=("guided-igos",), answers=20)
 
 UNTOLD = {"engine", "workers", "ray_address", "gpus_per_worker", "retry_errors"}
@@ -52,7 +52,7 @@ def evaluate(
 ) -> None:
     """Explains the same answers by several methods: every measure with its interval and test, cost, pictures.
 
-    A run (`wherelook run`) of right answers with all measures; its table and page are written beside its records. The
+    A run (`wherelook run`) of right answers with all metrics; its table and page are written beside its records. The
     same command resumes it, adds methods and answers, and tries samples again that failed.
     """
     from wherelook.report import method_tables, methods_page
@@ -141,9 +141,9 @@ def sweep(
     loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
-    """Changes one setting of a method at a time: measures and cost. For choosing settings, not for reporting.
+    """Changes one setting of a method at a time: metrics and cost. For choosing settings, not for reporting.
 
-    A run (`wherelook run --set`) of right answers with all measures; the same command resumes it.
+    A run (`wherelook run --set`) of right answers with all metrics; the same command resumes it.
     """
     from wherelook.evaluation.failures import commonest_error
 
@@ -170,7 +170,7 @@ def _rows(out: Path, chosen: Choices) -> tuple[list[Row], Correlations]:
 
     names = {one.name for one in chosen.methods}
     columns = [name for name in SCHEMA.names if name != "tokens"]
-    rows = [row for row in read_run(out, columns, conditions=True)[1].to_pylist() if row["run"] in names]
+    rows = [row for row in read_run(out, columns, conditions=True, metrics=True)[1].to_pylist() if row["run"] in names]
     answered = sorted({row["position"] for row in rows if not untried(row)})
     if chosen.answers is not None and len(answered) > chosen.answers:
         last = answered[chosen.answers - 1]

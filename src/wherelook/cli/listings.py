@@ -73,7 +73,7 @@ def methods(as_json: options.Json = False) -> None:
             "needs": method.needs,
             "source": method.source,
         }
-        for name, method in METHODS.items()
+        for name, method in METHODS.usable(options.warn).items()
     ]
     if as_json:
         options.print_json(rows)
@@ -108,7 +108,11 @@ def metrics(as_json: options.Json = False) -> None:
     """Lists the metrics: which direction is better, range, cost, needs and source."""
     from wherelook.metrics import METRICS
 
-    rows = [{"metric": name, **asdict(metric)} for name, metric in METRICS.items()]
+    shown = ("summary", "better", "values", "cost", "needs", "source", "level", "both_baselines")
+    rows = [
+        {"metric": name, **{key: getattr(metric, key) for key in shown}}
+        for name, metric in METRICS.usable(options.warn).items()
+    ]
     if as_json:
         options.print_json(rows)
         return
@@ -140,7 +144,7 @@ def datasets(as_json: options.Json = False) -> None:
             "license": dataset.license,
             "source": dataset.source,
         }
-        for name, dataset in DATASETS.items()
+        for name, dataset in DATASETS.usable(options.warn).items()
     ]
     if as_json:
         options.print_json(rows)

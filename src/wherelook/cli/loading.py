@@ -13,13 +13,14 @@ from wherelook.errors import InputError
 from wherelook.load_options import FOR_ENDPOINTS, FOR_MODELS_HERE, LoadOptions
 
 if TYPE_CHECKING:
-    from wherelook.models import AnyModel, VisionLanguageModel
+    from wherelook.config import MethodLike
+    from wherelook.models import Model, VisionLanguageModel
 
 AS_IT_IS = LoadOptions()
 """Nothing is chosen."""
 
 
-def check_loading(model: str, loading: LoadOptions, methods: Iterable[str] = ()) -> bool:
+def check_loading(model: str, loading: LoadOptions, methods: Iterable[MethodLike] = ()) -> bool:
     """Whether the model is behind an address; what is wrong with the options is found before anything is read.
 
     Raises:
@@ -38,7 +39,7 @@ def check_loading(model: str, loading: LoadOptions, methods: Iterable[str] = ())
     return True
 
 
-def open_model(model: str, loading: LoadOptions) -> AnyModel:
+def open_model(model: str, loading: LoadOptions) -> Model:
     """The model.
 
     One line on standard error says, before weights are read, when they will not fit. Downloads and loading show their
@@ -59,11 +60,14 @@ def open_model(model: str, loading: LoadOptions) -> AnyModel:
 
 def warn_of_memory(model: str, loading: LoadOptions) -> None:
     """One line where the weights will not fit, if that can be known; before anything is downloaded with bars."""
+    from wherelook.models import of_another_package
     from wherelook.models.huggingface.footprint import footprint
     from wherelook.models.huggingface.loading import quiet
 
     if not sys.stderr.isatty():
         quiet()
+    if of_another_package(model):
+        return
     needs = footprint(model, loading)
     if needs is not None and needs.warning is not None:
         typer.echo(f"memory     {needs.warning}", err=True)
@@ -83,5 +87,6 @@ def open_here(model: str, loading: LoadOptions) -> VisionLanguageModel:
             "this needs a model in this process"
         )
     opened = open_model(model, loading)
-    assert isinstance(opened, VisionLanguageModel)
+    if not isinstance(opened, VisionLanguageModel):
+        raise InputError(f"{model} is no model of Transformers, which this needs")
     return opened

@@ -22,9 +22,10 @@ from wherelook.cli import terminal
 from wherelook.errors import InputError, WherelookError
 
 if TYPE_CHECKING:
+    from wherelook import models
     from wherelook.data.datasets import Sample
     from wherelook.evaluation.method_spec import MethodSpec
-    from wherelook.models import AnyModel, EndpointModel
+    from wherelook.models import EndpointModel
     from wherelook.report.table import Table
     from wherelook.score import Progress as Report
 
@@ -76,7 +77,7 @@ def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "
     )
 
 
-def announce_samples(model: AnyModel, samples: Iterable[Sample], methods: Sequence[MethodSpec]) -> Iterator[Sample]:
+def announce_samples(model: models.Model, samples: Iterable[Sample], methods: Sequence[MethodSpec]) -> Iterator[Sample]:
     """The same samples; what a map costs an endpoint is said before the first, if its image can be read."""
     from wherelook.config import ExplainConfig
     from wherelook.explain import most_requests

@@ -82,12 +82,17 @@ class Choices:
     )
     judge: str = option(
         "auto",
-        "exact, normalized, option-letter, yes-no, consensus or none; auto: the dataset's own, else what fits the "
-        "reference (docs/judges.md).",
+        "exact, normalized, option-letter, yes-no, consensus, none, or another package's; auto: the dataset's own, "
+        "else what fits the reference (docs/judges.md).",
     )
+    baseline: str = option("auto", "What replaces a removed region, as in `wherelook explain`.")
     blind: bool = option(False, "Also ask without the image, shown its mean color.")
-    measures: str = option(
-        "replay", "map: no extra passes; replay: adds deletion and insertion; all: adds metrics that generate again."
+    metric: Sequence[str] = option(
+        ("replay",),
+        "See `wherelook metrics`; or map (what costs no pass), replay (deletion and insertion too), all (what asks the "
+        "model again too). Repeatable.",
+        metavar="NAME",
+        kind=list[str],
     )
     replay_steps: int = option(STEPS, "Points of the deletion and insertion curves.", least=2, most=500)
     stability: int = option(
@@ -143,7 +148,7 @@ class Choices:
 
         same = {one.name for one in fields(Procedure)} & vars(self).keys()
         given = {name: getattr(self, name) for name in same}
-        return Procedure(dataset, **given | {"methods": self.methods, "measured": self.measures})
+        return Procedure(dataset, **given | {"methods": self.methods, "metrics": tuple(self.metric)})
 
     @property
     def extent(self) -> Extent:

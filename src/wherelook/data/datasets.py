@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from wherelook.arguments import expected
 from wherelook.data.circular import rotations
 from wherelook.data.files import Location, is_file
 from wherelook.data.readers import (
@@ -49,7 +50,8 @@ from wherelook.data.sample import (
 )
 from wherelook.data.scenes.files import QUESTIONS_FILE
 from wherelook.data.tables import TABLES
-from wherelook.errors import InputError
+from wherelook.errors import InputError, WherelookError
+from wherelook.registry import Registry, check_call, first_line
 
 __all__ = [
     "DATASETS",
@@ -102,7 +104,7 @@ def _plain(read: Callable[[Location], Iterator[Sample]]) -> Callable[[Location, 
 
 _COCO = "questions: see source; images: COCO's terms (Flickr)"
 
-DATASETS: Mapping[str, Dataset] = {
+_OURS: Mapping[str, Dataset] = {
     "scenes": Dataset(
         read=lambda where, _: scenes.read(where.path) if where.path else scenes.draw_reporting(),
         summary="drawn scenes with simple objects; alone: new ones as needed, never used for choosing anything",
@@ -354,9 +356,29 @@ DATASETS: Mapping[str, Dataset] = {
         columns=True,
     ),
 }
-"""By the name in NAME:PATH."""
 
-DRAWN = tuple(name for name, dataset in DATASETS.items() if dataset.path != "needed")
+
+def _dataset(name: str, found: Any) -> Dataset:
+    if isinstance(found, Dataset):
+        return found
+    check_call("dataset", found, "(path)", "")
+    return Dataset(
+        read=lambda where, _: iter(found(where.path)),
+        summary=first_line(found),
+        files="what its package reads",
+        evidence="see its package",
+        license="see its package",
+        source="another package",
+        path="optional",
+    )
+
+
+DATASETS: Registry[Dataset] = Registry("dataset", "wherelook.datasets", _OURS, _dataset)
+"""By the name in NAME:PATH. Other packages add theirs by an entry point of the group wherelook.datasets: a `Dataset` or
+a function (path) -> samples, where the path is "" if none is given.
+"""
+
+DRAWN = tuple(name for name, dataset in _OURS.items() if dataset.path != "needed")
 """Those that need no files."""
 
 COLUMN = re.compile(r",(\w+)=([^,]*)$")
@@ -368,7 +390,7 @@ HEAD = 10
 """Rows at the beginning of which one at least must be a sample: else the files are not what they were taken for."""
 
 
-def read_samples(dataset: str) -> Iterator[Sample]:
+def read_samples(dataset: str | Iterable[Sample]) -> Iterator[Sample]:
     """The samples of a data set, one after another; no image is read before it is asked for.
 
     A row that cannot be read is a sample too, flagged "broken row": loading its image tells what is wrong. So is a row
@@ -379,17 +401,22 @@ def read_samples(dataset: str) -> Iterator[Sample]:
             path of a table or of a folder of scenes alone. After it options may follow: ",images=DIR" for a folder or
             zip archive of the images; after a table or a data set of the hub columns and settings:
             "table:my.csv,image=picture,question=text,box_format=xywh"; and ",circular=true" after any, which asks a
-            question with options once for each rotation of them, see `wherelook.data.circular`.
+            question with options once for each rotation of them, see `wherelook.data.circular`. Or samples themselves.
 
     Raises:
-        InputError: there is no such data set, or boxes or answers of a table can be read in several ways.
+        InputError: there is no such data set, it gives something else than samples, or boxes or answers of a table can
+            be read in several ways.
         WherelookError: while reading: a file is broken, or all rows at its beginning are.
     """
+    if not isinstance(dataset, str):
+        return _distinct(_checked("the samples", dataset))
     name, where, columns = _parse(dataset)
     circular = columns.pop(CIRCULAR, "false")
     if circular not in ("true", "false"):
         raise InputError(f"data set {dataset!r}: {CIRCULAR} is true or false; got {circular!r}")
     samples = DATASETS[name].read(where, columns)
+    if name not in DATASETS.ours:
+        samples = _checked(f"the dataset {name!r}", samples)
     head: list[Sample] = []  # what is wrong with the files is found before any work
     while len(head) < HEAD and (not head or BROKEN_ROW in head[-1].flags):
         sample = next(samples, None)
@@ -403,6 +430,24 @@ def read_samples(dataset: str) -> Iterator[Sample]:
     every = itertools.chain(head, samples)
     found = _distinct(_as_published(DATASETS[name], sample) for sample in every)
     return rotations(found) if circular == "true" else found
+
+
+def _checked(what: str, samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The samples of someone else's function.
+
+    Raises:
+        InputError: they are something else.
+        WherelookError: the function failed.
+    """
+    try:
+        for sample in samples:
+            if not isinstance(sample, Sample):
+                raise expected(what, "made of wherelook.data.datasets.Sample", sample)
+            yield sample
+    except WherelookError:
+        raise
+    except Exception as error:
+        raise WherelookError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _as_published(dataset: Dataset, sample: Sample) -> Sample:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_uppercase
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wherelook.data.images import LoadedImage
-from wherelook.data.sources import Evidence, ImageSource, SeveralImages, mean_attention
+from wherelook.data.images import ImageSource as ImageLike
+from wherelook.data.images import LoadedImage, load_images
+from wherelook.data.sources import Evidence, ImageInMemory, ImageSource, MaskInMemory, SeveralImages, mean_attention
 from wherelook.errors import unknown_name
 
 PromptStyle = Literal["auto", "open", "choices", "short", "yes-no", "vizwiz"]
@@ -71,6 +73,38 @@ class Sample:
     paraphrase: str | None = None
     prompt: PromptStyle | None = None
     judge: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        id: str,
+        image: ImageLike | Sequence[ImageLike],
+        question: str,
+        *,
+        truth: Bool[np.ndarray, "height width"] | None = None,
+        **more: Any,
+    ) -> Sample:
+        """A sample of an image that is a file, a PIL image or an array; or of several.
+
+        Args:
+            id: unique among the samples.
+            image: as `Explainer.explain` takes it.
+            question: the question.
+            truth: (height, width) of the image, True where the answer should come from.
+            more: other attributes: references, choices, kind, group, paraphrase, prompt, judge.
+
+        Raises:
+            InputError: the image cannot be read.
+
+        Example:
+            >>> sample = Sample.of("1", np.zeros((8, 12, 3), np.uint8), "What color is it?", references=("black",))
+            >>> sample.image.size, sample.reference
+            ((8, 12), 'black')
+        """
+        loaded = [ImageInMemory(one) for one in load_images(image)]
+        source: ImageSource = loaded[0] if len(loaded) == 1 else SeveralImages(tuple(loaded))
+        evidence = None if truth is None else MaskInMemory(truth)
+        return cls(id=id, source=source, question=question, evidence=evidence, **more)
 
     @property
     def reference(self) -> str | None:

@@ -18,13 +18,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from wherelook.answer import AnsweredQuestion, ask
-from wherelook.attribution import METHODS
+from wherelook.arguments import FLIP_FLOOR
+from wherelook.attribution import find_method
 from wherelook.config import ExplainConfig
 from wherelook.data.images import LoadedImage, load_image
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.method_spec import MethodSpec
-from wherelook.models import AnyScore
-from wherelook.tokens import FLIP_FLOOR
+from wherelook.models import ModelScore
 
 OTHER_SEED = "other seed"
 """Nothing is changed but the seed: how much a method agrees with itself. Of both kinds."""
@@ -59,7 +59,7 @@ class Changed:
         more_seed: what is added to the method's seed.
     """
 
-    score: AnyScore
+    score: ModelScore
     guide: Float[Tensor, "3 height width"]
     more_seed: int = 0
 
@@ -99,7 +99,7 @@ def change(
 
 def changed_map(changed: Changed, method: MethodSpec, seed: int) -> Float[Tensor, "rows columns"] | None:
     """The map; None where there is nothing to explain."""
-    run = METHODS[method.method].run
+    run = find_method(method.method).run
     try:
         return run(changed.score, changed.guide, method.settings, seed=seed + changed.more_seed).saliency
     except InputError:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import torch
-
 from wherelook.answer import AnsweredQuestion, ask
 from wherelook.data.datasets import Sample
 from wherelook.evaluation.conditions import shown
-from wherelook.evaluation.focus import focus_measures
-from wherelook.evaluation.measures import independent_measures
 from wherelook.evaluation.method_spec import MethodSpec
 from wherelook.evaluation.rows import Row, explanation_row, method_row
 from wherelook.explain import explain_answer
@@ -51,18 +47,14 @@ def explain_sample(
     run: MethodSpec,
     sample: Sample,
     *,
-    replay_steps: int | None,
-    independent: bool,
     seed: int = 0,
 ) -> Row:
     """The map of one method, its measures and its cost, as a row.
 
     Args:
-        answered: the answered question, as `run` selects its words (`as_selected`).
+        answered: the answered question, as `run` selects its words (`as_selected`). Its config says what is measured.
         run: what explains it.
         sample: what was asked; its `truth` and its `human` are what maps are compared with.
-        replay_steps: see `Explainer.explain`.
-        independent: whether to take `independent_measures` too.
         seed: of everything random.
     """
     config = replace(
@@ -71,18 +63,9 @@ def explain_sample(
         preset=run.preset,
         settings=dict(run.overrides),
         truth=sample.truth,
-        replay_steps=replay_steps,
         seed=seed + run.seed,
     )
-    explanation = explain_answer(answered, config)
-    row = method_row(run, seed) | explanation_row(explanation)
-    if explanation.status != "ok":
-        return row
-    saliency = torch.from_numpy(explanation.heatmap)
-    row |= focus_measures(saliency, sample)
-    if independent:
-        row |= independent_measures(answered, saliency)
-    return row
+    return method_row(run, seed) | explanation_row(explain_answer(answered, config, human=sample.human))
 
 
 def as_selected(method: MethodSpec, answered: AnsweredQuestion) -> AnsweredQuestion:

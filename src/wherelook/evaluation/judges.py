@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
+import numpy as np
+
+from wherelook.arguments import expected
 from wherelook.data.datasets import PROMPT_STYLES, Sample, prompt_style
 from wherelook.data.sample import UNREAD_CHOICES
 from wherelook.errors import unknown_name
@@ -14,6 +17,7 @@ from wherelook.evaluation.consensus import soft_accuracy
 from wherelook.evaluation.normalization import normal_form, same_answer
 from wherelook.evaluation.options import chosen_option
 from wherelook.evaluation.yes_no import read_yes_or_no
+from wherelook.registry import Registry, called, check_call
 
 Judge = Callable[[str, Sample], bool | None]
 """(answer, sample) to whether it is right; None where the sample does not tell, or the rule is not for it."""
@@ -90,15 +94,30 @@ def no_rule(answer: str, sample: Sample) -> bool | None:
     return None
 
 
-JUDGES: Mapping[str, Judge] = {
-    "exact": exact,
-    "normalized": normalized,
-    "option-letter": option_letter,
-    "yes-no": yes_or_no,
-    "consensus": consensus,
-    "none": no_rule,
-}
-"""By the name that `--judge`, `Sample.judge` and the records use."""
+def _judge(name: str, found: Any) -> Judge:
+    check_call("judge", found, "(answer, sample)", "", None)
+    return found  # type: ignore[no-any-return]
+
+
+JUDGES: Registry[Judge] = Registry(
+    "judge",
+    "wherelook.judges",
+    {
+        "exact": exact,
+        "normalized": normalized,
+        "option-letter": option_letter,
+        "yes-no": yes_or_no,
+        "consensus": consensus,
+        "none": no_rule,
+    },
+    _judge,
+)
+"""By the name that `--judge`, `Sample.judge` and the records use. Other packages add theirs by an entry point of the
+group wherelook.judges.
+"""
+
+JudgeLike = str | Judge
+"""A name of `JUDGES`, "auto", or a function."""
 
 AUTOMATIC = "auto"
 """The name for the judge that fits the sample: see `judge_for`."""
@@ -130,26 +149,45 @@ def judge_for(name: str, sample: Sample, style: str) -> str:
     return "none" if long else "normalized"
 
 
-def judge_answer(answer: str, sample: Sample, *, judge: str = AUTOMATIC, style: str = "open") -> Verdict:
+def judge_answer(answer: str, sample: Sample, *, judge: JudgeLike = AUTOMATIC, style: str = "open") -> Verdict:
     """Whether an answer is right, and by which rule: the one way in which every command judges.
 
     Args:
         answer: the answer alone, without a model's thought.
         sample: what was asked.
-        judge: a name of `JUDGES`, or "auto": see `judge_for`.
+        judge: a name of `JUDGES`, or "auto": see `judge_for`; or a function (answer, sample) to True, False or None.
         style: how it was asked, see `wherelook.data.datasets.PROMPT_STYLES`.
+
+    Raises:
+        InputError: the judge says something else than True, False or None.
     """
-    name = judge_for(judge, sample, style)
-    return Verdict(name, JUDGES[name](answer, sample))
+    if isinstance(judge, str):
+        name = judge_for(judge, sample, style)
+        rule = JUDGES[name]
+    else:
+        name, rule = called(judge), judge
+    correct = rule(answer, sample)
+    if not isinstance(correct, bool | np.bool_ | None):
+        raise expected(f"the verdict of judge {name!r}", "True, False or None", correct)
+    return Verdict(name, None if correct is None else bool(correct))
 
 
-def check_judge(name: str) -> None:
-    """Raises InputError for a name that is none of `JUDGES` and not "auto"."""
-    if name not in (AUTOMATIC, *JUDGES):
-        raise unknown_name("judge", name, (AUTOMATIC, *JUDGES))
+def judge_name(judge: JudgeLike) -> str:
+    """What a record calls a judge."""
+    return judge if isinstance(judge, str) else called(judge)
 
 
-def check_judging(judge: str, style: str) -> None:
+def check_judge(judge: JudgeLike) -> None:
+    """Raises InputError for a name that is none of `JUDGES` and not "auto", and for what is no function."""
+    if not isinstance(judge, str):
+        _judge(called(judge), judge)
+    elif judge != AUTOMATIC and judge not in JUDGES:
+        raise unknown_name("judge", judge, (AUTOMATIC, *JUDGES))
+    elif judge != AUTOMATIC:
+        JUDGES.find(judge)  # one of another package may not be there
+
+
+def check_judging(judge: JudgeLike, style: str) -> None:
     """Raises InputError for an unknown judge, or a style that is none of `wherelook.data.datasets.PROMPT_STYLES`."""
     check_judge(judge)
     if style not in PROMPT_STYLES:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wherelook.arguments import key_values
-from wherelook.attribution import METHODS, make_settings, split_method
+from wherelook.attribution import METHODS, make_settings, method_name, split_method
 from wherelook.errors import InputError
+
+if TYPE_CHECKING:
+    from wherelook.config import MethodLike
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class MethodSpec:
     """What is evaluated: a method with its preset, and what is changed in it.
 
     Attributes:
-        method, preset: see `wherelook.attribution.METHODS`.
+        method: see `wherelook.config.ExplainConfig`.
+        preset: of those that it has.
         overrides: (name, value) of settings to change.
         alpha: of the choice of words; None for that of the other runs.
         seed: added to the seed of the evaluation.
@@ -26,7 +30,7 @@ class MethodSpec:
             `wherelook.attribution.make_settings`.
     """
 
-    method: str
+    method: MethodLike
     preset: str = "best"
     overrides: tuple[tuple[str, str], ...] = ()
     alpha: float | None = None
@@ -41,7 +45,7 @@ class MethodSpec:
         changes = [f"{key}={value}" for key, value in self.overrides]
         changes += [] if self.alpha is None else [f"alpha={self.alpha:g}"]
         changes += [f"seed={self.seed}"] if self.seed else []
-        return f"{self.method}:{self.preset}" + (f"[{' '.join(changes)}]" if changes else "")
+        return f"{method_name(self.method)}:{self.preset}" + (f"[{' '.join(changes)}]" if changes else "")
 
     @property
     def settings(self) -> Any:

@@ -104,6 +104,8 @@ SCHEMA = pyarrow.schema(
 )
 """Type by column. `position` is the sample's place in its data set, from 0."""
 
+FIGURE = pyarrow.float64()
+
 ADDED = frozenset(("reasoning", "human_people", "human_share", "human_center", "human_ceiling", "condition", "partner"))
 """Columns that records of earlier versions do not have."""
 
@@ -120,12 +122,21 @@ class DamagedError(WherelookError):
 
 
 def to_table(rows: Iterable[Row]) -> pyarrow.Table:
-    """The rows with all columns of the schema, null where a row has none."""
+    """The rows with all columns of the schema, and one for every other metric; null where a row has none."""
+    of_rows = list(rows)
+    schema = SCHEMA
+    for name in dict.fromkeys(name for row in of_rows for name in row if name not in SCHEMA.names):
+        schema = schema.append(pyarrow.field(name, FIGURE))
     encodable = [
-        {name: storable(row.get(name)) for name in SCHEMA.names} | {"condition": row.get("condition") or ""}
-        for row in rows
+        {name: storable(row.get(name)) for name in schema.names} | {"condition": row.get("condition") or ""}
+        for row in of_rows
     ]
-    return pyarrow.Table.from_pylist(encodable, schema=SCHEMA)
+    return pyarrow.Table.from_pylist(encodable, schema=schema)
+
+
+def column_type(name: str) -> pyarrow.DataType:
+    """The type of a column; one that is not in the schema is the figure of another package's metric."""
+    return SCHEMA.field(name).type if name in SCHEMA.names else FIGURE
 
 
 def write_records(path: Path, rows: pyarrow.Table | Sequence[Row]) -> None:
@@ -141,14 +152,14 @@ def write_records(path: Path, rows: pyarrow.Table | Sequence[Row]) -> None:
 
 
 def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Table:
-    """The rows of one file; null where an earlier version knew no such column yet.
+    """The rows of one file, of all columns or of some; null where it has no such column yet.
 
     Raises:
         DamagedError: it is not Parquet, whenever it is read.
         InputError: it is not a regular file.
         WherelookError: it cannot be read at this moment, or is not of this schema.
     """
-    names = list(SCHEMA.names if columns is None else columns)
+    names = None if columns is None else list(columns)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
             raise InputError(f"{path} is not a regular file; move it away")
@@ -157,25 +168,28 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Ta
         raise
     except Exception as error:  # Arrow raises many types on damaged files
         table = _read_again(path, names, error)
-    for name in ADDED.intersection(names).difference(table.column_names):
-        table = table.append_column(SCHEMA.field(name), pyarrow.nulls(len(table), SCHEMA.field(name).type))
+    if names is None:
+        names = [*SCHEMA.names, *(name for name in table.column_names if name not in SCHEMA.names)]
+    for name in dict.fromkeys(names):
+        if name not in table.column_names and (name in ADDED or name not in SCHEMA.names):
+            table = table.append_column(name, pyarrow.nulls(len(table), column_type(name)))
     types = {field.name: field.type for field in table.schema}
     for name in names:
-        if types.get(name) != SCHEMA.field(name).type:
+        if types.get(name) != column_type(name):
             raise WherelookError(
-                f"{path} holds records of another version: it has no column {name!r} of {SCHEMA.field(name).type}; "
+                f"{path} holds records of another version: it has no column {name!r} of {column_type(name)}; "
                 "move it away, or name a new folder"
             )
     return table.select(names)
 
 
-def _parse(source: Path | pyarrow.BufferReader, names: list[str]) -> pyarrow.Table:
+def _parse(source: Path | pyarrow.BufferReader, names: list[str] | None) -> pyarrow.Table:
     with parquet.ParquetFile(source, page_checksum_verification=True) as file:
         there = set(file.schema_arrow.names)  # made anew at every access
-        return file.read(columns=[name for name in names if name in there])
+        return file.read(columns=None if names is None else [name for name in names if name in there])
 
 
-def _read_again(path: Path, names: list[str], error: Exception) -> pyarrow.Table:
+def _read_again(path: Path, names: list[str] | None, error: Exception) -> pyarrow.Table:
     """Tells a file that is damaged from one that cannot be read now: only its bytes, all of them, can say so."""
     if _passing(error):
         raise unreadable(path, error) from error

@@ -10,43 +10,21 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional
 
+from wherelook.attribution import method_name
 from wherelook.data.datasets import Sample
 from wherelook.errors import InputError
-from wherelook.evaluation.focus import human_measures
 from wherelook.evaluation.method_spec import MethodSpec
+from wherelook.evaluation.people import human_measures
 from wherelook.explanation import Explanation
+from wherelook.metrics import METRICS, center_of_mass, measures
 
 Row = dict[str, Any]
 
 WRONG = "wrong_answer"
 """Status of a row without a map, where only right answers are explained."""
 
-MEASURES = (
-    "pointing",
-    "energy",
-    "roc_area",
-    "human_pointing",
-    "human_energy",
-    "human_correlation",
-    "deletion",
-    "insertion",
-    "deletion_normalized",
-    "insertion_normalized",
-    "deletion_unseen",
-    "insertion_unseen",
-    "deletion_normalized_unseen",
-    "insertion_normalized_unseen",
-    "deletion_superpixels",
-    "insertion_superpixels",
-    "flip",
-    "keep",
-    "sufficient_area",
-    "compactness",
-    "effective_area",
-    "center_mass",
-    "border_mass",
-)
-"""Measures that a row may have; see `wherelook metrics`."""
+MEASURES = tuple(measures({name: metric for name, metric in METRICS.ours.items() if metric.level is not None}))
+"""Columns of figures that every record has; see `wherelook metrics`. Those of other packages come after all others."""
 
 MASK_SIDE = 56
 """Most rows, and most columns, of a stored map; a finer one is averaged."""
@@ -109,7 +87,7 @@ def model_row(description: Mapping[str, Any]) -> Row:
 
 def method_row(run: MethodSpec, seed: int) -> Row:
     """What explains the answer."""
-    return {"method": run.method, "preset": run.preset, "run": run.name, "seed": seed + run.seed}
+    return {"method": method_name(run.method), "preset": run.preset, "run": run.name, "seed": seed + run.seed}
 
 
 def explanation_row(explanation: Explanation) -> Row:
@@ -128,6 +106,9 @@ def explanation_row(explanation: Explanation) -> Row:
     }
     if explanation.meaningful:
         row |= mask_row(explanation.heatmap)
+    if explanation.status == "ok":
+        center = center_of_mass(torch.from_numpy(explanation.heatmap), explanation.canvas.size)
+        row |= dict(zip(("center_x", "center_y"), center or (None, None), strict=True))
     if explanation.focus is not None:
         row |= dict(zip(("focus_x0", "focus_y0", "focus_x1", "focus_y1"), explanation.focus.box, strict=True))
         row |= dict(zip(("peak_x", "peak_y"), explanation.focus.peak, strict=True))

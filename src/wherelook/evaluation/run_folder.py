@@ -28,8 +28,17 @@ import pyarrow.compute
 
 from wherelook.data.datasets import Sample
 from wherelook.errors import InputError, WherelookError
-from wherelook.evaluation.records import SCHEMA, DamagedError, read_records, storable, to_table, write_records
+from wherelook.evaluation.records import (
+    SCHEMA,
+    DamagedError,
+    column_type,
+    read_records,
+    storable,
+    to_table,
+    write_records,
+)
 from wherelook.evaluation.rows import Row
+from wherelook.metrics import measures, read_metrics
 from wherelook.storage import (
     UNFINISHED,
     list_folder,
@@ -343,7 +352,7 @@ def open_run(path: Path, configuration: Mapping[str, Any], versions: Mapping[str
 
 
 def read_run(
-    path: Path, columns: Sequence[str] | None = None, *, conditions: bool = False
+    path: Path, columns: Sequence[str] | None = None, *, conditions: bool = False, metrics: bool = False
 ) -> tuple[dict[str, Any], pyarrow.Table]:
     """`run.json` and the rows of a run, in the order of the dataset; the run may be unfinished, or still going on.
 
@@ -351,6 +360,7 @@ def read_run(
         path: the folder.
         columns: which to read, None for all; `position` is always there.
         conditions: whether to read the rows under a condition too, see `wherelook.evaluation.conditions`.
+        metrics: whether to read the figures of other packages' metrics too, as `metrics_told` of the run names them.
 
     Raises:
         InputError: there is no run in the folder.
@@ -359,20 +369,27 @@ def read_run(
     about = _read_run_file(path)
     if about is None:
         raise InputError(f"{path} holds no run: expected {RUN_FILE} and {RECORDS}/, as `wherelook run` writes them")
-    names = list(SCHEMA.names if columns is None else dict.fromkeys(("position", *columns)))
-    read = list(dict.fromkeys((*names, "run", "condition")))
+    others = measures(read_metrics(about["configuration"].get("metrics_told"))) if metrics else ()
+    names = None if columns is None else list(dict.fromkeys(("position", *columns, *others)))
+    read = None if names is None else list(dict.fromkeys((*names, "run", "condition")))
     records = path / RECORDS
     # Single samples first: one that is gathered while we read is in a part afterwards.
     samples = [_read_now(records / name, read) for name in list_folder(records) if _SAMPLE.fullmatch(name)]
     parts = [_read_now(records / name, read) for name in list_folder(records) if _PART.fullmatch(name)]
     tables = [table for table in (*parts, *samples) if table is not None]
-    rows = _merged([SCHEMA.empty_table().select(read), *tables])
+    empty = SCHEMA.empty_table()
+    rows = _merged([empty if read is None else empty.select([name for name in read if name in SCHEMA.names]), *tables])
     if not conditions:
         rows = rows.filter(pyarrow.compute.equal(rows["condition"].fill_null(""), ""))
+    if names is None:
+        return about, rows
+    for name in names:
+        if name not in rows.column_names:  # there is no file yet
+            rows = rows.append_column(name, pyarrow.nulls(len(rows), column_type(name)))
     return about, rows.select(names)
 
 
-def _read_now(path: Path, columns: Sequence[str]) -> pyarrow.Table | None:
+def _read_now(path: Path, columns: Sequence[str] | None) -> pyarrow.Table | None:
     """None where the file has gone."""
     try:
         return read_records(path, columns)
@@ -425,7 +442,7 @@ def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
 def _merged(tables: Sequence[pyarrow.Table]) -> pyarrow.Table:
     """The rows of all tables by position; of one sample, method and condition those of the last. The methods of a
     sample come in the order in which it got them."""
-    table = pyarrow.concat_tables(tables)
+    table = pyarrow.concat_tables(tables, promote_options="default")  # one may have a metric that another has not
     rows: dict[tuple[int, str, str], int] = {}
     of_row = (table["position"].to_pylist(), table["run"].to_pylist(), table["condition"].fill_null("").to_pylist())
     for row, key in enumerate(zip(*of_row, strict=True)):

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from wherelook.answer import AnsweredQuestion, ask, baseline_picture
 from wherelook.arguments import STEPS
-from wherelook.baselines import OTHER_IMAGE
+from wherelook.attribution import plain_settings
+from wherelook.baselines import OTHER_IMAGE, Baseline
 from wherelook.config import ExplainConfig, check_replay_steps
 from wherelook.cost import Meter
 from wherelook.data.datasets import Sample, prompt_text, same_text
 from wherelook.data.images import LoadedImage
-from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, WherelookError, unknown_name
+from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtError, WherelookError
 from wherelook.evaluation.conditions import (
     OTHER_QUESTION,
     TOGETHER,
@@ -30,21 +32,24 @@ from wherelook.evaluation.conditions import (
 from wherelook.evaluation.consensus import soft_accuracy
 from wherelook.evaluation.explained import answer_row, as_selected, explain_sample
 from wherelook.evaluation.failures import describe, row_or_error
-from wherelook.evaluation.judges import AUTOMATIC, check_judging, judge_answer
+from wherelook.evaluation.judges import AUTOMATIC, JudgeLike, check_judging, judge_answer, judge_name
 from wherelook.evaluation.local import ChangedTasks, Finished, Task
 from wherelook.evaluation.method_spec import MethodSpec
-from wherelook.evaluation.records import storable
-from wherelook.evaluation.rows import WRONG, Row, evidence_row, image_row, mask_row, method_row, model_row, sample_row
-from wherelook.models import AnyModel, LoadOptions, VisionLanguageModel, load_model
-from wherelook.models.fingerprint import identity
+from wherelook.evaluation.records import SCHEMA, storable
+from wherelook.evaluation.rows import (
+    MEASURES,
+    WRONG,
+    Row,
+    evidence_row,
+    image_row,
+    mask_row,
+    method_row,
+    model_row,
+    sample_row,
+)
+from wherelook.metrics import MetricLike, told_metrics
+from wherelook.models import LoadOptions, Model, load_model
 from wherelook.models.huggingface.loading import quiet
-
-MEASURED: Mapping[str, str] = {
-    "map": "what needs no pass of the model: where the map lies, against the evidence and people where these are known",
-    "replay": "deletion and insertion with both baselines too",
-    "all": "superpixels, flip, keep and the sufficient area too",
-}
-"""How much is measured of each map, and what that is."""
 
 LENT = OTHER_IMAGE
 """The baseline of a row whose words no other baseline showed: an image of another sample, the row's partner."""
@@ -71,8 +76,9 @@ class Procedure:
         name: what the benchmark is called where runs are compared; None: see
             `wherelook.analysis.benchmarks.benchmark_name`.
         prompt: how the question is put, see `wherelook.data.datasets.PROMPT_STYLES`.
-        judge: one of `JUDGES`, or "auto": see `wherelook.evaluation.judges.judge_for`.
-        measured: one of `MEASURED`.
+        judge: one of `JUDGES`, or "auto": see `wherelook.evaluation.judges.judge_for`; or a function (answer, sample)
+            to whether the answer is right.
+        baseline, metrics: see `wherelook.config.ExplainConfig`.
         replay_steps: points of the deletion and insertion curves; figures of different numbers do not compare.
         right_only: whether a wrong answer to a question with a known one gets a row without a map.
         baseline_from_dataset: whether another image of the dataset may serve as the baseline where no other shows a
@@ -89,8 +95,9 @@ class Procedure:
     methods: tuple[MethodSpec, ...]
     name: str | None = None
     prompt: str = "auto"
-    judge: str = AUTOMATIC
-    measured: str = "replay"
+    judge: JudgeLike = AUTOMATIC
+    baseline: str | Baseline = "auto"
+    metrics: Sequence[MetricLike] = ("replay",)
     replay_steps: int = STEPS
     right_only: bool = False
     baseline_from_dataset: bool = False
@@ -101,17 +108,41 @@ class Procedure:
     def __post_init__(self) -> None:
         if not self.methods:
             raise InputError("a run needs at least one method")
-        if self.measured not in MEASURED:
-            raise unknown_name("amount of measures", self.measured, tuple(MEASURED))
+        if self.baseline_from_dataset and self.baseline != "auto":
+            raise InputError(
+                f"the baseline is {self.asking.baseline_name!r}: another image may serve with 'auto' alone"
+            )
+        for name in self.asking.chosen_metrics:
+            if name in SCHEMA.names and name not in MEASURES:
+                raise InputError(f"a metric cannot be called {name!r}: records have another column of this name")
         check_judging(self.judge, self.prompt)
         check_replay_steps(self.replay_steps)
 
     @property
     def record(self) -> dict[str, Any]:
         """As plain values, the settings of every method written out: defaults may change with the version."""
-        kept = {name: value for name, value in asdict(self).items() if name != "methods"}
-        settings = {one.name: asdict(one.settings) for one in self.methods}
-        return kept | {"runs": list(settings), "settings": settings}
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "methods"}
+        settings = {one.name: plain_settings(one.settings) for one in self.methods}
+        config = self.asking.record
+        return kept | {
+            "judge": judge_name(self.judge),
+            "baseline": config["baseline"],
+            "metrics": config["metrics"],
+            "metrics_told": told_metrics(self.asking.chosen_metrics),
+            "runs": list(settings),
+            "settings": settings,
+        }
+
+    @cached_property
+    def asking(self) -> ExplainConfig:
+        """What is the same for all methods."""
+        return ExplainConfig(
+            baseline=self.baseline,
+            metrics=tuple(self.metrics),
+            replay_steps=self.replay_steps,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+        )
 
 
 def other_words(sample: Sample, prompt: str) -> str | None:
@@ -143,10 +174,10 @@ def load_worker(procedure: Procedure, model: str, options: LoadOptions) -> Model
 class ModelWorker:
     """Puts samples through a procedure with one model. See `wherelook.evaluation.local.Worker`."""
 
-    def __init__(self, procedure: Procedure, model: AnyModel) -> None:
+    def __init__(self, procedure: Procedure, model: Model) -> None:
         self.procedure = procedure
         self.model = model
-        self.about: Mapping[str, Any] = identity(model)
+        self.about: Mapping[str, Any] = model.identity()
         self._asked: dict[tuple[str, str], AnsweredQuestion | str] = {}
 
     def __call__(self, task: Task | ChangedTasks) -> Finished:
@@ -160,7 +191,7 @@ class ModelWorker:
         sample = task.sample
         shared = self._shared(task)
         with self.model.evaluation():
-            self._forget()
+            self.model.forget()
             try:
                 shared |= image_row(sample)
                 shared |= evidence_row(sample)
@@ -188,11 +219,6 @@ class ModelWorker:
         rows = [self._for_each_method(one, self._changed_row(task.condition, one) | failed) for one in task.tasks]
         return Finished([row for of_sample in rows for row in of_sample])
 
-    def _forget(self) -> None:
-        """What the model learned from samples before would change the batches, and with them digits."""
-        if isinstance(self.model, VisionLanguageModel):
-            self.model.plan.forget()
-
     def _shared(self, task: Task) -> Row:
         row = sample_row(task.sample) | {"position": task.position, "dataset": self.procedure.dataset}
         return row | model_row(self.model.description)
@@ -217,9 +243,7 @@ class ModelWorker:
             self.model,
             task.sample.images if len(task.sample.images) > 1 else task.sample.image,
             prompt_text(task.sample, procedure.prompt),
-            ExplainConfig(
-                baseline_image=self._lent(task), max_new_tokens=procedure.max_new_tokens, seed=procedure.seed
-            ),
+            replace(procedure.asking, baseline_image=self._lent(task)),
         )
         check_answer(task, answered.relevance.answer)
         return answered
@@ -229,14 +253,15 @@ class ModelWorker:
         return None if task.lender is None else task.lender.image
 
     def _judged(self, answered: AnsweredQuestion, sample: Sample) -> Row:
-        answer, options = answered.judged, {"judge": self.procedure.judge, "style": self.procedure.prompt}
+        answer = answered.judged
+        options: dict[str, Any] = {"judge": self.procedure.judge, "style": self.procedure.prompt}
         row: Row = asdict(judge_answer(answer, sample, **options))
         row["soft_accuracy"] = soft_accuracy(answer, sample.references)
         if self.procedure.blind:
             row |= self._blind(answered, sample, options)
         return row
 
-    def _blind(self, answered: AnsweredQuestion, sample: Sample, options: Mapping[str, str]) -> Row:
+    def _blind(self, answered: AnsweredQuestion, sample: Sample, options: Mapping[str, Any]) -> Row:
         """What the model answers without the image. Nothing where the image is of one color: it is its own mean."""
         blank = baseline_picture(answered.image, BLIND, self.procedure.seed)
         if np.array_equal(np.asarray(blank), answered.image.pixels):
@@ -249,18 +274,9 @@ class ModelWorker:
         return {}
 
     def _explained(self, answered: AnsweredQuestion, method: MethodSpec, task: Task) -> Row:
-        seed, measured = self.procedure.seed, self.procedure.measured
+        seed = self.procedure.seed
         return row_or_error(
-            method,
-            seed,
-            lambda: explain_sample(
-                as_selected(method, answered),
-                method,
-                task.sample,
-                replay_steps=0 if measured == "map" else self.procedure.replay_steps,
-                independent=measured == "all",
-                seed=seed,
-            ),
+            method, seed, lambda: explain_sample(as_selected(method, answered), method, task.sample, seed=seed)
         )
 
     # ---- under a condition ----
@@ -275,8 +291,8 @@ class ModelWorker:
                 for method in self._methods(task)
             ]
             weights: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-            if condition in WEIGHT_STAGES and isinstance(self.model, VisionLanguageModel):
-                weights = shuffled_weights(self.model.model, condition, seed=self.procedure.seed)
+            if condition in WEIGHT_STAGES and self.model.weights is not None:
+                weights = shuffled_weights(self.model.weights, condition, seed=self.procedure.seed)
             made: dict[tuple[int, float | None, int], Changed | None] = {}
             with weights:
                 return Finished([self._row_under(condition, *one, made) for one in wanted])
@@ -299,7 +315,7 @@ class ModelWorker:
 
         def moved() -> Row:
             assert isinstance(answered, AnsweredQuestion)
-            self._forget()
+            self.model.forget()
             key, own_seed = (task.position, method.alpha, method.seed), seed + method.seed
             if key not in made:
                 made[key] = change(
@@ -343,7 +359,7 @@ class ModelWorker:
         if key not in self._asked:
             while len(self._asked) >= KEPT:
                 del self._asked[next(iter(self._asked))]
-            self._forget()
+            self.model.forget()
             try:
                 self._asked[key] = self._ask(task)
             except Exception as error:

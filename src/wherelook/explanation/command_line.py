@@ -54,6 +54,7 @@ def words(explanation: Explanation) -> list[str]:
         *((name, value) for name, values in chat_words(config).items() for value in values),
         ("--method", "METHOD" if config.get("function") else config.get("method")),
         ("--set", [f"{name}={value}" for name, value in settings.items()]),
+        ("--metric", list(config.get("metrics") or [])),
         ("--baseline-image", (baseline_image.get("path") or "BASELINE_IMAGE") if baseline_image else None),
         *((f"--{name.replace('_', '-')}", config.get(name)) for name in PLAIN),
         *((f"--{name.replace('_', '-')}", ran.get(name)) for name in FLAGS),

@@ -19,6 +19,7 @@ from wherelook.explanation import command_line, grounding, picture, shading
 from wherelook.explanation.curves import plot_curves
 from wherelook.explanation.drawing import inline
 from wherelook.explanation.figures import NOTHING, number, percent
+from wherelook.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from wherelook.explanation.record import Explanation, ImagePart
@@ -34,25 +35,6 @@ MAPS_AT_FULL_SIDE = 12  # more maps become smaller, to keep the file under about
 DEFAULT_OPACITY = 65  # percent
 
 TIMES = " \N{MULTIPLICATION SIGN} "
-
-METRICS = {
-    "deletion": ("Deletion area", "lower", "score while the most salient cells are removed"),
-    "insertion": ("Insertion area", "higher", "score while the most salient cells are revealed"),
-    "deletion_normalized": (
-        "Deletion, normalized",
-        "lower",
-        "between the score without (0) and with (1) the image",
-    ),
-    "insertion_normalized": (
-        "Insertion, normalized",
-        "higher",
-        "between the score without (0) and with (1) the image",
-    ),
-    "pointing": ("Pointing game", "higher", "1 if the peak lies on the true region"),
-    "energy": ("Energy pointing", "higher", "share of the map on the true region"),
-    "roc_area": ("ROC area", "higher", "true region against the rest; 0.5 is chance"),
-}
-"""Label, better direction and meaning of the figures by name; the same with "_unseen" is the other baseline's."""
 
 
 def render(explanation: Explanation) -> str:
@@ -218,10 +200,11 @@ def _metrics(explanation: Explanation) -> dict[str, Any]:
     names = [name for name in values if not (name.endswith("_unseen") and name.removesuffix("_unseen") in values)]
     rows = []
     for name in names:
-        label, better, meaning = METRICS.get(name, (name, "", ""))
+        metric = METRICS.get(name) or Metric(summary="", label=name)
         keys = [name, f"{name}_unseen"] if f"{name}_unseen" in values else [name]
         cells = [number(values[key], 3) if values[key] is not None else _absent(key) for key in keys]
-        rows.append({"label": label, "better": better, "meaning": meaning, "cells": cells})
+        better = "" if metric.better == "neither" else metric.better
+        rows.append({"label": metric.label or name, "better": better, "meaning": metric.summary, "cells": cells})
     baselines = [(curve.baseline, "seen" if curve.seen else "unseen") for curve in explanation.curves]
     return {
         "rows": rows,

@@ -1,271 +1,192 @@
-"""How good a map is: faithfulness to the model (replay) and, where the truth is known, localization. And what it is
-like: how it is spread, and how much like another map."""
+"""How good a map is: faithfulness to the model (deletion and insertion) and, where the truth is known, localization.
+And what it is like: how it is spread, and how much like another map.
+
+A metric is a function of a `MapContext` with what is told of it, a `Metric`. It stands in `METRICS` of the file of its
+kind, or comes from another package.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
+from wherelook.arguments import expected, shown
+from wherelook.errors import InputError, unknown_name
+from wherelook.metrics import answer_change, deletion_insertion, localization, map_similarity, map_statistics
 from wherelook.metrics.answer_change import sufficient_area
+from wherelook.metrics.context import MapContext
 from wherelook.metrics.deletion_insertion import Replay, replay, top_area
 from wherelook.metrics.localization import attended_region, energy, focus_box, peak, pointing, roc_area
 from wherelook.metrics.map_similarity import earth_movers_distance, rank_correlation, top_overlap
 from wherelook.metrics.map_statistics import border_mass, center_mass, center_of_mass, compactness, effective_area
+from wherelook.metrics.metric import LEVELS, Better, Metric
 from wherelook.metrics.shapley import ImageShare, image_shares
+from wherelook.registry import Registry, called, check_call, first_line
 
 __all__ = [
+    "LEVELS",
     "METRICS",
     "ImageShare",
+    "MapContext",
     "Metric",
     "Replay",
     "attended_region",
     "border_mass",
     "center_mass",
     "center_of_mass",
+    "choose_metrics",
     "compactness",
     "earth_movers_distance",
     "effective_area",
     "energy",
     "focus_box",
     "image_shares",
+    "label_of",
+    "measure_map",
+    "measures",
+    "metric_name",
     "peak",
     "pointing",
     "rank_correlation",
+    "read_metrics",
     "replay",
     "roc_area",
     "sufficient_area",
+    "told_metrics",
     "top_area",
     "top_overlap",
 ]
 
+MetricLike = str | Metric | Callable[[MapContext], float | None]
+"""A name of `wherelook metrics` or of `LEVELS`, a `Metric`, or a function from a `MapContext` to a number."""
 
-@dataclass(frozen=True)
-class Metric:
-    """What a figure means: better direction, range, cost in forward passes, what it needs, where it comes from."""
+TOLD = ("summary", "better", "label", "group", "values", "cost", "needs", "source")
+"""What is told of a metric."""
 
-    summary: str
-    better: Literal["higher", "lower", "neither"]
-    values: str
-    cost: str
-    needs: str
-    source: str
+OTHER_GROUP = "Other metrics"
+UNSEEN = "_unseen"
 
 
-_REPLAY_COST = "steps - 1 forwards per baseline"
-_SUPERPIXEL_COST = "reads - 1 forwards"
-_ANSWER_COST = "one answer"
-_SUFFICIENT_COST = "seven answers"
-_TRUTH = "a ground-truth mask"
-_HUMAN = "a map of where people looked"
-_OTHER = "another model's map of the same question"
+def _metric(name: str, found: Any) -> Metric:
+    if isinstance(found, Metric):
+        return found
+    check_call("metric", found, "(context)", None)
+    return Metric(measure=found, summary=first_line(found), label=name, group=OTHER_GROUP)
 
-METRICS: Mapping[str, Metric] = {
-    "deletion": Metric(
-        summary="score while the most salient cells are replaced by the baseline",
-        better="lower",
-        values="0 to 1",
-        cost=_REPLAY_COST,
-        needs="-",
-        source="Petsiuk et al. 2018; paper section 4",
-    ),
-    "insertion": Metric(
-        summary="score while the most salient cells are revealed on the baseline",
-        better="higher",
-        values="0 to 1",
-        cost=_REPLAY_COST,
-        needs="-",
-        source="Petsiuk et al. 2018; paper section 4",
-    ),
-    "deletion_normalized": Metric(
-        summary=(
-            "deletion between the baseline's score (0) and the image's (1), clipped; none when the gap is under 0.05"
-        ),
-        better="lower",
-        values="0 to 1",
-        cost="none beyond deletion",
-        needs="-",
-        source="paper section 4, with a guard",
-    ),
-    "insertion_normalized": Metric(
-        summary=(
-            "insertion between the baseline's score (0) and the image's (1), clipped; none when the gap is under 0.05"
-        ),
-        better="higher",
-        values="0 to 1",
-        cost="none beyond insertion",
-        needs="-",
-        source="paper section 4, with a guard",
-    ),
-    "pointing": Metric(
-        summary="whether the map's peak lies on the true region",
-        better="higher",
-        values="0 or 1",
-        cost="none",
-        needs=_TRUTH,
-        source="Zhang et al. 2018",
-    ),
-    "energy": Metric(
-        summary="share of the map that lies on the true region",
-        better="higher",
-        values="0 to 1",
-        cost="none",
-        needs=_TRUTH,
-        source="Wang et al. 2020",
-    ),
-    "roc_area": Metric(
-        summary="probability that a pixel of the true region is more salient than another",
-        better="higher",
-        values="0 to 1 (0.5 is chance)",
-        cost="none",
-        needs=_TRUTH,
-        source="ROC area, ties counted half",
-    ),
-    "human_pointing": Metric(
-        summary="whether the map's peak lies on the smallest region that holds half of people's attention",
-        better="higher",
-        values="0 or 1",
-        cost="none",
-        needs=_HUMAN,
-        source="Zhang et al. 2018, on a region of people's",
-    ),
-    "human_energy": Metric(
-        summary="share of the map that lies on the smallest region that holds half of people's attention",
-        better="higher",
-        values="0 to 1",
-        cost="none",
-        needs=_HUMAN,
-        source="Wang et al. 2020, on a region of people's",
-    ),
-    "human_correlation": Metric(
-        summary="rank correlation with where people looked",
-        better="higher",
-        values="-1 to 1",
-        cost="none",
-        needs=_HUMAN,
-        source="Das et al. 2016, on a 28 x 28 grid",
-    ),
-    "deletion_superpixels": Metric(
-        summary="deletion of whole superpixels instead of cells",
-        better="lower",
-        values="0 to 1",
-        cost=_SUPERPIXEL_COST,
-        needs="-",
-        source="Petsiuk et al. 2018, on another grid",
-    ),
-    "insertion_superpixels": Metric(
-        summary="insertion of whole superpixels instead of cells",
-        better="higher",
-        values="0 to 1",
-        cost=_SUPERPIXEL_COST,
-        needs="-",
-        source="Petsiuk et al. 2018, on another grid",
-    ),
-    "flip": Metric(
-        summary="whether an explained word leaves the answer when the top 12.5 % of the area is removed",
-        better="higher",
-        values="0 or 1",
-        cost=_ANSWER_COST,
-        needs="-",
-        source="AnswerMap's flip rate",
-    ),
-    "keep": Metric(
-        summary="whether all explained words stay in the answer when only the top 25 % of the area is shown",
-        better="higher",
-        values="0 or 1",
-        cost=_ANSWER_COST,
-        needs="-",
-        source="the counterpart of flip",
-    ),
-    "sufficient_area": Metric(
-        summary="smallest share of the area, most salient first, at which all explained words stay in the answer",
-        better="lower",
-        values="above 0 to 1",
-        cost=_SUFFICIENT_COST,
-        needs="-",
-        source="Dabkowski and Gal 2017, by bisection",
-    ),
-    "compactness": Metric(
-        summary="smallest share of the area that holds half of the map; small alone is no virtue",
-        better="lower",
-        values="0 to 1",
-        cost="none",
-        needs="-",
-        source="-",
-    ),
-    "effective_area": Metric(
-        summary="share of the area that a flat map of the same entropy would take",
-        better="neither",
-        values="above 0 to 1",
-        cost="none",
-        needs="-",
-        source="Shannon 1948",
-    ),
-    "center_mass": Metric(
-        summary="share of the map in the middle quarter of the image",
-        better="neither",
-        values="0 to 1 (0.25 for a flat map)",
-        cost="none",
-        needs="-",
-        source="center bias: Tatler 2007",
-    ),
-    "border_mass": Metric(
-        summary="share of the map within an eighth of the height or width from an edge",
-        better="neither",
-        values="0 to 1 (0.4375 for a flat map)",
-        cost="none",
-        needs="-",
-        source="-",
-    ),
-    "rank_correlation": Metric(
-        summary="rank correlation of two models' maps",
-        better="neither",
-        values="-1 to 1",
-        cost="none",
-        needs=_OTHER,
-        source="Spearman, as in Adebayo et al. 2018",
-    ),
-    "top_overlap": Metric(
-        summary="intersection over union of the top 10 % of two models' maps",
-        better="neither",
-        values="0 to 1 (0.05 by chance)",
-        cost="none",
-        needs=_OTHER,
-        source="Jaccard 1912",
-    ),
-    "earth_movers_distance": Metric(
-        summary="how far a map must be moved to become another model's, in diagonals of the image; small is alike",
-        better="neither",
-        values="0 to 1",
-        cost="none",
-        needs=_OTHER,
-        source="Rubner et al. 2000, exact on 8 x 8 cells",
-    ),
-    "stability_seed": Metric(
-        summary="rank correlation with the map of another seed; high alone is no virtue",
-        better="higher",
-        values="-1 to 1",
-        cost="one more map",
-        needs="-",
-        source="Spearman, as in Adebayo et al. 2018",
-    ),
-    "stability_noise": Metric(
-        summary="rank correlation with the map of a slightly noisy image; high alone is no virtue",
-        better="higher",
-        values="-1 to 1",
-        cost="one more map",
-        needs="-",
-        source="Spearman, as in Adebayo et al. 2018",
-    ),
-    "stability_paraphrase": Metric(
-        summary=(
-            "rank correlation with the map of the same words when the question is asked in others; high alone is "
-            "no virtue"
-        ),
-        better="higher",
-        values="-1 to 1",
-        cost="one more map",
-        needs="a paraphrase of the question",
-        source="Spearman, as in Adebayo et al. 2018",
-    ),
-}
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    "wherelook.metrics",
+    {
+        **localization.METRICS,
+        **deletion_insertion.METRICS,
+        **answer_change.METRICS,
+        **map_statistics.METRICS,
+        **map_similarity.METRICS,
+    },
+    _metric,
+)
+"""By name. Other packages add theirs by an entry point of the group wherelook.metrics."""
+
+
+def choose_metrics(wanted: Sequence[MetricLike]) -> dict[str, Metric]:
+    """The metrics that are meant, by name.
+
+    Args:
+        wanted: names of metrics; names of `LEVELS`, which stand for all that this package takes with them; metrics; or
+            functions of the user's.
+
+    Raises:
+        InputError: an unknown name, something else than these, one that is made of two maps, or a function that has the
+            name of a metric.
+
+    Example:
+        >>> list(choose_metrics(["pointing", "flip"]))
+        ['pointing', 'flip']
+    """
+    levels = list(LEVELS)
+    chosen: dict[str, Metric] = {}
+    for one in wanted:
+        if isinstance(one, str) and one in levels:
+            within = levels[: levels.index(one) + 1]
+            chosen |= {name: metric for name, metric in METRICS.ours.items() if metric.level in within}
+            continue
+        if isinstance(one, str):
+            if one not in METRICS:
+                raise unknown_name("metric", one, (*levels, *METRICS))
+            name, metric = one, METRICS[one]
+        elif isinstance(one, Metric) or callable(one):
+            name = metric_name(one)
+            metric = _metric(name, one)
+            if name in METRICS.ours and METRICS.ours[name] is not metric:
+                raise InputError(f"there is a metric {name!r} already: give your function another name")
+        else:
+            raise expected("a metric", "a name of `wherelook metrics`, a Metric or a function", one)
+        if metric.measure is None:
+            raise InputError(f"metric {name!r} compares two maps of a run: it is not taken of one")
+        chosen[name] = metric
+    return chosen
+
+
+def metric_name(metric: MetricLike) -> str:
+    """What a record calls a metric: its name, or that of the function."""
+    if isinstance(metric, str):
+        return metric
+    if isinstance(metric, Metric):
+        return METRICS.name_of(metric) or metric.name or called(metric.measure)
+    return called(metric)
+
+
+def measures(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """What each metric is called in a record: by its name, and with the unseen baseline by NAME_unseen."""
+    found = dict(metrics)
+    return found | {f"{name}{UNSEEN}": metric for name, metric in metrics.items() if metric.both_baselines}
+
+
+def label_of(name: str, metric: Metric) -> str:
+    """How tables and pages call a measure, by its name in records."""
+    label = metric.label or name
+    return f"{label}, unseen baseline" if metric.both_baselines and name.endswith(UNSEEN) else label
+
+
+def told_metrics(metrics: Mapping[str, Metric]) -> dict[str, dict[str, str]]:
+    """What a run keeps of metrics that are not ours, so that its tables can be made where their package is not."""
+    others = {name: metric for name, metric in metrics.items() if name not in METRICS.ours}
+    return {name: {one: getattr(metric, one) for one in TOLD} for name, metric in others.items()}
+
+
+def read_metrics(told: object) -> dict[str, Metric]:
+    """The metrics that `told_metrics` wrote, without their functions. What is none is left out: a file may lie."""
+    found = {}
+    for name, parts in told.items() if isinstance(told, dict) else ():
+        known: dict[str, Any] = (
+            {one: str(parts[one]) for one in TOLD if one in parts} if isinstance(parts, dict) else {}
+        )
+        if known.get("better") in get_args(Better):
+            found[str(name)] = Metric(**known | {"summary": known.get("summary", "")})
+    return found
+
+
+def measure_map(metrics: Mapping[str, Metric], context: MapContext) -> dict[str, float | None]:
+    """The figures of a map, by name. What needs something that is not known is left out.
+
+    Raises:
+        InputError: a metric returned something else than a finite number or None.
+    """
+    found: dict[str, float | None] = {}
+    for name, metric in measures(metrics).items():
+        if metric.measure is not None and context.knows(metric.needs):
+            value = metric.measure(context.unseen if name not in metrics else context)
+            found[name] = None if value is None else _number(name, value)
+    return found
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"metric {name!r} returned {shown(value)}; expected a finite number, or None")
+    return number

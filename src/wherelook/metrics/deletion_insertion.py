@@ -10,6 +10,7 @@ optimizer works on. (The published code optimizes log-probabilities and scores t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +19,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wherelook.arguments import STEPS
+from wherelook.arguments import FLIP_FLOOR, STEPS
 from wherelook.canvas import Canvas, Size, map_size
-from wherelook.score import AnswerScore
+from wherelook.metrics.metric import Metric
+from wherelook.score import AnswerScore, Token
 
 GRID_CELLS = 28
 MINIMUM_GAP = 0.05
@@ -159,3 +161,127 @@ def _normalized(
     if original - base < MINIMUM_GAP:
         return None
     return area(fractions, np.clip((curve - base) / (original - base), 0, 1))
+
+
+def unexplained_word(
+    result: Replay, saliency: Float[Tensor, "rows columns"], tokens: Sequence[Token], *, outline: float
+) -> tuple[str, ...]:
+    """A note where the map of several words does not explain the one with the largest drop.
+
+    The outlined region is what a reader looks at. Without it the word loses less than half of its drop, while the other
+    words together lose half of theirs or more.
+
+    Args:
+        result: the map's replay with the baseline that the words were selected with.
+        saliency: the map.
+        tokens: the selected tokens, in the order of the score's.
+        outline: the region is where the map has at least this share of its maximum.
+    """
+    outlined = float((saliency >= outline * saliency.max()).float().mean())
+    lost, total = dict[int | None, float](), dict[int | None, float]()
+    for token, drops in zip(tokens, result.drops.T, strict=True):
+        lost[token.word] = lost.get(token.word, 0.0) + float(np.interp(outlined, result.fractions, drops))
+        total[token.word] = total.get(token.word, 0.0) + float(drops[-1])
+    strongest = max(total, key=lambda word: total[word])
+    rest, rest_lost = sum(total.values()) - total[strongest], sum(lost.values()) - lost[strongest]
+    if len(total) < 2 or total[strongest] < FLIP_FLOOR or rest < FLIP_FLOOR:
+        return ()
+    if lost[strongest] >= total[strongest] / 2 or rest_lost < rest / 2:
+        return ()
+    text = "".join(token.text for token in tokens if token.word == strongest).strip()
+    return (
+        f"the outlined region does not explain {text!r}, the word with the largest drop: without the region it "
+        f"loses {max(lost[strongest], 0):.2f} of its {total[strongest]:.2f} nats; --per-token, or --tokens with this "
+        "word, shows where it comes from",
+    )
+
+
+def doubts(metrics: Mapping[str, float | None], preset: str) -> tuple[str, ...]:
+    """A warning where the map's own replay speaks against it.
+
+    The deletion of a map is the insertion of its reverse, and the other way round.
+    """
+    deletion, insertion = metrics.get("deletion"), metrics.get("insertion")
+    if deletion is None or insertion is None or insertion > deletion:
+        return ()
+    advice = "the preset 'best', or another method" if preset == "fast" else "another method"
+    return (
+        f"do not trust this map: its reverse would do as well or better (deletion {deletion:.3f} is not below "
+        f"insertion {insertion:.3f}); try {advice}",
+    )
+
+
+COST = "steps - 1 forwards per baseline"
+SUPERPIXEL_COST = "reads - 1 forwards"
+NORMALIZED = "between the baseline's score (0) and the image's (1), clipped; none when the gap is under 0.05"
+
+METRICS = {
+    "deletion": Metric(
+        measure=lambda context: context.replay.deletion,
+        summary="score while the most salient cells are replaced by the baseline",
+        label="Deletion",
+        group="Deletion and insertion",
+        better="lower",
+        values="0 to 1",
+        cost=COST,
+        source="Petsiuk et al. 2018; paper section 4",
+        level="replay",
+        both_baselines=True,
+    ),
+    "insertion": Metric(
+        measure=lambda context: context.replay.insertion,
+        summary="score while the most salient cells are revealed on the baseline",
+        label="Insertion",
+        group="Deletion and insertion",
+        better="higher",
+        values="0 to 1",
+        cost=COST,
+        source="Petsiuk et al. 2018; paper section 4",
+        level="replay",
+        both_baselines=True,
+    ),
+    "deletion_normalized": Metric(
+        measure=lambda context: context.replay.deletion_normalized,
+        summary=f"deletion {NORMALIZED}",
+        label="Deletion, normalized",
+        better="lower",
+        values="0 to 1",
+        cost="none beyond deletion",
+        source="paper section 4, with a guard",
+        level="replay",
+        both_baselines=True,
+    ),
+    "insertion_normalized": Metric(
+        measure=lambda context: context.replay.insertion_normalized,
+        summary=f"insertion {NORMALIZED}",
+        label="Insertion, normalized",
+        better="higher",
+        values="0 to 1",
+        cost="none beyond insertion",
+        source="paper section 4, with a guard",
+        level="replay",
+        both_baselines=True,
+    ),
+    "deletion_superpixels": Metric(
+        measure=lambda context: context.unseen.superpixel_replay.deletion,
+        summary="deletion of whole superpixels instead of cells",
+        label="Deletion, superpixels",
+        group="Deletion and insertion",
+        better="lower",
+        values="0 to 1",
+        cost=SUPERPIXEL_COST,
+        source="Petsiuk et al. 2018, on another grid",
+        level="all",
+    ),
+    "insertion_superpixels": Metric(
+        measure=lambda context: context.unseen.superpixel_replay.insertion,
+        summary="insertion of whole superpixels instead of cells",
+        label="Insertion, superpixels",
+        group="Deletion and insertion",
+        better="higher",
+        values="0 to 1",
+        cost=SUPERPIXEL_COST,
+        source="Petsiuk et al. 2018, on another grid",
+        level="all",
+    ),
+}

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from wherelook.canvas import Size
 from wherelook.errors import InputError
+from wherelook.metrics.metric import PEOPLE, TRUTH, Metric
 
 PLATEAU = 0.95
 """Cells at least this share of the maximum form the peak's plateau."""
@@ -120,3 +121,57 @@ def focus_box(
         -(-(int(columns.max()) + 1) * width // cells_across),
         -(-(int(rows.max()) + 1) * height // cells_down),
     )
+
+
+METRICS = {
+    "pointing": Metric(
+        measure=lambda context: pointing(context.saliency, context.true_region),
+        summary="whether the map's peak lies on the true region",
+        label="Pointing",
+        group="Localization",
+        better="higher",
+        values="0 or 1",
+        needs=TRUTH,
+        source="Zhang et al. 2018",
+    ),
+    "energy": Metric(
+        measure=lambda context: energy(context.saliency, context.true_region),
+        summary="share of the map that lies on the true region",
+        label="Energy",
+        group="Localization",
+        better="higher",
+        values="0 to 1",
+        needs=TRUTH,
+        source="Wang et al. 2020",
+    ),
+    "roc_area": Metric(
+        measure=lambda context: roc_area(context.saliency, context.true_region),
+        summary="probability that a pixel of the true region is more salient than another",
+        label="ROC area",
+        group="Localization",
+        better="higher",
+        values="0 to 1 (0.5 is chance)",
+        needs=TRUTH,
+        source="ROC area, ties counted half",
+    ),
+    "human_pointing": Metric(
+        measure=lambda context: pointing(context.saliency, context.attended_region),
+        summary="whether the map's peak lies on the smallest region that holds half of people's attention",
+        label="Pointing",
+        group="Agreement with people",
+        better="higher",
+        values="0 or 1",
+        needs=PEOPLE,
+        source="Zhang et al. 2018, on a region of people's",
+    ),
+    "human_energy": Metric(
+        measure=lambda context: energy(context.saliency, context.attended_region),
+        summary="share of the map that lies on the smallest region that holds half of people's attention",
+        label="Energy",
+        group="Agreement with people",
+        better="higher",
+        values="0 to 1",
+        needs=PEOPLE,
+        source="Wang et al. 2020, on a region of people's",
+    ),
+}

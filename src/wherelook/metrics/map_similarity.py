@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from wherelook.canvas import Size
 from wherelook.errors import WherelookError
+from wherelook.metrics.metric import PEOPLE, Metric
 
 GRID: Size = (28, 28)
 
@@ -123,3 +124,74 @@ def _parts(cells: int, wanted: int) -> NDArray[np.float64]:
     high = np.minimum(edges[None, 1:], bounds[1:, None])
     result: NDArray[np.float64] = np.clip(high - low, 0, None) * cells
     return result
+
+
+OTHER_MODEL = "another model's map of the same question"
+
+METRICS = {
+    "human_correlation": Metric(
+        measure=lambda context: rank_correlation(context.saliency, context.attention),
+        summary="rank correlation with where people looked",
+        label="Rank correlation",
+        group="Agreement with people",
+        better="higher",
+        values="-1 to 1",
+        needs=PEOPLE,
+        source="Das et al. 2016, on a 28 x 28 grid",
+    ),
+    "rank_correlation": Metric(
+        summary="rank correlation of two models' maps",
+        label="Rank correlation",
+        values="-1 to 1",
+        needs=OTHER_MODEL,
+        source="Spearman, as in Adebayo et al. 2018",
+        level=None,
+    ),
+    "top_overlap": Metric(
+        summary="intersection over union of the top 10 % of two models' maps",
+        label="Overlap",
+        values="0 to 1 (0.05 by chance)",
+        needs=OTHER_MODEL,
+        source="Jaccard 1912",
+        level=None,
+    ),
+    "earth_movers_distance": Metric(
+        summary="how far a map must be moved to become another model's, in diagonals of the image; small is alike",
+        label="Distance",
+        values="0 to 1",
+        needs=OTHER_MODEL,
+        source="Rubner et al. 2000, exact on 8 x 8 cells",
+        level=None,
+    ),
+    "stability_seed": Metric(
+        summary="rank correlation with the map of another seed; high alone is no virtue",
+        label="Seed",
+        group="Shape and stability",
+        better="higher",
+        values="-1 to 1",
+        cost="one more map",
+        source="Spearman, as in Adebayo et al. 2018",
+        level=None,
+    ),
+    "stability_noise": Metric(
+        summary="rank correlation with the map of a slightly noisy image; high alone is no virtue",
+        label="Noise",
+        group="Shape and stability",
+        better="higher",
+        values="-1 to 1",
+        cost="one more map",
+        source="Spearman, as in Adebayo et al. 2018",
+        level=None,
+    ),
+    "stability_paraphrase": Metric(
+        summary="rank correlation with the map of the same words for a question put otherwise; high alone is no virtue",
+        label="Paraphrase",
+        group="Shape and stability",
+        better="higher",
+        values="-1 to 1",
+        cost="one more map",
+        needs="a paraphrase of the question",
+        source="Spearman, as in Adebayo et al. 2018",
+        level=None,
+    ),
+}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wherelook.canvas import Size
+from wherelook.metrics.metric import Metric
 
 CENTRE_SIDE = 0.5
 """Height and width of the center, as shares of the image's: a quarter of the area."""
@@ -95,3 +96,35 @@ def _covered(cells: int, margin: float) -> NDArray[np.float64]:
     """What part of each of `cells` equal cells of [0, 1] lies in [margin, 1 - margin]."""
     edges = np.clip(np.arange(cells + 1) / cells, margin, 1 - margin)
     return np.diff(edges) * cells
+
+
+METRICS = {
+    "compactness": Metric(
+        measure=lambda context: compactness(context.saliency),
+        summary="smallest share of the area that holds half of the map; small alone is no virtue",
+        label="Compactness",
+        group="Shape and stability",
+        better="lower",
+        values="0 to 1",
+    ),
+    "effective_area": Metric(
+        measure=lambda context: effective_area(context.saliency),
+        summary="share of the area that a flat map of the same entropy would take",
+        label="Effective area",
+        values="above 0 to 1",
+        source="Shannon 1948",
+    ),
+    "center_mass": Metric(
+        measure=lambda context: center_mass(context.saliency),
+        summary="share of the map in the middle quarter of the image",
+        label="Mass in the center",
+        values="0 to 1 (0.25 for a flat map)",
+        source="center bias: Tatler 2007",
+    ),
+    "border_mass": Metric(
+        measure=lambda context: border_mass(context.saliency),
+        summary="share of the map within an eighth of the height or width from an edge",
+        label="Mass at the border",
+        values="0 to 1 (0.4375 for a flat map)",
+    ),
+}

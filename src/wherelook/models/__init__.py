@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
@@ -31,25 +32,35 @@ def check_torchvision() -> None:
 
 check_torchvision()  # before the first import of Transformers
 
+from wherelook.arguments import expected  # noqa: E402
 from wherelook.load_options import LoadOptions, model_name  # noqa: E402
-from wherelook.models.endpoint import EndpointModel, EndpointScore  # noqa: E402
+from wherelook.models.endpoint import EndpointModel  # noqa: E402
 from wherelook.models.endpoint.address import is_address  # noqa: E402
 from wherelook.models.huggingface.model import VisionLanguageModel  # noqa: E402
-from wherelook.models.huggingface.score import HuggingFaceScore  # noqa: E402
+from wherelook.models.protocol import Model, ModelScore  # noqa: E402
 from wherelook.models.zoo import EMBEDDED  # noqa: E402
+from wherelook.registry import Registry, check_call  # noqa: E402
 
-AnyModel = VisionLanguageModel | EndpointModel
-"""Whoever answers: a model in this process, or one behind an address."""
-
-AnyScore = HuggingFaceScore | EndpointScore
-"""The score function of an answer of either."""
+Loader = Callable[[str, LoadOptions], Model | tuple[Any, Any]]
+"""(name, options) to a model, or to one of Transformers with its processor."""
 
 
-def load_model(name: str | PathLike[str], options: LoadOptions | None = None, **more: Any) -> AnyModel:
-    """Loads a hub id, a local folder or a bundled model; or asks an endpoint by its address.
+def _loader(name: str, found: Any) -> Loader:
+    check_call("model", found, "(name, options)", "", None)
+    return found  # type: ignore[no-any-return]
+
+
+MODELS: Registry[Loader] = Registry("model", "wherelook.models", {}, _loader)
+"""What loads models of other packages, by what stands before the colon in NAME:REST: entry points of the group
+wherelook.models. They are called with REST and the `LoadOptions`.
+"""
+
+
+def load_model(name: str | PathLike[str], options: LoadOptions | None = None, **more: Any) -> Model:
+    """Loads a hub id, a local folder, a bundled model or one of another package; or asks an endpoint by its address.
 
     Args:
-        name: which model; an address such as http://localhost:8000/v1.
+        name: which model; an address such as http://localhost:8000/v1; NAME:REST for a name of `MODELS`.
         options: how; or
         more: the fields of `LoadOptions`; `device_map` and `torch_dtype` are understood.
 
@@ -58,7 +69,34 @@ def load_model(name: str | PathLike[str], options: LoadOptions | None = None, **
     """
     place = model_name(name)
     chosen = LoadOptions.of(more) if options is None else options
-    return EndpointModel(place, chosen) if is_address(place) else VisionLanguageModel.from_pretrained(place, chosen)
+    if is_address(place):
+        return EndpointModel(place, chosen)
+    if of_another_package(place):
+        prefix, _, rest = place.partition(":")
+        return _taken(place, MODELS[prefix](rest, chosen), chosen)
+    return VisionLanguageModel.from_pretrained(place, chosen)
 
 
-__all__ = ["EMBEDDED", "AnyModel", "AnyScore", "EndpointModel", "LoadOptions", "VisionLanguageModel", "load_model"]
+def of_another_package(name: str) -> bool:
+    """Whether a model's name is NAME:REST, with a name of `MODELS`."""
+    return ":" in name and name.partition(":")[0] in MODELS
+
+
+def _taken(name: str, loaded: Any, options: LoadOptions) -> Model:
+    if isinstance(loaded, tuple) and len(loaded) == 2:
+        return VisionLanguageModel.of_loaded(*loaded, options, identifier=name)
+    if not isinstance(loaded, Model):
+        raise expected(f"what loads the model {name!r}", "a function that returns one, or (model, processor)", loaded)
+    return loaded
+
+
+__all__ = [
+    "EMBEDDED",
+    "MODELS",
+    "EndpointModel",
+    "LoadOptions",
+    "Model",
+    "ModelScore",
+    "VisionLanguageModel",
+    "load_model",
+]

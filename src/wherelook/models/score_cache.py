@@ -15,9 +15,10 @@ from torch import Tensor
 
 from wherelook.canvas import Size
 from wherelook.errors import InputError
-from wherelook.models.endpoint.score import NO_GRADIENT, EndpointScore
+from wherelook.models.endpoint.score import NO_GRADIENT
 from wherelook.models.huggingface.internals import Inside
 from wherelook.models.huggingface.score import HuggingFaceScore
+from wherelook.models.protocol import ModelScore
 from wherelook.score import Cost, Noise
 
 LIMIT = 2**28
@@ -34,9 +35,7 @@ class ScoreMemory:
         limit: bytes to keep; what is found after that is found again each time.
     """
 
-    def __init__(
-        self, score: HuggingFaceScore | EndpointScore, *, together: Sequence[int] = (), limit: int = LIMIT
-    ) -> None:
+    def __init__(self, score: ModelScore, *, together: Sequence[int] = (), limit: int = LIMIT) -> None:
         self.score = score
         self.together = tuple(together)
         self.limit = limit
@@ -125,9 +124,9 @@ class RememberingScore:
         return _white_box(self.own).inside()
 
 
-def _white_box(score: HuggingFaceScore | EndpointScore) -> HuggingFaceScore:
+def _white_box(score: ModelScore) -> HuggingFaceScore:
     """The score, if it is of a model in this process."""
-    if isinstance(score, EndpointScore):
+    if not isinstance(score, HuggingFaceScore):
         raise InputError(NO_GRADIENT)
     return score
 

@@ -36,7 +36,7 @@ def to_text(comparison: Comparison, width: int | None = None) -> str:
         wrap(intro, width),
         *shown(*(tables[name] for name in ("models", "coverage", "judges")), reasons(comparison)),
         *question("reliance", "own", "reliance"),
-        *question("focus", "focus", "human", "relations", "pairs", "merges"),
+        *question("focus", "focus", "metrics", "human", "relations", "pairs", "merges"),
         *question("evidence", "evidence", "cells", "calibrations"),
         *_listed("What the tests assume", (
             f"{name}: {assumptions}" for name, assumptions in dict.fromkeys(

@@ -13,6 +13,7 @@ from wherelook.analysis.method_table import RunSummary, to_records
 from wherelook.analysis.results import Comparison
 from wherelook.explanation.drawing import to_pdf, to_svg
 from wherelook.file_set import FileSet
+from wherelook.report.formatting import slug
 from wherelook.report.method_tables import COST, NAMES, method_tables
 from wherelook.report.plots import PLOTS, comparison_figures, method_figures
 from wherelook.report.table import Table
@@ -21,7 +22,8 @@ from wherelook.report.tables import COLUMNS, make_tables
 SCHEMA_VERSION = 1
 MARKDOWN = "tables.md"
 _NAMES = re.compile(
-    rf"{re.escape(MARKDOWN)}|({'|'.join((*COLUMNS, *NAMES.values(), COST))})\.(csv|parquet)"
+    rf"{re.escape(MARKDOWN)}|({'|'.join((*COLUMNS, *filter(None, NAMES.values()), COST))}|metrics-[a-z0-9-]+)"
+    r"\.(csv|parquet)"
     rf"|({'|'.join(PLOTS)})(-[\w-]+)?\.(svg|pdf)",
     re.ASCII,
 )
@@ -47,7 +49,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     several = len({benchmark for benchmark, _ in figures}) > 1
     ranks = {name: rank for rank, name in enumerate(dict.fromkeys(benchmark for benchmark, _ in figures), start=1)}
     named = {
-        (f"{name}-{ranks[benchmark]}-{_slug(benchmark)}".rstrip("-") if several else name): (name, benchmark, figure)
+        (f"{name}-{ranks[benchmark]}-{slug(benchmark)}".rstrip("-") if several else name): (name, benchmark, figure)
         for (benchmark, name), figure in figures.items()
     }
     return COMPARISON.write(folder, _files(tables, named), to_record(comparison))
@@ -68,10 +70,6 @@ def _files(tables: Sequence[Table], figures: Mapping[str, tuple[str, str, Any]])
     for name, (plot, benchmark, figure) in figures.items():
         yield f"{name}.svg", to_svg(figure, f"{PLOTS[plot]}{f', {benchmark}' if benchmark else ''}")
         yield f"{name}.pdf", to_pdf(figure)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower(), flags=re.ASCII).strip("-")[:40]
 
 
 def _is_comparison(record: Mapping[str, Any]) -> bool:

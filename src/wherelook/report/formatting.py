@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -125,3 +126,8 @@ _SHOWN: Mapping[Kind, Callable[[Any, int], str]] = {
     "seconds": lambda value, _: f"{value:.2f}",
     "bytes": _bytes,
 }
+
+
+def slug(name: str) -> str:
+    """A name as a part of a file's name: letters of ASCII, digits and dashes, at most 40."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower(), flags=re.ASCII).strip("-")[:40]

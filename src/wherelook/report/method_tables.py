@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wherelook.analysis.method_table import FAILS, GROUPS, Figure, RunSummary, metric_of, ranked, too_few
-from wherelook.report.formatting import parts, words
+from wherelook.analysis.method_table import FAILS, Figure, RunSummary, metric_of, ranked, too_few
+from wherelook.metrics import METRICS, label_of
+from wherelook.report.formatting import parts, slug, words
 from wherelook.report.table import Column, Marked, Table, wrap
 from wherelook.stats import Estimate
 
@@ -23,9 +24,9 @@ HOW_TO_READ = (
     "were put in random order: they do not explain the model, whatever the other figures say.",
 )
 RUN = Column("run", "Run")
-NAMES = {group: group.lower().replace(" ", "-") for group in GROUPS}
+NAMES = {group: group.lower().replace(" ", "-") for group in dict.fromkeys(one.group for one in METRICS.ours.values())}
 COST = "cost"
-"""Names of the tables."""
+"""Names of the tables. That of other packages' metrics is metrics-GROUP."""
 
 
 def method_tables(summaries: Sequence[RunSummary]) -> tuple[Table, ...]:
@@ -38,11 +39,13 @@ def method_tables(summaries: Sequence[RunSummary]) -> tuple[Table, ...]:
     measures = list(lines[0].figures) if lines else []
     steps = next((line.replay_steps for line in lines if line.replay_steps is not None), None)
     tables = []
-    for group, labels in GROUPS.items():
-        columns = [column for name in measures if name in labels for column in _columns(name, labels[name], lines)]
-        if columns:
-            told = f", in {steps} steps" if steps is not None and "deletion" in labels else ""
-            tables.append(Table(NAMES[group], f"{group}{told}.", (RUN, *columns), rows))
+    for group in dict.fromkeys(metric_of(name).group for name in measures):
+        names = [name for name in measures if metric_of(name).group == group]
+        columns = [column for name in names for column in _columns(name, lines)]
+        told = (
+            f", in {steps} steps" if steps is not None and any(metric_of(name).both_baselines for name in names) else ""
+        )
+        tables.append(Table(NAMES.get(group) or f"metrics-{slug(group)}", f"{group}{told}.", (RUN, *columns), rows))
     return (*tables, Table(COST, "Cost of a map, and what became of every answer.", (RUN, *_costs(lines)), rows))
 
 
@@ -69,10 +72,11 @@ def to_markdown(summaries: Sequence[RunSummary]) -> str:
     return "\n".join([*tables, "\n".join(f"- {line}" for line in notes(summaries))]) + "\n"
 
 
-def _columns(name: str, label: str, lines: Sequence[RunSummary]) -> list[Column]:
+def _columns(name: str, lines: Sequence[RunSummary]) -> list[Column]:
     metric = metric_of(name)
     n = next(figure.n for line in lines if (figure := line.figures[name]) is not None)
-    title = f"{label} {'↑' if metric.better == 'higher' else '↓'} (n {n:,})"
+    arrow = {"higher": " ↑", "lower": " ↓", "neither": ""}[metric.better]
+    title = f"{label_of(name, metric)}{arrow} (n {n:,})"
     meaning = f"{metric.summary}; {metric.better} is better; {metric.values}"
     return [Column(name, title, "number", meaning, digits=3), Column(f"{name}_n"), Column(f"{name}_p")]
 

@@ -101,6 +101,14 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("border", "Border, %", "percent",
                "of the saliency within an eighth of the sides from an edge; flat: 44"),
     ),
+    "metrics": (
+        BENCHMARK,
+        Column("metric", "Metric"),
+        Column("better", "Better"),
+        MODEL,
+        Column("maps", "Maps", "count"),
+        Column("mean", "Mean", "number", digits=3),
+    ),
     "human": (
         BENCHMARK,
         MODEL,
@@ -300,6 +308,7 @@ def _captions(comparison: Comparison) -> dict[str, str]:
         "reliance": "Answers and tokens that depend on the image, and accuracy with and without it.",
         "own": "The benchmarks' own figures.",
         "focus": "Where the maps of each model lie, means over its maps.",
+        "metrics": "Metrics of the maps (docs/metrics.md).",
         "human": "Agreement with where people looked.",
         "relations": f"Similarity of focus ({measure}) by what differs between two models.",
         "pairs": f"Similarity of focus ({measure}) of every two models.",

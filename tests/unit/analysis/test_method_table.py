@@ -8,6 +8,7 @@ import pytest
 
 from wherelook.analysis import method_table
 from wherelook.errors import InputError
+from wherelook.metrics import METRICS, label_of, measures
 from wherelook.report import method_tables
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
 
@@ -117,8 +118,22 @@ def test_the_order_is_by_insertion_then_by_pointing_and_runs_without_it_come_las
 
 
 def test_every_measure_of_the_table_has_a_meaning():
-    for name in method_table.MEASURES:
+    for name in method_table.measured([dict.fromkeys(measures(METRICS.ours), 0.5)]):
         assert method_table.metric_of(name).better in ("higher", "lower")
+        assert label_of(name, method_table.metric_of(name)) != name
+
+
+def test_a_metric_of_another_package_is_a_column_in_a_group_of_its_own_and_nobody_is_the_best():
+    rows = [
+        row(place, run, insertion=0.5, sharpness=value) for place in range(4) for run, value in (("a", 1), ("b", 2))
+    ]
+    summaries = method_table.summarize(rows, ["a", "b"])
+    assert list(summaries[0].figures) == ["insertion", "sharpness"]
+    assert [(one.figures["sharpness"].mean, one.figures["sharpness"].best) for one in summaries] == [
+        (1, False),
+        (2, False),
+    ]
+    assert method_table.metric_of("sharpness").group == "Other metrics"
 
 
 def test_the_table_as_text_and_as_records(rows):

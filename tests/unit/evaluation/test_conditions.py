@@ -51,7 +51,7 @@ def run(model, tmp_path):
 
     def run(samples, methods, *, folder="run", warn=None, options=None, **extent):
         specs = tuple(parse_methods(methods)) if isinstance(methods, str) else tuple(methods)
-        procedure = Procedure("scenes", specs, **{"measured": "map", "right_only": True} | (options or {}))
+        procedure = Procedure("scenes", specs, **{"metrics": ("map",), "right_only": True} | (options or {}))
         extent = Extent(**extent, baseline_from_dataset=procedure.baseline_from_dataset)
         path, watch = tmp_path / folder, Watch(warn or (lambda _: None), "auto")
         with open_run(path, {"model": "embedded", **procedure.record}, {}) as opened:

@@ -13,7 +13,6 @@ from tools import families
 
 from layouts import BLUE, GREEN, RED, struct, text64, tsv
 from published import Builder
-from wherelook.analysis.method_table import GROUPS
 from wherelook.analysis.sanity import STABILITY_MEASURES
 from wherelook.data.datasets import read_samples
 from wherelook.data.images import decode_image
@@ -24,8 +23,8 @@ from wherelook.evaluation.method_spec import parse_methods
 from wherelook.evaluation.records import SCHEMA, TIMES, to_table
 from wherelook.evaluation.rows import MASK_SIDE, MEASURES, mask_of, stored_mask
 from wherelook.evaluation.worker import ModelWorker, Procedure
+from wherelook.metrics import METRICS, measures
 from wherelook.models import VisionLanguageModel
-from wherelook.models.fingerprint import identity
 
 RUNS = tuple(parse_methods("gradient,center"))
 
@@ -93,7 +92,7 @@ def test_rows_do_not_depend_on_what_came_before(model, samples):
     ],
 )
 def test_how_much_is_measured(model, samples, measured, there, not_there):
-    row = rows_of(model, samples, measured=measured)[1]
+    row = rows_of(model, samples, metrics=(measured,))[1]
     assert all(row[name] is not None for name in there)
     assert all(row.get(name) is None for name in not_there)
 
@@ -135,7 +134,7 @@ def test_the_prompt_with_options_asks_for_a_letter(model, samples):
         ({"prompt": "shouted"}, "unknown prompt style 'shouted'; valid: auto, open, choices"),
         ({"judge": "jury"}, "unknown judge 'jury'"),
         ({"replay_steps": 1}, "replay steps are 0 .no replay. or at least 2 and at most 500; got 1"),
-        ({"measured": "much"}, "unknown amount of measures 'much'; valid: map, replay, all"),
+        ({"metrics": ("much",)}, "unknown metric 'much'; valid: map, replay, all, pointing, "),
     ],
 )
 def test_procedures_that_cannot_be(changes, message):
@@ -167,18 +166,19 @@ def test_text_that_is_not_unicode_is_escaped():
 
 def test_all_measures_of_the_tables_have_a_column():
     compared = set(STABILITY_MEASURES.values())  # of the rows under conditions
-    assert {name for names in GROUPS.values() for name in names} - compared <= set(MEASURES) <= set(SCHEMA.names)
+    shown = {name for name, metric in measures(METRICS.ours).items() if metric.group}
+    assert shown - compared <= set(MEASURES) <= set(SCHEMA.names)
 
 
 def test_other_weights_are_another_model():
     first, second = (VisionLanguageModel.from_pretrained("embedded", device="cpu") for _ in range(2))
-    assert identity(first) == identity(second)
+    assert first.identity() == second.identity()
     with torch.no_grad():
         next(second.model.parameters()).add_(1e-3)
-    assert identity(first)["weights"] != identity(second)["weights"]
+    assert first.identity()["weights"] != second.identity()["weights"]
     asked = VisionLanguageModel.from_pretrained("embedded", device="cpu", prompt_template="{image} Q: {question}")
-    assert "Q: {question}" in identity(asked)["prompt"]
-    assert identity(asked)["weights"] == identity(first)["weights"]
+    assert "Q: {question}" in asked.identity()["prompt"]
+    assert asked.identity()["weights"] == first.identity()["weights"]
 
 
 QUESTION = "<image 1> comes before <image 2>: which is larger?"
@@ -219,7 +219,7 @@ def test_all_images_of_a_question_of_mmmu_reach_the_prompt_in_their_order(tmp_pa
 
     reply = VisionLanguageModel.reply
     monkeypatch.setattr(VisionLanguageModel, "reply", answering)
-    procedure = Procedure("mmmu", tuple(parse_methods("center")), measured="map", max_new_tokens=2)
+    procedure = Procedure("mmmu", tuple(parse_methods("center")), metrics=("map",), max_new_tokens=2)
     (done,) = ModelWorker(procedure, model)(Task(0, sample)).rows
     assert done["status"] != "error"
     placeholder, images = "<|vision_start|><|image_pad|><|vision_end|>", len(colors)

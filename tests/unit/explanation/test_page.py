@@ -294,10 +294,11 @@ def test_page_without_metrics_or_curves(make_explanation):
     assert "Not measured: the replay was switched off." in text
 
 
-def test_metric_directions_agree_with_the_registry():
-    assert {name: entry[1] for name, entry in page.METRICS.items()} == {
-        name: METRICS[name].better for name in page.METRICS
-    }
+def test_figures_are_told_as_the_registry_tells_them(make_explanation):
+    text = Page(make_explanation(metrics={"insertion": 0.5, "insertion_unseen": 0.4, "mine": 2.0}).to_html()).text()
+    assert METRICS["insertion"].label in text
+    assert METRICS["insertion"].summary in text
+    assert "mine" in text
 
 
 def test_curves_end_where_their_scores_are(make_explanation):

@@ -107,8 +107,8 @@ def test_names_within_the_page_are_there_once(page):
 
 def test_every_table_figure_and_line_is_there(compared, page):
     elements = Elements(page)
-    assert len(elements.all("table", **{"class": "sortable"})) == 12
-    for number in range(1, 13):
+    assert len(elements.all("table", **{"class": "sortable"})) == 13
+    for number in range(1, 14):
         assert f"<b>Table {number}.</b>" in page
     for number in range(1, 7):
         assert f"<b>Figure {number}.</b>" in page

@@ -56,6 +56,8 @@ class EndpointModel:
     """
 
     device = torch.device("cpu")
+    forward_only = True
+    weights = None
 
     def __init__(self, address: str, options: LoadOptions | None = None, **more: Any) -> None:
         chosen = LoadOptions.of(more) if options is None else options
@@ -87,6 +89,13 @@ class EndpointModel:
     def execution(self) -> dict[str, Any]:
         """Nothing: a server's device and batches are its own."""
         return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Address and name: nothing else of the model can be seen."""
+        return dict(self.description)
+
+    def forget(self) -> None:
+        """Nothing: the server's batches are its own."""
 
     # ---- prompt and answer ----
 

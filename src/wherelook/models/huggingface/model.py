@@ -28,6 +28,7 @@ from wherelook.errors import EmptyAnswerError, InputError, UnfinishedThoughtErro
 from wherelook.geometry import WARN_ERROR, BlendError, Geometry, Pictures, blend_error, probe
 from wherelook.load_options import FOR_ENDPOINTS, FOR_LOADING, LoadOptions, model_name
 from wherelook.models.huggingface.batching import BatchPlan
+from wherelook.models.huggingface.fingerprint import weights_fingerprint
 from wherelook.models.huggingface.generation import (
     WINDOW,
     Until,
@@ -145,9 +146,34 @@ class VisionLanguageModel:
         chosen.refuse(FOR_ENDPOINTS, "is for an endpoint: give its address as the model, or leave it out")
         if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
             chosen = replace(chosen, most_images=chosen.most_images or 1)
+        return cls.of_loaded(*load(name, chosen), chosen, identifier=name)
+
+    @classmethod
+    def of_loaded(cls, model: Any, processor: Any, options: LoadOptions, *, identifier: str) -> VisionLanguageModel:
+        """A model that was loaded with these options."""
         made = cls.__new__(cls)
-        made._set_up(*load(name, chosen), chosen, name)
+        made._set_up(model, processor, options, identifier)
         return made
+
+    forward_only = False
+
+    @property
+    def weights(self) -> torch.nn.Module:
+        """The model of Transformers."""
+        return self.model
+
+    def identity(self) -> dict[str, Any]:
+        """What results depend on: `description`, kind of device, the prompt around a question, size and weights."""
+        return self.description | {
+            "device": self.device.type,
+            "prompt": self.render("{question}"),
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "weights": weights_fingerprint(self.model),
+        }
+
+    def forget(self) -> None:
+        """Forgets how large batches may be, which earlier answers taught: they change the last digits."""
+        self.plan.forget()
 
     @property
     def tokenizer(self) -> Any:

@@ -17,7 +17,6 @@ from wherelook.evaluation.conditions import shuffled_weights
 from wherelook.load_options import LoadOptions
 from wherelook.metrics.map_similarity import rank_correlation
 from wherelook.models import VisionLanguageModel
-from wherelook.models.fingerprint import identity
 from wherelook.models.huggingface import quantization
 from wherelook.models.huggingface.loading import load
 from wherelook.models.huggingface.quantization import quantization_config, quantization_of
@@ -68,7 +67,7 @@ def test_shuffled_weights_change_scores_and_come_back(name):
         with shuffled_weights(model.model, "all weights"):
             assert float(before.sum() - scores().sum()) > 5  # another model: the answer has become unlikely
         assert torch.equal(scores(), before)
-    assert identity(model)["quantization"] == name
+    assert model.identity()["quantization"] == name
 
 
 @installed

@@ -8,8 +8,8 @@ import torch
 
 from toy import ToyScore
 from wherelook.metrics import replay
+from wherelook.metrics.deletion_insertion import unexplained_word
 from wherelook.score import Token
-from wherelook.scores import unexplained_word
 
 SIDE = 28
 
@@ -46,14 +46,14 @@ def test_a_map_that_hides_the_word_with_the_largest_drop_says_so():
     assert result.drops.shape == (51, 4)
     assert result.drops[0].tolist() == [0, 0, 0, 0]
     assert torch.allclose(torch.tensor(result.drops[-1]), torch.tensor([3.0, 3.0, 4.0, 3.6], dtype=torch.float64))
-    (note,) = unexplained_word(result, saliency, WORDS)
+    (note,) = unexplained_word(result, saliency, WORDS, outline=0.5)
     assert note.startswith("the outlined region does not explain 'bicycle', the word with the largest drop: without ")
     assert re.search(r"without the region it loses 0\.\d\d of its 7\.60 nats; --per-token, or --tokens", note)
 
 
 def test_a_map_that_shows_the_word_says_nothing():
     for saliency in (planted_map(right=0.6), planted_map(right=1.0, left=0.4)):
-        assert unexplained_word(replay(planted_score(), saliency, steps=50), saliency, WORDS) == ()
+        assert unexplained_word(replay(planted_score(), saliency, steps=50), saliency, WORDS, outline=0.5) == ()
 
 
 def test_one_word_hides_nothing():
@@ -62,10 +62,10 @@ def test_one_word_hides_nothing():
     function = score.function
     score.function = lambda masks: function(masks)[:, 2:]
     saliency = planted_map(right=0.4)
-    assert unexplained_word(replay(score, saliency, steps=20), saliency, WORDS[2:]) == ()
+    assert unexplained_word(replay(score, saliency, steps=20), saliency, WORDS[2:], outline=0.5) == ()
 
 
 def test_a_map_that_misses_everything_hides_no_word_in_particular():
     saliency = torch.zeros(SIDE, SIDE)
     saliency[:4, :4] = 1.0
-    assert unexplained_word(replay(planted_score(), saliency, steps=20), saliency, WORDS) == ()
+    assert unexplained_word(replay(planted_score(), saliency, steps=20), saliency, WORDS, outline=0.5) == ()

@@ -1,55 +1,13 @@
-"""Where a map puts its focus, at no pass of the model: its spread and center, and against where people looked."""
+"""Where people looked: what a map's agreement with them is held against."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from wherelook.attribution.controls import center_gaussian
 from wherelook.data.datasets import Sample
 from wherelook.data.sources import attention_maps
-from wherelook.metrics import (
-    attended_region,
-    border_mass,
-    center_mass,
-    center_of_mass,
-    compactness,
-    effective_area,
-    energy,
-    pointing,
-    rank_correlation,
-)
-
-
-def focus_measures(saliency: Float[Tensor, "rows columns"], sample: Sample) -> dict[str, float | None]:
-    """Columns about one map; see `wherelook metrics`. Those about people are there only where it is known.
-
-    Args:
-        saliency: the map.
-        sample: what was asked; its `human` is where people looked.
-
-    Raises:
-        WherelookError: a map of where people looked cannot be read.
-    """
-    center = center_of_mass(saliency, sample.image.size)
-    found: dict[str, float | None] = {
-        "compactness": compactness(saliency),
-        "effective_area": effective_area(saliency),
-        "center_mass": center_mass(saliency),
-        "border_mass": border_mass(saliency),
-        "center_x": None if center is None else center[0],
-        "center_y": None if center is None else center[1],
-    }
-    if sample.human is not None:
-        region = attended_region(sample.human)
-        found |= {
-            "human_pointing": pointing(saliency, region),
-            "human_energy": energy(saliency, region),
-            "human_correlation": rank_correlation(saliency, torch.from_numpy(sample.human)),
-        }
-    return found
-
+from wherelook.metrics import attended_region, rank_correlation
 
 GRID = (28, 28)
 """Of the map of the center that people's attention is compared with."""
