@@ -25,3 +25,11 @@ def test_an_explanation_is_loaded_and_plotted(command, images, model_folder, tmp
     assert " nats without the image\n" in output
     with Image.open(tmp_path / "plot.png") as plot:
         assert plot.size == (640, 480)
+
+
+def test_functions_of_ones_own_explain_measure_and_judge(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["own_functions.py", str(tmp_path / "run")])
+    runpy.run_path(str(EXAMPLES / "own_functions.py"), run_name="__main__")
+    output = capsys.readouterr().out
+    assert output.startswith("<Explanation ok: ")
+    assert "'run': 'contrast:best', 'correct': True, 'judge': 'first_word', 'status': 'ok'" in output

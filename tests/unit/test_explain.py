@@ -21,6 +21,7 @@ from wherelook.explanation import Explanation, command_line
 from wherelook.explanation.record import Curve
 from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
 from wherelook.metrics.deletion_insertion import area
+from wherelook.metrics import METRICS
 from wherelook.models import VisionLanguageModel
 from wherelook.score import Attribution
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
@@ -146,7 +147,8 @@ def test_cost_is_counted_per_explanation(explainer):
 def test_without_replay_there_are_no_curves_and_no_passes_for_them(explainer):
     result = explainer.explain(PICTURE, QUESTION, **{**QUICK, "replay_steps": 0, "settings": {"verify": 0}})
     assert result.curves == ()
-    assert set(result.metrics) == {"compactness", "effective_area", "center_mass", "border_mass"}
+    free = {name for name, metric in METRICS.ours.items() if (metric.level, metric.needs) == ("map", "-")}
+    assert set(result.metrics) == free
     # Whether the answer begins with a space: its first token, then both whole answers; and both ends.
     assert result.cost["forward"] == result.cost["backward"] + 3 + 2
     assert result.focus is not None
