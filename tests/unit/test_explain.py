@@ -19,9 +19,8 @@ from wherelook.data.images import load_image
 from wherelook.errors import InputError, WherelookError
 from wherelook.explanation import Explanation, command_line
 from wherelook.explanation.record import Curve
-from wherelook.metrics import energy, focus_box, peak, pointing, replay, roc_area
+from wherelook.metrics import METRICS, energy, focus_box, peak, pointing, replay, roc_area
 from wherelook.metrics.deletion_insertion import area
-from wherelook.metrics import METRICS
 from wherelook.models import VisionLanguageModel
 from wherelook.score import Attribution
 from wherelook.tokens import FLIP_FLOOR, judge, measure_reliance, select
