@@ -78,6 +78,21 @@ def border_mass(saliency: Float[Tensor, "height width"]) -> float | None:
     return None if inside is None else 1 - inside
 
 
+def gini(saliency: Float[Tensor, "height width"]) -> float | None:
+    """Gini index of the map's cells, in [0, 1): 0 for a flat map, 1 - 1/N for one of N cells; None for a map of zeros.
+
+    G = 1 - 2 sum_k c_k / |c| * (N - k + 1/2) / N with the values c_1 <= ... <= c_N: a measure of sparsity (Hurley and
+    Rickard 2009, arXiv 0811.4706) that explanations are compared by (Chalasani et al. 2020, arXiv
+    1810.06583).
+    """
+    values = np.sort(_values(saliency).ravel())
+    total = values.sum()
+    if total <= 0:
+        return None
+    count = values.size
+    return float(1 - 2 * np.sum(values / total * (count - np.arange(1, count + 1) + 0.5) / count))
+
+
 def _values(saliency: Tensor) -> NDArray[np.float64]:
     values: NDArray[np.float64] = saliency.detach().cpu().double().clamp_min(0).numpy()
     return values
@@ -113,6 +128,13 @@ METRICS = {
         label="Effective area",
         values="above 0 to 1",
         source="Shannon 1948",
+    ),
+    "gini": Metric(
+        measure=lambda context: gini(context.saliency),
+        summary="Gini index of the cells: how few of them hold the map",
+        label="Gini index",
+        values="0 to 1 (0 for a flat map)",
+        source="Hurley and Rickard 2009",
     ),
     "center_mass": Metric(
         measure=lambda context: center_mass(context.saliency),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherelook.metrics import border_mass, center_mass, center_of_mass, compactness, effective_area
+from wherelook.metrics.map_statistics import gini
 
 FLAT = torch.ones(7, 12)
 
@@ -96,3 +97,27 @@ def test_the_map_is_not_changed():
     before = saliency.clone()
     center_of_mass(saliency, (6, 8)), border_mass(saliency), effective_area(saliency)
     assert np.array_equal(saliency, before)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[1.0, 1.0], [1.0, 1.0]], 0.0),
+        ([[0.0, 0.0], [0.0, 1.0]], 0.75),
+        ([[0.0, 1.0], [1.0, 0.0]], 0.5),
+        ([[1.0, 2.0], [3.0, 4.0]], 0.25),  # half the mean difference over the mean: 1.25 / 2 / 2.5
+    ],
+)
+def test_the_gini_index_by_hand(values, expected):
+    assert gini(torch.tensor(values)) == pytest.approx(expected)
+
+
+@given(values=st.lists(st.floats(0, 1, width=32), min_size=1, max_size=12).filter(any))
+def test_the_gini_index_is_half_the_relative_mean_difference(values):
+    cells = np.array(values, np.float64)
+    difference = np.abs(cells[:, None] - cells[None]).mean()
+    assert gini(torch.tensor([values])) == pytest.approx(difference / 2 / cells.mean(), abs=1e-9)
+
+
+def test_the_gini_index_of_nothing_is_nothing():
+    assert gini(torch.zeros(3, 3)) is None
