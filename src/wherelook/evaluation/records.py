@@ -106,8 +106,10 @@ SCHEMA = pyarrow.schema(
 
 FIGURE = pyarrow.float64()
 
-ADDED = frozenset(("reasoning", "human_people", "human_share", "human_center", "human_ceiling", "condition", "partner"))
-"""Columns that records of earlier versions do not have."""
+ADDED = frozenset(
+    ("reasoning", "human_people", "human_share", "human_center", "human_ceiling", "condition", "partner", *MEASURES)
+)
+"""Columns that records of earlier versions may not have: metrics are added."""
 
 TIMES = ("seconds", "peak_bytes")
 """Columns that differ when the same thing is done again."""
