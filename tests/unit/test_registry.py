@@ -30,9 +30,7 @@ def test_ours_come_first_and_others_are_imported_when_they_are_asked_for(monkeyp
     assert (texts["ours"], texts.find("digits")) == ("here", "0123456789")
     assert texts.name_of("here") == "ours"
     assert texts.name_of("elsewhere") is None
-    with pytest.raises(
-        WherelookError, match="the text 'gone' of an unknown package cannot be imported from no_such"
-    ):
+    with pytest.raises(WherelookError, match="the text 'gone' of an unknown package cannot be imported from no_such"):
         texts["gone"]
     said: list[str] = []
     assert texts.usable(said.append) == {"ours": "here", "digits": "0123456789"}

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wherelook.errors import InputError
-from wherelook.evaluation.records import SCHEMA
+from wherelook.evaluation.records import NAMES
 from wherelook.evaluation.rows import WRONG, Row
 from wherelook.metrics import METRICS, OTHER_GROUP, UNSEEN, Metric, measures
 from wherelook.stats import bootstrap_interval, holm, paired_test, wilson_interval
@@ -183,7 +183,7 @@ def measured(rows: Iterable[Row]) -> list[str]:
     """The measures that some row has and that a table of methods shows, in the order of the tables."""
     there = dict.fromkeys(name for row in rows for name, value in row.items() if _is_number(value))
     ours = [name for name in measures(METRICS.ours) if name in there and metric_of(name).group]
-    others = [name for name in there if name not in SCHEMA.names and name not in METRICS.ours and metric_of(name).group]
+    others = [name for name in there if name not in NAMES and name not in METRICS.ours and metric_of(name).group]
     groups = list(dict.fromkeys(metric_of(name).group for name in (*ours, *others)))
     return sorted((*ours, *others), key=lambda name: groups.index(metric_of(name).group))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ SCHEMA = pyarrow.schema(
 )
 """Type by column. `position` is the sample's place in its data set, from 0."""
 
+NAMES: Mapping[str, pyarrow.DataType] = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
 FIGURE = pyarrow.float64()
 
 ADDED = frozenset(
@@ -127,7 +128,7 @@ def to_table(rows: Iterable[Row]) -> pyarrow.Table:
     """The rows with all columns of the schema, and one for every other metric; null where a row has none."""
     of_rows = list(rows)
     schema = SCHEMA
-    for name in dict.fromkeys(name for row in of_rows for name in row if name not in SCHEMA.names):
+    for name in dict.fromkeys(name for row in of_rows for name in row if name not in NAMES):
         schema = schema.append(pyarrow.field(name, FIGURE))
     encodable = [
         {name: storable(row.get(name)) for name in schema.names} | {"condition": row.get("condition") or ""}
@@ -138,7 +139,7 @@ def to_table(rows: Iterable[Row]) -> pyarrow.Table:
 
 def column_type(name: str) -> pyarrow.DataType:
     """The type of a column; one that is not in the schema is the figure of another package's metric."""
-    return SCHEMA.field(name).type if name in SCHEMA.names else FIGURE
+    return NAMES.get(name, FIGURE)
 
 
 def write_records(path: Path, rows: pyarrow.Table | Sequence[Row]) -> None:
@@ -171,9 +172,9 @@ def read_records(path: Path, columns: Sequence[str] | None = None) -> pyarrow.Ta
     except Exception as error:  # Arrow raises many types on damaged files
         table = _read_again(path, names, error)
     if names is None:
-        names = [*SCHEMA.names, *(name for name in table.column_names if name not in SCHEMA.names)]
-    for name in dict.fromkeys(names):
-        if name not in table.column_names and (name in ADDED or name not in SCHEMA.names):
+        names = list(dict.fromkeys((*NAMES, *table.column_names)))
+    for name in dict.fromkeys(names).keys() - set(table.column_names):
+        if name in ADDED or name not in NAMES:
             table = table.append_column(name, pyarrow.nulls(len(table), column_type(name)))
     types = {field.name: field.type for field in table.schema}
     for name in names:

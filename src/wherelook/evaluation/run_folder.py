@@ -378,7 +378,7 @@ def read_run(
     parts = [_read_now(records / name, read) for name in list_folder(records) if _PART.fullmatch(name)]
     tables = [table for table in (*parts, *samples) if table is not None]
     empty = SCHEMA.empty_table()
-    rows = _merged([empty if read is None else empty.select([name for name in read if name in SCHEMA.names]), *tables])
+    rows = _merged([empty if read is None else empty.select([name for name in read if name in NAMES]), *tables])
     if not conditions:
         rows = rows.filter(pyarrow.compute.equal(rows["condition"].fill_null(""), ""))
     if names is None:

@@ -35,7 +35,7 @@ from wherelook.evaluation.failures import describe, row_or_error
 from wherelook.evaluation.judges import AUTOMATIC, JudgeLike, check_judging, judge_answer, judge_name
 from wherelook.evaluation.local import ChangedTasks, Finished, Task
 from wherelook.evaluation.method_spec import MethodSpec
-from wherelook.evaluation.records import SCHEMA, storable
+from wherelook.evaluation.records import NAMES, storable
 from wherelook.evaluation.rows import (
     MEASURES,
     WRONG,
@@ -113,7 +113,7 @@ class Procedure:
                 f"the baseline is {self.asking.baseline_name!r}: another image may serve with 'auto' alone"
             )
         for name in self.asking.chosen_metrics:
-            if name in SCHEMA.names and name not in MEASURES:
+            if name in NAMES and name not in MEASURES:
                 raise InputError(f"a metric cannot be called {name!r}: records have another column of this name")
         check_judging(self.judge, self.prompt)
         check_replay_steps(self.replay_steps)
