@@ -214,7 +214,7 @@ def _tell_images_apart(process: Process, sizes: Sequence[Size], tensors: Mapping
             )
 
 
-def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, "masks *shape"]:
+def sample(masks: Float[Tensor, "masks height width"], geometry: TensorGeometry) -> Float[Tensor, "masks *shape"]:  # noqa: F821 - looks like a product
     """The masks at the source of each tensor element: bilinear between cell centers, constant beyond the outer ones.
 
     The same numbers as upsampling the masks to the image's size bilinearly and reading them where each element comes

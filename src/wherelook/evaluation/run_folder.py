@@ -29,6 +29,7 @@ import pyarrow.compute
 from wherelook.data.datasets import Sample
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.records import (
+    NAMES,
     SCHEMA,
     DamagedError,
     column_type,
