@@ -54,7 +54,9 @@ def metric_lines(
                         better="" if metric.better == "neither" else metric.better,
                         model=model.name,
                         maps=len(rows.rows),
-                        mean=mean_interval(rows.column(name), clusters=rows.clusters, level=level),
+                        mean=share_of(rows, name, level)
+                        if metric.yes_or_no
+                        else _mean(rows, name, level, *metric.bounds),
                     )
                 )
     return tuple(lines)
@@ -100,8 +102,8 @@ def human_lines(
     return tuple(lines), Outcome(tuple(asked), ())
 
 
-def _mean(rows: Rows, column: str, level: float, *, least: float = 0) -> Estimate | None:
-    """Of figures from `least` to 1."""
+def _mean(rows: Rows, column: str, level: float, least: float = 0, most: float = 1) -> Estimate | None:
+    """Of figures from `least` to `most`."""
     if not rows.rows:
         return None
-    return mean_interval(rows.column(column), clusters=rows.clusters, level=level).within(least, 1)
+    return mean_interval(rows.column(column), clusters=rows.clusters, level=level).within(least, most)

@@ -207,7 +207,7 @@ def compare(values: Mapping[str, Sequence[float]], metric: Metric) -> dict[str, 
             others, holm([paired_test(values[run], values[best], resamples=RESAMPLES).p for run in others]), strict=True
         )
     )
-    interval = _share_interval if metric.values == "0 or 1" else bootstrap_interval
+    interval = _share_interval if metric.yes_or_no else bootstrap_interval
     figures = {}
     for run, column in values.items():
         low, high = interval(column)

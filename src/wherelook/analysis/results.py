@@ -190,7 +190,7 @@ class MetricLine:
     better: str
     model: str
     maps: int
-    mean: Estimate
+    mean: Estimate | None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ MetricLike = str | Metric | Callable[[MapContext], float | None]
 TOLD = ("summary", "better", "label", "group", "values", "cost", "needs", "source")
 """What is told of a metric."""
 
+ROUNDING = 1e-6
+"""By so much a figure may be beyond its range."""
+
 OTHER_GROUP = "Other metrics"
 UNSEEN = "_unseen"
 
@@ -172,21 +175,24 @@ def measure_map(metrics: Mapping[str, Metric], context: MapContext) -> dict[str,
     """The figures of a map, by name. What needs something that is not known is left out.
 
     Raises:
-        InputError: a metric returned something else than a finite number or None.
+        InputError: a metric returned something else than None or a finite number in its range.
     """
     found: dict[str, float | None] = {}
     for name, metric in measures(metrics).items():
         if metric.measure is not None and context.knows(metric.needs):
             value = metric.measure(context.unseen if name not in metrics else context)
-            found[name] = None if value is None else _number(name, value)
+            found[name] = None if value is None else _number(name, value, metric)
     return found
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: Any, metric: Metric) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, RuntimeError):
         number = math.nan
     if not math.isfinite(number):
         raise InputError(f"metric {name!r} returned {shown(value)}; expected a finite number, or None")
+    least, most = metric.bounds
+    if (metric.yes_or_no and number not in (0, 1)) or not least - ROUNDING <= number <= most + ROUNDING:
+        raise InputError(f"metric {name!r} returned {number:g}; its values are {metric.values}")
     return number

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -36,7 +38,7 @@ class Metric:
         better: the direction that speaks for a map.
         label: as tables call it; its name if empty.
         group: heading of the table that compares methods by it; "" for a figure that stands in the records alone.
-        values: range, or "0 or 1" for a yes or no.
+        values: its range, written as LEAST to MOST; or "0 or 1" for a yes or no.
         cost: in forward passes.
         needs: what a sample must have; "-" for nothing.
         source: where it comes from.
@@ -61,3 +63,14 @@ class Metric:
     source: str = "-"
     level: Level | None = "map"
     both_baselines: bool = False
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether it is 1 or 0, so that its mean is a share."""
+        return self.values == "0 or 1"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest number that it can be, as `values` says; infinite where it does not."""
+        found = re.match(r"(?:above )?(-?[\d.]+) (?:to|or) (-?[\d.]+)", self.values)
+        return (float(found[1]), float(found[2])) if found else (-math.inf, math.inf)

@@ -108,7 +108,7 @@ def _row(line: RunSummary) -> dict[str, Any]:
 
 
 def _marked(name: str, figure: Figure) -> Marked:
-    method = "Wilson's interval" if metric_of(name).values == "0 or 1" else "percentile bootstrap"
+    method = "Wilson's interval" if metric_of(name).yes_or_no else "percentile bootstrap"
     value = Estimate(name=name, value=figure.mean, low=figure.low, high=figure.high, method=method)
     floor = figure.p is not None and figure.p <= figure.least_p * (1 + 1e-9)
     against = "" if figure.p is None else f", p {'≤' if floor else '='} {figure.p:.2g} against the best"
