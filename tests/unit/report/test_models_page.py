@@ -117,7 +117,8 @@ def test_every_table_figure_and_line_is_there(compared, page):
     )
     reasons = len({(line.model, line.status, line.reason) for line in compared.skipped})
     lines = (compared.models, compared.coverage, compared.reliance, compared.focus, compared.metrics,
-             compared.relations, compared.pairs, compared.evidence, compared.calibrations, compared.findings)  # fmt: skip
+             compared.relations, compared.pairs,
+             compared.evidence, compared.calibrations, compared.findings)  # fmt: skip
     assert rows == reasons + sum(map(len, lines))
 
 
