@@ -34,7 +34,7 @@ class _Ends:
     baseline: tuple[ScoredToken, ...]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class EndpointScore:
     """An `AnswerScore` (see wherelook.score) without a gradient. The blend is made of pixels and rounded to 256 levels.
 

@@ -49,7 +49,7 @@ class _Ends:
         return _Ends(self.log_probabilities[:, columns], self.choices[:, columns])
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class HuggingFaceScore:
     """An `AnswerScore`, a `PixelGradient` and an `OpensInside` (see wherelook.score) on a Transformers model.
 
