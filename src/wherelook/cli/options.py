@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 ENTRY_WIDTH = 80
 """Columns of text about a named thing that does not go to a terminal."""
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model", metavar="ID_OR_DIR", help="Hub id or local folder of an image-text-to-text model, or zoo:NAME."
-    ),
-]
 ModelOrAddress = Annotated[
     str,
     typer.Option(
