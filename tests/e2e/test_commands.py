@@ -270,6 +270,7 @@ def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     assert "run.json cannot be read as JSON: name a new folder" in errors
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_evaluate_marks_what_fails_its_sanity_check_and_checks_once(command, tmp_path, monkeypatch):
     monkeypatch.setattr("wherelook.evaluation.run.WEIGHT_STAGES", ("all weights",))  # the one that decides
     options = ("evaluate", "scenes-tuning", "--out", tmp_path, "--answers", 2, *QUICK)
@@ -303,6 +304,7 @@ def lines(tmp_path):
     return tmp_path / "data.jsonl"
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_path, monkeypatch):
     monkeypatch.setattr("wherelook.evaluation.run.WEIGHT_STAGES", ("all weights",))  # of four that go the same way
     options = (
@@ -326,6 +328,7 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
     assert first[1].drop_columns(list(TIMES)).equals(second[1].drop_columns(list(TIMES)))
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_a_sanity_check_that_fails_leaves_the_table(command, lines, tmp_path, monkeypatch):
     # The rows and the checks are made of the same prompts.
     monkeypatch.setattr("wherelook.models.huggingface.model.MANY_TOKENS", 10)
@@ -338,6 +341,7 @@ def test_a_sanity_check_that_fails_leaves_the_table(command, lines, tmp_path, mo
     assert (tmp_path / "out" / "table.md").is_file()
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_an_evaluation_in_which_every_method_failed_is_a_failure(command, tmp_path, monkeypatch):
     """Its files are written all the same, and the commonest error is told."""
     monkeypatch.setattr("wherelook.evaluation.explained.explain_answer", full_memory)
@@ -365,6 +369,7 @@ def test_sanity(command, tmp_path):
     assert "fails" in output
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_sweep(command, tmp_path):
     options = ("--method", "guided-igos:fast", "--set", "smooth=1,3", "--answers", 1, "--out", tmp_path, *QUICK)
     code, output, errors = command("sweep", *options)

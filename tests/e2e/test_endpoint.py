@@ -125,6 +125,7 @@ def test_a_run_asks_an_endpoint_and_goes_on_where_it_was(command, images, tmp_pa
         assert {row["model_class"] for row in table_of_run} == {"endpoint"}
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_another_model_of_the_endpoint_is_not_mixed_in(command, images, tmp_path):
     def both(path, body):
         return (200, {}, {"data": [{"id": "small"}, {"id": "large"}]}) if body is None else reply(path, body)
@@ -170,6 +171,7 @@ def test_a_method_that_an_endpoint_cannot_serve_is_named_before_anything_is_aske
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 @pytest.mark.parametrize("verb", ["run", "evaluate"])
 @pytest.mark.parametrize(
     ("refusal", "code", "message"),
@@ -202,6 +204,7 @@ def test_what_would_go_wrong_with_every_sample_ends_the_work(command, images, tm
     assert sorted(row["status"] for row in read_run(out)[1].to_pylist()) == [*failed, "ok", "ok", "ok"]
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_evaluate_tries_errors_again(command, images, tmp_path):
     """A row of one sample's failure does not stay when the failure is over."""
     questions, out = table(images, tmp_path, count=2), tmp_path / "out"

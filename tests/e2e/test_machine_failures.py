@@ -11,7 +11,6 @@ from functools import partial
 
 import pytest
 import torch
-from markupsafe import Markup
 
 from processes import Command, killed_at_piece
 from scripted_server import serving
@@ -149,13 +148,10 @@ class Disk:
         self.pieces, self.refused, self.error = 0, piece, OSError(*(locked if piece is None or piece % 2 else full))
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_disk_that_refuses_loses_nothing_that_is_finished(command, images, runs, tmp_path, monkeypatch, writer):
     """Every command says so in one line, leaves earlier files as they were and can be repeated."""
-    for drawn in ("files.to_svg", "files.to_pdf"):  # what is in a file does not matter here
-        monkeypatch.setattr(f"wherelook.report.{drawn}", lambda *_: b"a figure")
-    for page in ("methods_page", "models_page"):
-        monkeypatch.setattr(f"wherelook.report.{page}.inline", lambda *_: Markup("a figure"))
     disk = Disk(monkeypatch)
     line, first, again = WRITERS[writer]
     with serving(judgment) as log:
@@ -299,6 +295,7 @@ def test_a_run_goes_on_when_one_sample_does_not_fit(command, tmp_path, monkeypat
 ENDED = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 @pytest.mark.parametrize(
     ("line", "signaled"),
     [
