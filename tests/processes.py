@@ -47,21 +47,27 @@ def spawned_at_once() -> Iterator[None]:
 
 
 class Command:
-    """`wherelook` in a process of its own.
+    """`wherelook`, or a program, in a process of its own.
 
     Args:
         line: its arguments.
         folder: where it runs.
         prepare: called in the process before the command.
+        program: what to run instead of the command.
     """
 
-    def __init__(self, line: tuple[object, ...], folder: Path, prepare: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        line: tuple[object, ...],
+        folder: Path,
+        prepare: Callable[[], None] | None = None,
+        *,
+        program: str | None = None,
+    ) -> None:
         self.files = [folder.parent / f"{folder.name}-{name}" for name in ("output", "errors")]
-        words = [str(word) for word in line]
+        given = [str(word) for word in line], folder, self.files, dict(os.environ), prepare, program
         with without_test_only():
-            self.process: BaseProcess = prepared().Process(
-                target=_run, args=(words, folder, self.files, dict(os.environ), prepare)
-            )
+            self.process: BaseProcess = prepared().Process(target=_run, args=given)
             self.process.start()
 
     def wait(self, seconds: float) -> tuple[int | None, str, str]:
@@ -75,7 +81,12 @@ class Command:
 
 
 def _run(
-    words: list[str], folder: Path, files: list[Path], environment: dict[str, str], prepare: Callable[[], None] | None
+    words: list[str],
+    folder: Path,
+    files: list[Path],
+    environment: dict[str, str],
+    prepare: Callable[[], None] | None,
+    program: str | None,
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
@@ -89,7 +100,10 @@ def _run(
 
     if prepare is not None:
         prepare()
-    main()
+    if program is None:
+        main()
+    else:
+        exec(program, {"__name__": "__main__"})
 
 
 def killed_at_piece(number: int) -> None:

@@ -25,7 +25,7 @@ from wherelook.models import VisionLanguageModel
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
 QUESTION = "What color is it?"
-CHEAP = {"method": "strips", "preset": "fast", "replay_steps": 0, "tokens": "all"}
+CHEAP = {"method": "gradient", "replay_steps": 0, "tokens": "all"}
 
 # GLM-4V's processor in Transformers, on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

@@ -181,8 +181,8 @@ def test_words_with_spaces_between_them_are_found_again(words):
 
 
 def test_a_long_text_takes_no_long_time():
-    text = "\u0e2a\u0e38\u0e19\u0e31\u0e02" * 4000 + "a" * 20_000 + "-" * 20_000 + "1,2" * 5000 + "\u200d" * 5000
-    assert len(find_words(text)) > 4000
+    text = "\u0e2a\u0e38\u0e19\u0e31\u0e02" * 2000 + "a" * 10_000 + "-" * 10_000 + "1,2" * 2500 + "\u200d" * 2500
+    assert len(find_words(text)) > 2000
 
 
 @pytest.mark.parametrize(

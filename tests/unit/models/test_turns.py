@@ -17,8 +17,9 @@ from wherelook.errors import InputError
 
 PICTURE = make_picture((60, 100))
 QUESTION = "What color is the ring?"
-QUICK = {"answer": "The purple ring is left of the star.", "preset": "fast", "alpha": 0.0, "replay_steps": 4}
-SOME = ["guided-igos", "rise", "relevancy", "logit-lens", "edges", "random"]
+QUICK = {"answer": "The purple ring is left of the star.", "preset": "fast", "alpha": 0.0, "replay_steps": 2}
+SHORT = {"cells": 8, "iterations": 1, "steps": 2, "start_steps": 2, "verify": 1, "rest": 1}
+SOME = {"guided-igos": SHORT, "rise": {"masks": 8}, "relevancy": {}, "logit-lens": {}, "edges": {}, "random": {}}
 """A method of each kind: an optimizer, random masks, hooks, the inside of the model, no model at all."""
 
 
@@ -68,7 +69,10 @@ def explainer() -> Explainer:
 
 @pytest.fixture(scope="module")
 def expected(explainer) -> dict:
-    return {name: explainer.explain(PICTURE, QUESTION, method=name, **QUICK) for name in SOME}
+    return {
+        name: explainer.explain(PICTURE, QUESTION, method=name, settings=settings, **QUICK)
+        for name, settings in SOME.items()
+    }
 
 
 @pytest.mark.parametrize("mode", [*EXACT.values(), *ROUNDED.values()], ids=[*EXACT, *ROUNDED])
@@ -77,8 +81,8 @@ def test_the_mode_changes_no_map(explainer, expected, mode, request):
     with mode():
         before = state()
         fresh = Explainer(explainer.model.model, explainer.model.processor, identifier="tiny")
-        for name in SOME:
-            found = fresh.explain(PICTURE, QUESTION, method=name, **QUICK)
+        for name, settings in SOME.items():
+            found = fresh.explain(PICTURE, QUESTION, method=name, settings=settings, **QUICK)
             assert np.abs(found.heatmap - expected[name].heatmap).max() <= near, name
             assert found.metrics == pytest.approx(expected[name].metrics, abs=near), name
             assert found.config["method"] in METHODS

@@ -128,7 +128,13 @@ def test_an_answer_that_does_not_rest_on_the_image_is_asked_again_blind(address,
     assert found.reliance["blind_answer"]
 
 
-FEWER = {"rise": {"masks": 30}, "occlusion": {"cells": 14, "stride": 8}}
+FEWER = {
+    "rise": {"masks": 16},
+    "occlusion": {"cells": 8, "window": 4, "stride": 4},
+    "strips": {"cells": 8, "window": 4, "stride": 4},
+    "greedy": {"count": 3},
+    "greedy-window": {"count": 3, "window": 2, "rounds": 2},
+}
 
 
 @pytest.mark.parametrize("method", sorted(FORWARD_ONLY))
@@ -136,9 +142,9 @@ def test_the_estimate_holds_for_every_method_that_works(address, scene, method):
     explainer = Explainer.from_pretrained(address)
     fewer = FEWER.get(method, {})
     explanation = explainer.explain(
-        np.asarray(scene), QUESTION, method=method, preset="fast", settings=fewer, replay_steps=3
+        np.asarray(scene), QUESTION, method=method, preset="fast", settings=fewer, replay_steps=2
     )
-    config = ExplainConfig(method=method, preset="fast", settings=fewer, replay_steps=3)
+    config = ExplainConfig(method=method, preset="fast", settings=fewer, replay_steps=2)
     most = most_requests(config, (128, 128))
     assert explanation.status == "ok"
     assert explanation.metrics["deletion"] is not None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import transformers
 from safetensors.torch import save_file
 from tools import families
 
+from processes import Command
 from wherelook.errors import InputError
 from wherelook.load_options import LoadOptions
 from wherelook.models.huggingface.loading import load
@@ -225,6 +224,7 @@ for name in sys.argv[2:]:
 def test_without_torchvision_and_video_settings_images_still_work(tmp_path):
     """In a process of its own: the tests have a torchvision."""
     names = ["internvl", "qwen3_vl", "llava_next_video"]
-    command = [sys.executable, "-c", WITHOUT_VIDEO, str(tmp_path), *names]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-    assert done.stdout.split() == names, done.stderr[-2000:]
+    (tmp_path / "work").mkdir()
+    done = Command((tmp_path, *names), tmp_path / "work", program=WITHOUT_VIDEO)
+    _, output, errors = done.wait(300)
+    assert output.split() == names, errors[-2000:]

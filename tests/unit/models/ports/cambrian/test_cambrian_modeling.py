@@ -229,11 +229,12 @@ def test_gradient_checkpointing_changes_no_gradient(cambrian):
 
 @pytest.mark.parametrize("encoder", [*TOWERS, None])
 @pytest.mark.parametrize(("size", "cell"), [((70, 130), (1, 4)), ((130, 70), (4, 1))])
-def test_the_response_to_a_planted_patch_peaks_there(cambrian, encoder, size, cell):
+def test_the_response_to_a_planted_patch_peaks_there(cambrian, encoder, size, cell, monkeypatch):
     """The middle of one cell of 6 x 8 (or 8 x 6) is changed; features of all encoders but one are zeros.
 
     The score answers to that cell most, and the image token that moves most lies there too.
     """
+    monkeypatch.setattr("wherelook.models.huggingface.batching.UNMEASURED_BATCH", 16)  # the model is tiny
     model = VisionLanguageModel(*cambrian)
     grid = (6, 8) if size[1] > size[0] else (8, 6)
     place = [
