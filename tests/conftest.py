@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
+from markupsafe import Markup
 
 import typechecker
 from torchvision_stub import enable_torchvision
@@ -52,3 +53,12 @@ def _as_users_run_it() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots say that they are plots: for pages and files whose content does not matter."""
+    for name in ("report.files.to_svg", "report.files.to_pdf"):
+        monkeypatch.setattr(f"wherelook.{name}", lambda *_: b"a plot")
+    for name in ("report.methods_page.inline", "report.models_page.inline", "explanation.page.inline"):
+        monkeypatch.setattr(f"wherelook.{name}", lambda *_: Markup("a plot"))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from markupsafe import Markup
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tools import families
@@ -39,13 +38,9 @@ def patches_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def quick_evaluations(monkeypatch) -> None:
+def quick_evaluations(undrawn, monkeypatch) -> None:
     """For what is not about plots, nor about measures that ask the model again: most of the time of `evaluate`."""
     monkeypatch.setattr("wherelook.evaluation.explained.independent_measures", lambda *_: {})
-    for name in ("files.to_svg", "files.to_pdf"):
-        monkeypatch.setattr(f"wherelook.report.{name}", lambda *_: b"a plot")
-    for name in ("methods_page.inline", "models_page.inline"):
-        monkeypatch.setattr(f"wherelook.report.{name}", lambda *_: Markup("a plot"))
 
 
 def save_family(name: str, folder: Path) -> Path:

@@ -16,7 +16,10 @@ from PIL import Image
 from thinking_forms import ANSWER, FORMS, THOUGHT, make, script
 
 QUESTION = "What color is it?"
-CHEAP = ("--method", "occlusion", "--preset", "fast", "--replay-steps", 0)
+CHEAP = (
+    *("--method", "occlusion", "--preset", "fast", "--set", "cells=8", "--set", "window=4", "--set", "stride=4"),
+    *("--replay-steps", 0),
+)
 FORM = FORMS["qwen3.5, switchable"]
 CLOSED = f"{THOUGHT}\n</think>\n\n"
 

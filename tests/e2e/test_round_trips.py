@@ -1,4 +1,4 @@
-"""120 rows of every data set in its published format, through `wherelook run` and back.
+"""60 rows of every data set in its published format, through `wherelook run` and back.
 
 Who answers is a stand-in that says which image it was shown, told from its color; all else is the command itself.
 """
@@ -43,12 +43,12 @@ from wherelook.evaluation.rows import evidence_row, image_row, method_row, sampl
 from wherelook.evaluation.run_folder import read_run
 from wherelook.evaluation.worker import Procedure
 
-ROWS = 120
-SHARED = 50
+ROWS = 60
+SHARED = 25
 """Images where several questions are about one."""
-FIRST = 70
+FIRST = 35
 """Rows that the first command does."""
-BROKEN = (7, 40)
+BROKEN = (7, 20)
 """Numbers of images that cannot be read."""
 
 
@@ -338,7 +338,7 @@ def test_rows_of_every_format(command, tmp_path, monkeypatch, name):
     assert len(planted) == ROWS
     asked: list[int] = []
     monkeypatch.setattr("os.fsync", lambda _: None)  # all of them take longer than all the rest
-    monkeypatch.setattr("wherelook.evaluation.run_folder.BLOCK", 50)  # two whole files of records and one that is not
+    monkeypatch.setattr("wherelook.evaluation.run_folder.BLOCK", 25)  # two whole files of records and one that is not
     monkeypatch.setattr("wherelook.evaluation.worker.load_worker", partial(StandIn, asked))
     path = build.root if name in FOLDERS else build.zip()
     line = ("run", f"{name}:{path}{COLUMNS.get(name, '')}", "--out", tmp_path / "run", "--method", "center", "--json")

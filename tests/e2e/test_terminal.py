@@ -191,9 +191,10 @@ def test_what_an_encoding_lacks_is_similar_or_spelled_out():
     assert terminal.encodable(ANSWER, "utf-8") == ANSWER
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_commands_over_many_samples_in_a_code_page(narrow, tmp_path):
-    scenes = ("--method", "center,random", "--answers", 2, "--wrong", "--out", tmp_path / "evaluation")
-    code, output, errors = narrow("cp1252", "evaluate", *scenes)
+    scenes = ("--method", "center,random", "--answers", 2, "--wrong", "--replay-steps", 2)
+    code, output, errors = narrow("cp1252", "evaluate", *scenes, "--out", tmp_path / "evaluation")
     assert code == 0, errors
     assert "Bold (* in text) is the best mean. ~ is not distinguishable" in " ".join(output.split())
     options = ("--method", "center", "--metric", "map", "--limit", 2, "--out", tmp_path / "run")

@@ -141,6 +141,7 @@ def test_a_folder_without_an_explanation(make_explanation, tmp_path):
             wherelook.Explanation.load(folder)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -190,6 +191,7 @@ FORGED_RECORDS = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("case", FORGED_RECORDS)
 def test_a_record_of_another_kind_is_refused(make_explanation, tmp_path, case):
     changes, message = FORGED_RECORDS[case]
@@ -229,6 +231,7 @@ FORGED_MASKS = {
 }
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("case", FORGED_MASKS)
 def test_a_mask_of_another_shape_or_type_is_refused(make_explanation, token_maps, tmp_path, case):
     """With its right SHA-256: as a stranger would send it."""

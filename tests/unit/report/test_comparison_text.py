@@ -94,6 +94,7 @@ def test_who_judged_is_printed(comparison):
     assert f"exact {line.file}" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tables_read_back_as_they_were(comparison, tmp_path):
     write_comparison(comparison, tmp_path)
     for name, table in make_tables(comparison).items():
@@ -111,6 +112,7 @@ def test_tables_read_back_as_they_were(comparison, tmp_path):
     assert cells["samples"][2].tolist() == list(comparison.evidence[0].cells[2].samples)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tables_of_an_earlier_comparison_do_not_stay(comparison, tmp_path):
     write_comparison(comparison, tmp_path)
     single = simulate_run(tmp_path / "run", Simulated("a"), samples=range(12))
@@ -119,6 +121,7 @@ def test_tables_of_an_earlier_comparison_do_not_stay(comparison, tmp_path):
     assert not (tmp_path / "pairs.parquet").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["models.csv", "human.csv", "pairs.parquet", "compare.json"])
 def test_tables_take_the_place_of_no_file_of_the_user(comparison, tmp_path, name):
     """`human.csv` would not be written, since that table is empty; of the next comparison it would."""
@@ -128,6 +131,7 @@ def test_tables_take_the_place_of_no_file_of_the_user(comparison, tmp_path, name
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, '{"my": "own"}')]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("own", [True, False])
 def test_a_list_of_files_makes_no_others_ours(comparison, tmp_path, own):
     """Another program's `compare.json` may list files too, and so may one of ours that somebody edited."""
@@ -147,6 +151,7 @@ def test_a_list_of_files_makes_no_others_ours(comparison, tmp_path, own):
     assert thesis.read_text() == "mine"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tables_of_an_earlier_version_are_said_to_be(comparison, tmp_path):
     write_comparison(comparison, tmp_path)
     record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
@@ -156,6 +161,7 @@ def test_tables_of_an_earlier_version_are_said_to_be(comparison, tmp_path):
         write_comparison(comparison, tmp_path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_that_was_changed_since_is_the_users(comparison, tmp_path):
     written = write_comparison(comparison, tmp_path)
     assert sorted(written) == sorted(tmp_path.iterdir())
@@ -185,6 +191,7 @@ def test_tables_stand_in_markdown_and_plots_in_svg_and_pdf(comparison, tmp_path)
     ElementTree.parse(tmp_path / "cells.svg")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_json_holds_everything_and_no_infinity(comparison, tmp_path):
     write_comparison(comparison, tmp_path)
     record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
