@@ -8,6 +8,7 @@ rows = wherelook.run("scenes", "run/", model=explainer, limit=20)
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -23,22 +24,16 @@ __version__ = version("wherelook")
 __all__ = ["Explainer", "Explanation", "InputError", "Sample", "WherelookError", "__version__", "run"]
 
 
+_HOMES = {
+    "Explainer": "wherelook.explain",
+    "Explanation": "wherelook.explanation",
+    "Sample": "wherelook.data.sample",
+    "run": "wherelook.evaluation.run_samples",
+}
+
+
 def __getattr__(name: str) -> Any:
     # Torch and Transformers take seconds to import: only when they are needed.
-    if name == "Explainer":
-        from wherelook.explain import Explainer
-
-        return Explainer
-    if name == "Explanation":
-        from wherelook.explanation import Explanation
-
-        return Explanation
-    if name == "Sample":
-        from wherelook.data.sample import Sample
-
-        return Sample
-    if name == "run":
-        from wherelook.evaluation.run_samples import run
-
-        return run
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'wherelook' has no attribute {name!r}")
