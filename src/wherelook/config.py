@@ -168,6 +168,10 @@ class ExplainConfig:
         self._set("metrics", _several(self.metrics))
         self.chosen_settings, self.chosen_metrics  # noqa: B018
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: the fields. What is made of them is made there again."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 

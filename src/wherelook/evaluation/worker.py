@@ -118,6 +118,10 @@ class Procedure:
         check_judging(self.judge, self.prompt)
         check_replay_steps(self.replay_steps)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: the fields. What is made of them is made there again."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
     @property
     def record(self) -> dict[str, Any]:
         """As plain values, the settings of every method written out: defaults may change with the version."""

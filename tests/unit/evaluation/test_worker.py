@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from tools import families
 from layouts import BLUE, GREEN, RED, struct, text64, tsv
 from published import Builder
 from wherelook.analysis.sanity import STABILITY_MEASURES
+from wherelook.config import ExplainConfig
 from wherelook.data.datasets import read_samples
 from wherelook.data.images import decode_image
 from wherelook.data.sources import ImageFile
@@ -230,3 +232,13 @@ def test_all_images_of_a_question_of_mmmu_reach_the_prompt_in_their_order(tmp_pa
     for found, color in zip(shown, colors, strict=True):
         picture = decode_image(build.picture(color), "x").picture
         torch.testing.assert_close(found, model.encode(picture, "Why?").inputs["pixel_values"], rtol=0, atol=0)
+
+
+def test_a_procedure_goes_to_another_process_whatever_was_made_of_it():
+    procedure = Procedure("scenes", tuple(parse_methods("igos+,rise:fast")), metrics=("all",))
+    record = procedure.record
+    again = pickle.loads(pickle.dumps(procedure))
+    assert again == procedure
+    assert again.record == record
+    config = ExplainConfig(metrics="all", method="grad-cam")
+    assert pickle.loads(pickle.dumps(config)).chosen_metrics.keys() == config.chosen_metrics.keys()
