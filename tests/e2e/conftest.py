@@ -40,7 +40,12 @@ def patches_folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def quick_evaluations(undrawn, monkeypatch) -> None:
     """For what is not about plots, nor about measures that ask the model again: most of the time of `evaluate`."""
-    monkeypatch.setattr("wherelook.evaluation.explained.independent_measures", lambda *_: {})
+    from wherelook.metrics import measure_map
+
+    def quick(metrics, context):
+        return measure_map({name: metric for name, metric in metrics.items() if metric.level != "all"}, context)
+
+    monkeypatch.setattr("wherelook.explain.measure_map", quick)
 
 
 def save_family(name: str, folder: Path) -> Path:

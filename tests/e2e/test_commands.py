@@ -234,6 +234,7 @@ def test_scenes(command, tmp_path):
         assert path.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.usefixtures("quick_evaluations")
 def test_evaluate_goes_on_where_it_stopped(command, tmp_path):
     options = ("scenes-tuning", "--out", tmp_path, *QUICK)
     code, output, errors = command("evaluate", *options, "--method", "center,random", "--answers", 1, "--json")

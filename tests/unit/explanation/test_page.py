@@ -118,6 +118,7 @@ def test_policy_allows_exactly_the_inlined_style_and_script(make_explanation):
         assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("form", ["to_html", "_repr_html_"])
 def test_hostile_text_stays_text(make_explanation, text, form):
