@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start many processes: compiled modules are kept between them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test fuzz real-parts lint quality bench study clean
 
