@@ -117,7 +117,8 @@ def choose_metrics(wanted: Sequence[MetricLike]) -> dict[str, Metric]:
             continue
         if isinstance(one, str):
             if one not in METRICS:
-                raise unknown_name("metric", one, (*levels, *METRICS))
+                of_two = {name for name, metric in METRICS.ours.items() if metric.measure is None}
+                raise unknown_name("metric", one, (*levels, *(name for name in METRICS if name not in of_two)))
             name, metric = one, METRICS[one]
         elif isinstance(one, Metric) or callable(one):
             name = metric_name(one)
