@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from PIL import Image
 
@@ -15,6 +16,7 @@ from wherelook import Explainer
 from wherelook.check import check_model, test_picture
 from wherelook.errors import WherelookError
 from wherelook.models import VisionLanguageModel
+from wherelook.models.huggingface import model as adapter
 from wherelook.tokens import word_indices
 
 TEXTS: dict[str, str] = {
@@ -105,7 +107,7 @@ def reading_once(model: VisionLanguageModel, known: dict[str, Any], *, whole: bo
         known: what was read, to be passed on.
         whole: answers are read in full where no first token is likely, which with random weights none is.
     """
-    read, likely = model._next_log_probabilities, model.LIKELY_START
+    read = model._next_log_probabilities
 
     def next_log_probabilities(prompt: Any, ids: Sequence[int]) -> Any:
         if ids:
@@ -116,12 +118,12 @@ def reading_once(model: VisionLanguageModel, known: dict[str, Any], *, whole: bo
 
     patched: Any = model
     patched._next_log_probabilities = next_log_probabilities
-    model.LIKELY_START = likely if whole else sys.float_info.min
+    least = adapter.LIKELY_START if whole else sys.float_info.min
     try:
-        yield
+        with mock.patch.object(adapter, "LIKELY_START", least):
+            yield
     finally:
         del patched._next_log_probabilities
-        model.LIKELY_START = likely
 
 
 def generated(model: VisionLanguageModel, names: Sequence[str]) -> Iterator[str]:
