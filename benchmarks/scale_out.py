@@ -26,6 +26,7 @@ from wherelook.evaluation.method_spec import parse_methods
 from wherelook.evaluation.records import TIMES
 from wherelook.evaluation.run import ENGINES
 from wherelook.evaluation.worker import Procedure, load_worker
+from wherelook.load_options import LoadOptions
 
 DATASET = "scenes-tuning"
 PROCEDURE = Procedure(DATASET, tuple(parse_methods("guided-igos:fast,center")), metrics=("replay",))
@@ -59,7 +60,7 @@ def measure(
     started = time.perf_counter()
     found.extend(results)
     ended = time.perf_counter() - started
-    return ended, sorted(found, key=lambda finished: finished.position)
+    return ended, sorted(found, key=lambda finished: finished.rows[0]["position"])
 
 
 def rows(found: list[Finished]) -> list[dict]:
@@ -76,7 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     idle = tasks(arguments.tasks, FEW)
     work = tasks(arguments.samples, arguments.samples)
-    make_worker = partial(load_worker, PROCEDURE, "embedded", {})
+    make_worker = partial(load_worker, PROCEDURE, "embedded", LoadOptions())
     everything = torch.get_num_threads()
     os.environ["OMP_NUM_THREADS"] = "1"  # of workers in processes of their own
     torch.set_num_threads(1)
