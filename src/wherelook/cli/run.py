@@ -89,8 +89,8 @@ class Choices:
     blind: bool = option(False, "Also ask without the image, shown its mean color.")
     metric: Sequence[str] = option(
         ("replay",),
-        "See `wherelook metrics`; or map (what costs no pass), replay (deletion and insertion too), all (what asks the "
-        "model again too). Repeatable.",
+        "See `wherelook metrics`; or map (what costs no pass; always taken), replay (deletion and insertion too), all "
+        "(what asks the model again too). Repeatable.",
         metavar="NAME",
         kind=list[str],
     )

@@ -47,7 +47,7 @@ from wherelook.evaluation.rows import (
     model_row,
     sample_row,
 )
-from wherelook.metrics import MetricLike, told_metrics
+from wherelook.metrics import MetricLike, metric_name, told_metrics
 from wherelook.models import LoadOptions, Model, load_model
 from wherelook.models.huggingface.loading import quiet
 
@@ -78,7 +78,7 @@ class Procedure:
         prompt: how the question is put, see `wherelook.data.datasets.PROMPT_STYLES`.
         judge: one of `JUDGES`, or "auto": see `wherelook.evaluation.judges.judge_for`; or a function (answer, sample)
             to whether the answer is right.
-        baseline, metrics: see `wherelook.config.ExplainConfig`.
+        baseline, metrics: see `wherelook.config.ExplainConfig`; what costs no pass ("map") is always taken.
         replay_steps: points of the deletion and insertion curves; figures of different numbers do not compare.
         right_only: whether a wrong answer to a question with a known one gets a row without a map.
         baseline_from_dataset: whether another image of the dataset may serve as the baseline where no other shows a
@@ -131,7 +131,7 @@ class Procedure:
         return kept | {
             "judge": judge_name(self.judge),
             "baseline": config["baseline"],
-            "metrics": config["metrics"],
+            "metrics": [metric_name(one) for one in self.metrics],
             "metrics_told": told_metrics(self.asking.chosen_metrics),
             "runs": list(settings),
             "settings": settings,
@@ -142,7 +142,7 @@ class Procedure:
         """What is the same for all methods."""
         return ExplainConfig(
             baseline=self.baseline,
-            metrics=tuple(self.metrics),
+            metrics=("map", *self.metrics),
             replay_steps=self.replay_steps,
             max_new_tokens=self.max_new_tokens,
             seed=self.seed,
