@@ -190,7 +190,7 @@ def ask(
         question: about them.
         config: its answer, reasoning, tokens, baseline, alpha, max_new_tokens, seed and chat are followed.
         repeated: the thought and the answer of another answered question, token for token, in place of the config's.
-        blind: whether the model is asked with the baseline alone too where the answer does not rest on the image.
+        blind: whether the model is asked with the baseline alone too where the answer is not visually grounded.
 
     Raises:
         InputError, UnfinishedThoughtError, WherelookError: as `Explainer.explain`.

@@ -249,3 +249,9 @@ def test_wrong_options_of_a_run_are_found_before_any_work(options, message, tmp_
 def test_samples_that_are_none_are_refused(tmp_path):
     with pytest.raises(wherelook.InputError, match=r"the samples is made of wherelook.data.datasets.Sample; got"):
         wherelook.run([{"image": "x.png"}], tmp_path / "run", methods=["center"])
+
+
+def test_a_run_without_an_end_is_refused_before_any_work(tmp_path):
+    with pytest.raises(wherelook.InputError, match=r"'scenes' is drawn as needed and has no end: say how many samples"):
+        wherelook.run("scenes", tmp_path / "run", methods=["center"])
+    assert not (tmp_path / "run").exists()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow
 
 from wherelook.attribution import split_method
-from wherelook.data.datasets import Sample, read_samples
-from wherelook.errors import unknown_name
+from wherelook.data.datasets import DRAWN, Sample, read_samples
+from wherelook.errors import InputError, unknown_name
 from wherelook.evaluation.method_spec import MethodSpec, parse_methods
 from wherelook.evaluation.rows import called
 from wherelook.evaluation.run import Extent, Tally, execute
@@ -78,6 +78,10 @@ def run(
     if isinstance(model, str):
         model = Explainer.from_pretrained(model)
     asked = model.model if isinstance(model, Explainer) else model
+    if isinstance(samples, str) and samples in DRAWN and extent.limit is None and extent.answers is None:
+        raise InputError(f"{samples!r} is drawn as needed and has no end: say how many samples (limit) or answers")
+    if extent.sanity and asked.weights is None:
+        raise InputError("sanity checks shuffle weights, and those of this model are out of reach: leave them out")
     configuration = {"model": called(asked.description), "loading": {}, **procedure.record}
     with open_run(Path(out), configuration, versions()) as folder:
         tally = execute(
