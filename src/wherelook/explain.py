@@ -36,6 +36,7 @@ from wherelook.models import Model, ModelScore, VisionLanguageModel, load_model
 from wherelook.models.huggingface.given import take_model
 from wherelook.models.score_cache import ScoreMemory
 from wherelook.models.turns import in_turn
+from wherelook.models.zoo import default_model
 from wherelook.score import Attribution, Progress, Status
 from wherelook.tokens import holds_words, selected_words
 
@@ -77,17 +78,18 @@ class Explainer:
             self.model = VisionLanguageModel(model, processor, **options)
 
     @classmethod
-    def from_pretrained(cls, name: str | PathLike[str] = "embedded", **options: Any) -> Explainer:
-        """Loads a hub id, a local folder, or the embedded model; or asks an endpoint by its address.
+    def from_pretrained(cls, name: str | PathLike[str] | None = None, **options: Any) -> Explainer:
+        """Loads a hub id, a local folder, or a model that comes with wherelook; or asks an endpoint by its address.
 
         Args:
-            name: which model; an address such as http://localhost:8000/v1.
+            name: which model; an address such as http://localhost:8000/v1; None takes `photos`, the small model for
+                photographs.
             options: see `wherelook.models.load_model`.
 
         Raises:
             InputError: no such model, or it cannot be loaded; the message says what to do.
         """
-        return cls(load_model(name, **options))
+        return cls(load_model(default_model() if name is None else name, **options))
 
     def explain(
         self,

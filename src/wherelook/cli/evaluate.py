@@ -45,7 +45,7 @@ def evaluate(
     dataset: Dataset = "scenes",
     out: Out = Path("wherelook-evaluation"),
     chosen: Choices = EVALUATE,
-    model: options.ModelOrAddress = "embedded",
+    model: options.ModelOrAddress = None,
     loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
     figures: options.Figures = None,
@@ -60,6 +60,7 @@ def evaluate(
     from wherelook.storage import write_whole
 
     _refuse_strangers(out, figures)
+    model = options.model_of(model, dataset)
     called, tally = carry_out(dataset, out, chosen, model, loading)
     rows, found = _rows(out, chosen)
     names = [one.name for one in chosen.methods]
@@ -89,7 +90,7 @@ def sanity(
     dataset: Dataset = "scenes",
     out: Out = Path("wherelook-sanity"),
     chosen: Choices = SANITY,
-    model: options.ModelOrAddress = "embedded",
+    model: options.ModelOrAddress = None,
     loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
@@ -106,7 +107,7 @@ def sanity(
         raise InputError("sanity checks need at least 2 answers: --sanity N")
     if chosen.answers is None:
         chosen = replace(chosen, answers=chosen.sanity)
-    _, tally = carry_out(dataset, out, chosen, model, loading)
+    _, tally = carry_out(dataset, out, chosen, options.model_of(model, dataset), loading)
     _, found = _rows(out, chosen)
     lines = [check(found, one.name) for one in chosen.methods]
     if tally.failure is not None and not any(line["answers"] for line in lines):
@@ -137,7 +138,7 @@ def sweep(
     dataset: Dataset = "scenes-tuning",
     out: Out = Path("wherelook-sweep"),
     chosen: Choices = SWEEP,
-    model: options.ModelOrAddress = "embedded",
+    model: options.ModelOrAddress = None,
     loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
@@ -149,7 +150,7 @@ def sweep(
 
     if not chosen.values:
         raise InputError("a sweep needs a setting and its values: --set KEY=V1,V2, for example --set iterations=3,8")
-    _, tally = carry_out(dataset, out, chosen, model, loading)
+    _, tally = carry_out(dataset, out, chosen, options.model_of(model, dataset), loading)
     if tally.failure is not None:
         raise tally.failure
     rows, found = _rows(out, chosen)

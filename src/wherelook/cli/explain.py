@@ -45,7 +45,7 @@ def explain(
     video: Annotated[
         bool, typer.Option("--video", help="Give the frames to the model's own video input, not as images.")
     ] = False,
-    model: options.ModelOrAddress = "embedded",
+    model: options.ModelOrAddress = None,
     *,
     config: ExplainConfig,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("wherelook-out"),
@@ -58,6 +58,7 @@ def explain(
     from wherelook.explain import explain, most_requests
     from wherelook.explanation import check_folder
     from wherelook.models import EndpointModel
+    from wherelook.models.zoo import default_model
 
     # Everything that can be wrong with the input is found before a model is loaded.
     check_text("question", question)
@@ -66,6 +67,7 @@ def explain(
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
     if video:
         loading = replace(loading, frames_per_second=frame_rate(images) or 1.0)
+    model = model or default_model()
     check_loading(model, loading, [config.method_name])
     check_folder(options.make_folder(out))
     asked = open_model(model, loading)
@@ -129,11 +131,12 @@ def _image_line(part: ImagePart) -> str:
 
 def print_explanation(explanation: Explanation, folder: Path) -> None:
     """What a person wants to know first."""
-    from wherelook.models.zoo import BUNDLED, PREFIX
+    from wherelook.models.zoo import BUNDLED, PHOTOS, PREFIX
 
     name = str(explanation.model["id"])
     drawn = name in BUNDLED or name.startswith(PREFIX)
-    typer.echo(f"model      {name}{' (small, trained on drawn scenes: it knows nothing else)' if drawn else ''}")
+    known = " (small, trained on drawn scenes: it knows nothing else)" if drawn else ""
+    typer.echo(f"model      {name}{' (small: 140 M weights)' if name == PHOTOS else known}")
     words: dict[int | None, str] = {}
     for token in explanation.tokens:
         if token.selected:

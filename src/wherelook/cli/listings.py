@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from wherelook.cli import options
 
@@ -12,8 +15,17 @@ if TYPE_CHECKING:
     from wherelook.models.zoo import ZooModel
 
 
-def models(as_json: options.Json = False) -> None:
+def models(
+    make: Annotated[
+        str | None,
+        typer.Option("--make", metavar="NAME", help="Put a model together from packages that are installed: photos."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
     """Lists the models that can be explained: what is known of every family of the installed Transformers."""
+    if make is not None:
+        _make(make, as_json=as_json)
+        return
     from wherelook.models.catalogue import model_families
     from wherelook.report.table import from_rows
 
@@ -21,11 +33,29 @@ def models(as_json: options.Json = False) -> None:
     if as_json:
         options.print_json(families)
         return
+    print("photos: a small LLaVA for photographs, made of two packages by `wherelook models --make photos`")
     print("embedded (colored shapes), things (animals, foods, vehicles): small LLaVAs that come with the package")
     print("and know their drawn scenes alone; `wherelook zoo` lists more")
     print("any hub id or folder of an image-text-to-text model; families of the installed Transformers:")
     options.print_table(from_rows("families", families))
     print("docs/models.md has the figures of every family; `wherelook check MODEL` measures a model of yours.")
+
+
+def _make(name: str, *, as_json: bool) -> None:
+    from wherelook.errors import unknown_name
+    from wherelook.models.huggingface.loading import quiet
+    from wherelook.models.photos.assemble import make
+    from wherelook.models.zoo import PHOTOS
+
+    if name != PHOTOS:
+        raise unknown_name("model to make", name, (PHOTOS,))
+    if not sys.stderr.isatty():
+        quiet()
+    folder = make()
+    if as_json:
+        options.print_json({"model": name, "folder": str(folder)})
+    else:
+        print(f"{name} is in {folder}; --model {name} takes it")
 
 
 def zoo(as_json: options.Json = False) -> None:

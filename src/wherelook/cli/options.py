@@ -33,12 +33,12 @@ ENTRY_WIDTH = 80
 """Columns of text about a named thing that does not go to a terminal."""
 
 ModelOrAddress = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--model",
         metavar="ID, DIR or URL",
-        help="Hub id or local folder of an image-text-to-text model, zoo:NAME, or an endpoint such as "
-        "http://localhost:8000/v1.",
+        help="Hub id or local folder of an image-text-to-text model, photos, embedded, things, zoo:NAME, or an "
+        "endpoint such as http://localhost:8000/v1. [default: photos; for drawn scenes embedded]",
     ),
 ]
 Figures = Annotated[
@@ -51,6 +51,18 @@ Figures = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def model_of(model: str | None, dataset: str) -> str:
+    """The model that was named, or the one that is meant for a dataset.
+
+    Raises:
+        InputError: none was named, and the one that is meant is not there.
+    """
+    from wherelook.data.datasets import DRAWN
+    from wherelook.models.zoo import default_model
+
+    return model if model is not None else default_model(drawn=dataset in DRAWN)
 
 
 def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "") -> None:

@@ -176,7 +176,7 @@ def run(
     dataset: Dataset,
     out: Out,
     chosen: Choices = DEFAULT,
-    model: options.ModelOrAddress = "embedded",
+    model: options.ModelOrAddress = None,
     loading: LoadOptions = AS_IT_IS,
     as_json: options.Json = False,
 ) -> None:
@@ -187,7 +187,7 @@ def run(
     """
     from wherelook.evaluation.run_folder import read_run
 
-    _, tally = carry_out(dataset, out, chosen, model, loading)
+    _, tally = carry_out(dataset, out, chosen, options.model_of(model, dataset), loading)
     _show(read_run(out, (*SUMMARIZED, "error"))[1], tally, out, as_json)
     if tally.failure is not None:
         raise tally.failure

@@ -17,21 +17,34 @@ def scenes(
     seed: options.Seed = 0,
     size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH", help="Image size in pixels.")] = "224x224",
     world: Annotated[
-        str, typer.Option("--world", help="shapes (colored), or things (64 animals, foods, ...).")
+        str,
+        typer.Option(
+            "--world", help="shapes (colored), things (64 animals, foods, ...), or photographs (mosaics of yours)."
+        ),
     ] = "shapes",
+    photographs: Annotated[
+        Path | None,
+        typer.Option(
+            "--photographs",
+            metavar="DIR",
+            help="For that world: NAME.jpg, n01440764_tench.jpg, or a folder for each name.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Writes images with questions, answers and exact evidence masks: a benchmark whose truth is known."""
-    from wherelook.data.scenes import WORLDS, write_scenes
+    from wherelook.data.scenes import PHOTOGRAPHS, WORLDS, write_scenes
 
     height, cross, width = size.lower().partition("x")
     if not (cross and height.isdecimal() and width.isdecimal()):
         raise InputError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, for example 224x224")
-    if world not in WORLDS:  # before the folder is made
-        raise unknown_name("world", world, list(WORLDS))
+    if world not in (*WORLDS, PHOTOGRAPHS):  # before the folder is made
+        raise unknown_name("world", world, [*WORLDS, PHOTOGRAPHS])
     options.make_folder(out, empty=True)
     with options.progress_bar() as progress:
-        records = write_scenes(out, n=n, seed=seed, size=(int(height), int(width)), world=world, progress=progress)
+        records = write_scenes(
+            out, n=n, seed=seed, size=(int(height), int(width)), world=world, photographs=photographs, progress=progress
+        )
     if as_json:
         options.print_json({"folder": str(out), "scenes": n, "questions": len(records), "seed": seed})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -51,6 +52,13 @@ def exact(answer: str, sample: Sample) -> bool | None:
 def normalized(answer: str, sample: Sample) -> bool | None:
     """The answer says what one of the references says; see `wherelook.evaluation.normalization.same_answer`."""
     return any(same_answer(answer, reference) for reference in sample.references) if sample.references else None
+
+
+def contains(answer: str, sample: Sample) -> bool | None:
+    """Whether the answer says one of the references, as whole words in any case: for names that stand in sentences."""
+    if not sample.references:
+        return None
+    return any(re.search(rf"\b{re.escape(name)}\b", answer, re.IGNORECASE) for name in sample.references)
 
 
 def option_letter(answer: str, sample: Sample) -> bool | None:
@@ -105,6 +113,7 @@ JUDGES: Registry[Judge] = Registry(
     {
         "exact": exact,
         "normalized": normalized,
+        "contains": contains,
         "option-letter": option_letter,
         "yes-no": yes_or_no,
         "consensus": consensus,

@@ -22,6 +22,7 @@ from wherelook.evaluation.worker import ModelWorker, Procedure
 from wherelook.explain import Explainer
 from wherelook.explanation.versions import versions
 from wherelook.models import Model
+from wherelook.models.zoo import default_model
 
 if TYPE_CHECKING:
     from wherelook.config import MethodLike
@@ -31,7 +32,7 @@ def run(
     samples: str | Iterable[Sample],
     out: str | PathLike[str],
     *,
-    model: Explainer | Model | str = "embedded",
+    model: Explainer | Model | str | None = None,
     methods: Sequence[MethodLike | MethodSpec] = ("guided-igos",),
     progress: Callable[[Tally], None] | None = None,
     **options: Any,
@@ -44,7 +45,8 @@ def run(
     Args:
         samples: a dataset as `wherelook run` takes it, or samples.
         out: the folder of the run.
-        model: an explainer, its model, or what `Explainer.from_pretrained` takes.
+        model: an explainer, its model, or what `Explainer.from_pretrained` takes; None takes `photos`, and `embedded`
+            for drawn scenes.
         methods: METHOD[:PRESET], methods or functions, see `wherelook.config.ExplainConfig`.
         progress: called with a `Tally` after every sample.
         options: fields of `Procedure` (metrics, judge, baseline, seed and more) and of `Extent` (limit, answers and
@@ -75,6 +77,8 @@ def run(
     given = samples
     if not isinstance(samples, str):  # a run reads them several times
         given = list(itertools.islice(samples, extent.limit))
+    if model is None:
+        model = default_model(drawn=named["dataset"] in DRAWN)
     if isinstance(model, str):
         model = Explainer.from_pretrained(model)
     asked = model.model if isinstance(model, Explainer) else model

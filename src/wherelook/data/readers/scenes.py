@@ -60,8 +60,9 @@ def read(path: str) -> Iterator[Sample]:
                 id=record.id,
                 source=ImageFile(folder, record.image),
                 question=record.question,
-                references=(record.answer,),
+                references=record.right[0] if len(record.right) == 1 else (record.answer,),
                 kind=record.kind,
+                judge="contains" if len(record.right) == 1 else None,
                 evidence=MaskImage(ImageFile(folder, record.evidence)),
                 paraphrase=record.paraphrase,
             )

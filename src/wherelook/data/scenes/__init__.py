@@ -1,7 +1,9 @@
 """Scenes: images whose content is known exactly, with questions whose evidence is known exactly."""
 
 from wherelook.data.scenes.facts import facts
-from wherelook.data.scenes.files import SceneRecord, load_mask, png, read_scenes, write_scenes
+from wherelook.data.scenes.files import PHOTOGRAPHS, SceneRecord, load_mask, png, read_scenes, write_scenes
+from wherelook.data.scenes.mosaics import LAYOUTS, Mosaic, make_mosaic
+from wherelook.data.scenes.photographs import Photograph, read_photographs
 from wherelook.data.scenes.questions import DEFAULT_BUDGET, KINDS
 from wherelook.data.scenes.scene import (
     DEMO_QUESTIONS,
@@ -24,6 +26,8 @@ __all__ = [
     "DEMO_QUESTIONS",
     "DEMO_SEED",
     "KINDS",
+    "LAYOUTS",
+    "PHOTOGRAPHS",
     "REPORTING_SEEDS",
     "SCENES_VERSION",
     "SHAPES",
@@ -32,14 +36,18 @@ __all__ = [
     "TRAINING_SEEDS",
     "TUNING_SEEDS",
     "WORLDS",
+    "Mosaic",
+    "Photograph",
     "Question",
     "Scene",
     "SceneObject",
     "SceneRecord",
     "facts",
     "load_mask",
+    "make_mosaic",
     "make_scene",
     "png",
+    "read_photographs",
     "read_scenes",
     "write_scenes",
 ]

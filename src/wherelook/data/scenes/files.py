@@ -11,13 +11,17 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from wherelook.data.scenes.mosaics import Mosaic, make_mosaic
+from wherelook.data.scenes.photographs import read_photographs
 from wherelook.data.scenes.scene import (
     SCENES_VERSION,
     WORLDS,
@@ -33,6 +37,9 @@ from wherelook.score import Progress
 from wherelook.storage import make_folder, write_whole
 
 QUESTIONS_FILE = "questions.jsonl"
+
+PHOTOGRAPHS = "photographs"
+"""The world of mosaics."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class SceneRecord:
         seed: Of the scene.
         paraphrase: The same question in other words, see `Question`; None where there are none. Folders that were
             written before there were paraphrases do not have the field.
+        right: Names that a right answer says, see `Question`; older folders do not have the field either.
     """
 
     id: str
@@ -70,6 +78,11 @@ class SceneRecord:
     height: int
     seed: int
     paraphrase: str | None = None
+    right: tuple[tuple[str, ...], ...] = ()
+
+
+OPTIONAL = {"paraphrase", "right"}
+"""Fields that older folders do not have."""
 
 
 def write_scenes(
@@ -79,6 +92,7 @@ def write_scenes(
     seed: int = 0,
     size: tuple[int, int] = (224, 224),
     world: str = "shapes",
+    photographs: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[SceneRecord]:
     """Write the scenes of seeds `seed` to `seed + n - 1` into a new or empty folder.
@@ -88,7 +102,8 @@ def write_scenes(
         n: Number of scenes.
         seed: Seed of the first scene.
         size: (height, width) of the images, in pixels.
-        world: What the scenes are made of, see `make_scene`.
+        world: What the scenes are made of, see `make_scene`; or "photographs": mosaics, see `make_mosaic`.
+        photographs: The folder that mosaics are made of, see `read_photographs`.
         progress: Called after every scene.
 
     Returns:
@@ -103,8 +118,7 @@ def write_scenes(
     if seed < 0:
         raise InputError(f"the seed of the scenes must be at least 0, not {seed}")
     check_scene_size(size)
-    if world not in WORLDS:
-        raise unknown_name("world", world, list(WORLDS))
+    make = _maker(world, size, photographs)
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; name a new folder for the scenes")
@@ -112,7 +126,7 @@ def write_scenes(
 
     def lines() -> Iterator[bytes]:
         for index in range(n):
-            scene = make_scene(seed + index, size=size, world=world)
+            scene = make(seed + index)
             write_whole(folder / _image_path(index), png(scene.image), durable=False)
             for number, question in enumerate(scene.questions):
                 record = _write_question(folder, index, number, scene, question)
@@ -132,6 +146,17 @@ def write_scenes(
         (folder / "README.md").unlink(missing_ok=True)
         raise
     return records
+
+
+def _maker(world: str, size: tuple[int, int], photographs: str | Path | None) -> Callable[[int], Scene | Mosaic]:
+    """What makes a scene of a seed."""
+    if world not in (*WORLDS, PHOTOGRAPHS):
+        raise unknown_name("world", world, [*WORLDS, PHOTOGRAPHS])
+    if (world == PHOTOGRAPHS) != (photographs is not None):
+        raise InputError(f"a folder of photographs (--photographs DIR) goes with the world {PHOTOGRAPHS!r}")
+    if photographs is None:
+        return partial(make_scene, size=size, world=world)
+    return partial(make_mosaic, read_photographs(photographs), size=size)
 
 
 def png(image: Image.Image) -> bytes:
@@ -170,7 +195,7 @@ def _image_path(index: int) -> str:
     return f"images/{index:06d}.png"
 
 
-def _write_question(folder: Path, index: int, number: int, scene: Scene, question: Question) -> SceneRecord:
+def _write_question(folder: Path, index: int, number: int, scene: Scene | Mosaic, question: Question) -> SceneRecord:
     evidence = f"masks/{index:06d}-{number}.png" if question.evidence_objects else None
     if evidence:
         write_whole(
@@ -191,6 +216,7 @@ def _write_question(folder: Path, index: int, number: int, scene: Scene, questio
         height=scene.image.height,
         seed=scene.seed,
         paraphrase=question.paraphrase,
+        right=question.right,
     )
 
 
@@ -200,7 +226,7 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
     except json.JSONDecodeError as error:
         raise WherelookError(f"{place}: not a line of JSON ({error.msg})") from error
     names = {field.name for field in fields(SceneRecord)}
-    if not isinstance(values, dict) or values.keys() | {"paraphrase"} != names:
+    if not isinstance(values, dict) or values.keys() | OPTIONAL != names:
         raise WherelookError(f"{place}: expected an object with exactly the fields {', '.join(sorted(names))}")
     for name in ("id", "image", "question", "answer", "kind"):
         if not isinstance(values[name], str):
@@ -216,19 +242,34 @@ def _parse(root: Path, line: str, place: str) -> SceneRecord:
     for path in (values["image"], values["evidence"]):
         if path is not None:
             check_inside(root, path, place)
+    values["right"] = _names(values.get("right", []), place)
     if values["box"] is not None:
         values["box"] = tuple(values["box"])
     return SceneRecord(**values)
 
 
+def _names(right: Any, place: str) -> tuple[tuple[str, ...], ...]:
+    """The field `right`, checked."""
+    lists = isinstance(right, list) and all(isinstance(names, list) and names for names in right)
+    if not lists or not all(isinstance(name, str) and name.strip() for names in right for name in names):
+        raise WherelookError(f"{place}: right must be lists of names, not {right!r}")
+    return tuple(map(tuple, right))
+
+
+DRAWN_TRUTH = """Nothing was
+photographed or labeled by hand: the answers and the evidence are exact because the images were drawn from them."""
+MOSAIC_TRUTH = """The names
+are those of the photographs' files or folders; the evidence is exact because the images were put together from them."""
+
+
 def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int], world: str) -> str:
     kinds = sorted({record.kind for record in records})
+    what, truth = (f"3 to 6 {world}", DRAWN_TRUTH) if world != PHOTOGRAPHS else ("1 to 4 photographs", MOSAIC_TRUTH)
     counts = "\n".join(f"| {kind} | {sum(record.kind == kind for record in records)} |" for kind in kinds)
     return f"""# Scenes with exact evidence
 
-{n} images of 3 to 6 {world} and {len(records)} questions about them, made by wherelook (scenes version
-{SCENES_VERSION}, seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). Nothing was
-photographed or labeled by hand: the answers and the evidence are exact because the images were drawn from them.
+{n} images of {what} and {len(records)} questions about them, made by wherelook (scenes version {SCENES_VERSION},
+seeds {seed} to {seed + n - 1}, {size[0]} x {size[1]} pixels, height x width). {truth}
 
 | kind of question | questions |
 |---|---|
@@ -238,7 +279,8 @@ photographed or labeled by hand: the answers and the evidence are exact because 
 around the evidence, in pixels), `evidence` (a 1-bit mask: the objects that the answer's content comes from; null when
 there are none: facts, and things that are not there), `evidence_objects` (how many they are), `exclusive` (whether
 one object alone is evidence: no other has anything that the answer tells of it), `paraphrase` (the same question with
-the object that it names named otherwise; null where there is no other name).
+the object that it names named otherwise; null where there is no other name), `right` (for each thing that a right
+answer tells, the names that are right; empty where only `answer` is).
 {PICTURES if world == "things" else ""}"""
 
 

@@ -79,6 +79,8 @@ class Question:
             tells of it. Only then must a model that answers right have looked there, and the evidence is the truth
             to point at; otherwise the model may have found the same word elsewhere.
         needs_image: False for facts, whose answer is the same for every image.
+        right: What a right answer has to say, where other words will do than those of `answer`: for each thing that it
+            tells the names that are right, such as (("dog", "beagle"),). Empty where only `answer` is right.
         paraphrase: The same question, naming the object that it names by other attributes, which no other object of
             the scene shares either ("the star" as "the large star"); None where there is no other name, or no name.
     """
@@ -91,6 +93,7 @@ class Question:
     exclusive: bool
     needs_image: bool
     paraphrase: str | None = None
+    right: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

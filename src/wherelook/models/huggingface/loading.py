@@ -28,13 +28,14 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from wherelook.errors import InputError, WherelookError, how_to_install
 from wherelook.load_options import LoadOptions, model_name
+from wherelook.models import photos
 from wherelook.models.endpoint.address import is_address
 from wherelook.models.huggingface.model_folder import adapter_error, check_configuration, check_file, check_folder
 from wherelook.models.huggingface.quantization import keep_differentiable, quantization_config, weightless
 from wherelook.models.huggingface.sane_settings import check_config_numbers, check_no_kernels, check_processor_numbers
 from wherelook.models.huggingface.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
 from wherelook.models.ports import cambrian, minigemini
-from wherelook.models.zoo import BUNDLED, PREFIX, zoo_folder
+from wherelook.models.zoo import BUNDLED, MAKE_PHOTOS, PHOTOS, PREFIX, photos_folder, zoo_folder
 
 
 def torch_dtype(name: str | None) -> torch.dtype | str:
@@ -54,7 +55,7 @@ def load(name: str, options: LoadOptions) -> tuple[PreTrainedModel, ProcessorMix
     the weights is found before they are read.
 
     Args:
-        name: hub id, local folder, "embedded", "things", or zoo:NAME.
+        name: hub id, local folder, "photos", "embedded", "things", or zoo:NAME.
         options: its device, dtype, revision, trust_remote_code, quantize and attn_implementation are followed.
 
     Raises:
@@ -119,6 +120,7 @@ def load_configuration(name: str, **options: Any) -> PreTrainedConfig:
     """
     cambrian.register()
     minigemini.register()
+    photos.register()
     place = locate(name)
     trusted = bool(options.get("trust_remote_code"))
     try:
@@ -279,6 +281,10 @@ def locate(name: str) -> str:
     """
     if name in BUNDLED or name.startswith(PREFIX):
         return str(zoo_folder(name.removeprefix(PREFIX)))
+    if name == PHOTOS:
+        if not photos_folder().is_dir():
+            raise InputError(f"the model {PHOTOS!r} is not made yet: {MAKE_PHOTOS}")
+        return str(photos_folder())
     path = Path(name).expanduser()
     try:
         exists = bool(name.strip()) and path.exists()
@@ -298,8 +304,8 @@ def locate(name: str) -> str:
         )
     if not HUB_ID.fullmatch(name):
         raise InputError(
-            f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', 'embedded' or 'things'; "
-            "`wherelook zoo` lists more"
+            f"no model folder {name[:200]!r}; expected a folder, a hub id 'owner/name', 'photos', 'embedded' or "
+            "'things'; `wherelook zoo` lists more"
         )
     return name
 

@@ -58,7 +58,7 @@ from wherelook.models.thinking import (
     wrappers_before,
 )
 from wherelook.models.turns import in_turn, turn
-from wherelook.models.zoo import BUNDLED, PREFIX
+from wherelook.models.zoo import BUNDLED, PHOTOS, PREFIX
 from wherelook.score import Cost
 
 GEOMETRIES_KEPT = 8
@@ -133,7 +133,7 @@ class VisionLanguageModel:
         """Loads a model by name; see `wherelook.models.huggingface.loading.load`.
 
         Args:
-            name: hub id, local folder, "embedded", "things", or zoo:NAME.
+            name: hub id, local folder, "photos", "embedded", "things", or zoo:NAME.
             options: how; or
             more: the fields of `LoadOptions`, `device` and `dtype` among them (`device_map` and `torch_dtype` are
                 understood).
@@ -144,7 +144,7 @@ class VisionLanguageModel:
         name = model_name(name)
         chosen = LoadOptions.of(more) if options is None else options
         chosen.refuse(FOR_ENDPOINTS, "is for an endpoint: give its address as the model, or leave it out")
-        if name in BUNDLED or name.startswith(PREFIX):  # their scenes come one at a time
+        if name in (*BUNDLED, PHOTOS) or name.startswith(PREFIX):  # their images came one at a time
             chosen = replace(chosen, most_images=chosen.most_images or 1)
         return cls.of_loaded(*load(name, chosen), chosen, identifier=name)
 

@@ -1,0 +1,152 @@
+"""EfficientNet-lite0 as the vision tower of a LLaVA model: the names of a thousand classes, place by place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+BLOCKS = (
+    # kernel, stride, expansion, channels out, repeats
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+"""EfficientNet-B0 (arXiv 1905.11946, table 1) as the lite variant has it: no squeeze-and-excitation, ReLU6."""
+
+CHANNELS, CLASSES, COLORS = 1280, 1000, 6
+REGIONS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 4))
+"""(rows, columns) of the grids of regions: the whole image, top and bottom, left and right, quarters, cells."""
+
+CELLS, OVERVIEWS = 16, 9
+PLACES = (
+    "picture",
+    *("top", "bottom"),
+    *("left", "right"),
+    *(f"{vertical} {side}" for vertical in ("upper", "lower") for side in ("left", "right")),
+    *(
+        f"{vertical} {side}"
+        for vertical in ("top", "upper", "lower", "bottom")
+        for side in ("left", "left", "right", "right")
+    ),
+)
+"""Words for the regions, in their order."""
+
+
+class LiteTowerConfig(PreTrainedConfig):
+    """Configuration of `LiteTower`.
+
+    Args:
+        image_size: side of the square image in pixels, a multiple of 128.
+        threshold: class scores (logits) below it count for nothing.
+    """
+
+    model_type = "efficientnet_lite_tower"
+
+    image_size: int = 384
+    threshold: float = 4.0
+    hidden_size: int = CLASSES + CELLS + OVERVIEWS + COLORS
+
+
+class Block(nn.Module):
+    """An inverted residual (MobileNetV2), its batch normalization folded into the convolutions."""
+
+    def __init__(self, width: int, kernel: int, stride: int, expansion: int, out: int) -> None:
+        super().__init__()
+        middle = width * expansion
+        self.expand = nn.Conv2d(width, middle, 1) if expansion > 1 else None
+        self.depthwise = nn.Conv2d(middle, middle, kernel, stride, kernel // 2 if stride == 1 else 0, groups=middle)
+        self.project = nn.Conv2d(middle, out, 1)
+        self.residual = stride == 1 and width == out
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(batch, width, height, width) to (batch, out, height / stride, width / stride)."""
+        hidden = pixels if self.expand is None else functional.relu6(self.expand(pixels), inplace=True)
+        hidden = functional.relu6(self.depthwise(same_padding(hidden, self.depthwise)), inplace=True)
+        projected: torch.Tensor = self.project(hidden)
+        return projected + pixels if self.residual else projected
+
+
+def same_padding(pixels: torch.Tensor, convolution: nn.Conv2d) -> torch.Tensor:
+    """Zeros around an image as TensorFlow puts them: with a stride of 2, one more on the right and below.
+
+    A convolution without a stride has its zeros already.
+    """
+    if convolution.stride[0] == 1:
+        return pixels
+    total = convolution.kernel_size[0] - convolution.stride[0]
+    first, last = total // 2, total - total // 2
+    return functional.pad(pixels, (first, last, first, last))
+
+
+class LiteEncoder(nn.Module):
+    """The convolutions of EfficientNet-lite0 up to its last map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 3, 2)
+        width, blocks = 32, []
+        for kernel, stride, expansion, out, repeats in BLOCKS:
+            for repeat in range(repeats):
+                blocks.append(Block(width, kernel, stride if repeat == 0 else 1, expansion, out))
+                width = out
+        self.blocks = nn.ModuleList(blocks)
+        self.head = nn.Conv2d(width, CHANNELS, 1)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(batch, 3, side, side) to (batch, 1280, side / 32, side / 32)."""
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        hidden = functional.relu6(self.stem(same_padding(pixels, self.stem)), inplace=True)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return functional.relu6(self.head(hidden), inplace=True)
+
+
+class LiteTower(PreTrainedModel):
+    """The regions of `REGIONS`, each as the shares of a thousand names, its place and its color.
+
+    A spatial pyramid (Lazebnik et al. 2006): the last map is averaged over each region and classified there.
+    """
+
+    config_class = LiteTowerConfig
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)  # type: ignore[assignment]
+    _no_split_modules = ["Block"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: LiteTowerConfig) -> None:
+        super().__init__(config)
+        self.encoder = LiteEncoder()
+        self.classifier = nn.Linear(CHANNELS, CLASSES)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutput:
+        """(batch, 3, side, side) to `hidden_states` of one layer, (batch, regions, hidden_size)."""
+        features = regions(self.encoder(pixel_values))
+        colors = regions(torch.cat([pixel_values, pixel_values.square()], dim=1))
+        out = self.describe(features, colors)
+        return BaseModelOutput(last_hidden_state=out, hidden_states=(out,))
+
+    def describe(self, features: torch.Tensor, colors: torch.Tensor) -> torch.Tensor:
+        """(batch, regions, channels) and the regions' colors, (batch, regions, 6), to (batch, regions, hidden_size)."""
+        strength = functional.gelu(self.classifier(features) - self.config.threshold)
+        shares = strength / strength.sum(-1, keepdim=True).clamp_min(1.0)
+        place = torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
+        return torch.cat([shares, place.expand(len(features), -1, -1), colors], dim=-1)
+
+
+def regions(maps: torch.Tensor) -> torch.Tensor:
+    """Averages over the regions of `REGIONS`: (batch, channels, side, side) to (batch, regions, channels)."""
+    cells = functional.adaptive_avg_pool2d(maps, REGIONS[-1])  # all other regions are made of whole cells
+    averages = [functional.adaptive_avg_pool2d(cells, grid).flatten(2) for grid in REGIONS[:-1]]
+    return torch.cat([*averages, cells.flatten(2)], dim=2).transpose(1, 2)

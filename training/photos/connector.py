@@ -1,0 +1,30 @@
+"""The connector before any training: the classifier's names are told to the language model in its own words."""
+
+from __future__ import annotations
+
+import torch
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
+
+from wherelook.data.scenes.photographs import everyday
+from wherelook.models.photos.tower import CLASSES, PLACES
+
+PLACE_STRENGTH = 0.5
+"""Of the words for a place beside those for a name that fills it."""
+
+
+def set_connector(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Each class is told as the mean of its name's words, each place as the words for it."""
+    words = model.get_input_embeddings().weight.detach()
+
+    def told(text: str) -> torch.Tensor:
+        return words[tokenizer(" " + text, add_special_tokens=False).input_ids].mean(0)
+
+    projector = model.model.multi_modal_projector
+    with torch.no_grad():
+        names = torch.stack([told(noun.kind) for noun in everyday().values()])
+        places = PLACE_STRENGTH * torch.stack([sum(map(told, place.split())) for place in PLACES])
+        colors = torch.zeros(projector.linear_1.in_features - CLASSES - len(PLACES), words.shape[1])
+        projector.linear_1.weight.copy_(torch.cat([names, places, colors]).T)
+        projector.linear_2.weight.copy_(torch.eye(words.shape[1]))
+        for layer in (projector.linear_1, projector.linear_2):
+            layer.bias.zero_()
