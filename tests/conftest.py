@@ -38,6 +38,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _bfloat16_does_not_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers on every processor."""
+    monkeypatch.setattr("wherelook.models.huggingface.loading.bfloat16_pays", lambda: False)
+
+
+@pytest.fixture(autouse=True)
 def _global_random_state_is_left_alone() -> Iterator[None]:
     """Nothing in the package may draw from, or seed, the random state that belongs to the user."""
     before, before_torch = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - it is what we watch

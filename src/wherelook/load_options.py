@@ -75,8 +75,8 @@ class LoadOptions:
     Attributes:
         device: "cpu", "cuda", "cuda:1", "mps", a `torch.device`, a GPU's number, or "auto" to spread the layers over
             all devices; None takes the first accelerator, else the CPU. Whether it is here shows at loading.
-        dtype: one of `DTYPES`, or a `torch.dtype`; None takes the checkpoint's on an accelerator and float32 on the
-            CPU.
+        dtype: one of `DTYPES`, or a `torch.dtype`; None takes the checkpoint's on an accelerator, and on the CPU
+            float32, unless the checkpoint is bfloat16 and the processor multiplies such numbers itself.
         revision: branch, tag or commit on the hub.
         trust_remote_code: runs Python code that comes with the model.
         quantize: keeps the weights of linear layers in fewer bits: one of `QUANTIZATION_NAMES`. A checkpoint that was

@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -164,9 +166,7 @@ def everyday() -> dict[str, Noun]:
     """The thousand classes of ImageNet by their WordNet ids."""
     with files(__package__).joinpath("everyday.csv").open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
-    names = [row["name"] for row in rows]
-    shared = [row["wordnet"] for row in rows if names.count(row["name"]) > 1]
-    held_out = set(shared[HELD_OUT - 1 :: HELD_OUT])
+    held_out = _held_out({row["wordnet"]: row["name"] for row in rows})
     return {
         row["wordnet"]: Noun(
             name=row["name"],
@@ -178,6 +178,18 @@ def everyday() -> dict[str, Noun]:
         )
         for row in rows
     }
+
+
+def _held_out(names: Mapping[str, str]) -> set[str]:
+    """Classes that are never trained, of everyday names that other, trained classes have."""
+    left = Counter(names.values())
+    shared = [wordnet for wordnet, name in names.items() if left[name] > 1]
+    chosen = set()
+    for wordnet in shared[HELD_OUT - 1 :: HELD_OUT]:
+        if left[names[wordnet]] > 1:
+            left[names[wordnet]] -= 1
+            chosen.add(wordnet)
+    return chosen
 
 
 COLOR_BOUNDS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from wherelook.models.huggingface.quantization import keep_differentiable, quant
 from wherelook.models.huggingface.sane_settings import check_config_numbers, check_no_kernels, check_processor_numbers
 from wherelook.models.huggingface.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
 from wherelook.models.ports import cambrian, minigemini
+from wherelook.models.speedups.precision import bfloat16_pays
 from wherelook.models.zoo import BUNDLED, MAKE_PHOTOS, PHOTOS, PREFIX, photos_folder, zoo_folder
 
 
@@ -72,6 +74,9 @@ def load(name: str, options: LoadOptions) -> tuple[PreTrainedModel, ProcessorMix
     passed: dict[str, Any] = {"revision": chosen.revision, "trust_remote_code": chosen.trust_remote_code}
     config = load_configuration(name, **passed)
     check_answers(name, config, trust_remote_code=chosen.trust_remote_code)
+    short = getattr(config, "dtype", None) == torch.bfloat16
+    if short and options.dtype is None and chosen.device == "cpu" and bfloat16_pays():
+        chosen = replace(chosen, dtype="bfloat16")
     quantization = None
     if chosen.quantize is not None:
         own: Any = getattr(config, "dtype", None) if chosen.dtype == "auto" else torch_dtype(chosen.dtype)

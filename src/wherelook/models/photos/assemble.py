@@ -94,9 +94,7 @@ def find(part: Part) -> Path:
     places = found.submodule_search_locations if found else None
     path = Path(next(iter(places)), part.file) if places else None
     if path is None or not path.is_file():
-        raise InputError(
-            f"the model 'photos' needs the package {part.package}, which is not installed: {INSTALL_PARTS}"
-        )
+        raise InputError(f"the model 'photos' needs {part.package}, which is not installed: {INSTALL_PARTS}")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != part.sha256:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 from torch import nn
@@ -41,6 +41,7 @@ PLACES = (
 """Words for the regions, in their order."""
 
 
+@no_type_check  # Transformers lets __init__ take more than its signature says
 class LiteTowerConfig(PreTrainedConfig):
     """Configuration of `LiteTower`.
 

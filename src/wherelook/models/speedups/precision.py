@@ -1,4 +1,4 @@
-"""Convolutions of float32 numbers in float32.
+"""Convolutions of float32 numbers in float32, and whether a processor multiplies bfloat16 numbers itself.
 
 On a CUDA device PyTorch lets cuDNN round them to TF32, which has ten bits of mantissa, unless told otherwise. Small
 models then change by 6 to 12 % more or less than their gradient says (docs/machines.md). Matrix products are left as
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +19,30 @@ from torch.backends import cudnn
 
 _CONVOLUTIONS: Any = cudnn.conv  # type: ignore[attr-defined]  # made at import
 EXACT = "ieee"
+
+
+FASTER = 1.5
+"""How many times faster products of bfloat16 numbers must be to be taken."""
+
+
+@cache
+def bfloat16_pays() -> bool:
+    """Whether this processor multiplies bfloat16 matrices `FASTER` times as fast as float32 ones; tens of milliseconds.
+
+    AMX and AVX512-BF16 do; without them PyTorch converts every number.
+    """
+    return _seconds(torch.float32) >= FASTER * _seconds(torch.bfloat16)
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    """Of a small product: the fastest of several."""
+    left, right = torch.ones(64, 256, dtype=dtype), torch.ones(256, 512, dtype=dtype)
+    taken = []
+    for _ in range(6):
+        start = time.perf_counter()
+        torch.mm(left, right)
+        taken.append(time.perf_counter() - start)
+    return min(taken)
 
 
 class _Shared:

@@ -51,7 +51,7 @@ def test_locate(folder, tmp_path, monkeypatch):
     ["", " ", ".hidden/x", "/x/y", "../no/such", "a/b/c", "a", "a b/c", "a\0/b", "a/\u00fc", "-a/b", "b" * 5000],
 )
 def test_names_that_are_neither_folder_nor_hub_id(name):
-    with pytest.raises(InputError, match="expected a folder, a hub id 'owner/name', 'embedded' or 'things'"):
+    with pytest.raises(InputError, match="expected a folder, a hub id 'owner/name', 'photos', 'embedded' or 'things'"):
         locate(name)
 
 
@@ -88,6 +88,14 @@ def test_dtype(folder, dtype, expected):
     model, _ = load(str(folder), LoadOptions(device="cpu", dtype=dtype))
     assert model.dtype == expected
     assert not model.training
+
+
+@pytest.mark.parametrize(("pays", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_checkpoint_in_bfloat16_stays_so_where_the_processor_multiplies_it(folder, pays, expected, monkeypatch):
+    monkeypatch.setattr(loading, "bfloat16_pays", lambda: pays)
+    assert load(str(folder), LoadOptions(device="cpu"))[0].dtype == expected
+    assert load(str(folder), LoadOptions(device="cpu", dtype="float32"))[0].dtype == torch.float32
+    assert load("embedded", LoadOptions(device="cpu"))[0].dtype == torch.float32
 
 
 def test_unknown_dtype_names_the_valid_ones(folder):

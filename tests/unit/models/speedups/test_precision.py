@@ -9,7 +9,8 @@ from torch.backends import cudnn
 
 from wherelook import check
 from wherelook.models import VisionLanguageModel
-from wherelook.models.speedups.precision import EXACT, exact_convolutions
+from wherelook.models.speedups import precision
+from wherelook.models.speedups.precision import EXACT, bfloat16_pays, exact_convolutions
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +54,12 @@ def test_scores_and_gradients_are_computed_inside():
         compute(masks)
     hook.remove()
     assert seen == {EXACT}
+
+
+@pytest.mark.parametrize(("seconds", "pays"), [(1.0, False), (0.7, False), (0.66, True), (0.2, True)])
+def test_bfloat16_pays_from_one_and_a_half_times_the_speed_on(seconds, pays, monkeypatch):
+    taken = {torch.float32: 1.0, torch.bfloat16: seconds}
+    monkeypatch.setattr(precision, "_seconds", taken.__getitem__)
+    bfloat16_pays.cache_clear()
+    assert bfloat16_pays() is pays
+    bfloat16_pays.cache_clear()

@@ -1,0 +1,244 @@
+"""Mosaics of photographs: what is where, and questions whose answers follow from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wherelook.data.datasets import read_samples
+from wherelook.data.scenes import LAYOUTS, Mosaic, make_mosaic, mosaics, read_photographs, read_scenes, write_scenes
+from wherelook.data.scenes.photographs import BOXES_FILE, Noun, Photograph, everyday, main_color, with_article
+from wherelook.errors import InputError, WherelookError
+from wherelook.evaluation.judges import judge_answer
+
+SHADES = {
+    "dog": (200, 40, 40), "cat": (40, 200, 40), "owl": (40, 40, 200), "bus": (200, 200, 40), "apple": (40, 200, 200),
+    "jeans": (200, 40, 200), "bread": (120, 120, 120), "bell": (20, 20, 20),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of one shade each, so that every pixel of a mosaic tells whose it is."""
+    root = tmp_path_factory.mktemp("photographs")
+    for name, shade in SHADES.items():
+        Image.new("RGB", (90, 70), shade).save(root / f"{name}_001.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> list[Mosaic]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mosaics, "COLORED_SHARE", 0.0)
+        patch.setattr(mosaics, "TINTED_SHARE", 0.0)
+        photographs = read_photographs(folder)
+        return [make_mosaic(photographs, seed, size=(96, 128)) for seed in range(120)]
+
+
+def test_the_table_names_a_thousand_classes_in_everyday_words() -> None:
+    nouns = everyday()
+    assert len(nouns) == 1000
+    assert nouns["n02088364"].name == "dog"
+    assert nouns["n02088364"].kind == "beagle"
+    assert nouns["n01622779"].fits("bird")  # an owl is one
+    assert nouns["n01622779"].name == "owl"
+    held_out = [noun for noun in nouns.values() if noun.held_out]
+    trained = {noun.name for noun in nouns.values() if not noun.held_out}
+    assert 95 <= len(held_out) <= 110
+    assert {noun.name for noun in held_out} <= trained
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "kind"),
+    [
+        ("n02088364_beagle.jpg", "dog", "beagle"),
+        ("n02088364.png", "dog", "beagle"),
+        ("n99999999_red_kite.jpg", "red kite", ""),
+        ("traffic_light_003.webp", "traffic light", ""),
+        ("fire engine/a.jpg", "fire engine", ""),
+        ("n02088364/0001.jpg", "dog", "beagle"),
+        ("007.jpg", "007", ""),
+    ],
+)
+def test_a_file_or_its_folder_names_what_it_shows(file: str, name: str, kind: str, tmp_path: Path) -> None:
+    for path in (tmp_path / file, tmp_path / "other.jpg"):
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    (photograph,) = [one for one in read_photographs(tmp_path) if one.path == tmp_path / file]
+    assert (photograph.noun.name, photograph.noun.kind) == (name, kind)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "form", "written"),
+    [
+        ("dog", "", "a dog"), ("owl", "", "an owl"), ("unicycle", "", "a unicycle"), ("umbrella", "", "an umbrella"),
+        ("bread", "mass", "bread"), ("jeans", "plural", "jeans"),
+    ],
+)  # fmt: skip
+def test_articles(phrase: str, form: str, written: str) -> None:
+    assert with_article(phrase, form) == written
+
+
+@pytest.mark.parametrize(
+    ("shade", "color"),
+    [
+        ((220, 20, 20), "red"), ((240, 140, 20), "orange"), ((240, 230, 40), "yellow"), ((30, 180, 40), "green"),
+        ((30, 60, 210), "blue"), ((130, 30, 200), "purple"), ((250, 120, 200), "pink"), ((100, 60, 20), "brown"),
+        ((10, 10, 10), "black"), ((250, 250, 250), "white"), ((128, 128, 128), "gray"),
+    ],
+)  # fmt: skip
+def test_plain_colors_are_called_by_their_names(shade: tuple[int, int, int], color: str) -> None:
+    image = Image.new("RGB", (40, 40), shade)
+    assert main_color(image) == color
+    image.paste(Image.new("RGB", (20, 40), (30, 180, 40) if color != "green" else (220, 20, 20)))
+    assert main_color(image) is None
+
+
+def test_the_same_seed_gives_the_same_pixels_and_questions(folder: Path) -> None:
+    first, again, other = (make_mosaic(read_photographs(folder), seed) for seed in (5, 5, 6))
+    assert first.image.tobytes() == again.image.tobytes() != other.image.tobytes()
+    assert [question.text for question in first.questions] == [question.text for question in again.questions]
+
+
+def test_every_layout_and_kind_of_question_occurs(made: list[Mosaic]) -> None:
+    assert {tuple(panel.place for panel in mosaic.panels) for mosaic in made} == {
+        tuple(place for place, _ in places) for places in LAYOUTS.values()
+    }
+    assert {question.kind for mosaic in made for question in mosaic.questions} == {
+        "name", "existence", "where", "count", "relation", "color", "description", "fact",
+    }  # fmt: skip
+
+
+def test_a_panel_holds_its_photograph_and_nothing_else(made: list[Mosaic]) -> None:
+    for mosaic in made:
+        pixels = np.asarray(mosaic.image)
+        for panel in mosaic.panels:
+            x0, y0, x1, y1 = panel.box
+            assert np.abs(pixels[y0:y1, x0:x1].astype(int) - SHADES[panel.noun.name]).max() <= 2
+
+
+def test_the_evidence_is_the_panels_that_the_answer_is_about(made: list[Mosaic]) -> None:
+    for mosaic in made:
+        for question in mosaic.questions:
+            pixels = np.asarray(mosaic.image)[question.evidence]
+            shades = {tuple(shade) for shade in np.unique(pixels.reshape(-1, 3), axis=0).tolist()}
+            wanted = {SHADES[mosaic.panels[index].noun.name] for index in question.evidence_objects}
+            assert len(shades) == len(wanted)
+            if question.kind in ("name", "relation"):
+                (index,) = question.evidence_objects
+                assert mosaic.panels[index].noun.names() in question.right
+
+
+def test_yes_no_and_counts_are_true(made: list[Mosaic]) -> None:
+    seen = set()
+    for mosaic in made:
+        names = [panel.noun.name for panel in mosaic.panels]
+        for question in mosaic.questions:
+            if question.kind == "existence":
+                asked = question.text.removesuffix(" in the picture?").split()[-1]
+                assert question.right == (("yes" if asked in names else "no",),)
+                seen.add(question.right)
+            if question.kind == "count" and "show" in question.text:
+                asked = question.text.removesuffix("?").split()[-1]
+                assert question.right == ((("zero", "one", "two", "three", "four")[names.count(asked)],),)
+    assert len(seen) == 2
+
+
+def test_relations_hold_and_only_where_both_are_there_once(made: list[Mosaic]) -> None:
+    for mosaic in made:
+        names = [panel.noun.name for panel in mosaic.panels]
+        for question in mosaic.questions:
+            if question.kind == "relation":
+                direction, known = question.text.removeprefix("What is ").removesuffix("?").split(" the ")
+                origin = mosaic.panels[names.index(known)]
+                (target,) = (mosaic.panels[index] for index in question.evidence_objects)
+                assert names.count(known) == names.count(target.noun.name) == 1
+                x, y = (np.add(target.box[:2], target.box[2:]) - np.add(origin.box[:2], origin.box[2:])).tolist()
+                assert {"left of": x < 0, "right of": x > 0, "above": y < 0, "below": y > 0}[direction]
+
+
+def test_nothing_is_taken_for_absent_that_a_wider_or_narrower_name_shows(tmp_path: Path) -> None:
+    """An owl is a bird: neither is asked for in vain where the other is."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "owl.png")
+    owl, bird = Noun("owl", above=("bird",)), Noun("bird")
+    for shown, absent in ((owl, bird), (bird, owl)):
+        mosaic = make_mosaic(
+            [Photograph(tmp_path / "owl.png", shown)], 3, layout="alone", budget={"existence": 9}, absent=[absent]
+        )
+        assert {question.right for question in mosaic.questions} == {(("yes",),)}
+
+
+def test_a_photograph_with_boxes_is_shown_alone_with_its_things(folder: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100)).save(tmp_path / "street.jpg")
+    boxes = [{"name": "dog", "box": [10, 20, 60, 90]}, {"name": "n02088364", "box": [150, 30, 190, 80]}]
+    (tmp_path / BOXES_FILE).write_text(json.dumps({"image": "street.jpg", "boxes": boxes}))
+    mosaic = make_mosaic(read_photographs(tmp_path), 0, size=(50, 100), budget={"name": 5, "where": 5, "count": 5})
+    assert mosaic.image.size == (100, 50)
+    assert [(panel.place, panel.box) for panel in mosaic.panels] == [
+        ("on the left", (5, 10, 30, 45)), ("on the right", (75, 15, 95, 40)),
+    ]  # fmt: skip
+    assert [question.kind for question in mosaic.questions].count("where") == 0  # two dogs
+    names = [question for question in mosaic.questions if question.kind == "name"]
+    assert {question.right[0] for question in names} == {("dog",), everyday()["n02088364"].names()}
+    for question in names:
+        x0, y0, x1, y1 = mosaic.panels[question.evidence_objects[0]].box
+        assert question.evidence.sum() == question.evidence[y0:y1, x0:x1].sum() == (y1 - y0) * (x1 - x0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1]", "{", '{"image": "a.jpg"}', '{"image": "missing.jpg", "boxes": []}', '{"image": "../a.jpg", "boxes": []}',
+        '{"image": "a.jpg", "boxes": [{"name": "dog", "box": [5, 5, 5, 9]}]}',
+        '{"image": "a.jpg", "boxes": [{"name": "dog", "box": [1, 2, 3]}]}',
+    ],
+)  # fmt: skip
+def test_broken_boxes_are_refused_with_their_line(line: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    (tmp_path / BOXES_FILE).write_text(line)
+    with pytest.raises(WherelookError, match=rf"{BOXES_FILE}, line 1"):
+        read_photographs(tmp_path)
+
+
+def test_what_cannot_be_a_mosaic_is_refused(folder: Path, tmp_path: Path) -> None:
+    photographs = read_photographs(folder)
+    with pytest.raises(InputError, match="no folder of photographs"):
+        read_photographs(tmp_path / "missing")
+    with pytest.raises(InputError, match="at least two things"):
+        read_photographs(tmp_path)
+    with pytest.raises(InputError, match="at least 0"):
+        make_mosaic(photographs, -1)
+    with pytest.raises(InputError, match="unknown layout 'ring'; valid: alone, beside, above, square"):
+        make_mosaic(photographs, 1, layout="ring")
+    for name in ("dog.jpg", "cat.jpg"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"photograph .*\.jpg cannot be read"):
+        make_mosaic(read_photographs(tmp_path), 1)
+
+
+def test_a_folder_of_mosaics_is_a_dataset_judged_by_names(folder: Path, tmp_path: Path) -> None:
+    records = write_scenes(tmp_path / "out", n=6, size=(64, 64), world="photographs", photographs=folder)
+    assert list(read_scenes(tmp_path / "out")) == records
+    samples = {sample.id: sample for sample in read_samples(str(tmp_path / "out"))}
+    asked = [record for record in records if record.kind == "name" and record.exclusive]
+    assert asked
+    for record in asked:
+        sample, name = samples[record.id], record.right[0][0]
+        assert judge_answer(f"I think it is a {name}.", sample).correct
+        assert not judge_answer(f"I think it is a {name}fish.", sample).correct
+    (tmp_path / "out" / "questions.jsonl").write_text(
+        (tmp_path / "out" / "questions.jsonl").read_text().replace('"right": [[', '"right": [7, [', 1)
+    )
+    with pytest.raises(WherelookError, match="right must be lists of names"):
+        list(read_scenes(tmp_path / "out"))
+
+
+def test_the_world_and_the_folder_of_photographs_go_together(folder: Path, tmp_path: Path) -> None:
+    for options in ({"world": "photographs"}, {"photographs": folder}):
+        with pytest.raises(InputError, match="goes with the world 'photographs'"):
+            write_scenes(tmp_path / "none", n=1, **options)
+    assert not (tmp_path / "none").exists()
