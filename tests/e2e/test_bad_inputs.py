@@ -45,7 +45,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("images-too-many", (*EXPLAIN, *("--image", "{good}") * 32), 2, "from 1 to 32 images; got 33"),
     ("images-one-refused", ("explain", "{good}", "?", "--image", "{images}/thin.png", "--model", "{patches}"), 2,
      "refuses these 2 images ("),
-    ("images-embedded", ("explain", "{good}", "?", "--image", "{good}"), 2,
+    ("images-embedded", ("explain", "{good}", "?", "--image", "{good}", "--model", "embedded"), 2,
      "'embedded' was trained on prompts of 1 image(s), not 2: choose a model that takes several"),
     ("frames-of-a-still", (*EXPLAIN, "--frames", "4"), 2, "has one frame; expected an animation (GIF, WebP, PNG,"),
     ("frames-one", (*EXPLAIN, "--frames", "1"), 2, "frames are from 2 to 32; got 1"),

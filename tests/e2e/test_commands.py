@@ -175,7 +175,7 @@ def test_words_are_printed_whole(command, images, model_folder):
 def test_demo_and_explain_with_a_bundled_model(command, tmp_path, monkeypatch):
     asked = {name: scenes.DEMO_QUESTIONS[name] for name in ("relation", "fact")}
     monkeypatch.setattr(scenes, "DEMO_QUESTIONS", asked)  # `make demo` explains them all
-    code, output, errors = command("demo", "--out", tmp_path / "demo")
+    code, output, errors = command("demo", "--model", "things", "--out", tmp_path / "demo")
     assert (code, errors) == (0, "")
     assert "status     ok" in output
     scene = tmp_path / "demo" / "scene.png"

@@ -74,12 +74,22 @@ def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-EXPLAIN = ("explain", "{images}/good.png", "What?", "--answer", "a red circle", "--method", "center")
+EXPLAIN = (
+    "explain",
+    "{images}/good.png",
+    "What?",
+    "--model",
+    "embedded",
+    "--answer",
+    "a red circle",
+    "--method",
+    "center",
+)
 
 OUT = ("--out", "out")
 WRITERS = {
     "explain": ((*EXPLAIN, "--replay-steps", 0, *OUT), (0, 2), (0, -1)),
-    "demo": (("demo", *OUT), (0,), None),
+    "demo": (("demo", "--model", "things", *OUT), (0,), None),
     "scenes": (("scenes", "--n", 1, "--size", "64x64", *OUT), (0, 3, 12), None),
     "evaluate": (("evaluate", "--answers", 1, "--method", "center", "--replay-steps", 2, *OUT), (0, 1, 3), (0, -1)),
     "sanity": (("sanity", "--method", "center", "--sanity", 2, *OUT), (0, 4), ()),
@@ -191,8 +201,8 @@ def judgment(_, body):
 FOREIGN = {
     "explain": (EXPLAIN, "report.html", "report.html was not written by an explanation"),
     "explain-record": (EXPLAIN, "explanation.json", "explanation.json was not written by an explanation"),
-    "demo": (("demo",), "relation/overlay.png", "overlay.png was not written by an explanation"),
-    "demo-scene": (("demo",), "scene.png", "scene.png is there and belongs to no demo"),
+    "demo": (("demo", "--model", "things"), "relation/overlay.png", "overlay.png was not written by an explanation"),
+    "demo-scene": (("demo", "--model", "things"), "scene.png", "scene.png is there and belongs to no demo"),
     "evaluate-page": (("evaluate", "--answers", 1), "report.html", "report.html is there and belongs to no run"),
     "evaluate": (("evaluate", "--model", "nowhere/nothing"), "table.md", "table.md is there and belongs to no run"),
     "compare": (("compare", "{runs}/a", "{runs}/b", "--figures", "out"), "pairs.csv",

@@ -78,7 +78,7 @@ def words(tmp_path) -> dict[str, list[str]]:
     make_picture((40, 60)).save(tmp_path / "picture.png")
     out = ["--out", str(tmp_path / "out")]
     return {
-        "explain": ["explain", str(tmp_path / "picture.png"), "What is it?", *out],
+        "explain": ["explain", str(tmp_path / "picture.png"), "What is it?", "--model", "embedded", *out],
         "check": ["check", "embedded"],
         "run": ["run", "scenes", "--limit", "1", *out],
         "evaluate": ["evaluate", "--answers", "1", *out],
