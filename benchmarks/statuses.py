@@ -2,6 +2,7 @@
 
     python benchmarks/statuses.py                     # report: held-out scenes
     python benchmarks/statuses.py --split tuning      # for choosing rules; never for reporting
+    python benchmarks/statuses.py --model photos --photographs DIR    # mosaics of photographs
 
 The first should get no map, the second should. Every share has its Wilson interval (95 %).
 """
@@ -10,12 +11,22 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from wherelook.baselines import make_baseline
-from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, Scene, make_scene
+from wherelook.data.scenes import (
+    REPORTING_SEEDS,
+    TUNING_SEEDS,
+    Mosaic,
+    Scene,
+    make_mosaic,
+    make_scene,
+    read_photographs,
+)
 from wherelook.explain import Explainer
 from wherelook.stats import wilson_interval
 
@@ -27,7 +38,7 @@ def ask(explainer: Explainer, image: Image.Image, question: str) -> str:
     return model.decode(model.generate_ids(model.encode(image, question), max_new_tokens=32)).strip()
 
 
-def image_free(explainer: Explainer, scene: Scene) -> list[str]:
+def image_free(explainer: Explainer, scene: Scene | Mosaic) -> list[str]:
     """Statuses of the scene's questions that need no image."""
     return [
         explainer.relevance(scene.image, question.text).status
@@ -36,7 +47,7 @@ def image_free(explainer: Explainer, scene: Scene) -> list[str]:
     ]
 
 
-def image_dependent(explainer: Explainer, scene: Scene) -> list[str]:
+def image_dependent(explainer: Explainer, scene: Scene | Mosaic) -> list[str]:
     """Statuses of those whose answer changes when the image is replaced by its mean color."""
     statuses = []
     without = Image.fromarray(make_baseline("mean", np.asarray(scene.image)))
@@ -54,13 +65,18 @@ def main() -> None:
     parser.add_argument("--split", choices=list(SPLITS), default="reporting")
     parser.add_argument("--n", type=int, default=400, help="questions of each sort")
     parser.add_argument("--size", type=int, default=224, help="side of the scenes in pixels")
+    parser.add_argument("--photographs", type=Path, help="mosaics of this folder's photographs, not drawn scenes")
     arguments = parser.parse_args()
 
+    size = (arguments.size, arguments.size)
+    make = partial(make_scene, size=size)
+    if arguments.photographs is not None:
+        make = partial(make_mosaic, read_photographs(arguments.photographs), size=size)
     explainer = Explainer.from_pretrained(arguments.model, device="cpu")
     for name, find in (("need no image", image_free), ("answer changes with the mean color", image_dependent)):
         statuses: list[str] = []
         for seed in reversed(SPLITS[arguments.split]):  # other scenes than the maps'
-            statuses += find(explainer, make_scene(seed, size=(arguments.size, arguments.size)))
+            statuses += find(explainer, make(seed))
             if len(statuses) >= arguments.n:
                 break
         counts = Counter(statuses[: arguments.n])

@@ -111,9 +111,9 @@ def join() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     register()
     vision, language = find(VISION), find(LANGUAGE)
     tokenizer, text = _read_language(language)
-    tower = LiteTowerConfig()
+    seen = LiteTowerConfig()
     config = LlavaConfig(
-        vision_config=tower,
+        vision_config=seen,
         text_config=LlamaConfig(**{k: v for k, v in text.config.to_dict().items() if k != "quantization_config"}),
         image_token_index=int(tokenizer.get_vocab()[IMAGE]),
         image_seq_length=CELLS + OVERVIEWS,
@@ -128,7 +128,7 @@ def join() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     model.tie_weights()
     tower = model.model.vision_tower
     tower.load_state_dict(tower_weights(torch.load(vision, weights_only=True, map_location="cpu")))
-    side = tower.image_size
+    side = seen.image_size
     processor = LlavaProcessor(
         image_processor=SiglipImageProcessor(
             size={"height": side, "width": side}, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3, resample=3
