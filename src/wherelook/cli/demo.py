@@ -48,7 +48,7 @@ def demo(
         raise unknown_name("model of the demo", chosen, (PHOTOS, THINGS))
     if model is None and chosen == THINGS and not as_json:
         typer.echo(f"A drawn scene, because the model for photographs is not made: {MAKE_PHOTOS}.", err=True)
-    pictures = _photographs() if chosen == PHOTOS else _scene()
+    pictures = photographs() if chosen == PHOTOS else _scene()
     questions = QUESTIONS if chosen == PHOTOS else {name: ("scene.png", text) for name, text in DEMO_QUESTIONS.items()}
     options.make_folder(out)
     for name in questions:
@@ -77,7 +77,7 @@ def demo(
         typer.echo(f"Open {out / next(iter(questions)) / 'report.html'} in a browser.")
 
 
-def _photographs() -> dict[str, Image.Image]:
+def photographs() -> dict[str, Image.Image]:
     """Photographs that come with scikit-image (in the public domain): a cat beside a cup of coffee, and a rocket."""
     import skimage.data
     from PIL import Image

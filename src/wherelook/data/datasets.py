@@ -104,14 +104,22 @@ def _plain(read: Callable[[Location], Iterator[Sample]]) -> Callable[[Location, 
 
 _COCO = "questions: see source; images: COCO's terms (Flickr)"
 
+
+def _drawn(columns: Columns) -> Iterator[Sample]:
+    if columns:
+        raise InputError(f"the dataset 'scenes' without a folder has no options; got {sorted(columns)[0]!r}")
+    return scenes.draw_reporting()
+
+
 _OURS: Mapping[str, Dataset] = {
     "scenes": Dataset(
-        read=lambda where, _: scenes.read(where.path) if where.path else scenes.draw_reporting(),
+        read=lambda where, columns: scenes.read(where.path, columns) if where.path else _drawn(columns),
         summary="drawn scenes with simple objects; alone: new ones as needed, never used for choosing anything",
-        files="nothing, or a folder of `wherelook scenes`",
+        files="nothing, or a folder of `wherelook scenes` (,kinds=A+B or all)",
         evidence="exact masks",
         license="Apache-2.0, made by this package",
         source="wherelook.data.scenes",
+        columns=True,
         path="optional",
     ),
     "scenes-tuning": Dataset(

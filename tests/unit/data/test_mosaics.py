@@ -242,3 +242,21 @@ def test_the_world_and_the_folder_of_photographs_go_together(folder: Path, tmp_p
         with pytest.raises(InputError, match="goes with the world 'photographs'"):
             write_scenes(tmp_path / "none", n=1, **options)
     assert not (tmp_path / "none").exists()
+
+
+def test_kinds_of_questions_can_be_chosen_from_a_folder(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    records = {record.id: record for record in write_scenes(out, n=5, world="photographs", photographs=folder)}
+    assert {sample.id for sample in read_samples(f"{out},kinds=all")} == set(records)
+    chosen = {sample.id: sample for sample in read_samples(f"scenes:{out},kinds=existence+fact")}
+    assert set(chosen) == {name for name, record in records.items() if record.kind in ("existence", "fact")}
+    for name, sample in chosen.items():
+        assert (sample.evidence is not None) == records[name].exclusive
+        if records[name].kind == "existence":
+            assert judge_answer(f"{records[name].right[0][0].title()}, I think so.", sample).correct
+    with pytest.raises(InputError, match="a folder of scenes has the option kinds=A"):
+        next(iter(read_samples(f"{out},images=x")))
+    with pytest.raises(InputError, match="is empty"):
+        next(iter(read_samples(f"{out},kinds=rhymes")))
+    with pytest.raises(InputError, match="'scenes' without a folder has no options"):
+        read_samples("scenes,kinds=all")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from wherelook.data.images import load_image
 from wherelook.data.sample import Sample
 from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, make_scene, read_scenes
 from wherelook.data.sources import ImageFile, ImageInMemory, MaskImage, MaskInMemory
+from wherelook.errors import InputError
 
 NEW_SEEDS = REPORTING_SEEDS[10_000:]
 """The first reporting scenes have measured the embedded model and earlier settings; maps are reported on ones that
@@ -46,26 +48,37 @@ def draw_tuning(world: str = "shapes") -> Iterator[Sample]:
     return draw(TUNING_SEEDS, world)
 
 
-def read(path: str) -> Iterator[Sample]:
+def read(path: str, chosen: Mapping[str, str] = MappingProxyType({})) -> Iterator[Sample]:
     """All questions of a folder whose evidence is a single object that nothing else in the scene shares.
 
+    Args:
+        path: of the folder.
+        chosen: "kinds" are the kinds of question to read instead, such as "existence+fact", or "all"; where the
+            evidence is not a single object's alone, it is not told.
+
     Raises:
-        InputError: the folder holds no scenes.
+        InputError: the folder holds no scenes, or another option is chosen.
         WherelookError: a line is broken, or a path leads out of the folder.
     """
+    if chosen.keys() - {"kinds"}:
+        raise InputError(f"a folder of scenes has the option kinds=A+B, not {sorted(chosen.keys() - {'kinds'})[0]!r}")
+    kinds = chosen["kinds"].split("+") if "kinds" in chosen else []
     folder = Path(path)
     for record in read_scenes(folder):
-        if record.exclusive and record.evidence is not None:
-            yield Sample(
-                id=record.id,
-                source=ImageFile(folder, record.image),
-                question=record.question,
-                references=record.right[0] if len(record.right) == 1 else (record.answer,),
-                kind=record.kind,
-                judge="contains" if len(record.right) == 1 else None,
-                evidence=MaskImage(ImageFile(folder, record.evidence)),
-                paraphrase=record.paraphrase,
-            )
+        local = record.exclusive and record.evidence is not None
+        if not (local if not kinds else kinds == ["all"] or record.kind in kinds):
+            continue
+        evidence = MaskImage(ImageFile(folder, record.evidence)) if local and record.evidence is not None else None
+        yield Sample(
+            id=record.id,
+            source=ImageFile(folder, record.image),
+            question=record.question,
+            references=record.right[0] if len(record.right) == 1 else (record.answer,),
+            kind=record.kind,
+            judge="contains" if len(record.right) == 1 else None,
+            evidence=evidence,
+            paraphrase=record.paraphrase,
+        )
 
 
 def _sample(scene: Scene, question: Question) -> Sample:
