@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import torch
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from wherelook.data.scenes.photographs import everyday
+from wherelook.models.photos.modeling import PhotosForConditionalGeneration
 from wherelook.models.photos.tower import CLASSES, PLACES
 
 PLACE_STRENGTH = 0.5
 """Of the words for a place beside those for a name that fills it."""
 
 
-def set_connector(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
+def set_connector(model: PhotosForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
     """Each class is told as the mean of its name's words, each place as the words for it."""
     words = model.get_input_embeddings().weight.detach()
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from image_free import first_sentence
 from PIL import Image
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from wherelook.data.scenes import (
     LAYOUTS,
@@ -32,6 +31,7 @@ from wherelook.data.scenes import (
 )
 from wherelook.data.scenes.photographs import read_photographs
 from wherelook.models.photos.assemble import assemble, join
+from wherelook.models.photos.modeling import PhotosForConditionalGeneration, PhotosProcessor
 from wherelook.stats.intervals import wilson_interval
 
 BATCH, LONGEST = 8, 40
@@ -103,8 +103,8 @@ def collect(group: Group, photographs: Sequence[Photograph], seeds: range, count
 
 @torch.no_grad()
 def answers(
-    model: LlavaForConditionalGeneration,
-    processor: LlavaProcessor,
+    model: PhotosForConditionalGeneration,
+    processor: PhotosProcessor,
     images: Sequence[Image.Image | None],
     questions: Sequence[str],
 ) -> list[str]:
@@ -126,7 +126,7 @@ def answers(
 
 
 def image_free(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, mosaics: Sequence[Mosaic], count: int
+    model: PhotosForConditionalGeneration, processor: PhotosProcessor, mosaics: Sequence[Mosaic], count: int
 ) -> dict[str, float]:
     """How often questions that need no image get the answer that the language model alone gives, and how often names
     of the picture come into it."""

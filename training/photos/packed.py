@@ -12,7 +12,9 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
 from wherelook.data.scenes.mosaics import Mosaic
-from wherelook.models.photos.tower import CELLS, OVERVIEWS, regions
+from wherelook.models.photos.assemble import IMAGE
+from wherelook.models.photos.modeling import lines
+from wherelook.models.photos.tower import regions
 
 Pairs = Sequence[tuple[str, str]]
 """Questions with their answers."""
@@ -46,12 +48,12 @@ def pack(items: Sequence[tuple[torch.Tensor, Pairs]], tokenizer: PreTrainedToken
     def encode(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False).input_ids
 
-    prefix = encode("<|im_start|>user\n") + encode("<image>") * (CELLS + OVERVIEWS)
+    prefix = encode("<|im_start|>user\n" + lines(IMAGE))
     rows = []
     for _, questions in items:
         ids, places, group, labels = list(prefix), list(range(len(prefix))), [0] * len(prefix), [-100] * len(prefix)
         for number, (question, answer) in enumerate(questions, start=1):
-            asked = encode(f"\n{question}<|im_end|>\n<|im_start|>assistant\n")
+            asked = encode(f"{question}<|im_end|>\n<|im_start|>assistant\n")
             told = encode(f"{answer}<|im_end|>")
             own = asked + told
             ids += own

@@ -39,7 +39,7 @@ BUDGET = {
 }  # fmt: skip
 RATES = {"low_rank": 5e-4, "projector": 1e-3, "classifier": 3e-5}
 WARM_UP, DECAY = 50, 0.998
-EASY = 300
+EASY = 150
 """Steps in which most mosaics are photographs alone or two."""
 
 HERE = Path(__file__).parent
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the adapter: connector and low-rank updates")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -209,8 +209,8 @@ def main() -> None:
             total = 0.0
         if trained.step % 100 == 0 or trained.step == arguments.steps:
             trained.save(path, arguments.out)
-        if trained.step % 200 == 0:
-            print(f"step {trained.step:5d}  binding {binding(model, processor.tokenizer, photographs, 60)}", flush=True)
+        if trained.step % 100 == 0:
+            print(f"step {trained.step:5d}  binding {binding(model, processor.tokenizer, photographs, 100)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,6 @@ from transformers import (
     AutoTokenizer,
     GenerationConfig,
     LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     SiglipImageProcessor,
@@ -33,7 +30,8 @@ from transformers import (
 
 from wherelook.errors import InputError
 from wherelook.models.photos import register
-from wherelook.models.photos.tower import CELLS, OVERVIEWS, LiteTowerConfig
+from wherelook.models.photos.modeling import PhotosConfig, PhotosForConditionalGeneration, PhotosProcessor
+from wherelook.models.photos.tower import PLACES, LiteTowerConfig
 from wherelook.models.zoo import INSTALL_PARTS, LITE0, SMOLLM2, photos_folder
 from wherelook.storage import cannot_make
 
@@ -77,7 +75,7 @@ IMAGE, UNUSED = "<image>", "<empty_output>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>' }}{% endfor %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"
     "{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -102,7 +100,7 @@ def find(part: Part) -> Path:
     return path
 
 
-def join() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+def join() -> tuple[PhotosForConditionalGeneration, PhotosProcessor]:
     """The parts in one model, whose connector is still random.
 
     Raises:
@@ -112,40 +110,37 @@ def join() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     vision, language = find(VISION), find(LANGUAGE)
     tokenizer, text = _read_language(language)
     seen = LiteTowerConfig()
-    config = LlavaConfig(
+    config = PhotosConfig(
         vision_config=seen,
         text_config=LlamaConfig(**{k: v for k, v in text.config.to_dict().items() if k != "quantization_config"}),
         image_token_index=int(tokenizer.get_vocab()[IMAGE]),
-        image_seq_length=CELLS + OVERVIEWS,
+        image_seq_length=len(PLACES),
         projector_hidden_act="linear",
         vision_feature_select_strategy="full",
         vision_feature_layer=-1,
         tie_word_embeddings=True,
     )
     with torch.random.fork_rng(devices=[]):
-        model = LlavaForConditionalGeneration(config)
+        model = PhotosForConditionalGeneration(config)
     model.model.language_model.load_state_dict(text.model.state_dict())
     model.tie_weights()
     tower = model.model.vision_tower
     tower.load_state_dict(tower_weights(torch.load(vision, weights_only=True, map_location="cpu")))
     side = seen.image_size
-    processor = LlavaProcessor(
+    processor = PhotosProcessor(
         image_processor=SiglipImageProcessor(
             size={"height": side, "width": side}, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3, resample=3
         ),
         tokenizer=tokenizer,
-        patch_size=side // 4,
-        vision_feature_select_strategy="full",
-        num_additional_image_tokens=OVERVIEWS,
         image_token=IMAGE,
         chat_template=CHAT_TEMPLATE,
     )
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, max_new_tokens=64, do_sample=False)
-    return model.eval(), processor
+    return nn.Module.train(model, False), processor
 
 
-def assemble(adapter: Path | None = None) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+def assemble(adapter: Path | None = None) -> tuple[PhotosForConditionalGeneration, PhotosProcessor]:
     """The trained model.
 
     Args:

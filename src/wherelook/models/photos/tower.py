@@ -23,20 +23,13 @@ BLOCKS = (
 """EfficientNet-B0 (arXiv 1905.11946, table 1) as the lite variant has it: no squeeze-and-excitation, ReLU6."""
 
 CHANNELS, CLASSES, COLORS = 1280, 1000, 6
-REGIONS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 4))
-"""(rows, columns) of the grids of regions: the whole image, top and bottom, left and right, quarters, cells."""
+REGIONS = ((1, 1), (2, 1), (1, 2), (2, 2))
+"""(rows, columns) of the grids of regions: the whole image, top and bottom, left and right, quarters."""
 
-CELLS, OVERVIEWS = 16, 9
 PLACES = (
     "picture",
-    *("top", "bottom"),
-    *("left", "right"),
-    *(f"{vertical} {side}" for vertical in ("upper", "lower") for side in ("left", "right")),
-    *(
-        f"{vertical} {side}"
-        for vertical in ("top", "upper", "lower", "bottom")
-        for side in ("left", "left", "right", "right")
-    ),
+    *("top", "bottom", "left", "right"),
+    *("upper left", "upper right", "lower left", "lower right"),
 )
 """Words for the regions, in their order."""
 
@@ -46,7 +39,7 @@ class LiteTowerConfig(PreTrainedConfig):
     """Configuration of `LiteTower`.
 
     Args:
-        image_size: side of the square image in pixels, a multiple of 128.
+        image_size: side of the square image in pixels, a multiple of 64.
         threshold: class scores (logits) below it count for nothing.
     """
 
@@ -54,7 +47,7 @@ class LiteTowerConfig(PreTrainedConfig):
 
     image_size: int = 384
     threshold: float = 4.0
-    hidden_size: int = CLASSES + CELLS + OVERVIEWS + COLORS
+    hidden_size: int = CLASSES + len(PLACES) + COLORS
 
 
 class Block(nn.Module):
@@ -148,6 +141,6 @@ class LiteTower(PreTrainedModel):
 
 def regions(maps: torch.Tensor) -> torch.Tensor:
     """Averages over the regions of `REGIONS`: (batch, channels, side, side) to (batch, regions, channels)."""
-    cells = functional.adaptive_avg_pool2d(maps, REGIONS[-1])  # all other regions are made of whole cells
-    averages = [functional.adaptive_avg_pool2d(cells, grid).flatten(2) for grid in REGIONS[:-1]]
-    return torch.cat([*averages, cells.flatten(2)], dim=2).transpose(1, 2)
+    quarters = functional.adaptive_avg_pool2d(maps, REGIONS[-1])  # the other regions are made of them
+    averages = [functional.adaptive_avg_pool2d(quarters, grid).flatten(2) for grid in REGIONS[:-1]]
+    return torch.cat([*averages, quarters.flatten(2)], dim=2).transpose(1, 2)

