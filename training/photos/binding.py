@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from packed import answer_loss, pack, to_pixels
+from pack_mosaics import answer_loss, pack, to_pixels
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 

@@ -1,6 +1,6 @@
 """Measures `photos` on mosaics of photographs that it was not trained on, and writes `scores.json`.
 
-    python training/photos/evaluate.py --photographs DIR --adapter adapter.safetensors --out scores.json
+    python training/photos/evaluate_photos.py --photographs DIR --adapter adapter.safetensors --out scores.json
 
 A name is right when the answer says one of the photograph's right names as a whole word: its everyday name, its class,
 or a WordNet noun between the two. Every question is also asked about a blank image and without any image.

