@@ -25,6 +25,12 @@ def _commands_run_as_for_users(_as_users_run_it) -> None:
     """Types are checked in the unit tests of what the commands call; here that would take longer than all the rest."""
 
 
+@pytest.fixture(autouse=True)
+def _photos_is_not_made(monkeypatch, tmp_path) -> None:
+    """The same on every machine: a command without --model is refused where it would take `photos`."""
+    monkeypatch.setattr("wherelook.models.zoo.photos_folder", lambda: tmp_path / "not made")
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory) -> Path:
     """A tiny LLaVA with random weights, as save_pretrained writes it."""

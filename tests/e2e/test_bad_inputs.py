@@ -129,7 +129,8 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     # ---- the model ----
     ("model-missing", (*EXPLAIN[:3], "--model", "./nowhere"), 2, "no model folder './nowhere'; expected"),
     ("model-no-name", (*EXPLAIN[:3], "--model", ""), 2, "no model folder ''"),
-    ("model-odd-name", (*EXPLAIN[:3], "--model", "a/b/c"), 2, "a hub id 'owner/name', 'embedded' or 'things'"),
+    ("model-none", ("explain", "{good}", "?"), 2, "no model is named, and the one for photographs is not made: give"),
+    ("model-odd-name", (*EXPLAIN[:3], "--model", "a/b/c"), 2, "a hub id 'owner/name', 'photos', 'embedded' or"),
     ("model-not-in-the-zoo", (*EXPLAIN[:3], "--model", "zoo:none"), 2, "no model 'none' in the zoo; valid: embedded"),
     ("model-null-byte", (*EXPLAIN[:3], "--model", "a\0b"), 2, "no model folder"),
     ("model-name-too-long", (*EXPLAIN[:3], "--model", "x" * 5000), 2, "no model folder"),

@@ -314,7 +314,17 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
     )  # fmt: skip
     template = "<|user|>{image}{question}<|assistant|>"
     code, _, errors = command(
-        "evaluate", lines, *options, "--dtype", "float32", "--prompt-template", template, "--out", "first"
+        "evaluate",
+        lines,
+        "--model",
+        "embedded",
+        *options,
+        "--dtype",
+        "float32",
+        "--prompt-template",
+        template,
+        "--out",
+        "first",
     )
     assert (code, errors) == (0, "")
     page = (tmp_path / "first" / "report.html").read_text()
@@ -333,7 +343,7 @@ def test_the_command_on_the_page_makes_the_evaluation_again(command, lines, tmp_
 def test_a_sanity_check_that_fails_leaves_the_table(command, lines, tmp_path, monkeypatch):
     # The rows and the checks are made of the same prompts.
     monkeypatch.setattr("wherelook.models.huggingface.model.MANY_TOKENS", 10)
-    options = ("evaluate", lines, "--method", "center", "--limit", 2, "--sanity", 2, *QUICK)
+    options = ("evaluate", lines, "--model", "embedded", "--method", "center", "--limit", 2, "--sanity", 2, *QUICK)
     code, output, errors = command(*options, "--out", tmp_path / "out")
     assert code == 1
     assert "fewer than two of the answers are visually grounded" in errors
@@ -409,7 +419,19 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     with lines.open("a") as file:
         file.write("\n" + json.dumps({"image": "broken.png", "question": "What?"}))
-    options = ("run", lines, "--out", tmp_path / "out", "--method", "center", "--metric", "map", "--blind")
+    options = (
+        "run",
+        lines,
+        "--model",
+        "embedded",
+        "--out",
+        tmp_path / "out",
+        "--method",
+        "center",
+        "--metric",
+        "map",
+        "--blind",
+    )
     code, output, errors = command(*options, "--limit", 2, "--json")
     assert (code, errors) == (0, "")
     assert json.loads(output)["samples_now"] == 2
@@ -445,7 +467,7 @@ def test_run_gives_every_sample_a_row_and_goes_on(command, lines, tmp_path):
 def test_a_run_of_which_nothing_works_says_why_and_fails(command, tmp_path):
     rows = [{"image": f"missing-{number}.png", "question": "What?", "answer": "a"} for number in range(7)]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    options = ("run", tmp_path / "data.jsonl", "--out", tmp_path / "out", "--method", "center")
+    options = ("run", tmp_path / "data.jsonl", "--model", "embedded", "--out", tmp_path / "out", "--method", "center")
     for lines in (2, 1):
         code, output, errors = command(*options)
         assert (code, errors.count("\n")) == (1, lines)
@@ -461,7 +483,18 @@ def test_a_run_of_which_nothing_works_says_why_and_fails(command, tmp_path):
 def test_compare_reads_what_run_writes(command, lines, tmp_path):
     for seed in (0, 1):
         code, _, errors = command(
-            "run", lines, "--out", tmp_path / f"seed{seed}", "--method", "random", "--metric", "map", "--seed", seed
+            "run",
+            lines,
+            "--model",
+            "embedded",
+            "--out",
+            tmp_path / f"seed{seed}",
+            "--method",
+            "random",
+            "--metric",
+            "map",
+            "--seed",
+            seed,
         )
         assert (code, errors) == (0, "")
     runs = [tmp_path / "seed0", tmp_path / "seed1"]
@@ -489,7 +522,17 @@ def test_run_reads_no_more_of_a_large_data_set_than_its_limit(command, lines, tm
             file.write(json.dumps(line | {"id": str(number)}) + "\n")
     started = time.monotonic()
     code, output, errors = command(
-        "run", tmp_path / "large.jsonl", "--out", "out", "--method", "center", "--limit", 2, "--json"
+        "run",
+        tmp_path / "large.jsonl",
+        "--model",
+        "embedded",
+        "--out",
+        "out",
+        "--method",
+        "center",
+        "--limit",
+        2,
+        "--json",
     )
     assert (code, errors) == (0, "")
     assert json.loads(output)["samples"] == 2

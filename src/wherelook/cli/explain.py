@@ -67,7 +67,7 @@ def explain(
     images = load_images([image, *(others or [])]) if frames is None else _frames(image, frames, others)
     if video:
         loading = replace(loading, frames_per_second=frame_rate(images) or 1.0)
-    model = model or default_model()
+    model = default_model() if model is None else model
     check_loading(model, loading, [config.method_name])
     check_folder(options.make_folder(out))
     asked = open_model(model, loading)

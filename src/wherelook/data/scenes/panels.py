@@ -128,7 +128,14 @@ def ask_name(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             answer = f"The picture shows {_phrase(noun)}."
         else:
             continue
-        yield Draft("name", text, answer, (noun.names(),), (index,), shown.alone(index))
+        yield Draft(
+            kind="name",
+            text=text,
+            answer=answer,
+            right=(noun.names(),),
+            evidence=(index,),
+            exclusive=shown.alone(index),
+        )
 
 
 def ask_kind(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -139,7 +146,14 @@ def ask_kind(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             continue
         right = tuple(name for name in noun.names() if name != noun.name)
         text = f"What kind of {noun.name} is {place or 'it'}?"
-        yield Draft("kind", text, f"It is {with_article(noun.kind)}.", (right,), (index,), shown.alone(index))
+        yield Draft(
+            kind="kind",
+            text=text,
+            answer=f"It is {with_article(noun.kind)}.",
+            right=(right,),
+            evidence=(index,),
+            exclusive=shown.alone(index),
+        )
 
 
 def ask_existence(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -157,7 +171,9 @@ def ask_existence(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             answer, right = f"No, there {_be(noun)} no {noun.name}.", "no"
         found = shown.called(noun.name)
         text = f"{_capitalized(_be(noun))} there {_phrase(noun)} in the picture?"
-        yield Draft("existence", text, answer, ((right,),), found, len(found) == 1)
+        yield Draft(
+            kind="existence", text=text, answer=answer, right=((right,),), evidence=found, exclusive=len(found) == 1
+        )
 
 
 def ask_where(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -166,7 +182,14 @@ def ask_where(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
         noun, place = shown.panels[index].noun, shown.panels[index].place
         if place and shown.alone(index):
             text, answer = f"Where {_be(noun)} the {noun.name}?", f"The {noun.name} {_be(noun)} {place}."
-            yield Draft("where", text, answer, ((place.split("the ")[1],),), (index,), True)
+            yield Draft(
+                kind="where",
+                text=text,
+                answer=answer,
+                right=((place.split("the ")[1],),),
+                evidence=(index,),
+                exclusive=True,
+            )
 
 
 def ask_count(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -183,7 +206,7 @@ def ask_count(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             found = shown.called(noun.name)
             text, number = f"How many of the photographs show {_phrase(noun)}?", NUMBER_WORDS[len(found)]
             answer = f"{_capitalized(number)} of them {'show' if len(found) > 1 else 'shows'} {_phrase(noun)}."
-        yield Draft("count", text, answer, ((number,),), found)
+        yield Draft(kind="count", text=text, answer=answer, right=((number,),), evidence=found)
 
 
 def ask_relation(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -195,7 +218,14 @@ def ask_relation(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
                 continue
             noun, known = shown.panels[index].noun, f"the {shown.panels[other].noun.name}"
             answer = f"{_capitalized(_phrase(noun))} {_be(noun)} {towards} {known}."
-            yield Draft("relation", f"What is {towards} {known}?", answer, (noun.names(),), (index,), True)
+            yield Draft(
+                kind="relation",
+                text=f"What is {towards} {known}?",
+                answer=answer,
+                right=(noun.names(),),
+                evidence=(index,),
+                exclusive=True,
+            )
 
 
 def _direction(origin: Panel, target: Panel) -> str | None:
@@ -216,7 +246,14 @@ def ask_color(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             whole = f"the photograph {panel.place}" if panel.place else "the picture"
             same = tuple(i for i, other in enumerate(shown.panels) if other.color == panel.color)
             text, answer = f"What is the main color of {whole}?", f"Most of {whole} is {panel.color}."
-            yield Draft("color", text, answer, ((panel.color,),), (index,), same == (index,))
+            yield Draft(
+                kind="color",
+                text=text,
+                answer=answer,
+                right=((panel.color,),),
+                evidence=(index,),
+                exclusive=same == (index,),
+            )
 
 
 def ask_description(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -241,7 +278,7 @@ def ask_description(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
     text = _pick(
         rng, ("Describe the picture.", "Describe this image.", "What do you see? Answer in a sentence or two.")
     )
-    yield Draft("description", text, answer, right, tuple(range(len(panels))))
+    yield Draft(kind="description", text=text, answer=answer, right=right, evidence=tuple(range(len(panels))))
 
 
 def ask_fact(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
@@ -249,7 +286,7 @@ def ask_fact(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
     known = facts()
     for _ in range(10):
         text, answer = known[int(rng.integers(len(known)))]
-        yield Draft("fact", text, answer, (), ())
+        yield Draft(kind="fact", text=text, answer=answer, right=(), evidence=())
 
 
 Asker = Callable[[np.random.Generator, Shown], Iterator[Draft]]

@@ -53,7 +53,7 @@ class LiteTowerConfig(PreTrainedConfig):
 class Block(nn.Module):
     """An inverted residual (MobileNetV2), its batch normalization folded into the convolutions."""
 
-    def __init__(self, width: int, kernel: int, stride: int, expansion: int, out: int) -> None:
+    def __init__(self, width: int, *, kernel: int, stride: int, expansion: int, out: int) -> None:
         super().__init__()
         middle = width * expansion
         self.expand = nn.Conv2d(width, middle, 1) if expansion > 1 else None
@@ -90,7 +90,8 @@ class LiteEncoder(nn.Module):
         width, blocks = 32, []
         for kernel, stride, expansion, out, repeats in BLOCKS:
             for repeat in range(repeats):
-                blocks.append(Block(width, kernel, stride if repeat == 0 else 1, expansion, out))
+                step = stride if repeat == 0 else 1
+                blocks.append(Block(width, kernel=kernel, stride=step, expansion=expansion, out=out))
                 width = out
         self.blocks = nn.ModuleList(blocks)
         self.head = nn.Conv2d(width, CHANNELS, 1)

@@ -191,7 +191,7 @@ def test_options_are_checked_before_anything_is_loaded(options, message, monkeyp
 
 
 @pytest.mark.usefixtures("_as_users_run_it")
-@pytest.mark.parametrize("name", [None, 3, ["embedded"], b"embedded"])
+@pytest.mark.parametrize("name", [3, ["embedded"], b"embedded"])
 def test_names_of_models_are_text_or_paths(name):
     with pytest.raises(InputError, match="model is a folder, a hub id or an address"):
         Explainer.from_pretrained(name)
