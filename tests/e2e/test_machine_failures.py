@@ -240,7 +240,7 @@ def test_a_file_of_the_users_is_not_written_over(command, images, runs, tmp_path
     "line",
     [
         (*EXPLAIN, "--out", "file/x"),
-        ("demo", "--out", "file/x"),
+        ("demo", "--model", "things", "--out", "file/x"),
         ("scenes", "--out", "file/x"),
         ("evaluate", "--out", "file/x"),
         ("sanity", "--out", "file/x"),

@@ -121,7 +121,7 @@ def test_a_run_and_its_pages_by_entry_points(installed, command, tmp_path):
 
 def test_records_are_read_where_the_package_is_not(installed, command, tmp_path, monkeypatch):
     run = tmp_path / "run"
-    options = ("--method", "darkness", "--metric", "flatness", "--limit", 2, "--out", run)
+    options = ("--method", "darkness", "--metric", "flatness", "--limit", 2, "--out", run, "--model", "embedded")
     assert command("run", "mirrored", *options)[0] == 0
     monkeypatch.undo()
     for registry in REGISTRIES:
@@ -248,7 +248,7 @@ def test_wrong_options_of_a_run_are_found_before_any_work(options, message, tmp_
 
 def test_samples_that_are_none_are_refused(tmp_path):
     with pytest.raises(wherelook.InputError, match=r"the samples is made of wherelook.data.datasets.Sample; got"):
-        wherelook.run([{"image": "x.png"}], tmp_path / "run", methods=["center"])
+        wherelook.run([{"image": "x.png"}], tmp_path / "run", model="embedded", methods=["center"])
 
 
 def test_a_run_without_an_end_is_refused_before_any_work(tmp_path):
