@@ -56,7 +56,7 @@ def test_one_command_reads_it(command, tmp_path, monkeypatch, layout):
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr("wherelook.evaluation.worker.load_worker", StandIn)
     code, output, errors = command(
-        "run", f"{name}:{build.root}", "--out", tmp_path / "run", "--method", "center", "--json"
+        "run", f"{name}:{build.root}", "--model", "embedded", "--out", tmp_path / "run", "--method", "center", "--json"
     )
     assert code == 0
     broken = any(one.color is None for one in expected)

@@ -341,7 +341,8 @@ def test_rows_of_every_format(command, tmp_path, monkeypatch, name):
     monkeypatch.setattr("wherelook.evaluation.run_folder.BLOCK", 25)  # two whole files of records and one that is not
     monkeypatch.setattr("wherelook.evaluation.worker.load_worker", partial(StandIn, asked))
     path = build.root if name in FOLDERS else build.zip()
-    line = ("run", f"{name}:{path}{COLUMNS.get(name, '')}", "--out", tmp_path / "run", "--method", "center", "--json")
+    dataset = f"{name}:{path}{COLUMNS.get(name, '')}"
+    line = ("run", dataset, "--model", "embedded", "--out", tmp_path / "run", "--method", "center", "--json")
 
     def tallies(*options: object) -> tuple[int, int]:
         code, output, _ = command(*line, *options)  # a slow run tells its progress as errors
