@@ -125,7 +125,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("out-below-a-file", (*EXPLAIN, "--out", "{good}/out"), 2, "Not a directory; choose another one"),
     ("out-null-byte", (*EXPLAIN, "--out", "a\0b"), 2, "null byte"),
     ("out-name-too-long", (*EXPLAIN, "--out", "x" * 5000), 2, "cannot make the folder --out"),
-    ("demo-out-file", ("demo", "--out", "{good}"), 2, "is a file; expected a folder"),
+    ("demo-out-file", ("demo", "--model", "things", "--out", "{good}"), 2, "is a file; expected a folder"),
     # ---- the model ----
     ("model-missing", (*EXPLAIN[:3], "--model", "./nowhere"), 2, "no model folder './nowhere'; expected"),
     ("model-no-name", (*EXPLAIN[:3], "--model", ""), 2, "no model folder ''"),

@@ -64,7 +64,12 @@ def demo(
     for name, (file, question) in questions.items():
         with options.progress_bar() as progress:
             explanation = explainer.explain(
-                out / file, question, preset="fast", per_token=True, replay_steps=REPLAY_STEPS, progress=progress
+                out / file,
+                question,
+                preset="fast",
+                per_token=chosen == THINGS,
+                replay_steps=REPLAY_STEPS,
+                progress=progress,
             )
         folder = explanation.save(out / name)
         results[name] = explanation.to_dict()

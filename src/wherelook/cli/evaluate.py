@@ -60,7 +60,6 @@ def evaluate(
     from wherelook.storage import write_whole
 
     _refuse_strangers(out, figures)
-    model = options.model_of(model, dataset)
     called, tally = carry_out(dataset, out, chosen, model, loading)
     rows, found = _rows(out, chosen)
     names = [one.name for one in chosen.methods]
@@ -69,7 +68,7 @@ def evaluate(
         rows,
         names,
         title=f"{called} on {dataset}",
-        command=_command(["evaluate", dataset, "--model", model], chosen, loading),
+        command=_command(["evaluate", dataset, "--model", options.model_of(model, dataset)], chosen, loading),
         gallery=_gallery(dataset, rows),
         summaries=summaries,
     )
@@ -107,7 +106,7 @@ def sanity(
         raise InputError("sanity checks need at least 2 answers: --sanity N")
     if chosen.answers is None:
         chosen = replace(chosen, answers=chosen.sanity)
-    _, tally = carry_out(dataset, out, chosen, options.model_of(model, dataset), loading)
+    _, tally = carry_out(dataset, out, chosen, model, loading)
     _, found = _rows(out, chosen)
     lines = [check(found, one.name) for one in chosen.methods]
     if tally.failure is not None and not any(line["answers"] for line in lines):
@@ -150,7 +149,7 @@ def sweep(
 
     if not chosen.values:
         raise InputError("a sweep needs a setting and its values: --set KEY=V1,V2, for example --set iterations=3,8")
-    _, tally = carry_out(dataset, out, chosen, options.model_of(model, dataset), loading)
+    _, tally = carry_out(dataset, out, chosen, model, loading)
     if tally.failure is not None:
         raise tally.failure
     rows, found = _rows(out, chosen)

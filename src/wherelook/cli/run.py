@@ -187,13 +187,13 @@ def run(
     """
     from wherelook.evaluation.run_folder import read_run
 
-    _, tally = carry_out(dataset, out, chosen, options.model_of(model, dataset), loading)
+    _, tally = carry_out(dataset, out, chosen, model, loading)
     _show(read_run(out, (*SUMMARIZED, "error"))[1], tally, out, as_json)
     if tally.failure is not None:
         raise tally.failure
 
 
-def carry_out(dataset: str, out: Path, chosen: Choices, model: str, loading: LoadOptions) -> tuple[str, Tally]:
+def carry_out(dataset: str, out: Path, chosen: Choices, model: str | None, loading: LoadOptions) -> tuple[str, Tally]:
     """Does what of a run is missing.
 
     Returns:
@@ -209,11 +209,12 @@ def carry_out(dataset: str, out: Path, chosen: Choices, model: str, loading: Loa
     if chosen.sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     procedure = chosen.procedure(dataset)
+    read = _reader(dataset, out, chosen)
+    model = options.model_of(model, dataset)
     elsewhere = check_loading(model, loading, [one.method for one in procedure.methods])
     if elsewhere and chosen.sanity:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
     engine, loading = _engine(chosen, loading, elsewhere=elsewhere)
-    read = _reader(dataset, out, chosen)
     asked = model
     if elsewhere:
         from wherelook.models import EndpointModel
