@@ -70,7 +70,7 @@ BAD: list[tuple[str, tuple[str, ...], int, str]] = [
     ("compare-measure", ("compare", "r", "--measure", "x"), 2, "unknown measure of similarity 'x'"),
     ("run-no-data", ("run", "nothing", "--out", "r"), 2, "nothing"),
     ("run-no-folder", ("run", "scenes"), 2, "Missing option '--out'"),
-    ("run-engine", ("run", "scenes", "--out", "r", "--limit", "1", "--engine", "steam"), 2, "unknown engine 'steam'; valid: local"),
+    ("run-engine", ("run", "scenes", "--out", "r", "--limit", "1", "--engine", "steam"), 2, "unknown engine 'steam'"),
     ("run-judge", ("run", "scenes", "--out", "r", "--judge", "jury"), 2, "unknown judge 'jury'; valid: auto, exact"),
     ("run-prompt", ("run", "scenes", "--out", "r", "--prompt", "loud"), 2, "unknown prompt style 'loud'; valid: auto"),
     ("run-method", ("run", "scenes", "--out", "r", "--method", "x"), 2, "unknown method 'x'"),
