@@ -59,10 +59,13 @@ def model_of(model: str | None, dataset: str) -> str:
     Raises:
         InputError: none was named, and the one that is meant is not there.
     """
-    from wherelook.data.datasets import DRAWN
+    from wherelook.data.datasets import DRAWN, read_samples
     from wherelook.models.zoo import default_model
 
-    return model if model is not None else default_model(drawn=dataset in DRAWN)
+    if model is not None:
+        return model
+    read_samples(dataset)  # what is wrong with it is told first
+    return default_model(drawn=dataset in DRAWN)
 
 
 def announce(endpoint: EndpointModel, requests: int, size: int, *, each: str = "") -> None:

@@ -209,12 +209,12 @@ def carry_out(dataset: str, out: Path, chosen: Choices, model: str | None, loadi
     if chosen.sanity == 1:
         raise InputError("--sanity is 0 (no check) or at least 2 answers, which lend each other image and question")
     procedure = chosen.procedure(dataset)
-    read = _reader(dataset, out, chosen)
     model = options.model_of(model, dataset)
     elsewhere = check_loading(model, loading, [one.method for one in procedure.methods])
     if elsewhere and chosen.sanity:
         raise InputError("--sanity shuffles weights, and those of an endpoint are out of reach: leave it out")
     engine, loading = _engine(chosen, loading, elsewhere=elsewhere)
+    read = _reader(dataset, out, chosen)
     asked = model
     if elsewhere:
         from wherelook.models import EndpointModel
