@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from wherelook.data.scenes import TUNING_SEEDS
 from wherelook.data.scenes.mosaics import make_mosaic
-from wherelook.data.scenes.photographs import Photograph, with_article
+from wherelook.data.scenes.photographs import Photograph
+from wherelook.data.scenes.questions import with_article
 
 SEED = TUNING_SEEDS[900_000]
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from wherelook.data.datasets import read_samples
 from wherelook.data.scenes import LAYOUTS, Mosaic, make_mosaic, mosaics, read_photographs, read_scenes, write_scenes
-from wherelook.data.scenes.photographs import BOXES_FILE, Noun, Photograph, everyday, main_color, with_article
+from wherelook.data.scenes.photographs import BOXES_FILE, Noun, Photograph, everyday, main_color
+from wherelook.data.scenes.questions import with_article
 from wherelook.errors import InputError, WherelookError
 from wherelook.evaluation.judges import judge_answer
 

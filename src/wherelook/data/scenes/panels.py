@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 
 from wherelook.data.scenes.facts import NUMBER_WORDS, facts
-from wherelook.data.scenes.photographs import Noun, with_article
-from wherelook.data.scenes.questions import shuffled
+from wherelook.data.scenes.photographs import Noun
+from wherelook.data.scenes.questions import capitalized, shuffled, with_article, within_budget
 
 UNSURE = {
     "plant", "food", "chair", "table", "bench", "fence", "flower", "shirt", "jeans", "sunglasses", "window", "door",
@@ -84,16 +84,7 @@ class Shown:
 
 def ask(rng: np.random.Generator, shown: Shown, budget: Mapping[str, int]) -> list[Draft]:
     """Questions of each kind, at most `budget[kind]`, none twice."""
-    drafts: list[Draft] = []
-    for kind, number in budget.items():
-        asked: set[str] = set()
-        for draft in ASKERS[kind](rng, shown) if number else ():
-            if draft.text not in asked:
-                asked.add(draft.text)
-                drafts.append(draft)
-            if len(asked) == number:
-                break
-    return drafts
+    return within_budget(budget, lambda kind: ASKERS[kind](rng, shown))
 
 
 def _pick(rng: np.random.Generator, texts: Sequence[str]) -> str:
@@ -102,10 +93,6 @@ def _pick(rng: np.random.Generator, texts: Sequence[str]) -> str:
 
 def _order(rng: np.random.Generator, shown: Shown) -> list[int]:
     return shuffled(rng, range(len(shown.panels)))
-
-
-def _capitalized(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _phrase(noun: Noun) -> str:
@@ -170,7 +157,7 @@ def ask_existence(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
                 continue
             answer, right = f"No, there {_be(noun)} no {noun.name}.", "no"
         found = shown.called(noun.name)
-        text = f"{_capitalized(_be(noun))} there {_phrase(noun)} in the picture?"
+        text = f"{capitalized(_be(noun))} there {_phrase(noun)} in the picture?"
         yield Draft(
             kind="existence", text=text, answer=answer, right=((right,),), evidence=found, exclusive=len(found) == 1
         )
@@ -205,7 +192,7 @@ def ask_count(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             noun = shown.panels[int(rng.integers(len(shown.panels)))].noun
             found = shown.called(noun.name)
             text, number = f"How many of the photographs show {_phrase(noun)}?", NUMBER_WORDS[len(found)]
-            answer = f"{_capitalized(number)} of them {'show' if len(found) > 1 else 'shows'} {_phrase(noun)}."
+            answer = f"{capitalized(number)} of them {'show' if len(found) > 1 else 'shows'} {_phrase(noun)}."
         yield Draft(kind="count", text=text, answer=answer, right=((number,),), evidence=found)
 
 
@@ -217,7 +204,7 @@ def ask_relation(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             if towards is None or not shown.alone(other) or not shown.alone(index):
                 continue
             noun, known = shown.panels[index].noun, f"the {shown.panels[other].noun.name}"
-            answer = f"{_capitalized(_phrase(noun))} {_be(noun)} {towards} {known}."
+            answer = f"{capitalized(_phrase(noun))} {_be(noun)} {towards} {known}."
             yield Draft(
                 kind="relation",
                 text=f"What is {towards} {known}?",
@@ -269,10 +256,10 @@ def ask_description(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             right = (*right, (color,))
     elif len(panels) == 2 and all(panel.place for panel in panels):
         told = [f"{phrase} {_be(panel.noun)} {panel.place}" for phrase, panel in zip(phrases, panels, strict=True)]
-        answer = f"{_capitalized(told[0])} and {told[1]}."
+        answer = f"{capitalized(told[0])} and {told[1]}."
     elif len(panels) == 4:
         top, bottom = (f"{phrases[i]} and {phrases[i + 1]}" for i in (0, 2))
-        answer = f"{_capitalized(top)} are at the top. {_capitalized(bottom)} are at the bottom."
+        answer = f"{capitalized(top)} are at the top. {capitalized(bottom)} are at the bottom."
     else:
         return
     text = _pick(

@@ -95,13 +95,6 @@ class Photograph:
             raise InputError(f"photograph {self.path} cannot be read: {error}") from None
 
 
-def with_article(phrase: str, form: str = "") -> str:
-    """Such as "a dog", "an owl", "bread"."""
-    if form:
-        return phrase
-    return f"an {phrase}" if phrase[0].lower() in "aeiou" and not phrase.startswith("uni") else f"a {phrase}"
-
-
 def read_photographs(folder: str | Path) -> list[Photograph]:
     """The photographs of a folder, by file name.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -72,6 +72,17 @@ class Draft:
         return all(matching(objects, **{name: getattr(target, name)}) == self.evidence for name in self.told)
 
 
+@runtime_checkable
+class HasText(Protocol):
+    """A question of any world."""
+
+    @property
+    def text(self) -> str: ...
+
+
+Asked = TypeVar("Asked", bound=HasText)
+
+
 def ask(
     rng: np.random.Generator,
     objects: Sequence[SceneObject],
@@ -88,10 +99,15 @@ def ask(
         budget: Number of questions by kind; kinds that are missing get none.
         makers: What asks, by kind.
     """
-    drafts: list[Draft] = []
+    return within_budget(budget, lambda kind: makers[kind](rng, objects, aspect))
+
+
+def within_budget(budget: Mapping[str, int], make: Callable[[str], Iterator[Asked]]) -> list[Asked]:
+    """The first questions that `make` has of each kind, at most `budget[kind]`, no text twice."""
+    drafts: list[Asked] = []
     for kind, number in budget.items():
         asked: set[str] = set()
-        for draft in makers[kind](rng, objects, aspect) if number else ():
+        for draft in make(kind) if number else ():
             if draft.text not in asked:
                 asked.add(draft.text)
                 drafts.append(draft)
@@ -114,11 +130,15 @@ def noun_phrase(size: str = "", color: str = "", shape: str = "") -> str:
     return " ".join(word for word in (size, color, shape or "object") if word)
 
 
-def with_article(phrase: str) -> str:
-    return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
+def with_article(phrase: str, form: str = "") -> str:
+    """Such as "a dog", "an owl"; names that are "plural" or a "mass" have none: "jeans", "bread"."""
+    if form:
+        return phrase
+    vowel = phrase[0].lower() in "aeiou" and not phrase.startswith("uni")
+    return f"an {phrase}" if vowel else f"a {phrase}"
 
 
-def _capitalized(sentence: str) -> str:
+def capitalized(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
@@ -292,7 +312,7 @@ def ask_relation(
             target = objects[answer]
             if len(matching(objects, color=target.color, shape=target.shape)) > 1:
                 continue  # another object would give the same answer
-            phrase = _capitalized(with_article(noun_phrase(color=target.color, shape=target.shape)))
+            phrase = capitalized(with_article(noun_phrase(color=target.color, shape=target.shape)))
             sentence = f"{phrase} is {direction} the {name}."
             text = f"What is {direction} the {name}?"
             paraphrase = None if other is None else f"What is {direction} the {other}?"
@@ -337,7 +357,7 @@ def ask_description(rng: np.random.Generator, objects: Sequence[SceneObject], as
         return
     first, last = order[0], order[-1]
     left, right = (with_article(noun_phrase(color=objects[i].color, shape=objects[i].shape)) for i in (first, last))
-    sentence = f"{_capitalized(left)} is on the left and {right} is on the right."
+    sentence = f"{capitalized(left)} is on the left and {right} is on the right."
     yield Draft(kind="description", text="Describe the image.", answer=sentence, evidence=(first, last))
 
 

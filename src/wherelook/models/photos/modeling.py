@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, no_type_check
 
-from transformers import (
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    PreTrainedTokenizerBase,
-    ProcessorMixin,
-)
+from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from wherelook.models.photos.tower import PLACES
+from wherelook.models.ports.multimodal import ImageTokenProcessor
 
 
 @no_type_check  # Transformers lets __init__ take more than its signature says
@@ -28,33 +24,12 @@ class PhotosForConditionalGeneration(LlavaForConditionalGeneration):
     config_class = PhotosConfig
 
 
-class PhotosProcessor(ProcessorMixin):
+class PhotosProcessor(ImageTokenProcessor):
     """Puts a line for each region in the place of an image: "upper left:" and its image token.
 
-    The language model can tell which name stands beside which place in such lines before any training, and hardly
-    otherwise. Idefics3 and SmolVLM (arXiv 2504.05299) tell rows and columns of tiles likewise.
-
-    Args:
-        image_processor: resizes to the square of the tower.
-        tokenizer: of the language model, with `image_token` among its tokens.
-        chat_template: how messages are written.
-        image_token: the placeholder.
+    In text, SmolLM2 can tell which name stands beside which place in such lines, and hardly without their punctuation.
+    Idefics3 and SmolVLM (arXiv 2504.05299) tell rows and columns of tiles likewise.
     """
-
-    image_token: str
-    image_token_id: Any
-
-    @no_type_check  # Transformers reads the names of the arguments from the function's code
-    def __init__(
-        self,
-        image_processor: Any,
-        tokenizer: PreTrainedTokenizerBase,
-        chat_template: str | None = None,
-        image_token: str = "<image>",
-    ) -> None:
-        self.image_token = image_token
-        self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         return lines(self.image_token)

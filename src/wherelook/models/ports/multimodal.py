@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, no_type_check
 
 import numpy as np
 import torch
@@ -17,8 +17,36 @@ from transformers import (
     GenerationMixin,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
 )
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
+
+
+class ImageTokenProcessor(ProcessorMixin):
+    """Processes images, and puts what `replace_image_token` gives in the place of each image's placeholder.
+
+    Args:
+        image_processor: of the model.
+        tokenizer: of the language model, with `image_token` among its tokens.
+        chat_template: how messages are written; None takes the tokenizer's.
+        image_token: the placeholder.
+    """
+
+    image_token: str
+    image_token_id: Any
+
+    @no_type_check  # Transformers reads the names of the arguments from the function's code
+    def __init__(
+        self,
+        image_processor: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        chat_template: str | None = None,
+        image_token: str = "<image>",
+    ) -> None:
+        self.image_token = image_token
+        self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
+        super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
 
 class PortedPreTrainedModel(PreTrainedModel):

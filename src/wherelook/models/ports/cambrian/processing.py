@@ -1,10 +1,10 @@
 """Cambrian's image processor and processor: one padded square, resized and normalized for each encoder."""
 
 from collections.abc import Mapping
-from typing import Any, no_type_check
+from typing import Any
 
 import numpy as np
-from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling, SizeDict
 from transformers.processing_utils import ImagesKwargs
@@ -16,7 +16,7 @@ from transformers.utils.constants import (
 )
 
 from wherelook.models.ports.cambrian.grids import content_box
-from wherelook.models.ports.multimodal import pad_to_square
+from wherelook.models.ports.multimodal import ImageTokenProcessor, pad_to_square
 
 CLIP_COLOR = [int(255 * value) for value in OPENAI_CLIP_MEAN]
 
@@ -87,30 +87,11 @@ class CambrianImageProcessor(PilBackend):
         return BatchFeature({**pixels, "image_sizes": sizes}, tensor_type=settings["return_tensors"])
 
 
-class CambrianProcessor(ProcessorMixin):
+class CambrianProcessor(ImageTokenProcessor):
     """Expands each image placeholder to the number of image tokens, and processes the images.
 
-    Args:
-        image_processor: a `CambrianImageProcessor`.
-        tokenizer: of the language model, with `image_token` among its tokens.
-        chat_template: how messages are written; None takes the tokenizer's.
-        image_token: the placeholder.
+    Its image processor is a `CambrianImageProcessor`.
     """
-
-    image_token: str
-    image_token_id: Any
-
-    @no_type_check  # Transformers reads the names of the arguments from the function's code
-    def __init__(
-        self,
-        image_processor: CambrianImageProcessor,
-        tokenizer: PreTrainedTokenizerBase,
-        chat_template: str | None = None,
-        image_token: str = "<image>",
-    ) -> None:
-        self.image_token = image_token
-        self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         height, width = (int(side) for side in image_inputs["image_sizes"][image_idx])
