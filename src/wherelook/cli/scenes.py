@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wherelook.cli import options
-from wherelook.errors import InputError, unknown_name
+from wherelook.errors import InputError
 
 
 def scenes(
@@ -33,13 +33,12 @@ def scenes(
     as_json: options.Json = False,
 ) -> None:
     """Writes images with questions, answers and exact evidence masks: a benchmark whose truth is known."""
-    from wherelook.data.scenes import PHOTOGRAPHS, WORLDS, write_scenes
+    from wherelook.data.scenes import scene_maker, write_scenes
 
     height, cross, width = size.lower().partition("x")
     if not (cross and height.isdecimal() and width.isdecimal()):
         raise InputError(f"--size {size!r}: expected HEIGHTxWIDTH in pixels, for example 224x224")
-    if world not in (*WORLDS, PHOTOGRAPHS):  # before the folder is made
-        raise unknown_name("world", world, [*WORLDS, PHOTOGRAPHS])
+    scene_maker(world, photographs=photographs)  # what is wrong is told before the folder is made
     options.make_folder(out, empty=True)
     with options.progress_bar() as progress:
         records = write_scenes(

@@ -10,9 +10,9 @@ import numpy as np
 
 from wherelook.data.images import load_image
 from wherelook.data.sample import Sample
-from wherelook.data.scenes import REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, make_scene, read_scenes
+from wherelook.data.scenes import ALL_KINDS, REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, make_scene, read_scenes
 from wherelook.data.sources import ImageFile, ImageInMemory, MaskImage, MaskInMemory
-from wherelook.errors import InputError
+from wherelook.errors import InputError, unknown_name
 
 NEW_SEEDS = REPORTING_SEEDS[10_000:]
 """The first reporting scenes have measured the embedded model and earlier settings; maps are reported on ones that
@@ -63,10 +63,13 @@ def read(path: str, chosen: Mapping[str, str] = MappingProxyType({})) -> Iterato
     if chosen.keys() - {"kinds"}:
         raise InputError(f"a folder of scenes has the option kinds=A+B, not {sorted(chosen.keys() - {'kinds'})[0]!r}")
     kinds = chosen["kinds"].split("+") if "kinds" in chosen else []
+    for kind in kinds:
+        if kind not in (*ALL_KINDS, "all"):
+            raise unknown_name("kind of question", kind, (*ALL_KINDS, "all"))
     folder = Path(path)
     for record in read_scenes(folder):
         local = record.exclusive and record.evidence is not None
-        if not (local if not kinds else kinds == ["all"] or record.kind in kinds):
+        if not (local if not kinds else "all" in kinds or record.kind in kinds):
             continue
         evidence = MaskImage(ImageFile(folder, record.evidence)) if local and record.evidence is not None else None
         yield Sample(

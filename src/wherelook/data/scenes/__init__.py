@@ -1,8 +1,9 @@
 """Scenes: images whose content is known exactly, with questions whose evidence is known exactly."""
 
 from wherelook.data.scenes.facts import facts
-from wherelook.data.scenes.files import PHOTOGRAPHS, SceneRecord, load_mask, png, read_scenes, write_scenes
+from wherelook.data.scenes.files import SceneRecord, load_mask, png, read_scenes, scene_maker, write_scenes
 from wherelook.data.scenes.mosaics import LAYOUTS, Mosaic, make_mosaic
+from wherelook.data.scenes.panels import ASKERS
 from wherelook.data.scenes.photographs import Photograph, read_photographs
 from wherelook.data.scenes.questions import DEFAULT_BUDGET, KINDS
 from wherelook.data.scenes.scene import (
@@ -20,14 +21,17 @@ from wherelook.data.scenes.scene import (
 from wherelook.data.scenes.things import THINGS
 from wherelook.data.scenes.world import COLORS, SHAPES, SIZES, SceneObject
 
+ALL_KINDS = tuple(dict.fromkeys((*KINDS, *ASKERS)))
+"""Kinds of question of every world."""
+
 __all__ = [
+    "ALL_KINDS",
     "COLORS",
     "DEFAULT_BUDGET",
     "DEMO_QUESTIONS",
     "DEMO_SEED",
     "KINDS",
     "LAYOUTS",
-    "PHOTOGRAPHS",
     "REPORTING_SEEDS",
     "SCENES_VERSION",
     "SHAPES",
@@ -49,5 +53,6 @@ __all__ = [
     "png",
     "read_photographs",
     "read_scenes",
+    "scene_maker",
     "write_scenes",
 ]

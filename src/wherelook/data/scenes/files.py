@@ -118,7 +118,7 @@ def write_scenes(
     if seed < 0:
         raise InputError(f"the seed of the scenes must be at least 0, not {seed}")
     check_scene_size(size)
-    make = _maker(world, size, photographs)
+    make = scene_maker(world, size, photographs)
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; name a new folder for the scenes")
@@ -148,8 +148,14 @@ def write_scenes(
     return records
 
 
-def _maker(world: str, size: tuple[int, int], photographs: str | Path | None) -> Callable[[int], Scene | Mosaic]:
-    """What makes a scene of a seed."""
+def scene_maker(
+    world: str, size: tuple[int, int] = (224, 224), photographs: str | Path | None = None
+) -> Callable[[int], Scene | Mosaic]:
+    """What makes a scene of a seed; the arguments are those of `write_scenes`.
+
+    Raises:
+        InputError: there is no such world or folder, or a folder of photographs is there or missing without reason.
+    """
     if world not in (*WORLDS, PHOTOGRAPHS):
         raise unknown_name("world", world, [*WORLDS, PHOTOGRAPHS])
     if (world == PHOTOGRAPHS) != (photographs is not None):
