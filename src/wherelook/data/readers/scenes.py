@@ -10,7 +10,16 @@ import numpy as np
 
 from wherelook.data.images import load_image
 from wherelook.data.sample import Sample
-from wherelook.data.scenes import ALL_KINDS, REPORTING_SEEDS, TUNING_SEEDS, Question, Scene, make_scene, read_scenes
+from wherelook.data.scenes import (
+    ALL_KINDS,
+    REPORTING_SEEDS,
+    TUNING_SEEDS,
+    Question,
+    Scene,
+    SceneRecord,
+    make_scene,
+    read_scenes,
+)
 from wherelook.data.sources import ImageFile, ImageInMemory, MaskImage, MaskInMemory
 from wherelook.errors import InputError, unknown_name
 
@@ -76,12 +85,19 @@ def read(path: str, chosen: Mapping[str, str] = MappingProxyType({})) -> Iterato
             id=record.id,
             source=ImageFile(folder, record.image),
             question=record.question,
-            references=record.right[0] if len(record.right) == 1 else (record.answer,),
+            references=_references(record),
             kind=record.kind,
             judge="contains" if len(record.right) == 1 else None,
             evidence=evidence,
             paraphrase=record.paraphrase,
         )
+
+
+def _references(record: SceneRecord) -> tuple[str, ...]:
+    """What a right answer says. None where it has to say several things: no rule for one answer judges it."""
+    if len(record.right) > 1:
+        return ()
+    return record.right[0] if record.right else (record.answer,)
 
 
 def _sample(scene: Scene, question: Question) -> Sample:

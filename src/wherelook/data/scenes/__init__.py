@@ -1,7 +1,7 @@
 """Scenes: images whose content is known exactly, with questions whose evidence is known exactly."""
 
 from wherelook.data.scenes.facts import facts
-from wherelook.data.scenes.files import SceneRecord, load_mask, png, read_scenes, scene_maker, write_scenes
+from wherelook.data.scenes.files import SceneRecord, png, read_scenes, scene_maker, write_scenes
 from wherelook.data.scenes.mosaics import LAYOUTS, Mosaic, make_mosaic
 from wherelook.data.scenes.panels import ASKERS
 from wherelook.data.scenes.photographs import Photograph, read_photographs
@@ -47,7 +47,6 @@ __all__ = [
     "SceneObject",
     "SceneRecord",
     "facts",
-    "load_mask",
     "make_mosaic",
     "make_scene",
     "png",

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
 from PIL import Image
 
+from wherelook.data.files import Folder
+from wherelook.data.row import Row, shown
 from wherelook.data.scenes.mosaics import Mosaic, make_mosaic
 from wherelook.data.scenes.photographs import read_photographs
 from wherelook.data.scenes.scene import (
@@ -32,6 +33,7 @@ from wherelook.data.scenes.scene import (
     mask_box,
 )
 from wherelook.data.sources import check_inside
+from wherelook.data.tables import read_rows
 from wherelook.errors import InputError, WherelookError, unknown_name
 from wherelook.score import Progress
 from wherelook.storage import make_folder, write_whole
@@ -40,6 +42,8 @@ QUESTIONS_FILE = "questions.jsonl"
 
 PHOTOGRAPHS = "photographs"
 """The world of mosaics."""
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class SceneRecord:
         image: Path of the image, relative to the folder.
         question: The question.
         answer: The right answer, a sentence.
-        kind: One of `KINDS`.
+        kind: One of `ALL_KINDS`.
         needs_image: False when the answer is the same for every image.
         evidence: Path of the evidence mask, relative to the folder; None when nothing in the image is evidence.
         evidence_objects: Number of objects in the evidence.
@@ -180,21 +184,10 @@ def read_scenes(folder: str | Path) -> Iterator[SceneRecord]:
         WherelookError: A line is broken, or a path in it leads out of the folder or to no file.
     """
     root = Path(folder)
-    source = root / QUESTIONS_FILE
-    if not source.is_file():
+    if not (root / QUESTIONS_FILE).is_file():
         raise InputError(f"{root} holds no scenes: {QUESTIONS_FILE} is missing; make some with `wherelook scenes`")
-    with source.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _parse(root, line, f"{source}, line {number}")
-
-
-def load_mask(folder: str | Path, record: SceneRecord) -> np.ndarray:
-    """The evidence of a record, bool of shape (height, width); all false when the record has none."""
-    if record.evidence is None:
-        return np.zeros((record.height, record.width), dtype=bool)
-    with Image.open(Path(folder) / record.evidence) as mask:
-        return np.asarray(mask.convert("1"), dtype=bool)
+    for line in read_rows(Folder(root), QUESTIONS_FILE):
+        yield _record(root, line)
 
 
 def _image_path(index: int) -> str:
@@ -226,39 +219,53 @@ def _write_question(folder: Path, index: int, number: int, scene: Scene | Mosaic
     )
 
 
-def _parse(root: Path, line: str, place: str) -> SceneRecord:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise WherelookError(f"{place}: not a line of JSON ({error.msg})") from error
+def _record(root: Path, line: Row) -> SceneRecord:
+    """A line of `questions.jsonl`, checked."""
     names = {field.name for field in fields(SceneRecord)}
-    if not isinstance(values, dict) or values.keys() | OPTIONAL != names:
-        raise WherelookError(f"{place}: expected an object with exactly the fields {', '.join(sorted(names))}")
-    for name in ("id", "image", "question", "answer", "kind"):
-        if not isinstance(values[name], str):
-            raise WherelookError(f"{place}: {name} must be text, not {values[name]!r}")
-    if not isinstance(values.get("paraphrase"), str | None):
-        raise WherelookError(f"{place}: paraphrase must be text or null, not {values['paraphrase']!r}")
-    for name in ("question", "paraphrase"):
-        if values.get(name) is not None and not values[name].strip():
-            raise WherelookError(f"{place}: the {name} is empty")
-    for name in ("evidence_objects", "width", "height", "seed"):
-        if not isinstance(values[name], int):
-            raise WherelookError(f"{place}: {name} must be a whole number, not {values[name]!r}")
-    for path in (values["image"], values["evidence"]):
+    if set(line.values) | OPTIONAL != names:
+        raise WherelookError(f"{line.place}: expected an object with exactly the fields {', '.join(sorted(names))}")
+    evidence, box = line.text("evidence"), line.boxes("box")
+    for path in (line.required("image"), evidence):
         if path is not None:
-            check_inside(root, path, place)
-    values["right"] = _names(values.get("right", []), place)
-    if values["box"] is not None:
-        values["box"] = tuple(values["box"])
-    return SceneRecord(**values)
+            check_inside(root, path, line.place)
+    if len(box) > 1:
+        raise WherelookError(f"{line.place}: box must be four numbers, not {shown(line.value('box'))}")
+    if line.value("paraphrase") == "":
+        raise WherelookError(f"{line.place}: the paraphrase is empty")
+    x0, y0, x1, y1 = (int(value) for value in box[0]) if box else (0, 0, 0, 0)
+    return SceneRecord(
+        id=line.required("id"),
+        image=line.required("image"),
+        question=line.required("question"),
+        answer=line.required("answer"),
+        kind=line.required("kind"),
+        needs_image=_of_type(line, "needs_image", bool, "true or false"),
+        evidence=evidence,
+        evidence_objects=_of_type(line, "evidence_objects", int, "a whole number"),
+        exclusive=_of_type(line, "exclusive", bool, "true or false"),
+        box=(x0, y0, x1, y1) if box else None,
+        width=_of_type(line, "width", int, "a whole number"),
+        height=_of_type(line, "height", int, "a whole number"),
+        seed=_of_type(line, "seed", int, "a whole number"),
+        paraphrase=line.text("paraphrase"),
+        right=_names(line),
+    )
 
 
-def _names(right: Any, place: str) -> tuple[tuple[str, ...], ...]:
+def _of_type(line: Row, name: str, kind: type[Value], told: str) -> Value:
+    """The value of a field that is of exactly this type: true is no number."""
+    value = line.value(name)
+    if type(value) is not kind:
+        raise WherelookError(f"{line.place}: {name} must be {told}, not {shown(value)}")
+    return value
+
+
+def _names(line: Row) -> tuple[tuple[str, ...], ...]:
     """The field `right`, checked."""
+    right = line.value("right") or []
     lists = isinstance(right, list) and all(isinstance(names, list) and names for names in right)
     if not lists or not all(isinstance(name, str) and name.strip() for names in right for name in names):
-        raise WherelookError(f"{place}: right must be lists of names, not {right!r}")
+        raise WherelookError(f"{line.place}: right must be lists of names, not {shown(right)}")
     return tuple(map(tuple, right))
 
 

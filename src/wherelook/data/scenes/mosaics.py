@@ -13,9 +13,10 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from wherelook.data.scenes.panels import BUDGET, Panel, Shown, ask
+from wherelook.data.boxes import PIXEL_CORNERS, lies_on
+from wherelook.data.scenes.panels import ASKERS, BUDGET, Panel, Shown, ask
 from wherelook.data.scenes.photographs import Noun, Photograph, main_color
-from wherelook.data.scenes.scene import Question
+from wherelook.data.scenes.scene import Question, check_scene_size
 from wherelook.errors import InputError, unknown_name
 
 LAYOUTS: Mapping[str, tuple[tuple[str, tuple[float, float, float, float]], ...]] = MappingProxyType(
@@ -24,10 +25,10 @@ LAYOUTS: Mapping[str, tuple[tuple[str, tuple[float, float, float, float]], ...]]
         "beside": (("on the left", (0.0, 0.0, 0.5, 1.0)), ("on the right", (0.5, 0.0, 1.0, 1.0))),
         "above": (("at the top", (0.0, 0.0, 1.0, 0.5)), ("at the bottom", (0.0, 0.5, 1.0, 1.0))),
         "square": (
-            ("in the upper left", (0.0, 0.0, 0.5, 0.5)),
-            ("in the upper right", (0.5, 0.0, 1.0, 0.5)),
-            ("in the lower left", (0.0, 0.5, 0.5, 1.0)),
-            ("in the lower right", (0.5, 0.5, 1.0, 1.0)),
+            ("at the top left", (0.0, 0.0, 0.5, 0.5)),
+            ("at the top right", (0.5, 0.0, 1.0, 0.5)),
+            ("at the bottom left", (0.0, 0.5, 0.5, 1.0)),
+            ("at the bottom right", (0.5, 0.5, 1.0, 1.0)),
         ),
     }
 )
@@ -86,33 +87,43 @@ def make_mosaic(
 ) -> Mosaic:
     """A mosaic of some of the photographs: the same photographs, seed, size and budget give the same pixels.
 
+    A photograph with boxes of its own is shown alone, in its own shape and no larger than `size`.
+
     Args:
         photographs: what to choose from, at least one. Those with boxes of their own are shown alone.
         seed: any integer from 0.
-        size: (height, width) in pixels.
+        size: (height, width) in pixels, as of `make_scene`.
         layout: one of `LAYOUTS`; drawn by `SHARES` where None.
         budget: most questions of each kind.
         absent: things that questions may ask for in vain; those of `photographs` where None.
 
     Raises:
-        InputError: the seed is negative, there is no such layout, or a photograph cannot be read.
+        InputError: the seed or the size is out of range, there are no photographs or no such layout or kind of
+            question, a photograph cannot be read, or a box does not lie on it.
     """
     if seed < 0:
         raise InputError(f"a mosaic's seed must be at least 0, not {seed}")
+    if not photographs:
+        raise InputError("a mosaic needs photographs, at least one")
+    check_scene_size(size)
     if layout is not None and layout not in LAYOUTS:
         raise unknown_name("layout", layout, list(LAYOUTS))
+    for kind in budget:
+        if kind not in ASKERS:
+            raise unknown_name("kind of question", kind, list(ASKERS))
     rng = np.random.default_rng((STREAM, seed))
     names = list(SHARES)
     layout = layout or names[int(rng.choice(len(names), p=list(SHARES.values())))]
     whole = [photograph for photograph in photographs if not photograph.things]
     boxed = [photograph for photograph in photographs if photograph.things]
-    if boxed and (not whole or layout == "alone"):
+    composed = not (boxed and (not whole or layout == "alone"))
+    if not composed:
         image, panels = _with_boxes(boxed[int(rng.integers(len(boxed)))], size)
     else:
         image, panels = _compose(rng, _choose(rng, whole, len(LAYOUTS[layout])), layout, size)
     if absent is None:
         absent = [photograph.noun for photograph in whole] + [noun for one in boxed for noun, _ in one.things]
-    drafts = ask(rng, Shown(panels, absent), budget)
+    drafts = ask(rng, Shown(panels, absent, composed), budget)
     questions = tuple(
         Question(
             kind=draft.kind,
@@ -177,13 +188,23 @@ def _with_boxes(photograph: Photograph, size: tuple[int, int]) -> tuple[Image.Im
     shown = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     found = []
     for noun, box in photograph.things:
-        x0, y0, x1, y1 = (round(value * scale) for value in box)
-        x1, y1 = min(x1, shown.width), min(y1, shown.height)
-        if x0 < x1 and y0 < y1:
-            found.append((noun, (x0, y0, x1, y1)))
+        if not lies_on(box, PIXEL_CORNERS, (image.height, image.width)):
+            raise InputError(
+                f"photograph {photograph.path}: the box {box} of {noun.name!r} does not lie on its "
+                f"{image.height} x {image.width} pixels (height x width)"
+            )
+        x0, y0, x1, y1 = (value * scale for value in box)
+        left, top = (min(max(round(first), 0), side - 1) for first, side in zip((x0, y0), shown.size, strict=True))
+        found.append((noun, (left, top, *_ends((x1, y1), (left, top), shown.size))))
     sides = [_side(box, shown.size) for _, box in found]
     places = [side if sides.count(side) == 1 else "" for side in sides]
     return shown, tuple(Panel(noun, place, box) for (noun, box), place in zip(found, places, strict=True))
+
+
+def _ends(ends: tuple[float, float], starts: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:
+    """Where a box ends: in the image, and a pixel or more after its start."""
+    right, down = (min(max(round(end), start + 1), side) for end, start, side in zip(ends, starts, sides, strict=True))
+    return right, down
 
 
 def _side(box: tuple[int, int, int, int], size: tuple[int, int]) -> str:

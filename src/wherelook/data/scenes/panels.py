@@ -28,6 +28,20 @@ BUDGET: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 """How many questions of each kind an image gets, where it allows for that many."""
 
+PLACE_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "on the left": ("left",),
+        "on the right": ("right",),
+        "at the top": ("top", "upper", "above"),
+        "at the bottom": ("bottom", "lower", "below"),
+        "at the top left": ("top left", "upper left", "top-left", "upper-left"),
+        "at the top right": ("top right", "upper right", "top-right", "upper-right"),
+        "at the bottom left": ("bottom left", "lower left", "bottom-left", "lower-left"),
+        "at the bottom right": ("bottom right", "lower right", "bottom-right", "lower-right"),
+    }
+)
+"""Words that tell where a panel is."""
+
 STRAIGHT = 0.2
 """How far aside a panel may lie, as a share of how far it lies in a direction, to be in that direction."""
 
@@ -68,10 +82,13 @@ class Shown:
     Attributes:
         panels: what is there.
         absent: things that may be asked for in vain, unless something there can be called so.
+        composed: whether the panels are photographs that fill the image, and not things in one photograph, beside
+            which there may be others.
     """
 
     panels: tuple[Panel, ...]
     absent: Sequence[Noun]
+    composed: bool = True
 
     def called(self, name: str) -> tuple[int, ...]:
         """The panels that can be called so."""
@@ -173,7 +190,7 @@ def ask_where(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
                 kind="where",
                 text=text,
                 answer=answer,
-                right=((place.split("the ")[1],),),
+                right=(PLACE_NAMES[place],),
                 evidence=(index,),
                 exclusive=True,
             )
@@ -181,7 +198,7 @@ def ask_where(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
 
 def ask_count(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
     """How many photographs there are, or how many show something."""
-    if len(shown.panels) == 1:
+    if len(shown.panels) == 1 or not shown.composed:
         return
     for _ in range(10):
         if rng.random() < 0.4:
@@ -193,15 +210,17 @@ def ask_count(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
             found = shown.called(noun.name)
             text, number = f"How many of the photographs show {_phrase(noun)}?", NUMBER_WORDS[len(found)]
             answer = f"{capitalized(number)} of them {'show' if len(found) > 1 else 'shows'} {_phrase(noun)}."
-        yield Draft(kind="count", text=text, answer=answer, right=((number,),), evidence=found)
+        yield Draft(kind="count", text=text, answer=answer, right=((number, str(len(found))),), evidence=found)
 
 
 def ask_relation(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
-    """What is straight left of, right of, above or below something; both are there once."""
+    """What alone is straight left of, right of, above or below something; both are there once."""
     for index in _order(rng, shown):
         for other in _order(rng, shown):
             towards = _direction(shown.panels[other], shown.panels[index])
             if towards is None or not shown.alone(other) or not shown.alone(index):
+                continue
+            if [_direction(shown.panels[other], panel) for panel in shown.panels].count(towards) > 1:
                 continue
             noun, known = shown.panels[index].noun, f"the {shown.panels[other].noun.name}"
             answer = f"{capitalized(_phrase(noun))} {_be(noun)} {towards} {known}."
@@ -244,7 +263,7 @@ def ask_color(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
 
 
 def ask_description(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
-    """One or two sentences about a photograph alone, two, or four in a square."""
+    """One or two sentences about one thing, two, or four photographs in a square."""
     panels = shown.panels
     nouns = [panel.noun for panel in panels]
     phrases = [_phrase(noun) for noun in nouns]
@@ -253,11 +272,10 @@ def ask_description(rng: np.random.Generator, shown: Shown) -> Iterator[Draft]:
         answer = f"The picture shows {phrases[0]}."
         if (color := panels[0].color) is not None:
             answer += f" Most of it is {color}."
-            right = (*right, (color,))
     elif len(panels) == 2 and all(panel.place for panel in panels):
         told = [f"{phrase} {_be(panel.noun)} {panel.place}" for phrase, panel in zip(phrases, panels, strict=True)]
         answer = f"{capitalized(told[0])} and {told[1]}."
-    elif len(panels) == 4:
+    elif len(panels) == 4 and shown.composed:
         top, bottom = (f"{phrases[i]} and {phrases[i + 1]}" for i in (0, 2))
         answer = f"{capitalized(top)} are at the top. {capitalized(bottom)} are at the bottom."
     else:

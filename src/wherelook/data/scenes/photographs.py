@@ -8,22 +8,25 @@ from WordNet 3.0); everything else is called as its file or folder is.
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from wherelook.data.boxes import PIXEL_CORNERS, Numbers, has_area, lies_on
+from wherelook.data.files import Folder
+from wherelook.data.images import load_image
+from wherelook.data.row import Row, row, shown
 from wherelook.data.sources import check_inside
-from wherelook.errors import InputError
-from wherelook.storage import read_text
+from wherelook.data.tables import read_rows
+from wherelook.errors import InputError, WherelookError
+from wherelook.storage import list_folder
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 WORDNET = re.compile(r"(n\d{8})(?:_(.*))?")
@@ -36,7 +39,10 @@ HELD_OUT = 6
 BOXES_FILE = "boxes.jsonl"
 """In a folder of photographs: {"image": "street.jpg", "boxes": [{"name": "dog", "box": [12, 30, 200, 180]}, ...]}."""
 
-Box = tuple[int, int, int, int]
+Box = Numbers
+
+LARGEST = (100_000, 100_000)
+"""(height, width) in pixels that no photograph exceeds."""
 
 
 @dataclass(frozen=True)
@@ -83,33 +89,31 @@ class Photograph:
     things: tuple[tuple[Noun, Box], ...] = ()
 
     def load(self) -> Image.Image:
-        """Its pixels, RGB.
+        """Its pixels, RGB, upright.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, see `wherelook.data.images.load_image`.
         """
-        try:
-            with Image.open(self.path) as image:
-                return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"photograph {self.path} cannot be read: {error}") from None
+        return load_image(self.path).picture
 
 
 def read_photographs(folder: str | Path) -> list[Photograph]:
-    """The photographs of a folder, by file name.
+    """The photographs of a folder and of the folders in it, by file name: .jpg, .jpeg, .png and .webp.
+
+    Those that `BOXES_FILE` tells of may also lie deeper, and be of other formats.
 
     Raises:
-        InputError: there is no such folder, or fewer than two different things in it.
+        InputError: there is no such folder, or fewer than two different things in it, or a name is no text.
+        WherelookError: the folder or its `BOXES_FILE` cannot be read, or a line of it is broken.
     """
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"no folder of photographs {str(root)!r}")
-    found = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern))
     things = _read_boxes(root)
+    found = sorted({*_list_photographs(root), *things})
     photographs = [
-        Photograph(path, _noun(path.parent.name if path.parent != root else path.stem), things.get(path, ()))
+        Photograph(path, _named(path.parent.name if path.parent != root else path.stem), things.get(path, ()))
         for path in found
-        if path.suffix.lower() in SUFFIXES and path.is_file()
     ]
     if not things and len({photograph.noun.name for photograph in photographs}) < 2:
         raise InputError(
@@ -119,39 +123,74 @@ def read_photographs(folder: str | Path) -> list[Photograph]:
     return photographs
 
 
+def _list_photographs(root: Path) -> Iterator[Path]:
+    for name in list_folder(root):
+        path = root / name
+        if name.startswith("."):
+            continue
+        inside = [path / own for own in list_folder(path) if not own.startswith(".")] if path.is_dir() else [path]
+        for photograph in inside:
+            if photograph.suffix.lower() in SUFFIXES and photograph.is_file():
+                try:
+                    str(photograph).encode()
+                except UnicodeEncodeError:
+                    raise InputError(f"the name of photograph {str(photograph)!a} is not UTF-8") from None
+                yield photograph
+
+
 def _read_boxes(root: Path) -> dict[Path, tuple[tuple[Noun, Box], ...]]:
     """What is where in the photographs that the folder's `BOXES_FILE` tells of."""
-    file = root / BOXES_FILE
+    if not (root / BOXES_FILE).exists():
+        return {}
     things: dict[Path, tuple[tuple[Noun, Box], ...]] = {}
-    for number, line in enumerate((read_text(file) or "").splitlines(), start=1):
-        place = f"{file}, line {number}"
-        try:
-            row = json.loads(line)
-            image, boxes = str(row["image"]), row["boxes"]
-            check_inside(root, image, place)
-            things[root / image] = tuple((_noun(str(one["name"])), _box(one["box"])) for one in boxes)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f'{place}: expected {{"image": FILE, "boxes": [{{"name": NAME, "box": [x0, y0, x1, y1]}}]}} ({error})'
-            ) from None
+    for line in read_rows(Folder(root), BOXES_FILE):
+        image, boxes = line.required("image"), line.value("boxes")
+        check_inside(root, image, line.place)
+        if root / image in things:
+            raise WherelookError(f"{line.place}: {image} has a line already")
+        if not isinstance(boxes, list) or not boxes:
+            raise WherelookError(f'{line.place}: boxes must be a list of {{"name": NAME, "box": [x0, y0, x1, y1]}}')
+        things[root / image] = tuple(_thing(row(line.place, one)) for one in boxes)
     return things
 
 
-def _box(values: Any) -> Box:
-    x0, y0, x1, y1 = (int(value) for value in values)
-    if not (0 <= x0 < x1 and 0 <= y0 < y1):
-        raise ValueError(f"no box: {values}")
-    return x0, y0, x1, y1
+def _thing(box: Row) -> tuple[Noun, Box]:
+    """A name and its box."""
+    corners = box.boxes("box")
+    if len(corners) != 1 or not has_area(corners[0]) or not lies_on(corners[0], PIXEL_CORNERS, LARGEST):
+        raise WherelookError(f"{box.place}: box must be x0, y0, x1, y1 in pixels, not {shown(box.value('box'))}")
+    return _noun(box.required("name").strip()), corners[0]
 
 
-def _noun(text: str) -> Noun:
+def _named(text: str) -> Noun:
+    """What a file or folder of this name shows: without underscores and a number at its end."""
     wordnet = WORDNET.fullmatch(text)
-    if wordnet:
-        known = everyday().get(wordnet[1])
-        if known is not None:
-            return known
-        text = wordnet[2] or text
-    return Noun(NUMBERED.sub("", text).replace("_", " ").strip() or text)
+    if wordnet and wordnet[1] in everyday():
+        return everyday()[wordnet[1]]
+    text = (wordnet and wordnet[2]) or text
+    return _noun(NUMBERED.sub("", text).replace("_", " ").strip() or text)
+
+
+def _noun(name: str) -> Noun:
+    return everyday().get(name) or _by_name().get(name.lower()) or Noun(name)
+
+
+@cache
+def _by_name() -> dict[str, Noun]:
+    """The everyday names and the names of classes, in lower case: what is known of whatever is called so."""
+    meant: dict[str, list[Noun]] = {}
+    for noun in everyday().values():
+        meant.setdefault(noun.name.lower(), []).append(Noun(noun.name, above=noun.above, form=noun.form))
+        if noun.kind.lower() != noun.name.lower():
+            meant.setdefault(noun.kind.lower(), []).append(Noun(noun.kind, above=(noun.name, *noun.above)))
+    return {
+        name: Noun(
+            nouns[0].name,
+            above=tuple(wider for wider in nouns[0].above if all(wider in noun.above for noun in nouns)),
+            form=nouns[0].form,
+        )
+        for name, nouns in meant.items()
+    }
 
 
 @cache
@@ -199,7 +238,7 @@ COLOR_BOUNDS = (
 
 
 def main_color(image: Image.Image) -> str | None:
-    """The color of most of an image, by its hues; None where none covers half of it, or a second a third of that."""
+    """The color of most of an image, by its hues; None where none covers half of it, or another covers half as much."""
     small = np.asarray(image.resize((32, 32), Image.Resampling.BOX).convert("HSV"), dtype=np.float32) / 255.0
     hue, saturation, value = small.reshape(-1, 3).T
     names = np.array([name for name, _ in COLOR_BOUNDS])[
