@@ -2,6 +2,7 @@
 
     python benchmarks/quantized.py                                  # the embedded model
     python benchmarks/quantized.py --model training/zoo/tiled
+    python benchmarks/quantized.py --model photos --photographs DIR --size 384      # mosaics of photographs
 
 Each model explains the same words of the float32 model's answer. bfloat16 is there as a yardstick: what rounding alone
 does. A question to which float32 gets no map is passed over; a map that a quantized model fails to give is counted.
@@ -10,11 +11,13 @@ does. A question to which float32 gets no map is passed over; a map that a quant
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from statistics import median
 
 import torch
 
-from wherelook.data.scenes import REPORTING_SEEDS, make_scene
+from wherelook.data.scenes import REPORTING_SEEDS, scene_maker
+from wherelook.data.scenes.files import PHOTOGRAPHS
 from wherelook.explain import Explainer
 from wherelook.explanation import Explanation
 from wherelook.metrics.map_similarity import rank_correlation
@@ -37,7 +40,11 @@ def main() -> None:
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--n", type=int, default=20, help="questions, one a scene")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--size", type=int, default=224, help="side of the scenes in pixels")
+    parser.add_argument("--photographs", type=Path, help="mosaics of this folder's photographs, not drawn scenes")
     arguments = parser.parse_args()
+    world = PHOTOGRAPHS if arguments.photographs else "shapes"
+    make = scene_maker(world, (arguments.size, arguments.size), arguments.photographs)
 
     whole = Explainer.from_pretrained(arguments.model, device=arguments.device, dtype="float32")
     others = {
@@ -50,13 +57,19 @@ def main() -> None:
     for seed in REPORTING_SEEDS:
         if count == arguments.n:
             break
-        scene = make_scene(seed)
-        question = next(question.text for question in scene.questions if question.needs_image)
+        scene = make(seed)
+        question = next((question.text for question in scene.questions if question.exclusive), None)
+        if question is None:
+            continue
         relevance = whole.relevance(scene.image, question)
         if relevance.status != "ok":
             continue
         count += 1
-        words = " ".join(dict.fromkeys(token.text.strip() for token in relevance.tokens if token.selected))
+        chosen = {token.word for token in relevance.tokens if token.selected}
+        words = " ".join(
+            "".join(token.text for token in relevance.tokens if token.word == word).strip()
+            for word in sorted(chosen - {None})
+        )
         for name, explainer in others.items():
             same[name] += explainer.relevance(scene.image, question).answer == relevance.answer
         for method in arguments.methods:
@@ -69,6 +82,9 @@ def main() -> None:
     print(f"{arguments.model}, {count} questions; answers as in float32: {same}")
     for (method, name), values in found.items():
         known = sorted(value for value in values if value is not None)
+        if not known:
+            print(f"{method:22} {name:9} all {len(values)} maps flat")
+            continue
         print(
             f"{method:22} {name:9} median {median(known):.3f}, lowest {known[0]:.3f}, "
             f"at least 0.9 in {sum(value >= 0.9 for value in known)} of {len(known)}; "

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,9 @@ from wherelook.data.scenes import (
     TUNING_SEEDS,
     Mosaic,
     Scene,
-    make_mosaic,
-    make_scene,
-    read_photographs,
+    scene_maker,
 )
+from wherelook.data.scenes.files import PHOTOGRAPHS
 from wherelook.explain import Explainer
 from wherelook.stats import wilson_interval
 
@@ -68,10 +66,8 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="mosaics of this folder's photographs, not drawn scenes")
     arguments = parser.parse_args()
 
-    size = (arguments.size, arguments.size)
-    make = partial(make_scene, size=size)
-    if arguments.photographs is not None:
-        make = partial(make_mosaic, read_photographs(arguments.photographs), size=size)
+    world = PHOTOGRAPHS if arguments.photographs else "shapes"
+    make = scene_maker(world, (arguments.size, arguments.size), arguments.photographs)
     explainer = Explainer.from_pretrained(arguments.model, device="cpu")
     for name, find in (("need no image", image_free), ("answer changes with the mean color", image_dependent)):
         statuses: list[str] = []
@@ -79,6 +75,9 @@ def main() -> None:
             statuses += find(explainer, make(seed))
             if len(statuses) >= arguments.n:
                 break
+        if not statuses:
+            print(f"{name}: no such questions")
+            continue
         counts = Counter(statuses[: arguments.n])
         total, without = counts.total(), counts.total() - counts["ok"]
         low, high = wilson_interval(without, total)

@@ -33,6 +33,7 @@ from wherelook.cli.terminal import encodable, shown
 from wherelook.config import ExplainConfig
 from wherelook.data.datasets import Sample, prompt_text, read_samples
 from wherelook.data.images import load_frames, load_image
+from wherelook.data.scenes import make_mosaic, read_photographs
 from wherelook.errors import WherelookError
 from wherelook.evaluation.judges import JUDGES, judge_for
 from wherelook.evaluation.method_spec import MethodSpec, parse_methods, sweep_methods
@@ -179,6 +180,35 @@ def read_mask(made: tuple[str, bytes], folder: Path) -> None:
     mask = data if kind == "mask" else b'"mask.npy"'
     extra = b"" if kind == "mask" else b', "human": "mask.npy"'
     read_table("jsonl", b'{"image": "a.png", "question": "?", "mask": ' + mask + extra + b"}\n", folder)
+
+
+SCENE: dict[str, Any] = {
+    "id": "0-0", "image": "a.png", "question": "Is there a dog?", "answer": "Yes, there is a dog.", "kind": "existence",
+    "needs_image": True, "evidence": "b.png", "evidence_objects": 1, "exclusive": True, "box": [1, 2, 5, 6],
+    "width": 12, "height": 9, "seed": 3, "paraphrase": None, "right": [["yes"]],
+}  # fmt: skip
+BOXED: dict[str, Any] = {
+    "image": "a.png",
+    "boxes": [{"name": "dog", "box": [1, 2, 5, 6]}, {"name": "cat", "box": [7, 1, 11, 8]}],
+}
+
+
+def make_line(line: dict[str, Any], random: Random) -> bytes:
+    data = json.dumps(line).encode()
+    return mutators.change_json(data, random) if random.random() < 0.8 else mutators.change_bytes(data, random, [data])
+
+
+def read_scene_folder(data: bytes, folder: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(pictures()[0])
+    (folder / "questions.jsonl").write_bytes(data)
+    open_all(read_samples(f"{folder},kinds=all"))
+
+
+def read_boxes(data: bytes, folder: Path) -> None:
+    (folder / "a.png").write_bytes(pictures()[0])
+    (folder / "boxes.jsonl").write_bytes(data)
+    make_mosaic(read_photographs(folder), 0, size=(64, 64))
 
 
 def open_all(samples: Iterable[Sample]) -> None:
@@ -439,6 +469,8 @@ TARGETS: dict[str, Target] = {
         Target("images", make_picture, read_picture, 3),
         *(Target(f"table-{kind}", partial(make_table, kind), partial(read_table, kind)) for kind in TABLES),
         Target("masks", make_mask, read_mask),
+        Target("scenes", partial(make_line, SCENE), read_scene_folder),
+        Target("boxes", partial(make_line, BOXED), read_boxes),
         Target("archives", make_archive, read_archive),
         Target("verdicts", make_verdicts, read_both_verdicts),
         Target("models", make_model, read_model, 0.25),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from unit.models.photos.test_photos import build_stand_in
 from wherelook.data.scenes import make_mosaic, read_photographs
+from wherelook.models.photos.assemble import CHAT_TEMPLATE, adapt
 
 TRAINING = Path(__file__).parents[2] / "training" / "photos"
 PAIRS = [("What is it?", "A star."), ("Is it red?", "No, it is green."), ("Where is the ring?", "On the left.")]
@@ -22,7 +23,7 @@ PAIRS = [("What is it?", "A star."), ("Is it red?", "No, it is green."), ("Where
 def training() -> Iterator[SimpleNamespace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TRAINING))
-        names = ("train_photos", "pack_mosaics", "binding", "evaluate_photos")
+        names = ("train_photos", "pack_mosaics", "binding", "evaluate_photos", "names")
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -52,6 +53,18 @@ def test_a_packed_answer_is_as_likely_as_alone(training: SimpleNamespace, folder
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-4, rtol=1e-4)
 
 
+def test_questions_are_packed_as_the_processor_writes_them(training: SimpleNamespace) -> None:
+    _, processor = build_stand_in()
+    pixels = torch.zeros(3, 128, 128)
+    packed = training.pack_mosaics.pack([(pixels, PAIRS[:1])], processor.tokenizer)
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": PAIRS[0][0]}]}]
+    text = processor.apply_chat_template(messages, chat_template=CHAT_TEMPLATE, add_generation_prompt=True)
+    ids = processor(images=Image.new("RGB", (128, 128)), text=text, return_tensors="pt").input_ids[0].tolist()
+    assert packed.ids[0, : len(ids)].tolist() == ids
+    assert packed.labels[0, : len(ids) - 1].eq(-100).all()
+    assert packed.labels[0, len(ids) - 1] >= 0
+
+
 def test_updates_change_nothing_at_first_and_become_part_of_the_weights(training: SimpleNamespace) -> None:
     model, processor = build_stand_in()
     batch = training.pack_mosaics.pack([(torch.zeros(3, 128, 128), PAIRS)], processor.tokenizer)
@@ -63,7 +76,11 @@ def test_updates_change_nothing_at_first_and_become_part_of_the_weights(training
     assert len(names) == 5 * model.config.text_config.num_hidden_layers
     trained.take_step(training.pack_mosaics.answer_loss(model, batch).mean(), 100)
     assert trained.step == 1
-    assert not torch.equal(training.pack_mosaics.answer_loss(model, batch), before)
+    after = training.pack_mosaics.answer_loss(model, batch)
+    assert not torch.equal(after, before)
+    again, _ = build_stand_in()
+    adapt(again, {name: value.detach() for name, value in trained.values().items()})
+    torch.testing.assert_close(training.pack_mosaics.answer_loss(again, batch), after, atol=1e-4, rtol=1e-4)
     frozen = {id(value) for value in model.parameters()} - {id(value) for value in trained.values().values()}
     assert all(value.grad is None for value in model.parameters() if id(value) in frozen)
 
@@ -92,7 +109,7 @@ def test_binding_tells_a_model_that_knows_places_from_one_that_does_not(
     training: SimpleNamespace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses as of a model that finds swapped names worse by a nat a token, or better."""
-    _, processor = build_stand_in()
+    model, processor = build_stand_in()
     photographs = read_photographs(folder)
 
     def losses(worse: float) -> object:
@@ -104,9 +121,42 @@ def test_binding_tells_a_model_that_knows_places_from_one_that_does_not(
 
     for worse, right in ((1.0, True), (-0.5, False)):
         monkeypatch.setattr(training.binding, "answer_loss", losses(worse))
-        found, _, pairs = training.binding.binding(None, processor.tokenizer, photographs, 20).split()
+        found, _, pairs = training.binding.binding(model, processor.tokenizer, photographs, 20).split()
         assert int(pairs) >= 6
         assert int(found) == (int(pairs) if right else 0)
+
+
+def test_mosaics_for_training_have_questions_that_need_the_image_and_one_that_does_not(
+    training: SimpleNamespace, folder: Path
+) -> None:
+    free = [("What is two plus two?", "Four.")]
+    stream = training.train_photos.training_mosaics(read_photographs(folder), free, 5)
+    for _, (pixels, pairs) in zip(range(3), stream, strict=False):
+        assert pixels.shape == (3, 384, 384)
+        assert pairs[-1] == free[0]
+        assert 1 <= len(pairs) - 1 <= training.train_photos.MOST
+        assert all(question and answer for question, answer in pairs)
+
+
+def test_names_come_from_the_nearest_noun_that_has_one_and_not_from_homonyms(training: SimpleNamespace) -> None:
+    nouns = {
+        "1": (["thing"], []), "2": (["tool"], ["1"]), "3": (["knife"], ["2"]), "4": (["cleaver", "chopper"], ["3"]),
+        "5": (["saw", "tool"], ["1"]),
+    }  # fmt: skip
+    rules = {"own": {"saw": "saw", "tool": "tool"}, "nearest": {"knife": "knife"}, "plural": [], "mass": [],
+             "homonyms": {"tool": ["saw"]}}  # fmt: skip
+    classes = [training.names.named(nouns, offset, rules) for offset in ("2", "4", "5")]
+    assert list(training.names.rows(nouns, classes, rules)) == [
+        ("n2", "tool", "tool", "", "", ""),
+        ("n4", "cleaver", "knife", "", "chopper", "tool"),
+        ("n5", "saw", "saw", "", "", ""),
+    ]
+
+
+def test_a_row_of_the_model_card_has_the_figures_and_the_interval(training: SimpleNamespace) -> None:
+    figures = {"questions": 50, "own image": 0.8, "low": 0.67, "high": 0.89, "blank image": 0.02, "question alone": 0.0}
+    row = training.evaluate_photos.card_row("name, alone", figures)
+    assert row.replace("\N{NO-BREAK SPACE}", " ") == "| name, alone | 50 | 80 % (67\N{EN DASH}89) | 2.0 % | 0 % |"
 
 
 def test_an_answer_is_right_when_it_says_a_right_name_of_everything(training: SimpleNamespace, folder: Path) -> None:

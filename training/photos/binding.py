@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from pack_mosaics import answer_loss, pack, to_pixels
-from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from wherelook.data.scenes import TUNING_SEEDS
 from wherelook.data.scenes.mosaics import make_mosaic
@@ -19,7 +18,9 @@ SEED = TUNING_SEEDS[900_000]
 
 
 @torch.no_grad()
-def binding(model: nn.Module, tokenizer: PreTrainedTokenizerBase, photographs: Sequence[Photograph], pairs: int) -> str:
+def binding(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, photographs: Sequence[Photograph], pairs: int
+) -> str:
     """In how many pairs of photographs A | B each name is likelier at its own place, such as "51 of 58".
 
     log p(A | left?) + log p(B | right?) against log p(B | left?) + log p(A | right?): the language model's preference
@@ -37,7 +38,7 @@ def binding(model: nn.Module, tokenizer: PreTrainedTokenizerBase, photographs: S
             (f"What is {places[at]}?", f"There is {phrases[which]} {places[at]}.")
             for at, which in ((0, 0), (1, 1), (0, 1), (1, 0))
         ]
-        batch = pack([(to_pixels(mosaic), questions)], tokenizer)
+        batch = pack([(to_pixels(mosaic), questions)], tokenizer).to(model.device)
         losses = answer_loss(model, batch).double().cpu().numpy()
         lengths = [len(tokenizer(f"{a}<|im_end|>", add_special_tokens=False).input_ids) for _, a in questions]
         totals = [part.sum() for part in np.split(losses, np.cumsum(lengths)[:-1])]

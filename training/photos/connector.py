@@ -7,14 +7,14 @@ from transformers import PreTrainedTokenizerBase
 
 from wherelook.data.scenes.photographs import everyday
 from wherelook.models.photos.modeling import PhotosForConditionalGeneration
-from wherelook.models.photos.tower import CLASSES, PLACES
+from wherelook.models.photos.tower import CLASSES
 
-PLACE_STRENGTH = 0.5
-"""Of the words for a place beside those for a name that fills it."""
+CLASS_STRENGTH = 0.3
+"""Of the class's own name ("beagle") beside the everyday one ("dog")."""
 
 
 def set_connector(model: PhotosForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Each class is told as the mean of its name's words, each place as the words for it."""
+    """Each class is told by the mean embedding of its everyday name's words, and a part of that of its own name."""
     words = model.get_input_embeddings().weight.detach()
 
     def told(text: str) -> torch.Tensor:
@@ -22,10 +22,9 @@ def set_connector(model: PhotosForConditionalGeneration, tokenizer: PreTrainedTo
 
     projector = model.model.multi_modal_projector
     with torch.no_grad():
-        names = torch.stack([told(noun.kind) for noun in everyday().values()])
-        places = PLACE_STRENGTH * torch.stack([sum(map(told, place.split())) for place in PLACES])
-        colors = torch.zeros(projector.linear_1.in_features - CLASSES - len(PLACES), words.shape[1])
-        projector.linear_1.weight.copy_(torch.cat([names, places, colors]).T)
+        names = torch.stack([told(noun.name) + CLASS_STRENGTH * told(noun.kind) for noun in everyday().values()])
+        colors = torch.zeros(projector.linear_1.in_features - CLASSES, words.shape[1])
+        projector.linear_1.weight.copy_(torch.cat([names, colors]).T)
         projector.linear_2.weight.copy_(torch.eye(words.shape[1]))
         for layer in (projector.linear_1, projector.linear_2):
             layer.bias.zero_()

@@ -4,7 +4,8 @@
     python training/photos/names.py --photographs DIR
 
 The names come from WordNet 3.0 (`data.noun`) by the rules of `everyday_rules.json`: a class has the name given to it
-alone, else that of the nearest WordNet noun above it that has one, else its own.
+alone, else that of the nearest WordNet noun above it that has one, else its own. Names of what is above a class are
+found by their letters; where these mean something else there, `homonyms` says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import argparse
 import csv
 import json
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,27 +42,54 @@ def read_nouns(path: Path) -> Nouns:
     return nouns
 
 
-def line_up(nouns: Nouns, offset: str) -> list[list[str]]:
-    """The words of a noun and of all above it, upwards, by the first way up."""
-    words, above = nouns[offset]
-    return [words, *(line_up(nouns, above[0]) if above else [])]
+@dataclass(frozen=True)
+class Class:
+    """A class and what everybody calls it.
+
+    Attributes:
+        offsets: of its synset and of all above it, upwards, by the first way up.
+        kind: its own name.
+        name: its everyday name.
+        right: the words of its synset and of those above it up to the one that has its everyday name.
+    """
+
+    offsets: tuple[str, ...]
+    kind: str
+    name: str
+    right: tuple[str, ...]
 
 
-def row(nouns: Nouns, offset: str, rules: dict[str, dict[str, str]]) -> tuple[str, str, str, str, set[str]]:
-    """WordNet id, own name, everyday name, other right names, and all words above."""
-    lines = line_up(nouns, offset)
-    kind = lines[0][0]
+def line_up(nouns: Nouns, offset: str) -> tuple[str, ...]:
+    """The offsets of a noun and of all above it, upwards, by the first way up."""
+    _, above = nouns[offset]
+    return (offset, *(line_up(nouns, above[0]) if above else ()))
+
+
+def named(nouns: Nouns, offset: str, rules: dict[str, dict[str, str]]) -> Class:
+    """A class by the rules."""
+    offsets = line_up(nouns, offset)
+    kind = nouns[offset][0][0]
     name, reached = rules["own"].get(kind), 1
     if name is None:
-        for level, words in enumerate(lines):
-            found = [rules["nearest"][word] for word in words if word in rules["nearest"]]
+        for level, above in enumerate(offsets):
+            found = [rules["nearest"][word] for word in nouns[above][0] if word in rules["nearest"]]
             if found:
                 name, reached = found[0], level + 1
                 break
-    right = dict.fromkeys(word for words in lines[:reached] for word in words)
-    name = name or kind
-    also = [word for word in right if word not in (kind, name)]
-    return f"n{offset}", kind, name, ";".join(also), {word for words in lines for word in words}
+    right = dict.fromkeys(word for above in offsets[:reached] for word in nouns[above][0])
+    return Class(offsets, kind, name or kind, tuple(right))
+
+
+def rows(nouns: Nouns, classes: Sequence[Class], rules: dict[str, dict[str, str]]) -> Iterator[tuple[str, ...]]:
+    """The lines of the table."""
+    names = {one.name for one in classes}
+    for one in classes:
+        form = next((form for form in ("plural", "mass") if one.name in rules[form]), "")
+        also = [word for word in one.right if word not in names and word != one.kind]
+        words = {word for offset in one.offsets for word in nouns[offset][0]}
+        others = {name for name, kinds in rules["homonyms"].items() if one.kind in kinds}
+        above = words & names - {one.name, one.kind} - others
+        yield f"n{one.offsets[0]}", one.kind, one.name, form, ";".join(also), ";".join(sorted(above))
 
 
 def main() -> None:
@@ -70,15 +100,12 @@ def main() -> None:
     nouns = read_nouns(arguments.wordnet / "data.noun")
     rules = json.loads((HERE / "everyday_rules.json").read_text())
     offsets = [found[1] for path in sorted(arguments.photographs.iterdir()) if (found := PHOTOGRAPH.match(path.name))]
-    rows = [row(nouns, offset, rules) for offset in offsets]
-    names = {name for _, _, name, _, _ in rows}
+    classes = [named(nouns, offset, rules) for offset in offsets]
     with TABLE.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("wordnet", "kind", "name", "form", "also", "above"))
-        for offset, kind, name, also, above in rows:
-            form = next((form for form in ("plural", "mass") if name in rules[form]), "")
-            writer.writerow((offset, kind, name, form, also, ";".join(sorted(above & names - {name, kind}))))
-    print(f"{len(rows)} classes, {len(names)} everyday names in {TABLE}")
+        writer.writerows(rows(nouns, classes, rules))
+    print(f"{len(classes)} classes, {len({one.name for one in classes})} everyday names in {TABLE}")
 
 
 if __name__ == "__main__":

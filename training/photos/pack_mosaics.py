@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from wherelook.data.scenes.mosaics import Mosaic
 from wherelook.models.photos.assemble import IMAGE
-from wherelook.models.photos.modeling import lines
+from wherelook.models.photos.modeling import sentences
 from wherelook.models.photos.tower import regions
 
 Pairs = Sequence[tuple[str, str]]
@@ -48,7 +48,7 @@ def pack(items: Sequence[tuple[torch.Tensor, Pairs]], tokenizer: PreTrainedToken
     def encode(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False).input_ids
 
-    prefix = encode("<|im_start|>user\n" + lines(IMAGE))
+    prefix = encode("<|im_start|>user\n" + sentences(IMAGE))
     rows = []
     for _, questions in items:
         ids, places, group, labels = list(prefix), list(range(len(prefix))), [0] * len(prefix), [-100] * len(prefix)

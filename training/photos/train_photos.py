@@ -39,8 +39,8 @@ BUDGET = {
 }  # fmt: skip
 RATES = {"low_rank": 5e-4, "projector": 1e-3, "classifier": 3e-5}
 WARM_UP, DECAY = 50, 0.998
-EASY = 150
-"""Steps in which most mosaics are photographs alone or two."""
+MOSAICS = 80
+"""Mosaics by which the binding of names to places is measured."""
 
 HERE = Path(__file__).parent
 
@@ -51,8 +51,10 @@ class LowRank(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         self.layer = layer
-        self.down = nn.Parameter(torch.randn(RANK, layer.in_features) / math.sqrt(layer.in_features))
-        self.up = nn.Parameter(torch.zeros(layer.out_features, RANK))
+        weight = layer.weight
+        down = torch.randn(RANK, layer.in_features) / math.sqrt(layer.in_features)
+        self.down = nn.Parameter(down.to(weight))
+        self.up = nn.Parameter(weight.new_zeros(layer.out_features, RANK))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(..., in) to (..., out)."""
@@ -84,9 +86,7 @@ def training_mosaics(
     """Pixels of the mosaics of seeds from `first` on, with questions and answers."""
     for seed in range(first, 1_000_000_000):
         rng = np.random.default_rng((7, seed))
-        easy = seed < EASY * BATCH
-        layout = str(rng.choice(("alone", "beside", "above"), p=(0.6, 0.2, 0.2))) if easy else None
-        mosaic = make_mosaic(photographs, seed, layout=layout, budget=BUDGET)
+        mosaic = make_mosaic(photographs, seed, budget=BUDGET)
         chosen = rng.permutation(len(mosaic.questions))[:MOST]
         pairs = [(mosaic.questions[index].text, mosaic.questions[index].answer) for index in chosen]
         if image_free:
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the adapter: connector and low-rank updates")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=850)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -197,6 +197,12 @@ def main() -> None:
     trained.load(path)
     photographs = [photo for photo in read_photographs(arguments.photographs) if not photo.noun.held_out]
     stream = training_mosaics(photographs, load_image_free(HERE / "image_free.json"), trained.step * BATCH)
+
+    def told() -> str:
+        return f"step {trained.step:5d}  binding {binding(model, processor.tokenizer, photographs, MOSAICS)}"
+
+    if trained.step == 0:
+        print(told(), flush=True)
     start, first, total = time.monotonic(), trained.step, 0.0
     while trained.step < arguments.steps:
         batch = pack(list(itertools.islice(stream, BATCH)), processor.tokenizer).to(arguments.device)
@@ -209,10 +215,8 @@ def main() -> None:
             total = 0.0
         if trained.step % 100 == 0 or trained.step == arguments.steps:
             trained.save(path, arguments.out)
-        if trained.step % 100 == 0:
-            print(
-                f"step {trained.step:5d}  binding {binding(model, processor.tokenizer, photographs, 100)}", flush=True
-            )
+        if trained.step % 200 == 0:
+            print(told(), flush=True)
 
 
 if __name__ == "__main__":

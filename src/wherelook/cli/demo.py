@@ -36,18 +36,20 @@ def demo(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Explains questions about bundled pictures with a bundled model; no network; two minutes on two cores."""
+    """Explains questions about bundled pictures with a bundled model; no network; two to three minutes on two cores."""
     from wherelook.data.scenes import DEMO_QUESTIONS, png
     from wherelook.explain import Explainer
     from wherelook.explanation import RECORD_FILE, check_folder
-    from wherelook.models.zoo import MAKE_PHOTOS, PHOTOS, THINGS, photos_folder
+    from wherelook.models.huggingface.loading import locate
+    from wherelook.models.zoo import MAKE_PHOTOS, PHOTOS, THINGS, is_model, photos_folder
     from wherelook.storage import read_bytes, write_whole
 
-    chosen = model or (PHOTOS if photos_folder().is_dir() else THINGS)
+    chosen = model or (PHOTOS if is_model(photos_folder()) else THINGS)
     if chosen not in (PHOTOS, THINGS):
         raise unknown_name("model of the demo", chosen, (PHOTOS, THINGS))
     if model is None and chosen == THINGS and not as_json:
         typer.echo(f"A drawn scene, because the model for photographs is not made: {MAKE_PHOTOS}.", err=True)
+    locate(chosen)
     pictures = photographs() if chosen == PHOTOS else _scene()
     questions = QUESTIONS if chosen == PHOTOS else {name: ("scene.png", text) for name, text in DEMO_QUESTIONS.items()}
     options.make_folder(out)

@@ -58,7 +58,12 @@ def contains(answer: str, sample: Sample) -> bool | None:
     """Whether the answer says one of the references, as whole words in any case: for names that stand in sentences."""
     if not sample.references:
         return None
-    return any(re.search(rf"\b{re.escape(name)}\b", answer, re.IGNORECASE) for name in sample.references)
+    return says(answer, sample.references)
+
+
+def says(answer: str, names: Iterable[str]) -> bool:
+    """Whether it says one of the names, as whole words in any case."""
+    return any(re.search(rf"\b{re.escape(name)}\b", answer, re.IGNORECASE) for name in names)
 
 
 def option_letter(answer: str, sample: Sample) -> bool | None:

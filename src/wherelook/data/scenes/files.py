@@ -272,7 +272,8 @@ def _names(line: Row) -> tuple[tuple[str, ...], ...]:
 DRAWN_TRUTH = """Nothing was
 photographed or labeled by hand: the answers and the evidence are exact because the images were drawn from them."""
 MOSAIC_TRUTH = """The names
-are those of the photographs' files or folders; the evidence is exact because the images were put together from them."""
+are those of the photographs' files or folders, and the evidence is exact because the images were put together from
+them; photographs with boxes are shown alone, no larger than told above, and are as exact as their boxes."""
 
 
 def _card(records: list[SceneRecord], n: int, seed: int, size: tuple[int, int], world: str) -> str:

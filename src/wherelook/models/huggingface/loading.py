@@ -37,7 +37,7 @@ from wherelook.models.huggingface.sane_settings import check_config_numbers, che
 from wherelook.models.huggingface.weight_index import SAFE_INDEX, check_name, check_weights, read_index, read_json
 from wherelook.models.ports import cambrian, minigemini
 from wherelook.models.speedups.precision import bfloat16_pays
-from wherelook.models.zoo import BUNDLED, MAKE_PHOTOS, PHOTOS, PREFIX, photos_folder, zoo_folder
+from wherelook.models.zoo import BUNDLED, MAKE_PHOTOS, PHOTOS, PREFIX, is_model, photos_folder, zoo_folder
 
 
 def torch_dtype(name: str | None) -> torch.dtype | str:
@@ -287,7 +287,7 @@ def locate(name: str) -> str:
     if name in BUNDLED or name.startswith(PREFIX):
         return str(zoo_folder(name.removeprefix(PREFIX)))
     if name == PHOTOS:
-        if not photos_folder().is_dir():
+        if not is_model(photos_folder()):
             raise InputError(f"the model {PHOTOS!r} is not made yet: {MAKE_PHOTOS}")
         return str(photos_folder())
     path = Path(name).expanduser()

@@ -8,6 +8,7 @@ import io
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
@@ -28,11 +30,11 @@ from transformers import (
     SiglipImageProcessor,
 )
 
-from wherelook.errors import InputError
+from wherelook.errors import InputError, WherelookError
 from wherelook.models.photos import register
 from wherelook.models.photos.modeling import PhotosConfig, PhotosForConditionalGeneration, PhotosProcessor
 from wherelook.models.photos.tower import PLACES, LiteTowerConfig
-from wherelook.models.zoo import INSTALL_PARTS, LITE0, SMOLLM2, photos_folder
+from wherelook.models.zoo import INSTALL_PARTS, LITE0, SMOLLM2, is_model, photos_folder
 from wherelook.storage import cannot_make
 
 
@@ -147,10 +149,28 @@ def assemble(adapter: Path | None = None) -> tuple[PhotosForConditionalGeneratio
         adapter: another connector than the one that comes with wherelook.
 
     Raises:
-        InputError: see `find`.
+        InputError: see `find`; or the connector is not one for this model.
     """
     model, processor = join()
-    weights = load_file(adapter or Path(str(files(__package__))) / "adapter.safetensors")
+    adapter = adapter or Path(str(files(__package__))) / "adapter.safetensors"
+    try:
+        adapt(model, load_file(adapter))
+    except (SafetensorError, OSError, RuntimeError, KeyError, AttributeError) as error:
+        raise InputError(f"{adapter} is no connector for the model 'photos': {error}") from error
+    return model, processor
+
+
+def adapt(model: PhotosForConditionalGeneration, weights: Mapping[str, torch.Tensor]) -> None:
+    """Takes the weights of a connector over, and adds its low-rank updates to the language model.
+
+    Args:
+        model: as `join` makes it.
+        weights: "projector." and "classifier." as they are; for each updated layer "LAYER.down" (rank, width) and
+            "LAYER.up" (width, rank), whose product is added.
+
+    Raises:
+        RuntimeError, KeyError, AttributeError: they are another model's.
+    """
     parts = {name: value.float() for name, value in weights.items()}
     with torch.no_grad():
         for owner, prefix in (
@@ -163,20 +183,22 @@ def assemble(adapter: Path | None = None) -> tuple[PhotosForConditionalGeneratio
             if name.endswith(".down"):
                 layer = model.model.language_model.get_submodule(name.removesuffix(".down"))
                 layer.weight += parts[name.removesuffix("down") + "up"] @ down
-    return model, processor
 
 
 def make(folder: Path | None = None) -> Path:
     """Writes the model to a folder, whole or not at all; where it is there already, nothing is done.
+
+    What is left there of a broken one is replaced.
 
     Args:
         folder: where; None takes the place where `--model photos` looks for it.
 
     Raises:
         InputError: see `find`; or the folder cannot be made.
+        WherelookError: the disk is full.
     """
     folder = photos_folder() if folder is None else folder
-    if folder.is_dir():
+    if is_model(folder):
         return folder
     model, processor = assemble()
     try:
@@ -187,9 +209,13 @@ def make(folder: Path | None = None) -> Path:
             model.save_pretrained(unfinished)
             processor.save_pretrained(unfinished)
             shutil.copy(Path(str(files(__package__))) / "MODEL_CARD.md", unfinished / "README.md")
+            if folder.is_dir() and not is_model(folder):
+                shutil.rmtree(folder)
             unfinished.rename(folder)
+    except SafetensorError as error:  # what safetensors makes of a full disk
+        raise WherelookError(f"{folder} cannot be written: {error}") from error
     except OSError as error:
-        if not folder.is_dir():  # not that another process was faster
+        if not is_model(folder):  # not that another process was faster
             raise cannot_make(str(folder), error) from error
     return folder
 

@@ -1,4 +1,4 @@
-"""The model as Transformers knows it: a LLaVA whose processor tells each image token's place in words before it."""
+"""The model as Transformers knows it: a LLaVA whose processor puts each image token into a sentence about its place."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ class PhotosForConditionalGeneration(LlavaForConditionalGeneration):
 
 
 class PhotosProcessor(ImageTokenProcessor):
-    """Puts a line for each region in the place of an image: "upper left:" and its image token.
+    """Puts a sentence for each region in the place of an image, such as "There is a<image> on the left.".
 
-    In text, SmolLM2 can tell which name stands beside which place in such lines, and hardly without their punctuation.
-    Idefics3 and SmolVLM (arXiv 2504.05299) tell rows and columns of tiles likewise.
+    SmolLM2 can tell from such sentences which name belongs to which place, before any training, and hardly from lists.
+    Idefics3 and SmolVLM (arXiv 2504.05299) tell rows and columns of tiles in words likewise.
     """
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
-        return lines(self.image_token)
+        return sentences(self.image_token)
 
 
-def lines(image_token: str) -> str:
+def sentences(image_token: str) -> str:
     """What stands for an image in a prompt."""
-    return "".join(f"{place}:{image_token}\n" for place in PLACES)
+    told = (f"There is a{image_token} {place}" if place else f"The picture shows a{image_token}" for place in PLACES)
+    return "".join(f"{sentence}.\n" for sentence in told)

