@@ -28,7 +28,7 @@ def main() -> None:
     explainer = Explainer.from_pretrained(PHOTOS, device="cpu")
     panels = []
     for file, question in QUESTIONS.values():
-        explanation = explainer.explain(pictures[file], question, replay_steps=0)
+        explanation = explainer.explain(pictures[file], question, preset="fast", replay_steps=0)
         reliance = f"{explanation.status}, reliance {explanation.reliance['score']:.2f}"
         panels.append(panel(explanation.overlay(), [question, explanation.answer, reliance]))
     rows = [panels[:2], panels[2:]]

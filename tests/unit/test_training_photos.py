@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from PIL import Image
 
 from unit.models.photos.test_photos import build_stand_in
 from wherelook.data.scenes import make_mosaic, read_photographs
+from wherelook.models.photos import assemble
 from wherelook.models.photos.assemble import CHAT_TEMPLATE, adapt
 
 TRAINING = Path(__file__).parents[2] / "training" / "photos"
@@ -157,6 +159,17 @@ def test_a_row_of_the_model_card_has_the_figures_and_the_interval(training: Simp
     figures = {"questions": 50, "own image": 0.8, "low": 0.67, "high": 0.89, "blank image": 0.02, "question alone": 0.0}
     row = training.evaluate_photos.card_row("name, alone", figures)
     assert row.replace("\N{NO-BREAK SPACE}", " ") == "| name, alone | 50 | 80 % (67\N{EN DASH}89) | 2.0 % | 0 % |"
+
+
+def test_the_card_says_what_was_measured(training: SimpleNamespace) -> None:
+    folder = Path(assemble.__file__).parent
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["scores"]
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8").splitlines()
+    evaluate = training.evaluate_photos
+    for name in evaluate.GROUPS:
+        assert evaluate.card_row(name, scores[name]) in card
+    for line in evaluate.image_free_lines(scores["needs no image"]):
+        assert line in card
 
 
 def test_an_answer_is_right_when_it_says_a_right_name_of_everything(training: SimpleNamespace, folder: Path) -> None:

@@ -161,6 +161,11 @@ def card_row(name: str, figures: Mapping[str, float]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def image_free_lines(figures: Mapping[str, float]) -> list[str]:
+    """What the model card says of questions that need no image."""
+    return [f"- {name}: {formatting.text(share, 'percent')}" for name, share in figures.items() if name != "questions"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, required=True)
@@ -194,7 +199,7 @@ def main() -> None:
         print(card_row(name, scores[name]), flush=True)
     mosaics = [make_mosaic(photographs, seed) for seed in seeds[: len(LAYOUTS) * 4]]
     scores["needs no image"] = image_free(model, processor, mosaics, arguments.count)
-    print("needs no image", scores["needs no image"])
+    print("\n".join(image_free_lines(scores["needs no image"])))
     if arguments.out is not None:
         arguments.out.write_text(json.dumps({"schema_version": 1, "scores": scores}, indent=1) + "\n")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SIDE = 448
-REPLAY_STEPS = 20
+REPLAY_STEPS = 12
 
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "caption": ("two.png", "Describe the picture."),
